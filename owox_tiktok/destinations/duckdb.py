@@ -1,0 +1,318 @@
+"""DuckDB, the embedded default: one file, one writer, a transaction for rows and cursors together.
+
+Address: ``duckdb:///relative.duckdb``, ``duckdb:////absolute/path.duckdb`` or ``duckdb:///:memory:``. DuckDB locks the
+file for one process, which is just what keeps two imports apart. Tables carry no index: replacing deletes by day and
+advertiser, upserting deletes by key, and both scan less than an index costs to maintain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+
+import duckdb
+
+from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
+from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream
+
+MEMORY_LIMIT = "160MB"
+"""DuckDB writes what is more to disk; an import needs no more for speed."""
+
+TYPES: Mapping[Kind, str] = {
+    Kind.ID: "VARCHAR",
+    Kind.TEXT: "VARCHAR",
+    Kind.MONEY: "DECIMAL(38,9)",
+    Kind.RATE: "DECIMAL(38,9)",
+    Kind.COUNT: "BIGINT",
+    Kind.BOOLEAN: "BOOLEAN",
+    Kind.DAY: "DATE",
+    Kind.HOUR: "TIMESTAMP",
+    Kind.INSTANT: "TIMESTAMP WITH TIME ZONE",
+    Kind.JSON: "JSON",
+}
+
+CURSORS = "_owox_tiktok_cursors"
+MARK = "Written by owox_tiktok"
+"""Begins the comment of every table that is ours."""
+
+
+def open_at(rest: str, *, read_only: bool = False) -> DuckDB:
+    """Open the file named by the address after ``duckdb://``; creates it unless ``read_only``."""
+    path = rest.removeprefix("/")
+    if not path:
+        raise BadInput([Mistake("destination", "names no file", "Write duckdb:///tiktok_ads.duckdb.")])
+    if path == ":memory:":
+        return DuckDB(duckdb.connect(path), ":memory:")
+    file = Path(path).expanduser()
+    if not file.parent.is_dir():
+        raise BadInput([Mistake("destination", f"there is no folder {file.parent}", "Create it, or name another.")])
+    if read_only and not file.exists():
+        return DuckDB(duckdb.connect(":memory:"), str(file))
+    try:
+        return DuckDB(duckdb.connect(str(file), read_only=read_only), str(file), read_only=read_only)
+    except duckdb.IOException as error:
+        text = str(error)
+        if "lock" in text.lower():
+            holder = re.search(r"PID (\d+)", text)
+            who = f" (process {holder[1]})" if holder else ""
+            raise StoreBusy(
+                f"another program{who} is using the file, perhaps another import",
+                where=str(file),
+                what_to_do="Wait for it to end, or close it.",
+            ) from None
+        if "valid DuckDB" in text or "not a valid" in text:
+            raise BadInput([Mistake("destination", f"{file} is not a DuckDB file", "Name another file.")]) from None
+        raise StoreFailed(_first_line(error), where=str(file), what_to_do="Check the path and its rights.") from None
+    except duckdb.Error as error:
+        raise StoreFailed(_first_line(error), where=str(file)) from None
+
+
+class DuckDB:
+    """A DuckDB file as a Destination."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, *, read_only: bool = False) -> None:
+        self.connection = connection
+        self._name = name
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+        if not read_only:
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {CURSORS} (object VARCHAR, advertiser_id VARCHAR, since DATE, "
+                "through DATE, fields VARCHAR[], refused VARCHAR[], read_at TIMESTAMP WITH TIME ZONE, read_on DATE, "
+                "last_error VARCHAR)"
+            )
+            connection.execute(f"COMMENT ON TABLE {CURSORS} IS '{MARK}: how far each object of an advertiser is read'")
+
+    def __enter__(self) -> DuckDB:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.connection.close()
+
+    # --- cursors ------------------------------------------------------------------------------------------------------
+
+    def cursors(self) -> dict[tuple[str, str], Cursor]:
+        """Return every cursor stored here."""
+        if not self._columns(CURSORS):
+            return {}
+        found = self.connection.execute(
+            "SELECT object, advertiser_id, fields, CAST(read_at AT TIME ZONE 'UTC' AS TIMESTAMP), read_on, since, "
+            f"through, refused, last_error FROM {CURSORS}"
+        ).fetchall()
+        return {
+            (name, advertiser): Cursor(
+                frozenset(fields or ()),
+                at.replace(tzinfo=UTC),
+                on,
+                since,
+                through,
+                frozenset(refused or ()),
+                error or "",
+            )
+            for name, advertiser, fields, at, on, since, through, refused, error in found
+        }
+
+    def _set_cursor(self, name: str, advertiser_id: str, cursor: Cursor) -> None:
+        self.connection.execute(
+            f"DELETE FROM {CURSORS} WHERE object = $1 AND advertiser_id = $2", [name, advertiser_id]
+        )
+        self.connection.execute(
+            f"INSERT INTO {CURSORS} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            [
+                name,
+                advertiser_id,
+                cursor.since,
+                cursor.through,
+                sorted(cursor.fields),
+                sorted(cursor.refused),
+                cursor.read_at,
+                cursor.read_on,
+                cursor.error or None,
+            ],
+        )
+
+    def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
+        """Remember beside the cursor why the pair could not be read."""
+        known = self.cursors().get((stream.name, advertiser_id))
+        if known is None:
+            known = Cursor(frozenset(), at, at.date())
+        self._set_cursor(
+            stream.name,
+            advertiser_id,
+            Cursor(known.fields, known.read_at, known.read_on, known.since, known.through, known.refused, error),
+        )
+
+    # --- tables -------------------------------------------------------------------------------------------------------
+
+    def _columns(self, table: str) -> dict[str, str]:
+        """Return the table's columns with their types; empty when there is no such table."""
+        return dict(
+            self.connection.execute(
+                "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = $1 AND schema_name = 'main' "
+                "AND NOT internal ORDER BY column_index",
+                [table],
+            ).fetchall()
+        )
+
+    def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
+        """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
+        table = stream.table
+        there = self._columns(table)
+        if not there:
+            wanted = ", ".join(
+                f"{_name(f.name)} {TYPES[f.kind]}{' NOT NULL' if f.name in stream.keys else ''}" for f in columns
+            )
+            self.connection.execute(f"CREATE TABLE {_name(table)} ({wanted})")
+            self.connection.execute(f"COMMENT ON TABLE {_name(table)} IS {_quote(f'{MARK}: {stream.description}')}")
+            self._describe(table, columns)
+            return
+        comment = self.connection.execute(
+            "SELECT comment FROM duckdb_tables() WHERE table_name = $1 AND schema_name = 'main'", [table]
+        ).fetchone()
+        if not comment or not str(comment[0]).startswith(MARK):
+            raise StoreFailed(
+                f"there is a table {table} that this program did not make",
+                where=self._name,
+                what_to_do="Rename that table, or use another file.",
+            )
+        for field in columns:
+            if field.name in there and there[field.name] != TYPES[field.kind]:
+                raise StoreFailed(
+                    f"column {field.name} of {table} is {there[field.name]} but should be {TYPES[field.kind]}",
+                    where=self._name,
+                    what_to_do="Rename the table, and the next import fills a new one.",
+                )
+        missing = [f for f in columns if f.name not in there]
+        for field in missing:
+            self.connection.execute(f"ALTER TABLE {_name(table)} ADD COLUMN {_name(field.name)} {TYPES[field.kind]}")
+        self._describe(table, missing)
+
+    def _describe(self, table: str, columns: Sequence[Field]) -> None:
+        for field in columns:
+            self.connection.execute(
+                f"COMMENT ON COLUMN {_name(table)}.{_name(field.name)} IS {_quote(field.description)}"
+            )
+
+    # --- the two verbs ------------------------------------------------------------------------------------------------
+
+    def replace(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Make each chunk's window exactly its rows, and store the cursors, in one transaction."""
+        table = _name(chunks[0].stream.table)
+        with _Transaction(self.connection, chunks[0].stream.table):
+            gone = []
+            for chunk in chunks:
+                where, values = _scope(chunk)
+                gone.append(self._changed(f"DELETE FROM {table} WHERE {where}", values))
+            self._insert(chunks)
+            self._set_cursors(chunks)
+        return [Stored(c.rows, n) for c, n in zip(chunks, gone, strict=True)]
+
+    def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
+        stream = chunks[0].stream
+        table = _name(stream.table)
+        same = " AND ".join(f"{table}.{_name(k)} = incoming.{_name(k)}" for k in stream.keys)
+        with _Transaction(self.connection, stream.table):
+            gone = []
+            for chunk in chunks:
+                gone.append(
+                    self._changed(f"DELETE FROM {table} USING ({_rows([chunk])}) AS incoming WHERE {same}", [])
+                    if chunk.rows
+                    else 0
+                )
+            self._insert(chunks)
+            self._set_cursors(chunks)
+        return [Stored(c.rows, n) for c, n in zip(chunks, gone, strict=True)]
+
+    def _changed(self, statement: str, values: Sequence[object]) -> int:
+        row = self.connection.execute(statement, list(values)).fetchone()
+        return int(row[0]) if row else 0
+
+    def _insert(self, chunks: Sequence[Chunk]) -> None:
+        filled = [c for c in chunks if c.rows]
+        if filled:
+            names = ", ".join(_name(f.name) for f in filled[0].columns)
+            self.connection.execute(f"INSERT INTO {_name(filled[0].stream.table)} ({names}) {_rows(filled)}")
+
+    def _set_cursors(self, chunks: Sequence[Chunk]) -> None:
+        # Chunks of a pair come oldest first, so the last one's cursor stands for all of them.
+        last = {c.advertiser_id: c.cursor for c in chunks}
+        for advertiser_id, cursor in last.items():
+            if cursor is not None:
+                self._set_cursor(chunks[0].stream.name, advertiser_id, cursor)
+
+    # --- pruning ------------------------------------------------------------------------------------------------------
+
+    def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
+        """Delete rows dated before ``keep_from[advertiser]``; return how many there were. Dry: only count."""
+        if stream.time is None or not keep_from or not self._columns(stream.table):
+            return 0
+        day = _name(stream.time)
+        where = " OR ".join(f"(advertiser_id = ${2 * n + 1} AND {day} < ${2 * n + 2})" for n in range(len(keep_from)))
+        values: list[object] = [v for pair in keep_from.items() for v in pair]
+        if dry_run:
+            return self._changed(f"SELECT count(*) FROM {_name(stream.table)} WHERE {where}", values)
+        return self._changed(f"DELETE FROM {_name(stream.table)} WHERE {where}", values)
+
+
+def _scope(chunk: Chunk) -> tuple[str, list[object]]:
+    """Return the condition that picks the rows a chunk replaces. Days are compared as they are stored: wall clock."""
+    if chunk.stream.time is None or chunk.window is None:
+        return "advertiser_id = $1", [chunk.advertiser_id]
+    column = _name(chunk.stream.time)
+    return (
+        f"advertiser_id = $1 AND {column} >= $2 AND {column} < $3",
+        [chunk.advertiser_id, chunk.window.first, chunk.window.last + timedelta(days=1)],
+    )
+
+
+def _rows(chunks: Sequence[Chunk]) -> str:
+    """Return a query over the chunks' row files; DuckDB casts each column to its type, and refuses what does not fit."""
+    files = ", ".join(_quote(str(c.path)) for c in chunks)
+    columns = ", ".join(f"{_quote(f.name)}: {_quote(TYPES[f.kind])}" for f in chunks[0].columns)
+    return (
+        f"SELECT * FROM read_csv([{files}], columns={{{columns}}}, header=false, auto_detect=false, delim=',', "
+        "quote='\"', escape='\"', nullstr='', allow_quoted_nulls=false, new_line='\\n', max_line_size=16777216, "
+        "parallel=false)"
+    )
+
+
+def _name(identifier: str) -> str:
+    """Return an SQL identifier; they come from our own schema, and this keeps it so."""
+    if not re.fullmatch(r"\w{1,128}", identifier):
+        raise ValueError(f"{identifier!r} is not a column or table of ours")
+    return f'"{identifier}"'
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]
+
+
+class _Transaction:
+    """All or nothing; DuckDB's own errors become a StoreFailed that names the table."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
+        self._connection, self._table = connection, table
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._connection.execute("COMMIT" if error is None else "ROLLBACK")
+        except duckdb.Error as fault:
+            if error is None:
+                raise StoreFailed(_first_line(fault), where=self._table) from fault
+        if isinstance(error, duckdb.Error):
+            raise StoreFailed(_first_line(error), where=self._table) from error

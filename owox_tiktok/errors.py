@@ -1,0 +1,113 @@
+"""What can go wrong, sorted by who can act on it.
+
+An error is three facts: what happened, where, and what to do. The sentence goes to people; ``request_id`` is what
+TikTok's support asks for. Nothing here ever holds a token or a URL.
+
+    Problem
+      BadInput            the user: a configuration to mend            exit code 2
+      Refused             TikTok said no, and asking again will not help
+        TokenRefused      … to the token or the app: the whole run ends
+        AccountRefused    … to this advertiser: its other streams are not asked any more
+        RequestRefused    … to this request (a permission, a parameter): this pair ends
+          FieldsRefused   … because of these fields: they are left out and the rest is read
+      TooLarge            the window must be read in smaller parts
+      Unavailable         asked again and again without success: the next run reads it
+      StoreFailed         the destination said no
+        StoreBusy         another import holds it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class Problem(Exception):
+    """Something a person should know: what happened, ``where``, and ``what_to_do``."""
+
+    def __init__(self, message: str, *, where: str = "", what_to_do: str = "", request_id: str = "") -> None:
+        self.message = message
+        self.where = where
+        self.what_to_do = what_to_do
+        self.request_id = request_id
+        super().__init__(self.sentence)
+
+    @property
+    def sentence(self) -> str:
+        """The whole of it as one line for people."""
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        if self.what_to_do:
+            text = f"{text.rstrip('.')}. {self.what_to_do}"
+        if self.request_id:
+            text = f"{text.rstrip('.')}. (TikTok request {self.request_id})"
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong in a configuration: its address (``tiktok.yaml:7 objects``), what is wrong, what to do."""
+
+    where: str
+    what: str
+    what_to_do: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what.rstrip('.')}. {self.what_to_do}"
+
+
+class BadInput(Problem):
+    """A configuration that must be mended; carries every mistake found, not only the first."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes: Sequence[Mistake] = tuple(mistakes)
+        super().__init__("\n".join(str(m) for m in self.mistakes))
+
+
+class Refused(Problem):
+    """TikTok said no and would say it again. ``code`` is TikTok's."""
+
+    def __init__(self, message: str, *, code: int, what_to_do: str = "", request_id: str = "", where: str = "") -> None:
+        self.code = code
+        super().__init__(message, where=where, what_to_do=what_to_do, request_id=request_id)
+
+
+class TokenRefused(Refused):
+    """The access token or the developer app is not accepted: nothing else can be read in this run."""
+
+
+class AccountRefused(Refused):
+    """This advertiser cannot be read with this token."""
+
+
+class RequestRefused(Refused):
+    """This request is not allowed or not understood; other streams may still work."""
+
+
+class FieldsRefused(RequestRefused):
+    """TikTok does not give these ``fields`` here."""
+
+    def __init__(self, refused: RequestRefused, fields: frozenset[str]) -> None:
+        self.fields = fields
+        super().__init__(
+            refused.message, code=refused.code, what_to_do=refused.what_to_do, request_id=refused.request_id
+        )
+
+
+class TooLarge(Problem):
+    """TikTok cannot answer for so much at once. ``cut`` says the answer came, but without the oldest ads."""
+
+    def __init__(self, message: str, *, cut: bool = False, request_id: str = "") -> None:
+        self.cut = cut
+        super().__init__(message, request_id=request_id, what_to_do="Choose fewer fields or a smaller level.")
+
+
+class Unavailable(Problem):
+    """Attempts or time ran out."""
+
+
+class StoreFailed(Problem):
+    """The destination could not take or give what was asked."""
+
+
+class StoreBusy(StoreFailed):
+    """Another import is using the destination."""

@@ -1,0 +1,247 @@
+"""The nouns every room shares: fields, streams, advertisers, windows, cursors, chunks and what a destination is.
+
+Frozen values only. Nothing here knows TikTok's URLs, a file, a Sheet or a database.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Literal, Protocol, Self
+from zoneinfo import ZoneInfo
+
+Level = Literal["advertiser", "campaign", "ad_group", "ad"]
+
+
+class Kind(enum.StrEnum):
+    """What a column holds, whatever the destination calls it."""
+
+    ID = "id"  # digits, always text
+    TEXT = "text"
+    MONEY = "money"  # exact decimal in the advertiser's currency, main units
+    RATE = "rate"  # exact decimal: a percentage, ratio or number of seconds
+    COUNT = "count"  # integer
+    BOOLEAN = "boolean"
+    DAY = "day"  # a date of the advertiser's calendar, never converted
+    HOUR = "hour"  # a wall-clock time of the advertiser's calendar, never converted
+    INSTANT = "instant"  # a moment, in UTC
+    JSON = "json"  # a list or an object, as JSON text
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column: its name is TikTok's, its kind ours.
+
+    ``unit`` is shown to people ("percent", "account currency"). ``additive`` says whether summing it over rows means
+    anything. ``origin`` tells where on TikTok's item the value sits; ``ours`` means we add it from the advertiser.
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    unit: str = ""
+    additive: bool = False
+    group: str = ""
+    origin: Literal["item", "dimension", "metric", "ours"] = "item"
+    deprecated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Advertiser:
+    """An ad account: its id as text, the currency of its money and the time zone that cuts its days."""
+
+    id: str
+    name: str = ""
+    currency: str = ""
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+    def today(self, now: datetime) -> date:
+        """Return the day it is at ``now`` (an aware moment) in this account's calendar."""
+        return now.astimezone(self.zone).date()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """The days ``first`` to ``last``, both included, in an advertiser's own calendar."""
+
+    first: date
+    last: date
+
+    def __post_init__(self) -> None:
+        if self.first > self.last:
+            raise ValueError(f"a window cannot end ({self.last}) before it begins ({self.first})")
+
+    @property
+    def days(self) -> int:
+        """Length in days, at least 1."""
+        return (self.last - self.first).days + 1
+
+    def halves(self) -> tuple[Window, Window]:
+        """Return the earlier and the later half of a window of two days or more."""
+        middle = self.first + timedelta(days=self.days // 2)
+        return Window(self.first, middle - timedelta(days=1)), Window(middle, self.last)
+
+    def __str__(self) -> str:
+        return f"{self.first}" if self.first == self.last else f"{self.first}..{self.last}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far one (stream, advertiser) pair is complete.
+
+    Every row of ``since..through`` with the columns ``fields`` is in the destination as TikTok had it at ``read_at``
+    (the day ``read_on`` in the advertiser's calendar). ``refused`` are the fields TikTok would not give this account.
+    Streams without days (entities, lifetime reports) have neither ``since`` nor ``through``. A pair that failed before
+    anything was stored has only ``error``.
+    """
+
+    fields: frozenset[str]
+    read_at: datetime
+    read_on: date
+    since: date | None = None
+    through: date | None = None
+    refused: frozenset[str] = frozenset()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A stream that must be asked for by the ids of another: ``size`` values of ``stream``'s ``field`` in ``parameter``."""
+
+    stream: str
+    field: str
+    parameter: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Something that can be imported: an entity list or a report. See ``streams.STREAMS``.
+
+    ``keys`` identify a row and begin with ``advertiser_id``. ``verb`` says how rows land: ``replace`` makes a window
+    exactly what was read, ``upsert`` updates by key. ``time`` is the column that dates a row, if any; ``max_days`` the
+    longest window TikTok answers.
+    """
+
+    name: str
+    title: str
+    description: str
+    path: str
+    verb: Literal["replace", "upsert"]
+    keys: tuple[str, ...]
+    build_fields: Callable[[], Mapping[str, Field]]
+    default: tuple[str, ...]
+    page_size: int | None = None
+    rows_at: str = "list"
+    time: Literal["stat_time_day", "stat_time_hour"] | None = None
+    max_days: int | None = None
+    level: Level | None = None
+    report_type: Literal["BASIC", "AUDIENCE"] | None = None
+    dimensions: tuple[str, ...] = ()
+    lifetime: bool = False
+    in_sandbox: bool = True
+    per_app: bool = False
+    hides_deleted: bool = False
+    can_choose_fields: bool = False
+    lifted: Mapping[str, str] = field(default_factory=dict)
+    batch: Batch | None = None
+
+    @property
+    def table(self) -> str:
+        """Name of the table this stream fills."""
+        return f"tiktok_ads_{self.name}"
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """Every field that can be chosen, keys included, by name."""
+        return self.build_fields()
+
+    @property
+    def is_report(self) -> bool:
+        """Whether this is a report, not a list of entities."""
+        return self.report_type is not None
+
+    def columns(self, chosen: Sequence[str]) -> tuple[Field, ...]:
+        """Return the table's columns for the ``chosen`` field names: keys first, currency beside money."""
+        fields = self.fields
+        names = list(dict.fromkeys([*self.keys, *chosen]))
+        if self.is_report and any(fields[n].kind is Kind.MONEY for n in names) and "currency" not in names:
+            names.insert(len(self.keys), "currency")
+        return tuple(fields[n] for n in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The rows of one read window, ready to be stored together with the cursor they stand for.
+
+    ``path`` is a spool file (see ``spool``) with ``rows`` rows of the columns ``columns``. ``window`` is None where the
+    stream has no days. ``cursor`` is None when the read must not move it (a backfill of a pair that has none).
+    """
+
+    stream: Stream
+    advertiser_id: str
+    window: Window | None
+    columns: tuple[Field, ...]
+    path: Path
+    rows: int
+    cursor: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What storing one chunk did: rows ``added`` and, for a replaced window, the rows it had before."""
+
+    rows: int
+    replaced: int
+
+
+Cursors = Mapping[tuple[str, str], Cursor]
+"""Cursors by (stream name, advertiser id)."""
+
+
+class Destination(Protocol):
+    """Where rows live, with the cursors beside them. One module each under ``destinations``.
+
+    Rows and cursor of a chunk land together or neither does, and storing the same chunk twice is the same as once.
+    """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+    def cursors(self) -> dict[tuple[str, str], Cursor]:
+        """Return every cursor stored here."""
+        ...
+
+    def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
+        """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
+        ...
+
+    def replace(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Make each chunk's window (of one stream) exactly its rows, and store the cursors, all in one step."""
+        ...
+
+    def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Add or update each chunk's rows (of one stream) by key, and store the cursors, all in one step."""
+        ...
+
+    def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
+        """Remember beside the cursor why the pair could not be read."""
+        ...
+
+    def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
+        """Delete rows dated before ``keep_from[advertiser]``; return how many there were. Dry: only count."""
+        ...
+
+
+def utc(moment: datetime) -> datetime:
+    """Return ``moment`` in UTC, to the second."""
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def spans(windows: Sequence[Window]) -> Iterator[tuple[date, date]]:
+    """Yield the first and last day of each window."""
+    for window in windows:
+        yield window.first, window.last

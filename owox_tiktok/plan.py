@@ -1,0 +1,155 @@
+"""Which windows to read and which days to keep. Pure: streams, advertisers, cursors and one ``now`` in, windows out.
+
+A day counts as settled once it was read ``reimport_lookback_window`` days after it was over; every run reads the
+unsettled days again. So a run after a long pause looks back from the day it last read, not from today, and a day that
+was still changing then is not forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from owox_tiktok.model import Advertiser, Cursor, Cursors, Stream, Window, utc
+from owox_tiktok.settings import Settings
+
+LIFETIME_AUDIENCE_DAYS = 365
+"""TikTok has no lifetime for audience reports; the longest range it answers without days stands in."""
+
+WHOLE_APP = Advertiser("", "all accounts")
+"""Stands for the advertiser of a stream that belongs to the developer app."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What to read of one stream for one advertiser: ``windows`` oldest first, or one None where there are no days.
+
+    ``cursor`` is the one the pair has; ``after`` what it will have once the windows up to a day are stored.
+    """
+
+    stream: Stream
+    advertiser: Advertiser
+    fields: tuple[str, ...]
+    windows: tuple[Window | None, ...]
+    cursor: Cursor | None
+    read_on: date
+    backfill: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The pair's name in the destination's cursors."""
+        return self.stream.name, self.advertiser.id
+
+    def after(self, window: Window | None, *, now: datetime, refused: frozenset[str]) -> Cursor | None:
+        """Return the cursor that is true once ``window`` (and those before it) are stored, read at ``now``.
+
+        A backfill leaves the days alone: it neither moves the cursor nor makes one, but a column it did not read is no
+        longer complete.
+        """
+        asked = frozenset(self.fields)
+        if self.backfill:
+            had = self.cursor
+            return had and replace(had, fields=had.fields & asked, refused=had.refused & asked)
+        given = asked - refused
+        if window is None or self.windows[0] is None:
+            return Cursor(given, utc(now), self.read_on, refused=refused)
+        since, through, read_on = self.windows[0].first, window.last, self.read_on
+        old = self.cursor
+        if old and old.since and old.through and self.continues:
+            # What TikTok once refused and now gives is still missing in the older days.
+            given -= old.refused
+            a_day = timedelta(days=1)
+            if since <= old.through + a_day and old.since <= through + a_day:
+                if through < old.through:
+                    read_on = old.read_on  # the days between were last read then, and may not have settled
+                since, through = min(since, old.since), max(through, old.through)
+        return Cursor(given, utc(now), read_on, since, through, refused)
+
+    @property
+    def continues(self) -> bool:
+        """Whether the days of the old cursor still count, that is, no new field must be read from the start."""
+        return self.cursor is not None and frozenset(self.fields) <= self.cursor.fields | self.cursor.refused
+
+
+def plan(
+    settings: Settings,
+    advertisers: Sequence[Advertiser],
+    cursors: Cursors,
+    now: datetime,
+    backfill: tuple[date, date] | None = None,
+) -> list[Pair]:
+    """Return every pair with the windows it must read now, streams in reading order.
+
+    With ``backfill`` exactly those days are read (cut to the days that have begun). A pair with nothing to read is
+    left out.
+    """
+    pairs = []
+    for stream in settings.objects:
+        fields = settings.fields[stream.name]
+        for advertiser in (WHOLE_APP,) if stream.per_app else advertisers:
+            today = advertiser.today(now)
+            cursor = cursors.get((stream.name, advertiser.id))
+            if cursor is not None and cursor.through is None and stream.time is not None:
+                cursor = None  # it only remembers an error
+            pair = Pair(stream, advertiser, fields, (), cursor, today, backfill is not None)
+            windows: tuple[Window | None, ...] = tuple(_windows(settings, pair, today, backfill))
+            if windows:
+                pairs.append(Pair(stream, advertiser, fields, windows, cursor, today, backfill is not None))
+    return pairs
+
+
+def _windows(
+    settings: Settings, pair: Pair, today: date, backfill: tuple[date, date] | None
+) -> Iterator[Window | None]:
+    stream = pair.stream
+    if stream.time is None:
+        if not (stream.is_report and stream.report_type == "AUDIENCE"):
+            yield None
+            return
+        # An audience "lifetime" is one range; it replaces what the last run stored.
+        first, last = settings.start_date, min(settings.end_date or today, today)
+        if first <= last:
+            yield Window(max(first, last - timedelta(days=LIFETIME_AUDIENCE_DAYS - 1)), last)
+        return
+    start = settings.start_date
+    if keep := settings.clean_up_to_keep_window:
+        start = max(start, oldest_kept(today, keep))  # reading what pruning deletes would be for nothing
+    if backfill is not None:
+        first, last = max(backfill[0], start if keep else backfill[0]), min(backfill[1], today)
+    else:
+        last = min(settings.end_date or today, today)
+        first = _first(pair, start, settings.reimport_lookback_window)
+    if first <= last:
+        yield from tiles(first, last, stream.max_days or 365)
+
+
+def _first(pair: Pair, start: date, lookback: int) -> date:
+    """Return the first day that must be read: the first unsettled, or ``start`` where something is missing."""
+    cursor = pair.cursor
+    if cursor is None or cursor.since is None or cursor.through is None or not pair.continues or start < cursor.since:
+        return start
+    settled = cursor.read_on - timedelta(days=lookback)
+    return max(start, min(cursor.through + timedelta(days=1), settled))
+
+
+def oldest_kept(today: date, keep: int) -> date:
+    """Return the oldest of the ``keep`` days that end with ``today``."""
+    return today - timedelta(days=keep - 1)
+
+
+def tiles(first: date, last: date, most: int) -> Iterator[Window]:
+    """Yield windows of at most ``most`` days that cover ``first..last`` once, oldest first."""
+    while first <= last:
+        end = min(last, first + timedelta(days=most - 1))
+        yield Window(first, end)
+        first = end + timedelta(days=1)
+
+
+def keep_from(settings: Settings, advertisers: Sequence[Advertiser], now: datetime) -> dict[str, date]:
+    """Return per advertiser id the oldest day to keep; empty when everything is kept.
+
+    A window of N days keeps today and the N-1 days before it.
+    """
+    keep = settings.clean_up_to_keep_window
+    return {a.id: oldest_kept(a.today(now), keep) for a in advertisers} if keep else {}

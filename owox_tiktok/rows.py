@@ -1,0 +1,221 @@
+"""TikTok's items become typed columns. Pure: no clock, no file, no network.
+
+Rows travel as columns of *canonical text*, one text per value and None for "no value":
+
+    id, text    as TikTok wrote it             day       2026-01-31
+    money, rate 12.5 (exact, never a float)    hour      2026-01-31 13:00:00     (wall clock of the account)
+    count       5830                           instant   2026-01-31 12:00:00+00  (UTC)
+    boolean     true / false                   json      compact JSON text
+
+So each destination lets its own engine cast a whole column at once, and ``typed`` gives the Python value where one is
+wanted. A column is checked as a whole, at C speed; only a column with something unusual is looked at value by value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from owox_tiktok.errors import Problem
+from owox_tiktok.model import Field, Kind
+
+Text = str | None
+Column = list[Text]
+
+NOTHING = ("-", "")
+"""What TikTok writes where a value is missing. (A literal "0" is a zero.)"""
+
+
+class UnexpectedValue(Problem):
+    """TikTok sent something that does not fit the field's kind; storing it would be guessing."""
+
+    def __init__(self, field: Field, value: object) -> None:
+        super().__init__(
+            f"TikTok sent {str(value)[:60]!r} for {field.name}, which should be a {field.kind}",
+            what_to_do="Leave the field out of `fields` and report it as a bug.",
+        )
+
+
+def _plain(number: Decimal) -> str:
+    """Return the exact decimal without an exponent and without a negative zero."""
+    text = f"{number:f}"
+    return "0" if number == 0 and "." not in text else text
+
+
+def _decimal(field: Field, value: object) -> Text:
+    if value is None or value in NOTHING:
+        return None
+    if isinstance(value, bool):
+        raise UnexpectedValue(field, value)
+    try:
+        # str() of a float is its shortest exact spelling, which is what TikTok's JSON said.
+        number = Decimal(str(value).strip().replace(",", ""))
+    except InvalidOperation:
+        raise UnexpectedValue(field, value) from None
+    if not number.is_finite():
+        raise UnexpectedValue(field, value)
+    return _plain(number)
+
+
+def _count(field: Field, value: object) -> Text:
+    if isinstance(value, str) and value.startswith("<"):
+        return None  # search-term reports hide small counts as "<5"; no number is truer than a made-up one
+    text = _decimal(field, value)
+    if text is None:
+        return None
+    number = Decimal(text)
+    if number != number.to_integral_value():
+        raise UnexpectedValue(field, value)
+    return str(int(number))
+
+
+def _text(field: Field, value: object) -> Text:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float | Decimal):
+        return _decimal(field, value)
+    return _json(field, value)
+
+
+def _id(field: Field, value: object) -> Text:
+    text = _text(field, value)
+    return None if text in NOTHING else text
+
+
+def _boolean(field: Field, value: object) -> Text:
+    if value is None or value in NOTHING:
+        return None
+    word = str(value).strip().lower()
+    if word in ("true", "1", "yes", "on"):
+        return "true"
+    if word in ("false", "0", "no", "off"):
+        return "false"
+    raise UnexpectedValue(field, value)
+
+
+def _json(field: Field, value: object) -> Text:
+    return None if value is None or value == "-" else msgspec.json.encode(value).decode()
+
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_CLOCK = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
+
+
+@lru_cache(maxsize=4096)
+def _day_of(text: str) -> str | None:
+    return text[:10] if _DAY.match(text) else None
+
+
+@lru_cache(maxsize=4096)
+def _hour_of(text: str) -> str | None:
+    return f"{text[:10]} {text[11:19]}" if _CLOCK.match(text) else None
+
+
+def _day(field: Field, value: object) -> Text:
+    if value is None or value in NOTHING:
+        return None
+    return _day_of(str(value)) or _raise(field, value)
+
+
+def _hour(field: Field, value: object) -> Text:
+    if value is None or value in NOTHING:
+        return None
+    return _hour_of(str(value)) or _raise(field, value)
+
+
+def _raise(field: Field, value: object) -> Text:
+    raise UnexpectedValue(field, value)
+
+
+def _instant(field: Field, value: object) -> Text:
+    """Accept epoch seconds, ``YYYY-MM-DD HH:MM:SS`` (UTC, as TikTok means it) and ISO 8601 with a zone."""
+    if value is None or value in NOTHING or value == 0:
+        return None
+    try:
+        if isinstance(value, int | float | Decimal) or (isinstance(value, str) and value.isdigit()):
+            moment = datetime.fromtimestamp(int(value), UTC)
+        else:
+            moment = datetime.fromisoformat(str(value))
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise UnexpectedValue(field, value) from None
+    return moment.replace(microsecond=0, tzinfo=None).isoformat(" ") + "+00"
+
+
+_CANONICAL: Mapping[Kind, Callable[[Field, object], Text]] = {
+    Kind.ID: _id,
+    Kind.TEXT: _text,
+    Kind.MONEY: _decimal,
+    Kind.RATE: _decimal,
+    Kind.COUNT: _count,
+    Kind.BOOLEAN: _boolean,
+    Kind.DAY: _day,
+    Kind.HOUR: _hour,
+    Kind.INSTANT: _instant,
+    Kind.JSON: _json,
+}
+
+# Decimals as TikTok writes them: anything else (an exponent, a stray sign or point) takes the careful way.
+_DECIMALS = re.compile(r"(?:-?\d+(?:\.\d+)?,)*").fullmatch
+
+
+def _usual(kind: Kind, column: Sequence[object]) -> bool:
+    """Whether every value of the column is canonical text already; joining finds anything that is not text."""
+    try:
+        if kind in (Kind.MONEY, Kind.RATE):
+            return _DECIMALS(",".join(column) + ",") is not None  # type: ignore[arg-type]
+        if kind is Kind.COUNT:
+            together = "".join(column)  # type: ignore[arg-type]
+            return together.isascii() and together.isdigit() and all(column)
+        if kind in (Kind.ID, Kind.TEXT):
+            "".join(column)  # type: ignore[arg-type]
+            return kind is Kind.TEXT or all(column)
+    except TypeError:
+        pass
+    return False
+
+
+def column(field: Field, values: Sequence[object], *, metric: bool = False) -> Column:
+    """Return the canonical texts of one field's ``values``; raises UnexpectedValue.
+
+    A ``metric`` writes "-" where it has no value, also where it is text (a name in an entity may well be "-").
+    """
+    if metric and "-" in values:
+        values = [None if v == "-" else v for v in values]
+    # Most columns are all there or have a few holes: judge the ones that are there together.
+    there = values if None not in values else [v for v in values if v is not None]
+    if _usual(field.kind, there):
+        return list(values)  # type: ignore[arg-type]
+    convert = _CANONICAL[field.kind]
+    return [None if v is None else convert(field, v) for v in values]
+
+
+def typed(field: Field, text: Text) -> Any:
+    """Return the Python value of a canonical text: str, Decimal, int, bool, date, datetime, or JSON's own."""
+    if text is None:
+        return None
+    match field.kind:
+        case Kind.MONEY | Kind.RATE:
+            return Decimal(text)
+        case Kind.COUNT:
+            return int(text)
+        case Kind.BOOLEAN:
+            return text == "true"
+        case Kind.DAY:
+            return date.fromisoformat(text)
+        case Kind.HOUR | Kind.INSTANT:
+            return datetime.fromisoformat(text)
+        case Kind.JSON:
+            return msgspec.json.decode(text)
+        case _:
+            return text

@@ -1,0 +1,392 @@
+"""The loop: a few readers, one writer; rows land with their cursor, oldest day first; what fails is told and closed.
+
+Readers take windows in plan order and read them side by side. The writer stores a pair's windows strictly in date
+order, however they arrive, so that a cursor never covers a day that is not there. Knows no edge: reading, storing and
+telling are passed in.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from owox_tiktok.errors import AccountRefused, Problem, StoreBusy, StoreFailed, TokenRefused
+from owox_tiktok.events import Failed, Listener, Pruned, Started, Stored, Warned
+from owox_tiktok.model import Chunk, Destination, Stream, Window
+from owox_tiktok.model import Stored as StoredRows
+from owox_tiktok.plan import Pair
+from owox_tiktok.source import Halve, Reading
+from owox_tiktok.spool import Spool
+
+ROWS_PER_STORE = 250_000
+"""The writer stores what has arrived in one step, up to so many rows."""
+
+ReadWindow = Callable[[Pair, Window | None, Path], Reading]
+
+log = logging.getLogger(__name__)
+
+
+def work_of(pair: Pair, window: Window | None) -> int:
+    """Return how much a window counts in the progress: its days, or 1 for a list."""
+    return window.days if window is not None and pair.stream.time else 1
+
+
+@dataclass(order=True, slots=True)
+class _Task:
+    order: int
+    first: date
+    last: date
+    pair: Pair = field(compare=False)
+    window: Window | None = field(compare=False)
+
+
+@dataclass(slots=True)
+class _Arrived:
+    task: _Task
+    path: Path
+    reading: Reading
+
+
+@dataclass
+class Outcome:
+    """What a run did, per object and in all."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    replaced: dict[str, int] = field(default_factory=dict)
+    failed: dict[tuple[str, str], str] = field(default_factory=dict)
+    warnings: int = 0
+    pruned: dict[str, int] = field(default_factory=dict)
+
+
+class _Board:
+    """What is to be read, what has arrived and what may be stored next. The only state that threads share."""
+
+    def __init__(self, pairs: Sequence[Pair], most_under_way: int) -> None:
+        self._lock = threading.Condition()
+        self._todo = [
+            _Task(n, w.first if w else date.min, w.last if w else date.min, pair, w)
+            for n, pair in enumerate(pairs)
+            for w in pair.windows
+        ]
+        heapq.heapify(self._todo)
+        # The day each pair must store next; a date of its own for lists.
+        self._next = [p.windows[0].first if p.windows[0] else date.min for p in pairs]
+        self._left = [sum(work_of(p, w) for w in p.windows) for p in pairs]
+        self._arrived: dict[tuple[int, date], _Arrived] = {}
+        self._closed: set[int] = set()
+        self._troubles: list[tuple[_Task, BaseException]] = []
+        self._under_way = 0
+        self._most = most_under_way
+        self._stopped = False
+
+    # --- for readers --------------------------------------------------------------------------------------------------
+
+    def take(self) -> _Task | None:
+        """Return the next window to read, or None when there is none left; waits while too many are under way."""
+        with self._lock:
+            while True:
+                while self._todo and self._todo[0].order in self._closed:
+                    heapq.heappop(self._todo)
+                if self._stopped or (not self._todo and not self._under_way):
+                    self._lock.notify_all()
+                    return None
+                if self._todo and self._under_way < self._most:
+                    self._under_way += 1
+                    return heapq.heappop(self._todo)
+                self._lock.wait()
+
+    def halve(self, task: _Task) -> None:
+        """Put a window back as two."""
+        assert task.window is not None
+        with self._lock:
+            self._under_way -= 1
+            for half in task.window.halves():
+                heapq.heappush(self._todo, _Task(task.order, half.first, half.last, task.pair, half))
+            self._lock.notify_all()
+
+    def arrived(self, task: _Task, path: Path, reading: Reading) -> None:
+        """Hand a window that was read to the writer."""
+        with self._lock:
+            self._arrived[task.order, task.first] = _Arrived(task, path, reading)
+            self._lock.notify_all()
+
+    def trouble(self, task: _Task, error: BaseException) -> None:
+        """Hand the writer the reason why a window cannot be read; later windows of the pair are not read any more."""
+        with self._lock:
+            self._troubles.append((task, error))
+            self._under_way -= 1
+            self._todo = [t for t in self._todo if t.order != task.order or t.first < task.first]
+            heapq.heapify(self._todo)
+            self._lock.notify_all()
+
+    # --- for the writer -----------------------------------------------------------------------------------------------
+
+    def wait(self) -> tuple[list[_Arrived], list[tuple[_Task, BaseException]]] | None:
+        """Return what may be stored now (of one stream, a pair's days in order) and then what failed; None at the end.
+
+        A failure waits for the earlier days of its pair, which are good and will be stored.
+        """
+        with self._lock:
+            while True:
+                ready = self._storable()
+                due = [t for t in self._troubles if self._is_due(*t)]
+                self._troubles = [t for t in self._troubles if t not in due]
+                if ready or due:
+                    return ready, due
+                if not self._todo and not self._under_way:
+                    return None
+                # A time-out lets Ctrl-C through on every platform.
+                self._lock.wait(1.0)
+
+    def _storable(self) -> list[_Arrived]:
+        ready: list[_Arrived] = []
+        rows = 0
+        for order, first in sorted(self._arrived):
+            found = self._arrived[order, first]
+            if order in self._closed:
+                del self._arrived[order, first]
+                self._under_way -= 1
+                found.path.unlink(missing_ok=True)
+                self._lock.notify_all()
+            elif first == self._next[order]:
+                if ready and (
+                    found.task.pair.stream is not ready[0].task.pair.stream
+                    or found.task.pair.fields != ready[0].task.pair.fields
+                    or rows + found.reading.rows > ROWS_PER_STORE
+                ):
+                    break
+                ready.append(found)
+                rows += found.reading.rows
+                # The next window of this pair may be here as well.
+                self._next[order] = found.task.last + timedelta(days=1) if found.task.window else date.max
+                del self._arrived[order, first]
+        return ready
+
+    def _is_due(self, task: _Task, error: BaseException) -> bool:
+        if isinstance(error, TokenRefused | AccountRefused) or task.order in self._closed:
+            return True
+        return self._next[task.order] >= task.first
+
+    def stored(self, arrived: _Arrived) -> None:
+        """A window is in the destination."""
+        with self._lock:
+            self._under_way -= 1
+            self._left[arrived.task.order] -= work_of(arrived.task.pair, arrived.task.window)
+            self._lock.notify_all()
+
+    def close(self, order: int) -> int:
+        """Read and store no more of a pair; return the work it leaves."""
+        with self._lock:
+            self._closed.add(order)
+            self._todo = [t for t in self._todo if t.order not in self._closed]
+            heapq.heapify(self._todo)
+            self._lock.notify_all()
+            return self._left[order]
+
+    def is_closed(self, order: int) -> bool:
+        """Whether a pair has ended early."""
+        return order in self._closed
+
+    def stop(self) -> None:
+        """Let the readers end."""
+        with self._lock:
+            self._stopped = True
+            self._lock.notify_all()
+
+
+def run(
+    pairs: Sequence[Pair],
+    read: ReadWindow,
+    destination: Destination,
+    listen: Listener,
+    *,
+    now: datetime,
+    readers: int,
+) -> Outcome:
+    """Read and store every window of ``pairs``; raises only when nothing can go on (StoreBusy, an interruption)."""
+    outcome = Outcome()
+    work: dict[str, int] = {}
+    for pair in pairs:
+        work[pair.stream.name] = work.get(pair.stream.name, 0) + sum(work_of(pair, w) for w in pair.windows)
+    listen(Started(len(pairs), sum(len(p.windows) for p in pairs), work))
+    if not pairs:
+        return outcome
+
+    board = _Board(pairs, most_under_way=2 * readers)
+    with Spool() as spool:
+        writer = _Writer(pairs, board, destination, listen, outcome, now)
+        writer.prepare()
+        threads = [
+            threading.Thread(target=_reader, args=(board, read, spool), name=f"reader-{n}", daemon=True)
+            for n in range(min(readers, sum(len(p.windows) for p in pairs)))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while (turn := board.wait()) is not None:
+                ready, troubles = turn
+                writer.store(ready)
+                for task, error in troubles:
+                    writer.trouble(task, error)
+        finally:
+            board.stop()
+        for thread in threads:
+            thread.join(timeout=5)
+    return outcome
+
+
+def _reader(board: _Board, read: ReadWindow, spool: Spool) -> None:
+    while (task := board.take()) is not None:
+        path = spool.file()
+        try:
+            board.arrived(task, path, read(task.pair, task.window, path))
+        except Halve:
+            board.halve(task)
+        except Problem as problem:
+            board.trouble(task, problem)
+        except Exception as error:  # a bug must not hang the writer, nor take the other pairs down
+            log.exception("reading %s failed", task.pair.stream.name)
+            board.trouble(task, Problem(f"an unexpected {type(error).__name__}", what_to_do="Report it with the log."))
+
+
+class _Writer:
+    """Stores, remembers failures and tells: everything that touches the destination, on one thread."""
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        board: _Board,
+        destination: Destination,
+        listen: Listener,
+        outcome: Outcome,
+        now: datetime,
+    ) -> None:
+        self._pairs, self._board, self._destination = pairs, board, destination
+        self._listen, self._outcome, self._now = listen, outcome, now
+        self._told: set[tuple[str, str, str]] = set()
+
+    def prepare(self) -> None:
+        """Make the tables ready; a table that cannot be used ends its stream's pairs only."""
+        for stream, fields in dict.fromkeys((p.stream.name, p.fields) for p in self._pairs):
+            pair = next(p for p in self._pairs if p.stream.name == stream)
+            try:
+                self._destination.prepare(pair.stream, pair.stream.columns(fields))
+            except StoreBusy:
+                raise
+            except StoreFailed as error:
+                for order, other in enumerate(self._pairs):
+                    if other.stream.name == stream:
+                        self._fail(order, error)
+
+    def store(self, ready: Sequence[_Arrived]) -> None:
+        """Store windows of one stream in one step; when that fails, one by one, to find whose fault it is."""
+        ready = [a for a in ready if not self._dropped(a)]
+        if not ready:
+            return
+        try:
+            done = self._put(ready)
+        except StoreBusy:
+            raise
+        except StoreFailed as error:
+            if len(ready) > 1:
+                for one in ready:
+                    self.store([one])
+                return
+            self._fail(ready[0].task.order, error)
+            self._dropped(ready[0])
+            return
+        for arrived, stored in zip(ready, done, strict=True):
+            self._tell(arrived, stored.replaced)
+            arrived.path.unlink(missing_ok=True)
+            self._board.stored(arrived)
+
+    def _dropped(self, arrived: _Arrived) -> bool:
+        if not self._board.is_closed(arrived.task.order):
+            return False
+        arrived.path.unlink(missing_ok=True)
+        self._board.stored(arrived)
+        return True
+
+    def _put(self, ready: Sequence[_Arrived]) -> Sequence[StoredRows]:
+        chunks = [
+            Chunk(
+                a.task.pair.stream,
+                a.task.pair.advertiser.id,
+                a.task.window,
+                a.task.pair.stream.columns(a.task.pair.fields),
+                a.path,
+                a.reading.rows,
+                a.task.pair.after(a.task.window, now=self._now, refused=a.reading.refused),
+            )
+            for a in ready
+        ]
+        verb = self._destination.replace if chunks[0].stream.verb == "replace" else self._destination.upsert
+        return verb(chunks)
+
+    def _tell(self, arrived: _Arrived, replaced: int) -> None:
+        pair, window, reading = arrived.task.pair, arrived.task.window, arrived.reading
+        name = pair.stream.name
+        self._outcome.rows[name] = self._outcome.rows.get(name, 0) + reading.rows
+        self._outcome.replaced[name] = self._outcome.replaced.get(name, 0) + replaced
+        first, last = (window.first, window.last) if window else (None, None)
+        self._listen(Stored(name, pair.advertiser.id, first, last, reading.rows, replaced, work_of(pair, window)))
+        if reading.refused:
+            fields = ", ".join(sorted(reading.refused))
+            self._warn(pair, f"TikTok does not give {fields} for this account; the other fields are stored")
+        if reading.note:
+            self._warn(pair, reading.note)
+
+    def _warn(self, pair: Pair, message: str) -> None:
+        key = (*pair.key, message)
+        if key not in self._told:
+            self._told.add(key)
+            self._outcome.warnings += 1
+            self._listen(Warned(pair.stream.name, pair.advertiser.id, message))
+
+    def trouble(self, task: _Task, error: BaseException) -> None:
+        """End what cannot go on: the pair, all pairs of a refused advertiser, or all pairs when the token is refused."""
+        for order, pair in enumerate(self._pairs):
+            if (
+                order == task.order
+                or isinstance(error, TokenRefused)
+                or (isinstance(error, AccountRefused) and pair.advertiser.id == task.pair.advertiser.id)
+            ):
+                self._fail(order, error)
+
+    def _fail(self, order: int, error: BaseException) -> None:
+        pair = self._pairs[order]
+        if self._board.is_closed(order):
+            return
+        left = self._board.close(order)
+        if not left:
+            return  # it was complete before the advertiser or the token was refused
+        message = error.sentence if isinstance(error, Problem) else str(error)
+        self._outcome.failed[pair.key] = message
+        self._listen(Failed(pair.stream.name, pair.advertiser.id, message, getattr(error, "request_id", ""), work=left))
+        with suppress(StoreFailed):  # the reason is a convenience; the failure itself was told
+            self._destination.failed(pair.stream, pair.advertiser.id, message, self._now)
+
+
+def prune(
+    streams: Sequence[Stream],
+    keep_from: Mapping[str, date],
+    destination: Destination,
+    listen: Listener,
+    *,
+    dry_run: bool,
+) -> dict[str, int]:
+    """Delete report rows before the oldest day each advertiser keeps; return how many per object."""
+    gone: dict[str, int] = {}
+    for stream in streams:
+        if stream.time is None or not keep_from:
+            continue
+        gone[stream.name] = destination.prune(stream, keep_from, dry_run=dry_run)
+        if gone[stream.name] or dry_run:
+            listen(Pruned(stream.name, gone[stream.name], dry_run))
+    return gone

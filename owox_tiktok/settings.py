@@ -1,0 +1,497 @@
+"""What an import may be told: SETTINGS, one entry each, and the YAML file that says it.
+
+A file becomes the same frozen ``Settings`` as any other source would make of it; every mistake is found in one reading
+and carries its address (``tiktok.yaml:7 objects``) and what to do. Nothing here opens a destination or calls TikTok.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.model import Stream
+from owox_tiktok.streams import LEVELS, MAX_METRICS, PRESETS, STREAMS, default_fields, expand, find, metrics, nearest
+
+
+class Secret:
+    """A text that hides itself everywhere but where it is asked for by name."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the text; called only on the line that sends it."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret(****)"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a secret is not written anywhere")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything one import needs to know; days and lookbacks are whole days of each advertiser's calendar.
+
+    ``advertiser_ids`` is empty when all that the authorisation covers are meant. ``fields`` holds the chosen field
+    names per stream name, keys not included.
+    """
+
+    access_token: Secret
+    advertiser_ids: tuple[str, ...]
+    start_date: date
+    objects: tuple[Stream, ...]
+    fields: Mapping[str, tuple[str, ...]]
+    end_date: date | None = None
+    reimport_lookback_window: int = 7
+    clean_up_to_keep_window: int | None = None
+    include_deleted: bool = True
+    sandbox_mode: bool = False
+    requests_per_second: float = 10.0
+    destination: str = "duckdb:///tiktok_ads.duckdb"
+    app_id: str = ""
+    app_secret: Secret = field(default_factory=lambda: Secret(""))
+    source: str = "settings"
+
+
+class _Wrong(Exception):
+    """One value that cannot be: what is wrong, and what to do."""
+
+    def __init__(self, what: str, what_to_do: str) -> None:
+        self.what, self.what_to_do = what, what_to_do
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value as somebody wrote it: the thing itself, its address, and whether it was quoted (YAML)."""
+
+    value: Any
+    where: str
+    quoted: bool = True
+    from_environment: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One parameter: its name, how its value is read, an example and what it is for."""
+
+    name: str
+    parse: Callable[[Value], Any]
+    example: str
+    description: str
+    required: bool = False
+
+
+# --- one reader per kind of value -------------------------------------------------------------------------------------
+
+
+def _token(value: Value) -> Secret:
+    if not isinstance(value.value, str) or not value.value.strip():
+        raise _Wrong("is empty", "Write access_token: ${TIKTOK_ACCESS_TOKEN} and set that environment variable.")
+    if not value.from_environment:
+        raise _Wrong(
+            "a token is written into the file",
+            "Write ${TIKTOK_ACCESS_TOKEN} instead, and revoke this token if the file was ever shared.",
+        )
+    text = value.value.strip()
+    if re.search(r"\s|[^\x21-\x7e]", text):
+        raise _Wrong("holds a space or a character that no token has", "Copy the token again, alone.")
+    return Secret(text)
+
+
+def _text(value: Value) -> str:
+    if not isinstance(value.value, str | int):
+        raise _Wrong("should be a text", "Put one value in quotes.")
+    return str(value.value).strip()
+
+
+def _ids(value: Value) -> tuple[str, ...]:
+    given = value.value
+    if isinstance(given, str) and given.strip().lower() == "all":
+        return ()
+    if isinstance(given, Value) or not isinstance(given, list):
+        given = [value] if not isinstance(given, list) else given
+    if not given:
+        raise _Wrong("is empty", 'Name at least one, such as ["7012345678901234567"], or write all.')
+    ids: list[str] = []
+    for item in given:
+        raw = item.value
+        if isinstance(raw, int | float) and not isinstance(raw, bool):
+            raise _Wrong(
+                f"{raw!r} is a number to YAML, and long numbers lose their last digits on the way",
+                f'Put every id in quotes: ["{raw if isinstance(raw, int) else 7012345678901234567}"].',
+            )
+        text = str(raw).strip() if raw is not None else ""
+        for part in re.split(r"[,;\s]+", text):
+            if part and not part.isdigit():
+                raise _Wrong(f"{part[:40]!r} is not an advertiser id", "An id has digits only; see TikTok Ads Manager.")
+            if part:
+                ids.append(part)
+    return tuple(dict.fromkeys(ids))
+
+
+def _day(value: Value) -> date:
+    raw = value.value
+    if isinstance(raw, datetime):
+        return raw.date()
+    if isinstance(raw, date):
+        return raw
+    try:
+        return date.fromisoformat(str(raw).strip())
+    except ValueError:
+        raise _Wrong(f"{str(raw)[:40]!r} is not a day", "Write year-month-day, such as 2026-01-31.") from None
+
+
+def _days(value: Value, most: int = 3650) -> int:
+    raw = value.value
+    if isinstance(raw, bool) or not (isinstance(raw, int) or (isinstance(raw, str) and raw.strip().isdigit())):
+        raise _Wrong(f"{str(raw)[:40]!r} is not a number of days", "Write a whole number, such as 7.")
+    if not 0 <= int(raw) <= most:
+        raise _Wrong(f"{raw} days is out of range", f"Write a number from 0 to {most}.")
+    return int(raw)
+
+
+def _lookback(value: Value) -> int:
+    return _days(value, 90)
+
+
+def _keep(value: Value) -> int | None:
+    if value.value is None:
+        return None
+    days = _days(value)
+    if days == 0:
+        raise _Wrong("0 days would keep nothing", "Write how many days to keep, or leave the line out to keep all.")
+    return days
+
+
+def _switch(value: Value) -> bool:
+    if isinstance(value.value, bool):
+        return value.value
+    word = str(value.value).strip().lower()
+    if word in ("true", "yes", "on", "1"):
+        return True
+    if word in ("false", "no", "off", "0", ""):
+        return False
+    raise _Wrong(f"{str(value.value)[:40]!r} is neither true nor false", "Write true or false.")
+
+
+def _rate(value: Value) -> float:
+    try:
+        rate = float(str(value.value).strip())
+    except ValueError:
+        rate = -1.0
+    if not 0.01 <= rate <= 1000:
+        raise _Wrong(
+            f"{str(value.value)[:40]!r} is not a rate of requests per second",
+            "Write what TikTok permits your app: 10 (Basic), 20, 30 or 50.",
+        )
+    return rate
+
+
+def _url(value: Value) -> str:
+    text = str(value.value or "").strip()
+    if not re.match(r"[a-z]+:///?\S", text):
+        raise _Wrong(f"{text[:60]!r} is not a destination", "Write one such as duckdb:///tiktok_ads.duckdb.")
+    return text
+
+
+def _raw(value: Value) -> Value:
+    return value
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("access_token", _token, "${TIKTOK_ACCESS_TOKEN}", "TikTok's access token, from the environment", True),
+    Setting("advertiser_ids", _ids, '["7012345678901234567"]',
+            "Ad accounts to read, or all (needs app_id and app_secret)", True),
+    Setting("start_date", _day, "2026-01-01", "First day to import, in each ad account's time zone", True),
+    Setting("objects", _raw, "[advertisers, campaigns, ad_groups, ads, ad_report_daily]",
+            "What to import; `owox-tiktok objects` lists everything", True),
+    Setting("end_date", _day, "2026-01-31", "Last day to import; left out: up to today"),
+    Setting("fields", _raw, "{ad_report_daily: [spend, impressions, clicks]}",
+            "Chosen fields or presets per object; left out: a useful preset"),
+    Setting("reimport_lookback_window", _lookback, "7", "Days read again in every run, for late conversions"),
+    Setting("clean_up_to_keep_window", _keep, "400", "Days of reports to keep; left out: everything"),
+    Setting("include_deleted", _switch, "true", "Also read deleted campaigns, ad groups and ads"),
+    Setting("sandbox_mode", _switch, "false", "Read TikTok's sandbox instead of production"),
+    Setting("requests_per_second", _rate, "10", "What TikTok permits your app (Basic: 10)"),
+    Setting("destination", _url, "duckdb:///tiktok_ads.duckdb", "Where the rows go"),
+    Setting("app_id", _text, "${TIKTOK_APP_ID}", "The developer app; only for advertiser_ids: all"),
+    Setting("app_secret", _token, "${TIKTOK_APP_SECRET}", "The app's secret; only for advertiser_ids: all"),
+)  # fmt: skip
+
+
+# --- from values to Settings ------------------------------------------------------------------------------------------
+
+
+def build(
+    values: Mapping[str, Value],
+    *,
+    where: Callable[[str], str],
+    now: datetime,
+    source: str,
+    known: Iterable[Mistake] = (),
+) -> Settings:
+    """Return the Settings that ``values`` (by setting name) say; raises BadInput with every mistake.
+
+    ``where(name)`` is the address of a setting that is missing; ``known`` are mistakes the reader of the source found
+    already. ``now`` decides which days lie in the future (a day ahead is allowed: some advertiser is there already).
+    """
+    mistakes = list(known)
+    broken = {m.where for m in mistakes}
+    parsed: dict[str, Any] = {}
+    for setting in SETTINGS:
+        value = values.get(setting.name)
+        absent = value is None or value.value is None or value.value == ""
+        if absent and setting.name != "access_token":
+            if setting.required and where(setting.name) not in broken:
+                mistakes.append(Mistake(where(setting.name), "is missing", f"Add {setting.name}: {setting.example}"))
+            continue
+        if value is None:
+            mistakes.append(Mistake(where(setting.name), "is missing", f"Add {setting.name}: {setting.example}"))
+            continue
+        if value.where in broken:
+            continue
+        try:
+            parsed[setting.name] = setting.parse(value)
+        except _Wrong as wrong:
+            mistakes.append(Mistake(value.where, wrong.what, wrong.what_to_do))
+
+    streams, fields = _objects(values, bool(parsed.get("sandbox_mode")), mistakes)
+    _dates(parsed, now, mistakes, values)
+    needs_app = parsed.get("advertiser_ids") == () or any(s.per_app for s in streams)
+    if needs_app:
+        reason = "advertiser_ids: all" if parsed.get("advertiser_ids") == () else "advertiser_ids among the objects"
+        for name in ("app_id", "app_secret"):
+            if name not in parsed and where(name) not in {m.where for m in mistakes}:
+                example = next(s.example for s in SETTINGS if s.name == name)
+                mistakes.append(Mistake(where(name), f"is missing, and {reason} needs it", f"Add {name}: {example}"))
+        if parsed.get("sandbox_mode") and parsed.get("advertiser_ids") == ():
+            at = values["advertiser_ids"].where
+            mistakes.append(Mistake(at, "the sandbox cannot list ad accounts", "Write the sandbox advertiser's id."))
+    if mistakes:
+        raise BadInput(sorted(mistakes, key=lambda m: _line(m.where)))
+    parsed.pop("objects", None)
+    parsed.pop("fields", None)
+    return Settings(**parsed, objects=tuple(streams), fields=fields, source=source)
+
+
+def _line(where: str) -> tuple[int, str]:
+    found = re.search(r":(\d+)", where)
+    return (int(found[1]) if found else 10**6, where)
+
+
+def _dates(parsed: Mapping[str, Any], now: datetime, mistakes: list[Mistake], values: Mapping[str, Value]) -> None:
+    latest = date.fromordinal(now.date().toordinal() + 1)
+    start, end = parsed.get("start_date"), parsed.get("end_date")
+    if start and start > latest:
+        mistakes.append(Mistake(values["start_date"].where, f"{start} is in the future", "Write a day that has begun."))
+    if start and start.year < 2016:
+        mistakes.append(
+            Mistake(values["start_date"].where, f"{start} is before TikTok Ads existed", "Write 2016-09-01 or later.")
+        )
+    if end and end > latest:
+        mistakes.append(
+            Mistake(values["end_date"].where, f"{end} is in the future", "Leave end_date out to import up to today.")
+        )
+    if start and end and end < start:
+        mistakes.append(
+            Mistake(values["end_date"].where, f"{end} is before start_date {start}", "Exchange the two days.")
+        )
+
+
+def _names(value: Value) -> list[Value]:
+    if isinstance(value.value, list):
+        return value.value
+    return [Value(part, value.where) for part in re.split(r"[,\s]+", str(value.value or "")) if part]
+
+
+def _objects(
+    values: Mapping[str, Value], sandbox: bool, mistakes: list[Mistake]
+) -> tuple[list[Stream], dict[str, tuple[str, ...]]]:
+    """Read ``objects`` and ``fields`` together, since what a field may be depends on its object."""
+    streams: list[Stream] = []
+    given = values.get("objects")
+    if given is not None and given.value not in (None, ""):
+        for item in _names(given):
+            stream = find(str(item.value))
+            if stream is None:
+                mistakes.append(_unknown(item.where, "object", str(item.value), STREAMS, "`owox-tiktok objects` lists"))
+            elif sandbox and not stream.in_sandbox:
+                mistakes.append(
+                    Mistake(item.where, f"TikTok's sandbox does not have {stream.name}", "Remove it or use production.")
+                )
+            elif stream not in streams:
+                streams.append(stream)
+        if not _names(given):
+            mistakes.append(Mistake(given.where, "is empty", "Name at least one object, such as ad_report_daily."))
+    order = list(STREAMS)
+    streams.sort(key=lambda s: order.index(s.name))
+
+    chosen: dict[str, tuple[str, ...]] = {}
+    wanted = values.get("fields")
+    tables: Any = wanted.value if wanted is not None else None
+    if wanted is not None and tables is not None and not isinstance(tables, dict):
+        mistakes.append(
+            Mistake(wanted.where, "should say per object which fields", "Write fields: {ad_report_daily: [spend]}.")
+        )
+        tables = None
+    for key, names in (tables or {}).items():
+        found = find(str(key))
+        if found is None:
+            mistakes.append(
+                _unknown(names.where, "object", str(key), [s.name for s in streams] or STREAMS, "`objects` should list")
+            )
+        elif found not in streams:
+            mistakes.append(
+                Mistake(names.where, f"chooses fields of {found.name}, which is not imported", "Add it to objects.")
+            )
+        else:
+            chosen[found.name] = _fields(found, _names(names), names.where, mistakes)
+    for stream in streams:
+        if not chosen.get(stream.name):
+            chosen[stream.name] = default_fields(stream)
+    # Keys are always there, whether or not they were chosen.
+    return streams, {s.name: tuple(n for n in chosen[s.name] if n not in s.keys) for s in streams}
+
+
+def _fields(stream: Stream, names: Sequence[Value], where: str, mistakes: list[Mistake]) -> tuple[str, ...]:
+    chosen: dict[str, None] = {}
+    for item in names:
+        word = str(item.value).strip()
+        more = expand(stream, word)
+        if more is None and word in metrics() and stream.is_report:
+            mistakes.append(Mistake(item.where, f"{stream.name} cannot have {word}", _given_where(word)))
+        elif more is None:
+            known = [*stream.fields, *(PRESETS if stream.is_report else ())]
+            mistakes.append(
+                _unknown(item.where, f"field of {stream.name}", word, known, f"`objects {stream.name}` lists")
+            )
+        else:
+            chosen.update(dict.fromkeys(more))
+    asked = [n for n in chosen if stream.fields[n].origin == "metric"]
+    if stream.is_report and len(asked) > MAX_METRICS:
+        mistakes.append(
+            Mistake(where, f"{len(asked)} metrics, but TikTok gives {MAX_METRICS} per report", "Choose fewer fields.")
+        )
+    return tuple(chosen)
+
+
+def _given_where(metric: str) -> str:
+    known = metrics()[metric]
+    levels = " and ".join(level.replace("_", " ") for level in LEVELS if level in known.levels)
+    kinds = "daily reports" if known.granularities else "reports"
+    limits = "" if "AUDIENCE" in known.reports else ", without an audience breakdown"
+    country = "" if known.by_country else " and not by country"
+    return f"TikTok gives it in {levels} {kinds}{limits}{country}."
+
+
+def _unknown(where: str, what: str, name: str, known: Iterable[str], source: str) -> Mistake:
+    near = nearest(name, known)
+    advice = f"Did you mean {near}?" if near else f"{source} what there is."
+    return Mistake(where, f"there is no {what} called {name[:60]!r}", advice)
+
+
+# --- the YAML file ----------------------------------------------------------------------------------------------------
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def read_file(path: Path, *, now: datetime, environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the Settings of a YAML file with ``${VARIABLE}`` references; raises BadInput with every mistake.
+
+    Relative destinations are relative to the folder the program was started in, as on any command line.
+    """
+    env = os.environ if environment is None else environment
+    name = path.name
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(
+            [Mistake(str(path), f"cannot be read ({error.strerror})", "`owox-tiktok init` writes an example.")]
+        ) from None
+    except UnicodeDecodeError:
+        raise BadInput([Mistake(str(path), "is not a UTF-8 text", "Save the file as UTF-8.")]) from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it is not YAML"
+        raise BadInput([Mistake(f"{name}{line}", f"cannot be read as YAML: {problem}", "Mend that line.")]) from None
+    mistakes: list[Mistake] = []
+    if not isinstance(root, yaml.MappingNode):
+        raise BadInput([Mistake(name, "holds no settings", "`owox-tiktok init` writes an example.")])
+    values: dict[str, Value] = {}
+    known = [s.name for s in SETTINGS]
+    for key_node, node in root.value:
+        key = str(key_node.value)
+        at = f"{name}:{key_node.start_mark.line + 1} {key}"
+        if key not in known:
+            mistakes.append(_unknown(at, "setting", key, known, "docs/GETTING_STARTED.md lists"))
+        elif key in values:
+            mistakes.append(Mistake(at, "is there twice", "Keep one of the two lines."))
+        else:
+            values[key] = _value(node, at, env, mistakes)
+    return build(values, where=lambda setting: f"{name} {setting}", now=now, source=name, known=mistakes)
+
+
+def _value(node: yaml.Node, where: str, env: Mapping[str, str], mistakes: list[Mistake]) -> Value:
+    """Turn a YAML node into a Value; lists hold Values again, and mappings Values by key."""
+    if isinstance(node, yaml.SequenceNode):
+        return Value([_value(n, where, env, mistakes) for n in node.value], where)
+    if isinstance(node, yaml.MappingNode):
+        return Value({str(k.value): _value(v, f"{where}.{k.value}", env, mistakes) for k, v in node.value}, where)
+    text = str(node.value)
+    if _VARIABLE.search(text):
+        unset = [v for v in _VARIABLE.findall(text) if not env.get(v)]
+        if unset:
+            mistakes.append(
+                Mistake(
+                    where,
+                    f"the environment variable {' and '.join(unset)} is not set",
+                    f"Set it before the run: export {unset[0]}=…",
+                )
+            )
+        return Value(_VARIABLE.sub(lambda m: env.get(m[1], ""), text), where, from_environment=True)
+    quoted = bool(getattr(node, "style", None))
+    if quoted:
+        return Value(text, where)
+    # A loader constructs each scalar as YAML would: numbers, dates, booleans, null.
+    loader = yaml.SafeLoader("")
+    try:
+        return Value(loader.construct_object(node), where, quoted=False)
+    except (ValueError, yaml.YAMLError):  # such as 2026-02-31
+        return Value(text, where)
+    finally:
+        loader.dispose()
+
+
+def example() -> str:
+    """Return a commented example file, made from SETTINGS."""
+    lines = ["# TikTok Ads import. Every line with a leading # shows an optional setting with an example."]
+    for setting in SETTINGS:
+        lines += ["", f"# {setting.description}"]
+        lines.append(f"{'' if setting.required else '# '}{setting.name}: {setting.example}")
+    return "\n".join(lines) + "\n"

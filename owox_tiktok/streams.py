@@ -1,0 +1,417 @@
+"""What TikTok offers: STREAMS, as data and one builder for reports.
+
+An entity is one row of ``_ENTITIES``; a report follows from *level x time x breakdown*. Fields come from the two tables
+in ``catalogue/``. Documentation, schemas, the example config, the Sheet template and the tests all read STREAMS.
+Nothing here knows how a request is sent or where rows go.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterable, Mapping
+from functools import cache, partial
+from importlib.resources import files
+from typing import Literal, NamedTuple
+
+from owox_tiktok.model import Batch, Field, Kind, Level, Stream
+
+LEVELS: tuple[Level, ...] = ("advertiser", "campaign", "ad_group", "ad")
+ID_OF: Mapping[Level, str] = {
+    "advertiser": "advertiser_id",
+    "campaign": "campaign_id",
+    "ad_group": "adgroup_id",
+    "ad": "ad_id",
+}
+"""TikTok's id dimension of each report level."""
+
+MAX_METRICS = 100
+"""Most metrics TikTok gives in one report request."""
+
+CURRENCY = Field("currency", Kind.TEXT, "ISO 4217 currency of the money on this row, the ad account's", origin="ours")
+ADVERTISER_ID = Field("advertiser_id", Kind.ID, "Ad account identifier", origin="ours")
+
+_DIMENSIONS: Mapping[str, Field] = {
+    f.name: f
+    for f in (
+        Field("campaign_id", Kind.ID, "Campaign identifier", origin="dimension"),
+        Field("adgroup_id", Kind.ID, "Ad group identifier", origin="dimension"),
+        Field("ad_id", Kind.ID, "Ad identifier (a creative, for Upgraded Smart+ ads)", origin="dimension"),
+        Field("stat_time_day", Kind.DAY, "Day in the ad account's own time zone", origin="dimension"),
+        Field("stat_time_hour", Kind.HOUR, "Hour in the ad account's own time zone", origin="dimension"),
+        Field("country_code", Kind.TEXT, "Two-letter country of the audience, NONE when unknown", origin="dimension"),
+        Field("gender", Kind.TEXT, "FEMALE, MALE or NONE when unknown", origin="dimension"),
+        Field("age", Kind.TEXT, "Age bracket such as AGE_25_34, NONE when unknown", origin="dimension"),
+        Field("platform", Kind.TEXT, "Operating system: ANDROID, IPHONE, IPAD …", origin="dimension"),
+        Field("province_id", Kind.ID, "Region identifier; TikTok leaves some people out", origin="dimension"),
+        Field("dma_id", Kind.ID, "US market area identifier", origin="dimension"),
+        Field("language", Kind.TEXT, "Language of the person", origin="dimension"),
+        Field("ac", Kind.TEXT, "Connection: WIFI, 4G …", origin="dimension"),
+        Field("placement", Kind.TEXT, "App on which the ad was shown", origin="dimension"),
+        Field("contextual_tag", Kind.TEXT, "Contextual tag of the content beside the ad", origin="dimension"),
+        Field("interest_category", Kind.ID, "Interest identifier, first tier", origin="dimension"),
+        Field("interest_category_tier2", Kind.ID, "Interest identifier, second tier", origin="dimension"),
+        Field("interest_category_tier3", Kind.ID, "Interest identifier, third tier", origin="dimension"),
+        Field("interest_category_tier4", Kind.ID, "Interest identifier, fourth tier", origin="dimension"),
+        Field("device_brand_id", Kind.ID, "Device brand identifier", origin="dimension"),
+    )
+}
+
+
+class Breakdown(NamedTuple):
+    """How an audience report is split, and whether TikTok lets it be split by day as well."""
+
+    dimensions: tuple[str, ...]
+    words: str
+    daily: bool = True
+
+
+AUDIENCE_BREAKDOWNS: Mapping[str, Breakdown] = {
+    "age_gender": Breakdown(("gender", "age"), "age and gender"),
+    "country": Breakdown(("country_code",), "country"),
+    "platform": Breakdown(("platform",), "operating system"),
+    "province": Breakdown(("province_id",), "province"),
+    "dma": Breakdown(("dma_id",), "US market area"),
+    "language": Breakdown(("language",), "language"),
+    "connection": Breakdown(("ac",), "connection"),
+    "placement": Breakdown(("placement",), "placement"),
+    "contextual_tag": Breakdown(("contextual_tag",), "contextual tag"),
+    "interest": Breakdown(("interest_category",), "interest", daily=False),
+    "interest_tier2": Breakdown(("interest_category_tier2",), "interest, second tier", daily=False),
+    "interest_tier3": Breakdown(("interest_category_tier3",), "interest, third tier", daily=False),
+    "interest_tier4": Breakdown(("interest_category_tier4",), "interest, fourth tier", daily=False),
+    "device_brand": Breakdown(("device_brand_id",), "device brand", daily=False),
+}
+
+PRESETS: Mapping[str, tuple[str, ...]] = {
+    "performance": (
+        "spend", "impressions", "clicks", "ctr", "cpc", "cpm", "reach", "frequency", "conversion",
+        "cost_per_conversion", "conversion_rate_v2", "result", "cost_per_result", "result_rate",
+    ),
+    "video": (
+        "spend", "impressions", "video_play_actions", "video_watched_2s", "video_watched_6s", "video_views_p25",
+        "video_views_p50", "video_views_p75", "video_views_p100", "average_video_play", "engaged_view",
+        "likes", "comments", "shares", "follows", "profile_visits",
+    ),
+    "ecommerce": (
+        "spend", "impressions", "clicks", "complete_payment", "cost_per_complete_payment", "complete_payment_rate",
+        "value_per_complete_payment", "total_complete_payment_rate", "complete_payment_roas",
+        "web_event_add_to_cart", "total_landing_page_view", "onsite_shopping", "cost_per_onsite_shopping",
+        "total_onsite_shopping_value", "onsite_shopping_roas",
+    ),
+    "app": (
+        "spend", "impressions", "clicks", "app_install", "cost_per_app_install", "real_time_app_install",
+        "registration", "cost_per_registration", "purchase", "cost_per_purchase", "total_purchase",
+        "total_purchase_value", "total_active_pay_roas", "skan_app_install",
+    ),
+}  # fmt: skip
+"""Named sets of metrics; a preset on a report means those of its metrics that the report has."""
+
+_NAMES_BY_LEVEL: Mapping[Level, tuple[str, ...]] = {
+    "advertiser": (),
+    "campaign": ("campaign_name",),
+    "ad_group": ("campaign_id", "campaign_name", "adgroup_name"),
+    "ad": ("campaign_id", "campaign_name", "adgroup_id", "adgroup_name", "ad_name"),
+}
+
+
+class _Entity(NamedTuple):
+    name: str
+    title: str
+    description: str
+    path: str
+    key: tuple[str, ...]
+    page_size: int | None = None
+    rows_at: str = "list"
+    sandbox: bool = True
+    deletable: bool = False
+    choose: bool = False
+    per_app: bool = False
+    lifted: Mapping[str, str] = {}
+    batch: Batch | None = None
+
+
+# Page sizes are TikTok's maxima; ``choose``: the endpoint takes a list of fields.
+_ENTITIES = (
+    _Entity("advertiser_ids", "Advertiser ids", "Every ad account the authorisation covers", "oauth2/advertiser/get/",
+            (), sandbox=False, per_app=True),
+    _Entity("advertisers", "Advertisers", "The ad accounts with currency, time zone, status and balance",
+            "advertiser/info/", (), choose=True),
+    _Entity("campaigns", "Campaigns", "Campaigns with objective, budget and status", "campaign/get/",
+            ("campaign_id",), 1000, deletable=True, choose=True),
+    _Entity("ad_groups", "Ad groups", "Ad groups with targeting, bids, budget and schedule", "adgroup/get/",
+            ("adgroup_id",), 1000, deletable=True, choose=True),
+    _Entity("ads", "Ads", "Ads with creative, text, landing page and status", "ad/get/",
+            ("ad_id",), 1000, deletable=True, choose=True),
+    _Entity("audiences", "Audiences", "Custom audiences with their size", "dmp/custom_audience/list/",
+            ("audience_id",), 100),
+    _Entity("images", "Images", "The 10,000 images changed last in the creative library", "file/image/ad/search/",
+            ("image_id",), 100),
+    _Entity("videos", "Videos", "The 10,000 videos changed last in the creative library", "file/video/ad/search/",
+            ("video_id",), 100),
+    _Entity("music", "Music", "Music tracks that ads may use", "file/music/get/", ("music_id",), 1000, "musics"),
+    _Entity("portfolios", "Portfolios", "Creative portfolios such as calls to action and cards",
+            "creative/portfolio/list/", ("creative_portfolio_id",), 100, "creative_portfolios"),
+    _Entity("spark_ads", "Spark Ads posts", "TikTok posts authorised for Spark Ads", "tt_video/list/",
+            ("spark_ads_post_id",), 50, sandbox=False, lifted={"spark_ads_post_id": "item_info.item_id"}),
+    _Entity("pixels", "Pixels", "Pixels with their events", "pixel/list/", ("pixel_id",), 20, "pixels", sandbox=False),
+    _Entity("identities", "Identities", "Accounts that ads are shown as", "identity/get/",
+            ("identity_id", "identity_type"), 100, "identity_list", sandbox=False),
+    _Entity("pixel_instant_page_events", "Instant page events", "Events and goals that instant pages can optimise for",
+            "pixel/instant_page/event/", ("business_type",), sandbox=False),
+    _Entity("pixel_event_statistics", "Pixel event statistics", "Daily counts of each pixel's events, by UTC day",
+            "pixel/event/stats/", ("stat_time_day", "pixel_id"), sandbox=False,
+            batch=Batch("pixels", "pixel_id", "pixel_ids", 10)),
+    _Entity("smart_plus_campaigns", "Smart+ campaigns", "Upgraded Smart+ campaigns", "smart_plus/campaign/get/",
+            ("campaign_id",), 1000, sandbox=False, choose=True),
+    _Entity("smart_plus_ad_groups", "Smart+ ad groups", "Upgraded Smart+ ad groups", "smart_plus/adgroup/get/",
+            ("adgroup_id",), 1000, sandbox=False, choose=True),
+    _Entity("smart_plus_ads", "Smart+ ads", "Upgraded Smart+ ads; each holds many creatives", "smart_plus/ad/get/",
+            ("smart_plus_ad_id",), 1000, sandbox=False, choose=True),
+    _Entity("gmv_max_stores", "GMV Max stores", "TikTok Shops and whether GMV Max may run for them",
+            "gmv_max/store/list/", ("store_id",), rows_at="store_list", sandbox=False),
+    _Entity("languages", "Languages", "Names of the languages used in targeting and audience reports",
+            "tool/language/", ("code",), rows_at="languages", sandbox=False),
+    _Entity("interest_categories", "Interest categories", "Names of the interests used in audience reports",
+            "tool/interest_category/", ("interest_category_id",), rows_at="interest_categories", sandbox=False),
+    _Entity("action_categories", "Action categories", "Names of the behaviours used in targeting",
+            "tool/action_category/", ("action_category_id",), rows_at="action_categories", sandbox=False),
+)  # fmt: skip
+
+
+class Metric(NamedTuple):
+    """A report field with the places where TikTok gives it."""
+
+    field: Field
+    levels: frozenset[str]
+    reports: frozenset[str]
+    by_country: bool
+    granularities: frozenset[str]
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    text = files("owox_tiktok").joinpath("catalogue", name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+@cache
+def metrics() -> Mapping[str, Metric]:
+    """Return every metric and attribute a report may be asked for, by name, in catalogue order."""
+    return {
+        row["name"]: Metric(
+            Field(
+                row["name"],
+                Kind(row["kind"]),
+                row["description"],
+                unit=row["unit"],
+                additive=row["additive"] == "yes",
+                group=row["group"],
+                origin="ours" if row["name"] == "currency" else "metric",
+                deprecated=row["deprecated"] == "yes",
+            ),
+            frozenset(row["levels"].split()),
+            frozenset(row["reports"].upper().split()),
+            row["by_country"] == "yes",
+            frozenset(row["granularities"].split()),
+        )
+        for row in _rows("metrics.csv")
+    }
+
+
+@cache
+def _entity_fields() -> Mapping[str, Mapping[str, Field]]:
+    tables: dict[str, dict[str, Field]] = {}
+    for row in _rows("fields.csv"):
+        table = tables.setdefault(row["stream"], {})
+        origin: Literal["item", "ours"] = "ours" if row["name"] == "stat_time_day" else "item"
+        table[row["name"]] = Field(row["name"], Kind(row["kind"]), row["description"], origin=origin)
+    for name, table in tables.items():
+        if name not in ("advertisers", "advertiser_ids"):
+            table["advertiser_id"] = ADVERTISER_ID
+    return tables
+
+
+def _fields_of_entity(name: str) -> Mapping[str, Field]:
+    fields = dict(_entity_fields()[name])
+    # Money of an entity is in the account's currency, which the item itself does not name.
+    if "currency" not in fields and any(f.kind is Kind.MONEY for f in fields.values()):
+        fields["currency"] = CURRENCY
+    return fields
+
+
+@cache
+def _fields_of_report(
+    level: Level, report_type: Literal["BASIC", "AUDIENCE"], granularity: str, dimensions: tuple[str, ...]
+) -> Mapping[str, Field]:
+    fields = {"advertiser_id": ADVERTISER_ID}
+    fields.update((d, _DIMENSIONS[d]) for d in dimensions if d != "advertiser_id")
+    by_country = "country_code" in dimensions
+    for name, metric in metrics().items():
+        if name in fields or level not in metric.levels or report_type not in metric.reports:
+            continue
+        if metric.granularities and (granularity not in metric.granularities or by_country):
+            continue
+        # By country TikTok documents a short list; names and other attributes come along in practice.
+        if by_country and not metric.by_country and metric.field.group != "attribute":
+            continue
+        fields[name] = CURRENCY if name == "currency" else metric.field
+    return fields
+
+
+def _entity(entity: _Entity) -> Stream:
+    build = cache(partial(_fields_of_entity, entity.name))
+    return Stream(
+        name=entity.name,
+        title=entity.title,
+        description=entity.description,
+        path=entity.path,
+        verb="replace" if entity.batch else "upsert",
+        keys=("advertiser_id", *entity.key),
+        build_fields=build,
+        default=("*",),
+        page_size=entity.page_size,
+        rows_at=entity.rows_at,
+        in_sandbox=entity.sandbox,
+        per_app=entity.per_app,
+        hides_deleted=entity.deletable,
+        can_choose_fields=entity.choose,
+        level={"campaigns": "campaign", "ad_groups": "ad_group", "ads": "ad"}.get(entity.name),  # type: ignore[arg-type]
+        lifted=entity.lifted,
+        batch=entity.batch,
+        time="stat_time_day" if "stat_time_day" in entity.key else None,
+        max_days=1 if "stat_time_day" in entity.key else None,
+    )
+
+
+_TIME: Mapping[str, tuple[Literal["stat_time_day", "stat_time_hour"] | None, int | None]] = {
+    "daily": ("stat_time_day", 30),
+    "hourly": ("stat_time_hour", 1),
+    "lifetime": (None, None),
+}
+_WORDS: Mapping[Level, str] = {"advertiser": "Advertiser", "campaign": "Campaign", "ad_group": "Ad group", "ad": "Ad"}
+# Airbyte's connector offers these in the sandbox; TikTok has no list of its own.
+_SANDBOX_AUDIENCE = ("age_gender", "country", "platform")
+
+
+def _report(level: Level, granularity: str, breakdown: str = "", audience: bool = False) -> Stream:
+    time, max_days = _TIME[granularity]
+    split = (AUDIENCE_BREAKDOWNS[breakdown].dimensions if audience else ("country_code",)) if breakdown else ()
+    words = AUDIENCE_BREAKDOWNS[breakdown].words if audience else breakdown
+    report_type: Literal["BASIC", "AUDIENCE"] = "AUDIENCE" if audience else "BASIC"
+    dimensions = (ID_OF[level], *((time,) if time else ()), *split)
+    name = f"{level}_{'audience_' if audience else ''}report_{granularity}{f'_by_{breakdown}' if breakdown else ''}"
+    per = {"daily": "a row per day", "hourly": "a row per hour", "lifetime": "one row for its whole life"}[granularity]
+    if audience and granularity == "lifetime":
+        per = "one row for the days from start_date on, the last 365 at most"
+    if audience:
+        sandbox = (level != "advertiser" and breakdown in _SANDBOX_AUDIENCE) or (level, breakdown) == ("ad", "province")
+        sandbox = sandbox and granularity == "daily"
+    else:
+        sandbox = level != "advertiser" and not breakdown
+    return Stream(
+        name=name,
+        title=f"{_WORDS[level]} {'audience ' if audience else ''}report {granularity}{f' by {words}' if words else ''}",
+        description=f"Results of each {_WORDS[level].lower()}{f' by {words}' if words else ''}, {per}",
+        path="report/integrated/get/",
+        verb="replace",
+        keys=tuple(dict.fromkeys(("advertiser_id", *dimensions))),
+        build_fields=partial(_fields_of_report, level, report_type, granularity, dimensions),
+        default=(*_NAMES_BY_LEVEL[level], *PRESETS["performance"]),
+        page_size=1000,
+        time=time,
+        max_days=max_days,
+        level=level,
+        report_type=report_type,
+        dimensions=dimensions,
+        lifetime=granularity == "lifetime",
+        in_sandbox=sandbox,
+        hides_deleted=level != "advertiser",
+        can_choose_fields=True,
+    )
+
+
+def _reports() -> Iterable[Stream]:
+    for level in LEVELS:
+        for granularity in _TIME:
+            yield _report(level, granularity)
+        for granularity in ("daily", "hourly"):
+            yield _report(level, granularity, "country")
+    for level in LEVELS:
+        for name, breakdown in AUDIENCE_BREAKDOWNS.items():
+            if breakdown.daily:
+                yield _report(level, "daily", name, audience=True)
+            yield _report(level, "lifetime", name, audience=True)
+
+
+STREAMS: Mapping[str, Stream] = {s.name: s for s in (*map(_entity, _ENTITIES), *_reports())}
+"""Everything that can be imported, by name: entities first, in the order in which they are read."""
+
+
+def _aliases() -> dict[str, str]:
+    """Names that other loaders use. Airbyte: plural level, grouping before the granularity; OWOX, Singer: insights."""
+    names = {
+        "advertiser": "advertisers",
+        "creative_assets_images": "images",
+        "creative_assets_videos": "videos",
+        "creative_assets_music": "music",
+        "creative_assets_portfolios": "portfolios",
+        "pixel_events_statistics": "pixel_event_statistics",
+        "adgroups": "ad_groups",
+        "ad_insights": "ad_report_daily",
+        "ad_insights_by_country": "ad_report_daily_by_country",
+        "ad_insights_by_age_and_gender": "ad_audience_report_daily_by_age_gender",
+        "ad_insights_by_platform": "ad_audience_report_daily_by_platform",
+    }
+    plural = {"advertiser": "advertisers", "campaign": "campaigns", "ad_group": "ad_groups", "ad": "ads"}
+    for level, many in plural.items():
+        for granularity in _TIME:
+            names[f"{many}_reports_{granularity}"] = f"{level}_report_{granularity}"
+            if granularity != "lifetime":
+                names[f"{many}_reports_by_country_{granularity}"] = f"{level}_report_{granularity}_by_country"
+        # Airbyte says ad_group_audience_… but campaigns_audience_…, so both numbers are taken.
+        for prefix in {many, level}:
+            for granularity in ("daily", "lifetime"):
+                target = f"{level}_audience_report_{granularity}_by"
+                names[f"{prefix}_audience_reports_{granularity}"] = f"{target}_age_gender"
+                for split in ("country", "platform", "province"):
+                    names[f"{prefix}_audience_reports_by_{split}_{granularity}"] = f"{target}_{split}"
+    return names
+
+
+ALIASES: Mapping[str, str] = _aliases()
+"""Names from other TikTok loaders, each with ours."""
+
+
+def find(name: str) -> Stream | None:
+    """Return the stream called ``name`` (or an alias, in any case, with spaces or dashes), else None."""
+    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
+    return STREAMS.get(ALIASES.get(plain, plain))
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like ``name``, for a suggestion; None when nothing is near."""
+    found = difflib.get_close_matches(name.strip().lower(), list(known), n=1, cutoff=0.55)
+    return found[0] if found else None
+
+
+def default_fields(stream: Stream) -> tuple[str, ...]:
+    """Return the fields imported when the user chose none: all of an entity's, a preset of a report's."""
+    if stream.default == ("*",):
+        return tuple(stream.fields)
+    return tuple(n for n in stream.default if n in stream.fields)
+
+
+def expand(stream: Stream, word: str) -> tuple[str, ...] | None:
+    """Return the fields that ``word`` (a field, a preset, ``default`` or ``all``) means on ``stream``; None if nothing.
+
+    A preset brings the names of the level's entities along, so that its rows can be read by people.
+    """
+    if word in stream.fields:
+        return (word,)
+    if word == "default":
+        return default_fields(stream)
+    if word == "all":
+        return tuple(n for n, f in stream.fields.items() if not f.deprecated)
+    if word in PRESETS and stream.is_report and stream.level:
+        return tuple(n for n in (*_NAMES_BY_LEVEL[stream.level], *PRESETS[word]) if n in stream.fields)
+    return None

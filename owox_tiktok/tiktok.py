@@ -1,0 +1,450 @@
+"""One call to TikTok's Marketing API: URL, header, envelope, codes, pace and patience.
+
+What a code means is one row in CODES; the wording of a message decides nothing. A new code is a new row. Nothing here
+knows streams or rows: ``source`` does.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+import requests
+from tenacity import RetryCallState
+
+from owox_tiktok.errors import (
+    AccountRefused,
+    BadInput,
+    Mistake,
+    Problem,
+    RequestRefused,
+    TokenRefused,
+    TooLarge,
+    Unavailable,
+)
+from owox_tiktok.retry import Pace, retrying
+from owox_tiktok.settings import Secret
+
+PRODUCTION = "https://business-api.tiktok.com/open_api/v1.3/"
+SANDBOX = "https://sandbox-ads.tiktok.com/open_api/v1.3/"
+AUTHORISE = "https://business-api.tiktok.com/portal/auth"
+
+ATTEMPTS = 8
+DEADLINE_S = 600.0
+"""A faulty call is tried so often and so long; the rate limit has a deadline of its own, below."""
+RATE_DEADLINE_S = 1200.0
+"""Longer than TikTok's block of about five minutes for too many requests in a minute, several times over."""
+CONNECT_S, READ_S = 10.0, 90.0
+LARGEST_BODY = 128 * 1024 * 1024
+CUT_HEADER = "X-Tt-Ads-Throttle"
+"""Set when a report covers only the 20,000 newest ads; nothing else on the answer tells."""
+
+Data = TypeVar("Data")
+
+
+class Does(enum.Enum):
+    """What a code asks of us."""
+
+    SLOW_DOWN = "slow down"
+    SLOW_ADVERTISER = "slow down for one advertiser"
+    AGAIN = "try again"
+    TIMED_OUT = "try again, then ask for less"
+    LESS = "ask for less"
+    TOKEN = "the token or app is refused"
+    ACCOUNT = "the advertiser is refused"
+    REQUEST = "the request is refused"
+
+
+_RECONNECT = "Authorise the app again (docs/CREDENTIALS.md) and set the new token."
+_GRANT = "Grant the app this permission and this ad account in TikTok, or remove the object or account."
+_NOT_OURS = "Remove the ad account, or authorise it again with a user who has access."
+_DEVELOPER = "Look at the app in TikTok's developer portal (docs/CREDENTIALS.md)."
+
+CODES: Mapping[int, tuple[Does, str]] = {
+    40001: (Does.REQUEST, _GRANT),
+    40002: (Does.REQUEST, ""),
+    40006: (Does.REQUEST, ""),
+    40007: (Does.REQUEST, ""),
+    40009: (Does.REQUEST, ""),
+    40011: (Does.REQUEST, ""),
+    40016: (Does.SLOW_DOWN, ""),
+    40067: (Does.LESS, "Choose fewer fields or a higher level."),
+    40100: (Does.SLOW_DOWN, "Is another sync using the same developer app?"),
+    40101: (Does.TOKEN, "Check app_id and app_secret, or start the authorisation again."),
+    40102: (Does.TOKEN, _RECONNECT),
+    40104: (Does.TOKEN, "Set TIKTOK_ACCESS_TOKEN."),
+    40105: (Does.TOKEN, _RECONNECT),
+    40106: (Does.ACCOUNT, _NOT_OURS),
+    40107: (Does.TOKEN, _RECONNECT),
+    40110: (Does.TOKEN, "An auth code works once and for an hour: start the authorisation again."),
+    40113: (Does.TOKEN, _DEVELOPER),
+    40118: (Does.REQUEST, "This feature must be enabled by TikTok for the account."),
+    40119: (Does.TOKEN, _DEVELOPER),
+    40124: (Does.TOKEN, _DEVELOPER),
+    40125: (Does.REQUEST, _DEVELOPER),
+    40132: (Does.SLOW_DOWN, ""),
+    40133: (Does.SLOW_ADVERTISER, ""),
+    40200: (Does.AGAIN, ""),
+    40201: (Does.AGAIN, ""),
+    40202: (Does.AGAIN, ""),
+    40300: (Does.ACCOUNT, "The ad account was deleted or does not exist: remove it."),
+    40301: (Does.ACCOUNT, _NOT_OURS),
+    40700: (Does.AGAIN, ""),
+    41000: (Does.TOKEN, "TikTok refuses the country this runs in: run it in another region."),
+    51001: (Does.TIMED_OUT, ""),
+    51021: (Does.SLOW_DOWN, ""),
+    51039: (Does.TIMED_OUT, ""),
+}
+
+
+def reaction(code: int) -> tuple[Does, str]:
+    """Return what ``code`` asks of us and what a person can do about it."""
+    if code in CODES:
+        return CODES[code]
+    # TikTok keeps 50000-59999 for trouble on its own side.
+    return (Does.AGAIN, "") if 50000 <= code <= 59999 else (Does.REQUEST, "")
+
+
+class Envelope(msgspec.Struct):
+    """What every answer of TikTok's comes in; ``data`` is left undecoded."""
+
+    code: int
+    message: str = ""
+    request_id: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A body that TikTok sent with code 0, and whether a report in it was cut at 20,000 ads."""
+
+    body: bytes
+    cut: bool = False
+
+
+class _Again(Exception):
+    """Something passing: try the same call again."""
+
+
+class _SlowDown(Exception):
+    def __init__(self, advertiser_id: str | None, request_id: str) -> None:
+        self.advertiser_id, self.request_id = advertiser_id, request_id
+
+
+@dataclass
+class Counts:
+    """How many requests were sent, and how many of them TikTok refused for their number."""
+
+    requests: int = 0
+    refused: int = 0
+    bytes: int = 0
+    codes: Counter[int] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+
+def base_url(sandbox: bool, environment: Mapping[str, str] | None = None) -> str:
+    """Return TikTok's address, or TIKTOK_API_URL's; raises BadInput when that is no http(s) address.
+
+    Only the environment can name another address, never a configuration that someone else may write.
+    """
+    env = os.environ if environment is None else environment
+    url = env.get("TIKTOK_API_URL", "").strip()
+    if not url:
+        return SANDBOX if sandbox else PRODUCTION
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise BadInput(
+            [
+                Mistake(
+                    "TIKTOK_API_URL",
+                    "is not an address",
+                    "Unset it, or write one like http://127.0.0.1:8080/open_api/v1.3/",
+                )
+            ]
+        )
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise BadInput(
+            [Mistake("TIKTOK_API_URL", "would send the token unencrypted", "Use https:// or a local address.")]
+        )
+    return url.rstrip("/") + "/"
+
+
+class TikTok:
+    """The API as a few verbs. Safe to share between threads; each keeps a connection of its own.
+
+    ``on_wait(seconds, reason)`` is told about every wait that a person would notice.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: Secret,
+        pace: Pace,
+        *,
+        app_id: str = "",
+        app_secret: Secret | None = None,
+        on_wait: Callable[[float, str], None] = lambda seconds, reason: None,
+        sleep: Callable[[float], None] = time.sleep,
+        read_timeout_s: float = READ_S,
+    ) -> None:
+        self.url = url
+        self.pace = pace
+        self.counts = Counts()
+        self._token = token
+        self._app_id = app_id
+        self._app_secret = app_secret or Secret("")
+        self._on_wait = on_wait
+        self._sleep = sleep
+        self._timeout = (CONNECT_S, read_timeout_s)
+        self._local = threading.local()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Make every waiting call give up (the run is ending)."""
+        self._stopped.set()
+
+    # --- verbs --------------------------------------------------------------------------------------------------------
+
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, Any],
+        *,
+        advertiser_id: str = "",
+        with_app: bool = False,
+        may_shrink: bool = False,
+    ) -> Answer:
+        """Return TikTok's answer to a GET; lists and objects among ``params`` become JSON text.
+
+        Raises Refused (and its children), TooLarge when less should be asked (at once only when ``may_shrink``), and
+        Unavailable when patience ran out.
+        """
+        secret: dict[str, str] = {}
+        if with_app:
+            secret = {"app_id": self._app_id, "secret": self._app_secret.reveal()}
+        query = urlencode({**{k: wire(v) for k, v in params.items()}, **secret})
+        return self._patiently(path, query, None, advertiser_id, may_shrink)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Return TikTok's answer to a POST of a JSON ``body``."""
+        return self._patiently(path, "", msgspec.json.encode(body), "", False)
+
+    def data(self, path: str, params: Mapping[str, Any], **how: Any) -> dict[str, Any]:
+        """Return the decoded ``data`` of a small answer."""
+        found: dict[str, Any] = msgspec.json.decode(self.get(path, params, **how).body, type=_Loose).data
+        return found
+
+    # --- patience -----------------------------------------------------------------------------------------------------
+
+    def _patiently(self, path: str, query: str, body: bytes | None, advertiser_id: str, may_shrink: bool) -> Answer:
+        where = path.rstrip("/")
+
+        def tell(state: RetryCallState) -> None:
+            wait = state.next_action.sleep if state.next_action else 0.0
+            if wait >= 5:
+                self._on_wait(wait, f"TikTok had a fault at {where}; trying again")
+
+        timed_out = 0
+        slow_until = time.monotonic() + RATE_DEADLINE_S
+
+        def once() -> Answer:
+            nonlocal timed_out
+            while True:
+                if self._stopped.is_set():
+                    raise Unavailable("the run was stopped", where=where)
+                self.pace.turn(advertiser_id)
+                try:
+                    return self._call(path, query, body, advertiser_id)
+                except _SlowDown as slow:
+                    with self.counts.lock:
+                        self.counts.refused += 1
+                    hold = self.pace.refused(slow.advertiser_id)
+                    if hold >= 5:
+                        self._on_wait(hold, "TikTok asks for fewer requests")
+                    if time.monotonic() > slow_until:
+                        raise Unavailable(
+                            "TikTok kept answering that there are too many requests",
+                            where=where,
+                            what_to_do="Is another sync using the same developer app? The next run goes on from here.",
+                            request_id=slow.request_id,
+                        ) from None
+                except _TimedOut as late:
+                    timed_out += 1
+                    if may_shrink and timed_out >= 2:
+                        raise TooLarge("TikTok could not answer in time", request_id=late.request_id) from None
+                    raise
+
+        try:
+            answer: Answer = retrying(
+                _Again, attempts=ATTEMPTS, deadline_s=DEADLINE_S, sleep=self._sleep, before_sleep=tell
+            )(once)
+            return answer
+        except _TooMuch as much:
+            raise TooLarge("the report is too large for TikTok", request_id=much.request_id) from None
+        except _TimedOut as late:
+            raise TooLarge("TikTok could not answer in time", request_id=late.request_id) from None
+        except _Again as last:
+            raise Unavailable(
+                f"TikTok could not be read after {ATTEMPTS} attempts: {last}",
+                where=where,
+                what_to_do="The next run goes on from here.",
+            ) from None
+
+    # --- one request --------------------------------------------------------------------------------------------------
+
+    def _call(self, path: str, query: str, body: bytes | None, advertiser_id: str) -> Answer:
+        status, headers, content = self._send(path, query, body)
+        try:
+            envelope = msgspec.json.decode(content, type=Envelope)
+        except msgspec.DecodeError:
+            raise _not_an_envelope(status) from None
+        code = envelope.code
+        with self.counts.lock:
+            self.counts.codes[code] += 1
+        if code == 0:
+            self.pace.answered(advertiser_id)
+            return Answer(content, CUT_HEADER in headers)
+        does, advice = reaction(code)
+        message = f"{self._clean(envelope.message)} ({code})"
+        request_id = envelope.request_id
+        match does:
+            case Does.SLOW_DOWN:
+                raise _SlowDown(None, request_id)
+            case Does.SLOW_ADVERTISER:
+                raise _SlowDown(advertiser_id, request_id)
+            case Does.AGAIN:
+                raise _Again(f"{message}, request {request_id}")
+            case Does.TIMED_OUT:
+                raise _TimedOut(message, request_id)
+            case Does.LESS:
+                raise _TooMuch(message, request_id)
+            case Does.TOKEN:
+                raise TokenRefused(f"TikTok refused: {message}", code=code, what_to_do=advice, request_id=request_id)
+            case Does.ACCOUNT:
+                raise AccountRefused(f"TikTok refused: {message}", code=code, what_to_do=advice, request_id=request_id)
+            case _:
+                raise RequestRefused(f"TikTok refused: {message}", code=code, what_to_do=advice, request_id=request_id)
+
+    def _send(self, path: str, query: str, body: bytes | None) -> tuple[int, Mapping[str, str], bytes]:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.trust_env = False  # no .netrc: it would add a header of its own to TikTok's
+            session.proxies.update(requests.utils.get_environ_proxies(self.url))
+        url = f"{self.url}{path}{'?' + query if query else ''}"
+        with self.counts.lock:
+            self.counts.requests += 1
+        try:
+            with session.request(
+                "GET" if body is None else "POST",
+                url,
+                data=body,
+                headers={"Access-Token": self._token.reveal(), "Content-Type": "application/json"},
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = bytearray()
+                for part in response.iter_content(1 << 18):
+                    content += part
+                    if len(content) > LARGEST_BODY:
+                        raise Unavailable("TikTok's answer was larger than any page", where=path)
+                with self.counts.lock:
+                    self.counts.bytes += len(content)
+                return response.status_code, response.headers, bytes(content)
+        except requests.RequestException as error:
+            # The exception's own text holds the URL, and with it perhaps the app's secret: only its kind is passed on.
+            raise _Again(_KINDS.get(type(error), "the connection failed")) from None
+
+    def _clean(self, message: str) -> str:
+        """Return TikTok's message on one line, without anything of ours that is secret."""
+        for secret in (self._token.reveal(), self._app_secret.reveal()):
+            if secret:
+                message = message.replace(secret, "****")
+        return re.sub(r"\s+", " ", message).strip()[:400]
+
+
+def _not_an_envelope(status: int) -> Exception:
+    if status == 429:
+        return _SlowDown(None, "")
+    if status in (408, 425) or status >= 500 or 200 <= status < 300:
+        return _Again(f"the answer was not TikTok's JSON (HTTP {status})")
+    return RequestRefused(
+        f"the address answered HTTP {status}, not as TikTok does",
+        code=-status,
+        what_to_do="Check TIKTOK_API_URL, or a proxy on the way.",
+    )
+
+
+class _TimedOut(_Again):
+    def __init__(self, message: str, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(f"{message}, request {request_id}")
+
+
+class _TooMuch(Exception):
+    def __init__(self, message: str, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(message)
+
+
+class _Loose(msgspec.Struct):
+    data: dict[str, Any]
+
+
+_KINDS: Mapping[type[BaseException], str] = {
+    requests.ConnectTimeout: "no connection in time",
+    requests.ReadTimeout: "no answer in time",
+    requests.ConnectionError: "the connection broke",
+    requests.exceptions.ChunkedEncodingError: "the answer broke off",
+    requests.exceptions.SSLError: "the connection is not secure (TLS)",
+    requests.exceptions.ProxyError: "the proxy refused the connection",
+}
+
+
+def wire(value: Any) -> str:
+    """Return a query value as TikTok wants it: lists and objects as JSON text, booleans in lower case."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping | Sequence):
+        return msgspec.json.encode(value).decode()
+    return str(value)
+
+
+# --- authorisation ----------------------------------------------------------------------------------------------------
+
+
+def authorisation_url(app_id: str, state: str, redirect_uri: str) -> str:
+    """Return the address at which an advertiser grants the app access; ``state`` comes back with the auth code."""
+    return f"{AUTHORISE}?{urlencode({'app_id': app_id, 'state': state, 'redirect_uri': redirect_uri})}"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorisation:
+    """What an auth code was exchanged for."""
+
+    token: Secret
+    advertiser_ids: tuple[str, ...]
+
+
+def exchange(api: TikTok, app_id: str, secret: Secret, auth_code: Secret) -> Authorisation:
+    """Exchange an auth code (it works once) for an access token, which has no end of its own."""
+    answer = api.post(
+        "oauth2/access_token/", {"app_id": app_id, "secret": secret.reveal(), "auth_code": auth_code.reveal()}
+    )
+    data = msgspec.json.decode(answer.body, type=_Loose).data
+    token = data.get("access_token")
+    if not isinstance(token, str) or not token:
+        raise Problem("TikTok answered without a token", what_to_do="Start the authorisation again.")
+    return Authorisation(Secret(token), tuple(str(a) for a in data.get("advertiser_ids") or ()))
