@@ -284,7 +284,7 @@ def build(
     if needs_app:
         reason = "advertiser_ids: all" if parsed.get("advertiser_ids") == () else "advertiser_ids among the objects"
         for name in ("app_id", "app_secret"):
-            if name not in parsed and where(name) not in {m.where for m in mistakes}:
+            if name not in values:
                 example = next(s.example for s in SETTINGS if s.name == name)
                 mistakes.append(Mistake(where(name), f"is missing, and {reason} needs it", f"Add {name}: {example}"))
         if parsed.get("sandbox_mode") and parsed.get("advertiser_ids") == ():

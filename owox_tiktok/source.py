@@ -117,14 +117,29 @@ class Source:
 
     # --- one window ---------------------------------------------------------------------------------------------------
 
-    def expect(
+    def probe(
         self, stream: Stream, advertiser: Advertiser, window: Window | None, fields: Sequence[str]
-    ) -> int | None:
-        """Return how many rows a window has, from one small request; None where TikTok does not say."""
-        if stream.page_size is None or stream.batch:
-            return None
-        answer = self._get(stream, advertiser, window, _names(stream, fields), _Part(), 1, page_size=1)
-        return msgspec.json.decode(answer.body, type=_Body[_PagedData]).data.page_info.total_number
+    ) -> tuple[int | None, frozenset[str]]:
+        """Ask for one row: return how many there are (None where TikTok does not say) and the fields it refuses.
+
+        Raises what reading would raise.
+        """
+        refused: frozenset[str] = frozenset()
+        parts = self._parts(stream, advertiser)
+        while parts:
+            names = tuple(n for n in _names(stream, fields) if n not in refused)
+            try:
+                answer = self._get(stream, advertiser, window, names, parts[0], 1, page_size=1)
+            except RequestRefused as error:
+                blame = self._blame(stream, advertiser, window, names, parts[0], error)
+                if not isinstance(blame, FieldsRefused):
+                    raise blame from None
+                refused |= blame.fields
+                continue
+            if stream.page_size is None:
+                break
+            return msgspec.json.decode(answer.body, type=_Body[_PagedData]).data.page_info.total_number, refused
+        return None, refused
 
     def read(
         self, stream: Stream, advertiser: Advertiser, window: Window | None, fields: Sequence[str], path: Path

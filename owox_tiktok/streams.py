@@ -206,7 +206,7 @@ def metrics() -> Mapping[str, Metric]:
                 unit=row["unit"],
                 additive=row["additive"] == "yes",
                 group=row["group"],
-                origin="ours" if row["name"] == "currency" else "metric",
+                origin="metric",
                 deprecated=row["deprecated"] == "yes",
             ),
             frozenset(row["levels"].split()),
@@ -243,7 +243,7 @@ def _fields_of_entity(name: str) -> Mapping[str, Field]:
 def _fields_of_report(
     level: Level, report_type: Literal["BASIC", "AUDIENCE"], granularity: str, dimensions: tuple[str, ...]
 ) -> Mapping[str, Field]:
-    fields = {"advertiser_id": ADVERTISER_ID}
+    fields = {"advertiser_id": ADVERTISER_ID, "currency": CURRENCY}
     fields.update((d, _DIMENSIONS[d]) for d in dimensions if d != "advertiser_id")
     by_country = "country_code" in dimensions
     for name, metric in metrics().items():
@@ -254,7 +254,7 @@ def _fields_of_report(
         # By country TikTok documents a short list; names and other attributes come along in practice.
         if by_country and not metric.by_country and metric.field.group != "attribute":
             continue
-        fields[name] = CURRENCY if name == "currency" else metric.field
+        fields[name] = metric.field
     return fields
 
 

@@ -1,0 +1,293 @@
+"""One real run: open the edges, plan, run, report. The command line and any other surface call only this.
+
+Everything a surface may pass in comes as arguments: settings, ``now``, a listener for events. No surface is known here.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from owox_tiktok.destinations import open_destination
+from owox_tiktok.errors import BadInput, Mistake, Problem, Refused
+from owox_tiktok.events import Event, Failed, Finished, Listener, Waiting, Warned
+from owox_tiktok.model import Advertiser, Window
+from owox_tiktok.plan import WHOLE_APP, Pair, keep_from
+from owox_tiktok.plan import plan as make_plan
+from owox_tiktok.retry import Pace
+from owox_tiktok.run import Outcome, prune, run
+from owox_tiktok.settings import Settings
+from owox_tiktok.source import Reading, Source
+from owox_tiktok.streams import find, nearest
+from owox_tiktok.tiktok import TikTok, base_url
+
+SECONDS_IN_FLIGHT = 2.0
+"""A report may take TikTok this long; so many seconds' worth of requests are under way to keep the permitted rate."""
+MOST_READERS = 24
+
+
+def readers_for(rate: float) -> int:
+    """Return how many readers keep ``rate`` requests per second going."""
+    return max(2, min(MOST_READERS, math.ceil(rate * SECONDS_IN_FLIGHT)))
+
+
+def connect(settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None) -> TikTok:
+    """Return TikTok's API as the settings say; ``TIKTOK_API_URL`` in the environment replaces its address."""
+    return TikTok(
+        base_url(settings.sandbox_mode, environment),
+        settings.access_token,
+        Pace(settings.requests_per_second),
+        app_id=settings.app_id,
+        app_secret=settings.app_secret,
+        on_wait=lambda seconds, reason: listen(Waiting(seconds, reason)),
+    )
+
+
+def only(settings: Settings, names: Sequence[str]) -> Settings:
+    """Return the settings with just the objects ``names``; raises BadInput for one that is not configured."""
+    if not names:
+        return settings
+    chosen, mistakes = [], []
+    for name in names:
+        stream = find(name)
+        if stream is None or stream not in settings.objects:
+            near = nearest(name, [s.name for s in settings.objects])
+            advice = f"Did you mean {near}?" if near else f"Add it to objects in {settings.source}."
+            mistakes.append(Mistake(f"--object {name}", f"is not among the objects of {settings.source}", advice))
+        else:
+            chosen.append(stream)
+    if mistakes:
+        raise BadInput(mistakes)
+    return replace(settings, objects=tuple(s for s in settings.objects if s in chosen))
+
+
+def backfill_range(first: date | None, last: date | None, now: datetime) -> tuple[date, date] | None:
+    """Return the days of ``--from`` and ``--to``; raises BadInput when they cannot be."""
+    if first is None and last is None:
+        return None
+    if first is None:
+        raise BadInput([Mistake("--to", "needs a first day as well", "Add --from, such as --from 2026-01-01.")])
+    tomorrow = now.date() + timedelta(days=1)
+    last = last or tomorrow
+    if first > last:
+        raise BadInput([Mistake("--from", f"{first} is after --to {last}", "Exchange the two days.")])
+    if first > tomorrow:
+        raise BadInput([Mistake("--from", f"{first} is in the future", "Name a day that has begun.")])
+    return first, last
+
+
+def _accounts(source: Source, settings: Settings) -> tuple[list[Advertiser], dict[str, Refused]]:
+    ids = settings.advertiser_ids or source.advertiser_ids()
+    if not ids:
+        raise Problem(
+            "the authorisation covers no ad account",
+            what_to_do="Authorise the app again with a user who has access to the accounts, and tick them.",
+        )
+    return source.advertisers(ids)
+
+
+def import_(
+    settings: Settings,
+    *,
+    now: datetime,
+    listen: Listener,
+    backfill: tuple[date, date] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
+    """Import what the settings name and return what came of it; told event by event to ``listen``.
+
+    Raises BadInput, StoreBusy, or a Problem that left nothing to do (such as a refused token before the plan was made).
+    """
+    began = time.monotonic()
+    warnings = 0
+
+    def count(event: Event) -> None:
+        nonlocal warnings
+        warnings += isinstance(event, Warned)
+        listen(event)
+
+    api = connect(settings, count, environment)
+    source = Source(api, include_deleted=settings.include_deleted)
+    try:
+        with open_destination(settings.destination) as destination:
+            advertisers, refused = _accounts(source, settings)
+            for advertiser_id, error in refused.items():
+                listen(Failed("", advertiser_id, error.sentence, error.request_id))
+            pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill)
+
+            def read(pair: Pair, window: Window | None, path: Path) -> Reading:
+                return source.read(pair.stream, pair.advertiser, window, pair.fields, path)
+
+            outcome = run(pairs, read, destination, count, now=now, readers=readers_for(settings.requests_per_second))
+            per_account = [s for s in settings.objects if not s.per_app]
+            lost = len(refused) * len(per_account)
+            broken = {name for name, _ in outcome.failed}
+            healthy = [s for s in settings.objects if s.name not in broken and not refused]
+            pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
+    finally:
+        api.stop()
+    outcome.pruned = pruned
+    finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began)
+    listen(finished)
+    return finished
+
+
+def _finished(outcome: Outcome, api: TikTok, pairs: int, failed: int, warnings: int, began: float) -> Finished:
+    return Finished(
+        rows=outcome.rows,
+        replaced=outcome.replaced,
+        pairs=pairs,
+        failed=failed,
+        requests=api.counts.requests,
+        refused=api.counts.refused,
+        seconds=time.monotonic() - began,
+        warnings=warnings,
+        pruned={name: n for name, n in outcome.pruned.items() if n},
+    )
+
+
+# --- before anything runs ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What one pair would read: days and windows, and the requests and rows to expect (None: not known beforehand)."""
+
+    object: str
+    advertiser: Advertiser
+    first: date | None
+    last: date | None
+    windows: int
+    requests: int
+    rows: int | None
+    problem: str = ""
+
+
+def plan(
+    settings: Settings,
+    *,
+    now: datetime,
+    backfill: tuple[date, date] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> list[Planned]:
+    """Return what an import would do now. TikTok is asked one small question per pair; nothing is written."""
+    api = connect(settings, lambda _: None, environment)
+    source = Source(api, include_deleted=settings.include_deleted)
+    with open_destination(settings.destination, read_only=True) as destination:
+        cursors = destination.cursors()
+    advertisers, refused = _accounts(source, settings)
+    pairs = make_plan(settings, advertisers, cursors, now, backfill)
+    with ThreadPoolExecutor(readers_for(settings.requests_per_second)) as pool:
+        planned = list(pool.map(lambda pair: _expect(source, pair), pairs))
+    for advertiser_id, error in refused.items():
+        planned.append(Planned("", Advertiser(advertiser_id), None, None, 0, 0, None, error.sentence))
+    return planned
+
+
+def _expect(source: Source, pair: Pair) -> Planned:
+    windows = [w for w in pair.windows if w is not None]
+    first, last = (windows[0].first, windows[-1].last) if windows else (None, None)
+    # The last full window says most about what is to come; the very last may only hold a day.
+    sample = next((w for w in reversed(windows) if w.days == max(x.days for x in windows)), None)
+    try:
+        rows, _ = source.probe(pair.stream, pair.advertiser, sample, pair.fields)
+    except Problem as error:
+        return Planned(pair.stream.name, pair.advertiser, first, last, len(pair.windows), 0, None, error.sentence)
+    size = pair.stream.page_size or 1
+    if rows is None or sample is None:
+        requests = max(1, math.ceil((rows or 0) / size)) * len(pair.windows)
+        return Planned(pair.stream.name, pair.advertiser, first, last, len(pair.windows), requests, rows)
+    per_day = rows / sample.days
+    requests = sum(max(1, math.ceil(per_day * w.days / size)) for w in windows)
+    total = round(per_day * sum(w.days for w in windows))
+    return Planned(pair.stream.name, pair.advertiser, first, last, len(windows), requests, total)
+
+
+# --- trying everything ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One thing that was tried: what, whether it works, and what to do if not."""
+
+    what: str
+    ok: bool
+    detail: str = ""
+
+
+def check(settings: Settings, *, now: datetime, environment: Mapping[str, str] | None = None) -> list[Checked]:
+    """Try the destination, the token, each advertiser and each object of each advertiser; return all results."""
+    found: list[Checked] = []
+    try:
+        with open_destination(settings.destination, read_only=True) as destination:
+            destination.cursors()
+        found.append(Checked(f"destination {settings.destination}", True))
+    except Problem as error:
+        found.append(Checked(f"destination {settings.destination}", False, error.sentence))
+    api = connect(settings, lambda _: None, environment)
+    source = Source(api, include_deleted=settings.include_deleted)
+    try:
+        advertisers, refused = _accounts(source, settings)
+    except Problem as error:
+        return [*found, Checked("access token", False, error.sentence)]
+    found.append(Checked("access token", True, f"accepted by {api.url}" if os.environ.get("TIKTOK_API_URL") else ""))
+    for advertiser_id, why in refused.items():
+        found.append(Checked(f"advertiser {advertiser_id}", False, why.sentence))
+    for a in advertisers:
+        found.append(Checked(f"advertiser {a.id}", True, f"{a.name}, {a.currency}, {a.zone.key}, {a.today(now)} there"))
+    tries = [
+        Pair(s, a, settings.fields[s.name], (), None, a.today(now))
+        for s in settings.objects
+        for a in ((WHOLE_APP,) if s.per_app else advertisers)
+    ]
+    with ThreadPoolExecutor(readers_for(settings.requests_per_second)) as pool:
+        found += pool.map(lambda pair: _try(source, pair), tries)
+    return found
+
+
+def _try(source: Source, pair: Pair) -> Checked:
+    what = f"{pair.stream.name} of {pair.advertiser.id}" if pair.advertiser.id else pair.stream.name
+    yesterday = pair.read_on - timedelta(days=1)
+    dated = pair.stream.time or pair.stream.report_type == "AUDIENCE"
+    try:
+        _, refused = source.probe(
+            pair.stream, pair.advertiser, Window(yesterday, yesterday) if dated else None, pair.fields
+        )
+    except Problem as error:
+        return Checked(what, False, error.sentence)
+    detail = f"without {', '.join(sorted(refused))}, which TikTok does not give this account" if refused else ""
+    return Checked(what, True, detail)
+
+
+def prune_(
+    settings: Settings,
+    *,
+    now: datetime,
+    dry_run: bool,
+    listen: Listener,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, int]:
+    """Delete (or count) the report rows older than the keep window; return how many per object."""
+    if settings.clean_up_to_keep_window is None:
+        raise BadInput(
+            [
+                Mistake(
+                    f"{settings.source} clean_up_to_keep_window",
+                    "is not set, so everything is kept",
+                    "Add clean_up_to_keep_window: 400",
+                )
+            ]
+        )
+    api = connect(settings, listen, environment)
+    source = Source(api)
+    with open_destination(settings.destination, read_only=dry_run) as destination:
+        advertisers, refused = _accounts(source, settings)
+        for advertiser_id, error in refused.items():
+            listen(Failed("", advertiser_id, error.sentence, error.request_id))
+        return prune(settings.objects, keep_from(settings, advertisers, now), destination, listen, dry_run=dry_run)

@@ -1,0 +1,464 @@
+"""Words on a terminal: ``owox-tiktok``. Parses, calls ``app``, shows, and ends with an exit code.
+
+0 done, 1 failed, 2 bad input, 3 partly done. Heavy modules are imported inside the commands that use them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from owox_tiktok.settings import Settings
+    from owox_tiktok.terminal import Screen
+
+EXAMPLES = """\b
+Examples:
+  owox-tiktok init                          write an example tiktok.yaml
+  owox-tiktok check tiktok.yaml             try token, accounts and permissions
+  owox-tiktok plan tiktok.yaml              what would be read, and how long it takes
+  owox-tiktok import tiktok.yaml            import, and go on where the last run ended
+  owox-tiktok import tiktok.yaml --from 2026-01-01 --to 2026-01-31 --object ad_report_daily
+  owox-tiktok objects ad_report_daily       its fields, with kinds and descriptions
+  owox-tiktok demo                          try it all without a TikTok account
+
+\b
+Exit codes: 0 done, 1 failed, 2 bad input, 3 partly done.
+"""
+
+
+class Moment(click.ParamType):
+    """A moment such as 2026-01-31T12:00Z; without a zone it is UTC."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the moment, aware."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a moment; write one such as 2026-01-31T12:00Z", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Day(click.ParamType):
+    """A day such as 2026-01-31."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Return the day."""
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a day; write one such as 2026-01-31", param, ctx)
+
+
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--now", type=Moment(), help="Take this as the present moment (2026-01-31T12:00Z).")(command)
+    return click.option(
+        "--log",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        help="json: one object per line on standard output, for machines.",
+    )(command)
+
+
+_config = click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.yaml")
+_objects = click.option("--object", "names", multiple=True, metavar="NAME", help="Only this object; may be repeated.")
+
+
+@click.group(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="owox-tiktok")
+def cli() -> None:
+    """TikTok Ads into your own tables: exact, incremental, at TikTok's speed."""
+
+
+def _screen(log: str) -> Screen:
+    from owox_tiktok.terminal import JsonLog, Terminal
+
+    return JsonLog() if log == "json" else Terminal()
+
+
+def _guarded(log: str, work: Callable[[Screen], int]) -> None:
+    """Run ``work`` with a screen; every Problem becomes its sentence and an exit code, never a traceback."""
+    from owox_tiktok.errors import BadInput, Problem
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _screen(log) as screen:
+        try:
+            code = work(screen)
+        except BadInput as problem:
+            screen.problem(problem)
+            code = 2
+        except Problem as problem:
+            screen.problem(problem)
+            code = 1
+        except Exception as error:
+            if os.environ.get("OWOX_TIKTOK_TRACE"):
+                raise
+            advice = "Run it again with OWOX_TIKTOK_TRACE=1 and report what it prints."
+            screen.problem(Problem(f"an unexpected {type(error).__name__}, a bug of this program", what_to_do=advice))
+            code = 1
+        except KeyboardInterrupt:
+            screen.problem(Problem("the run was interrupted", what_to_do="The next run goes on where it ended."))
+            code = 1
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _read(config: Path, names: tuple[str, ...], now: datetime | None) -> tuple[Settings, datetime]:
+    from owox_tiktok.app import only
+    from owox_tiktok.settings import read_file
+
+    moment = now or datetime.now(UTC)
+    return only(read_file(config, now=moment), names), moment
+
+
+@cli.command("import")
+@_config
+@click.option("--from", "first", type=Day(), help="Read these days again (backfill), from this one …")
+@click.option("--to", "last", type=Day(), help="… to this one, both included.")
+@_objects
+@click.option("--dry-run", is_flag=True, help="Only say what would be read.")
+@_common
+def import_(
+    config: Path,
+    first: date | None,
+    last: date | None,
+    names: tuple[str, ...],
+    dry_run: bool,
+    log: str,
+    now: datetime | None,
+) -> None:
+    """Import what CONFIG.yaml names, and go on where the last run ended.
+
+    The last days (reimport_lookback_window) are read again and replaced. With --from and --to exactly those days are
+    read again, and the next run goes on where it would have.
+    """
+    from owox_tiktok import app
+
+    def work(screen: Screen) -> int:
+        settings, moment = _read(config, names, now)
+        backfill = app.backfill_range(first, last, moment)
+        if dry_run:
+            return _show_plan(settings, moment, backfill, log)
+        return app.import_(settings, now=moment, listen=screen, backfill=backfill).exit_code
+
+    _guarded(log, work)
+
+
+def _show_plan(settings: Settings, now: datetime, backfill: tuple[date, date] | None, log: str) -> int:
+    from owox_tiktok import app
+    from owox_tiktok.terminal import show_plan
+
+    planned = app.plan(settings, now=now, backfill=backfill)
+    if log == "json":
+        for p in planned:
+            _json({"event": "planned", **_facts(p), "advertiser": p.advertiser.id})
+    else:
+        show_plan(_console(), planned, settings.requests_per_second)
+    broken = sum(bool(p.problem) for p in planned)
+    return 0 if not broken else 1 if broken == len(planned) else 3
+
+
+@cli.command()
+@_config
+@click.option("--from", "first", type=Day(), help="Plan a backfill from this day …")
+@click.option("--to", "last", type=Day(), help="… to this one.")
+@_objects
+@_common
+def plan(
+    config: Path, first: date | None, last: date | None, names: tuple[str, ...], log: str, now: datetime | None
+) -> None:
+    """Show which days would be read, with the requests, rows and minutes to expect. Writes nothing."""
+    from owox_tiktok import app
+
+    def work(screen: Screen) -> int:
+        settings, moment = _read(config, names, now)
+        return _show_plan(settings, moment, app.backfill_range(first, last, moment), log)
+
+    _guarded(log, work)
+
+
+@cli.command()
+@_config
+@_objects
+@_common
+def check(config: Path, names: tuple[str, ...], log: str, now: datetime | None) -> None:
+    """Try the destination, the token, each advertiser and each object, and say what to do about each that fails."""
+    from owox_tiktok import app
+    from owox_tiktok.terminal import show_checks
+
+    def work(screen: Screen) -> int:
+        settings, moment = _read(config, names, now)
+        checks = app.check(settings, now=moment)
+        if log == "json":
+            for c in checks:
+                _json({"event": "checked", **_facts(c)})
+        else:
+            show_checks(_console(), checks)
+        bad = sum(not c.ok for c in checks)
+        token_ok = any(c.ok and c.what == "access token" for c in checks)
+        return 0 if not bad else 3 if token_ok else 1
+
+    _guarded(log, work)
+
+
+@cli.command()
+@_config
+@_objects
+@click.option("--dry-run", is_flag=True, help="Only say how many rows would be deleted.")
+@_common
+def prune(config: Path, names: tuple[str, ...], dry_run: bool, log: str, now: datetime | None) -> None:
+    """Delete report rows older than clean_up_to_keep_window days. Entities are never deleted."""
+    from owox_tiktok import app
+
+    def work(screen: Screen) -> int:
+        settings, moment = _read(config, names, now)
+        gone = app.prune_(settings, now=moment, dry_run=dry_run, listen=screen)
+        if not gone and log == "text":
+            click.echo("None of the objects has dated rows.", err=True)
+        return 0
+
+    _guarded(log, work)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--log", type=click.Choice(["text", "json"]), default="text", help="json: for machines.")
+def objects(name: str | None, log: str) -> None:
+    """List what can be imported, or the fields of one object with kinds and descriptions."""
+    from owox_tiktok.errors import BadInput, Mistake
+    from owox_tiktok.streams import ALIASES, STREAMS, default_fields, find, nearest
+    from owox_tiktok.terminal import show_object, show_objects
+
+    def work(screen: Screen) -> int:
+        if name is None:
+            if log == "json":
+                for s in STREAMS.values():
+                    _json({"object": s.name, "description": s.description, "table": s.table, "key": list(s.keys)})
+            else:
+                show_objects(_console(), STREAMS.values())
+            return 0
+        stream = find(name)
+        if stream is None:
+            near = nearest(name, STREAMS)
+            advice = f"Did you mean {near}?" if near else "`owox-tiktok objects` lists what there is."
+            raise BadInput([Mistake(name, "is not an object", advice)])
+        if log == "json":
+            for f in stream.fields.values():
+                _json(
+                    {
+                        "field": f.name,
+                        "kind": f.kind,
+                        "unit": f.unit,
+                        "additive": f.additive,
+                        "description": f.description,
+                    }
+                )
+        else:
+            aliases = [alias for alias, target in ALIASES.items() if target == stream.name]
+            show_object(_console(), stream, default_fields(stream), aliases)
+        return 0
+
+    _guarded(log, work)
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path), default="tiktok.yaml", metavar="[CONFIG.yaml]")
+def init(path: Path) -> None:
+    """Write a commented example configuration (never over an existing file)."""
+    from owox_tiktok.settings import example
+
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(example())
+    except FileExistsError:
+        _end(f"{path} is there already. Name another file: owox-tiktok init other.yaml")
+    except OSError as error:
+        _end(f"{path} cannot be written ({error.strerror}). Name another file.")
+    click.echo(f"Wrote {path}. Next:\n  export TIKTOK_ACCESS_TOKEN=…      (docs/CREDENTIALS.md says how to get one)")
+    click.echo(f"  owox-tiktok check {path}")
+
+
+def _end(sentence: str) -> None:
+    click.echo(sentence, err=True)
+    sys.exit(2)
+
+
+# --- authorisation ----------------------------------------------------------------------------------------------------
+
+
+@cli.group()
+def auth() -> None:
+    """Get an access token: first the address to open, then the code for the token."""
+
+
+@auth.command("url")
+@click.option("--app-id", envvar="TIKTOK_APP_ID", required=True, help="The developer app [TIKTOK_APP_ID].")
+@click.option("--redirect-uri", required=True, help="The redirect address set in the developer app.")
+def auth_url(app_id: str, redirect_uri: str) -> None:
+    """Print the address at which an advertiser grants the app access."""
+    import secrets
+
+    from owox_tiktok.tiktok import authorisation_url
+
+    state = secrets.token_urlsafe(24)
+    click.echo("Open this address, tick the ad accounts, and confirm:\n", err=True)
+    click.echo(authorisation_url(app_id, state, redirect_uri))
+    click.echo(
+        f"\nTikTok then opens {redirect_uri}?auth_code=…&state=…  Go on only if state is {state}\n"
+        "and exchange the code within an hour:  owox-tiktok auth exchange",
+        err=True,
+    )
+
+
+@auth.command("exchange")
+@click.option("--app-id", envvar="TIKTOK_APP_ID", required=True, help="The developer app [TIKTOK_APP_ID].")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write TIKTOK_ACCESS_TOKEN=… to this file, readable by you alone. Without it the token is printed once to a "
+    "terminal, or alone on standard output to a pipe.",
+)
+def auth_exchange(app_id: str, output: Path | None) -> None:
+    """Exchange the auth code for an access token.
+
+    The app's secret comes from TIKTOK_APP_SECRET and the code from TIKTOK_AUTH_CODE, or both are asked for; neither is
+    taken from the command line, where other users of the machine could read it.
+    """
+    from owox_tiktok.retry import Pace
+    from owox_tiktok.settings import Secret
+    from owox_tiktok.tiktok import TikTok, base_url, exchange
+
+    def work(screen: Screen) -> int:
+        secret = Secret(os.environ.get("TIKTOK_APP_SECRET") or click.prompt("App secret", hide_input=True, err=True))
+        code = Secret(os.environ.get("TIKTOK_AUTH_CODE") or click.prompt("Auth code", hide_input=True, err=True))
+        api = TikTok(base_url(False), Secret(""), Pace(1.0), app_secret=secret)
+        granted = exchange(api, app_id, secret, code)
+        if output:
+            descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(f"TIKTOK_ACCESS_TOKEN={granted.token.reveal()}\n")
+            click.echo(f"Wrote the token to {output}.", err=True)
+        else:
+            click.echo(granted.token.reveal())
+        if granted.advertiser_ids:
+            click.echo(f"It covers the ad accounts {', '.join(granted.advertiser_ids)}.", err=True)
+        else:
+            click.echo(
+                "It covers no ad account: none was ticked, or the user has access to none. Authorise again.", err=True
+            )
+            return 3
+        return 0
+
+    if output and output.exists():
+        _end(f"{output} is there already. Name another file.")
+    _guarded("text", work)
+
+
+# --- without a TikTok account -----------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option(
+    "--folder", type=click.Path(path_type=Path, file_okay=False), default="demo", help="Where its files go [demo]."
+)
+def demo(folder: Path) -> None:
+    """Import from a made-up TikTok on this machine, twice, and look at what arrived."""
+    from owox_tiktok.local.demo import demo as show
+
+    _guarded("text", lambda screen: show(folder, _console()))
+
+
+@cli.group()
+def local() -> None:
+    """Stand-ins that run on this machine, for trying and testing."""
+
+
+@local.command("tiktok")
+@click.option("--port", type=int, default=8080, show_default=True, help="0 picks a free one.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same data.")
+@click.option("--advertisers", type=int, default=3, show_default=True)
+@click.option("--ads", type=int, default=60, show_default=True, help="Ads per advertiser.")
+@click.option("--start", type=Day(), default="2026-01-01", show_default=True, help="First day with results.")
+@click.option("--now", "as_of", type=Moment(), help="The moment at which the data is seen; left out: the real one.")
+@click.option("--qps", type=int, default=10, show_default=True, help="Requests per second before 40100; 0: no limit.")
+@click.option("--per-minute", type=int, default=600, show_default=True, help="Requests per minute; 0: no limit.")
+@click.option("--latency-ms", type=float, default=0.0, show_default=True)
+@click.option("--fault-rate", type=float, default=0.0, show_default=True, help="Share of requests that fail, 0 to 1.")
+@click.option("--cache", is_flag=True, help="Keep finished answers, for benchmarks.")
+@click.option("--sandbox", is_flag=True, help="Answer as TikTok's sandbox does.")
+def local_tiktok(
+    port: int,
+    seed: int,
+    advertisers: int,
+    ads: int,
+    start: date,
+    as_of: datetime | None,
+    qps: int,
+    per_minute: int,
+    latency_ms: float,
+    fault_rate: float,
+    cache: bool,
+    sandbox: bool,
+) -> None:
+    """Serve a made-up TikTok Marketing API on this machine."""
+    from owox_tiktok.local.tiktok import run
+
+    def ready(url: str) -> None:
+        click.echo(f"TikTok stand-in at {url}   (Ctrl-C ends it)\n  export TIKTOK_API_URL={url}")
+        click.echo("  export TIKTOK_ACCESS_TOKEN=local-token-not-a-secret")
+
+    run(
+        port,
+        seed=seed,
+        advertisers=advertisers,
+        ads=ads,
+        start=start,
+        as_of=as_of,
+        qps=qps or None,
+        per_minute=per_minute or None,
+        latency_ms=latency_ms,
+        fault_rate=fault_rate,
+        cache=cache,
+        sandbox=sandbox,
+        ready=ready,
+    )
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    # A pipe has no width; folding a table there would only break its words.
+    return console if console.is_terminal else Console(highlight=False, width=160)
+
+
+def _json(facts: dict[str, Any]) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.encode(facts).decode())
+
+
+def _facts(thing: Any) -> dict[str, Any]:
+    import dataclasses
+
+    return {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(prog_name="owox-tiktok")

@@ -1,0 +1,273 @@
+"""Words and pictures on a terminal: events as progress bars or JSON lines, results as tables. Decides nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from types import TracebackType
+from typing import IO, Protocol, Self
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from owox_tiktok.app import Checked, Planned
+from owox_tiktok.errors import BadInput, Problem
+from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned
+from owox_tiktok.model import Stream
+
+
+class Screen(Protocol):
+    """What listens to a run, and shows it, for as long as it lasts."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        ...
+
+    def problem(self, problem: Problem) -> None:
+        """Show why a command could not do its work."""
+        ...
+
+
+def name_of(event: Failed | Warned) -> str:
+    """Return "ad_report_daily of 7012…", or only the advertiser when it concerns all objects."""
+    parts = [p for p in (event.object, event.advertiser_id) if p]
+    return " of ".join(parts) if event.object else f"advertiser {event.advertiser_id}"
+
+
+class JsonLog:
+    """One JSON object per line: severity, time, event and its facts, as log collectors read them."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream or sys.stdout
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    def __call__(self, event: Event) -> None:
+        """Write one event."""
+        severity = {Failed: "ERROR", Warned: "WARNING"}.get(type(event), "INFO")
+        self._write(severity, type(event).__name__.lower(), dataclasses.asdict(event))
+
+    def problem(self, problem: Problem) -> None:
+        """Write why a command could not do its work."""
+        facts: dict[str, object] = {"message": problem.sentence}
+        if isinstance(problem, BadInput):
+            facts = {"mistakes": [dataclasses.asdict(m) for m in problem.mistakes]}
+        elif problem.request_id:
+            facts["request_id"] = problem.request_id
+        self._write("ERROR", "problem", facts)
+
+    def _write(self, severity: str, event: str, facts: Mapping[str, object]) -> None:
+        line = {"severity": severity, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event}
+        self._stream.write(msgspec.json.encode({**line, **facts}).decode() + "\n")
+        self._stream.flush()
+
+
+class Terminal:
+    """Progress bars per object on a terminal; plain lines where the output goes to a file or a pipe."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self._bars: dict[str, TaskID] = {}
+        self._rows: dict[str, int] = {}
+        self._told = 0.0
+        self._done = self._work = 0
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[rows]:>12} rows"),
+            TimeRemainingColumn(compact=True),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case Started():
+                self._told = time.monotonic()
+                for name, work in event.work.items():
+                    self._bars[name] = self._progress.add_task(name, total=work, rows="0")
+                self._work = sum(event.work.values())
+            case Stored():
+                self._rows[event.object] = self._rows.get(event.object, 0) + event.rows
+                self._advance(event.object, event.work)
+            case Waiting():
+                self.say(f"[yellow]waiting {event.seconds:.0f} s[/]: {event.reason}")
+            case Warned():
+                self.say(f"[yellow]warning[/] {name_of(event)}: ", event.message)
+            case Failed():
+                self._advance(event.object, event.work)
+                self.say(f"[red]failed[/] {name_of(event)}: ", event.message)
+            case Pruned():
+                verb = "would delete" if event.dry_run else "deleted"
+                self.say(f"{event.object}: {verb} {event.rows:,} rows older than the keep window")
+            case Finished():
+                self._progress.stop()
+                self._finished(event)
+
+    def _advance(self, name: str, work: int) -> None:
+        self._done += work
+        if name in self._bars:
+            self._progress.update(self._bars[name], advance=work, rows=f"{self._rows.get(name, 0):,}")
+        if not self.console.is_terminal and self._work and time.monotonic() - self._told >= 10:
+            self._told = time.monotonic()
+            self.say(f"{self._done / self._work:4.0%}, {sum(self._rows.values()):,} rows so far")
+
+    def say(self, words: str, text: str = "") -> None:
+        """Print one line: our own words (with markup), then a text as it is."""
+        from rich.text import Text
+
+        self.console.print(Text.assemble(Text.from_markup(words), text), soft_wrap=True)
+
+    def problem(self, problem: Problem) -> None:
+        """Print why a command could not do its work."""
+        self._progress.stop()
+        if isinstance(problem, BadInput):
+            count = len(problem.mistakes)
+            self.say(f"[red]{count} thing{'s' if count > 1 else ''} to mend:[/]")
+            for mistake in problem.mistakes:
+                self.say("  • ", str(mistake))
+        else:
+            self.say("[red]Stopped:[/] ", problem.sentence)
+
+    def _finished(self, event: Finished) -> None:
+        word = {0: "[green]Done[/]", 1: "[red]Failed[/]", 3: "[yellow]Partly done[/]"}[event.exit_code]
+        total, replaced = sum(event.rows.values()), sum(event.replaced.values())
+        parts = [f"{word} in {event.seconds:.1f} s: {total:,} rows stored"]
+        if replaced:
+            parts.append(f"{replaced:,} of them in place of rows that were there")
+        parts.append(f"{event.requests:,} requests")
+        if event.refused:
+            parts.append(f"{event.refused:,} refused for their number")
+        if event.warnings:
+            parts.append(f"{event.warnings} warning{'s' if event.warnings > 1 else ''}")
+        if event.failed:
+            parts.append(f"{event.failed} of {event.pairs} not complete (the next run goes on there)")
+        self.say(", ".join(parts) + ".")
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+def _table(*columns: str, title: str = "") -> Table:
+    from rich import box
+
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for column in columns:
+        right = column.startswith(">")
+        table.add_column(column.removeprefix(">"), justify="right" if right else "left", overflow="fold")
+    return table
+
+
+def show_plan(console: Console, planned: Sequence[Planned], rate: float) -> None:
+    """Print what an import would read, object by object, and how long it would take."""
+    table = _table("object", ">advertisers", "days", ">windows", ">requests", ">rows")
+    for name in dict.fromkeys(p.object for p in planned if not p.problem):
+        of = [p for p in planned if p.object == name and not p.problem]
+        first, last = (
+            min((p.first for p in of if p.first), default=None),
+            max((p.last for p in of if p.last), default=None),
+        )
+        rows_of = [p.rows for p in of if p.rows is not None]
+        table.add_row(
+            name,
+            str(len(of)),
+            f"{first} .. {last}" if first else "all",
+            f"{sum(p.windows for p in of):,}",
+            f"{sum(p.requests for p in of):,}",
+            f"about {sum(rows_of):,}" if rows_of else "not known",
+        )
+    console.print(table)
+    requests = sum(p.requests for p in planned)
+    rows = sum(p.rows or 0 for p in planned)
+    console.print(
+        f"{requests:,} requests, about {rows:,} rows, about {duration(requests / rate)} at {rate:g} requests per second."
+    )
+    for p in planned:
+        if p.problem:
+            what = f"{p.object} of {p.advertiser.id}" if p.object else f"advertiser {p.advertiser.id}"
+            console.print(f"cannot be read: {what}: {p.problem}", markup=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in words: "40 seconds", "12 minutes", "3.5 hours"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} second{'s' if round(seconds) > 1 else ''}"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def show_checks(console: Console, checks: Sequence[Checked]) -> None:
+    """Print what was tried, and what to do where it did not work."""
+    from rich.text import Text
+
+    for c in checks:
+        mark = Text("ok    ", "green") if c.ok else Text("fails ", "red")
+        console.print(Text.assemble(mark, c.what, f": {c.detail}" if c.detail else ""), soft_wrap=True)
+    bad = sum(not c.ok for c in checks)
+    console.print("Everything works." if not bad else f"{bad} of {len(checks)} do not work.")
+
+
+def show_objects(console: Console, streams: Iterable[Stream]) -> None:
+    """Print every object with a word on it."""
+    table = _table("object", ">fields", "what it holds")
+    for s in streams:
+        table.add_row(s.name, str(len(s.fields)), s.description)
+    console.print(table)
+
+
+def show_object(console: Console, stream: Stream, default: Sequence[str], aliases: Sequence[str]) -> None:
+    """Print one object: how it is keyed and stored, and its fields."""
+    from rich.text import Text
+
+    console.print(Text.assemble((stream.name, "bold"), f": {stream.description}"))
+    console.print(f"table {stream.table}, key {', '.join(stream.keys)}", markup=False)
+    if stream.max_days:
+        console.print(f"read in windows of at most {stream.max_days} day{'s' if stream.max_days > 1 else ''}")
+    if not stream.in_sandbox:
+        console.print("not in the sandbox")
+    if aliases:
+        console.print(f"also called {', '.join(aliases)}", markup=False)
+    table = _table("field", "kind", "unit", "sums", "default", "description")
+    for f in stream.fields.values():
+        chosen = "key" if f.name in stream.keys else "yes" if f.name in default else ""
+        table.add_row(f.name, f.kind, f.unit, "yes" if f.additive else "", chosen, f.description)
+    console.print(table)
+
+
+def chart(points: Sequence[tuple[str, float]], *, width: int = 40) -> list[str]:
+    """Return a bar chart as lines of text: label, bar, value."""
+    most = max((v for _, v in points), default=0.0) or 1.0
+    label = max((len(name) for name, _ in points), default=0)
+    eighths = " ▏▎▍▌▋▊▉█"
+    lines = []
+    for name, value in points:
+        units = round(value / most * width * 8)
+        bar = "█" * (units // 8) + (eighths[units % 8] if units % 8 else "")
+        lines.append(f"{name:>{label}} {bar:<{width}} {value:,.2f}")
+    return lines
+
+
+def day(value: date | None) -> str:
+    """Return a day as text, empty when there is none."""
+    return value.isoformat() if value else ""
