@@ -34,39 +34,31 @@ Exit codes: 0 done, 1 failed, 2 bad input, 3 partly done.
 """
 
 
-class Moment(click.ParamType):
-    """A moment such as 2026-01-31T12:00Z; without a zone it is UTC."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the moment, aware."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a moment; write one such as 2026-01-31T12:00Z", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+    """Read a moment such as 2026-01-31T12:00Z; without a zone it is UTC."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is not a moment; write one such as 2026-01-31T12:00Z", ctx, param
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-class Day(click.ParamType):
-    """A day such as 2026-01-31."""
-
-    name = "day"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """Return the day."""
-        if isinstance(value, date):
-            return value
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a day; write one such as 2026-01-31", param, ctx)
+def _day(ctx: click.Context, param: click.Parameter, value: str | None) -> date | None:
+    """Read a day such as 2026-01-31."""
+    try:
+        return date.fromisoformat(value) if value is not None else None
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a day; write one such as 2026-01-31", ctx, param) from None
 
 
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    command = click.option("--now", type=Moment(), help="Take this as the present moment (2026-01-31T12:00Z).")(command)
+    command = click.option(
+        "--now", callback=_moment, metavar="MOMENT", help="Take this as the present moment (2026-01-31T12:00Z)."
+    )(command)
     return click.option(
         "--log",
         type=click.Choice(["text", "json"]),
@@ -128,8 +120,8 @@ def _read(config: Path, names: tuple[str, ...], now: datetime | None) -> tuple[S
 
 @cli.command("import")
 @_config
-@click.option("--from", "first", type=Day(), help="Read these days again (backfill), from this one …")
-@click.option("--to", "last", type=Day(), help="… to this one, both included.")
+@click.option("--from", "first", callback=_day, metavar="DAY", help="Read these days again (backfill), from this one …")
+@click.option("--to", "last", callback=_day, metavar="DAY", help="… to this one, both included.")
 @_objects
 @click.option("--dry-run", is_flag=True, help="Only say what would be read.")
 @_common
@@ -175,8 +167,8 @@ def _show_plan(settings: Settings, now: datetime, backfill: tuple[date, date] | 
 
 @cli.command()
 @_config
-@click.option("--from", "first", type=Day(), help="Plan a backfill from this day …")
-@click.option("--to", "last", type=Day(), help="… to this one.")
+@click.option("--from", "first", callback=_day, metavar="DAY", help="Plan a backfill from this day …")
+@click.option("--to", "last", callback=_day, metavar="DAY", help="… to this one.")
 @_objects
 @_common
 def plan(
@@ -340,7 +332,7 @@ def auth_exchange(app_id: str, output: Path | None) -> None:
     taken from the command line, where other users of the machine could read it.
     """
     from owox_tiktok.retry import Pace
-    from owox_tiktok.settings import Secret
+    from owox_tiktok.secret import Secret
     from owox_tiktok.tiktok import TikTok, base_url, exchange
 
     def work(screen: Screen) -> int:
@@ -378,7 +370,7 @@ def auth_exchange(app_id: str, output: Path | None) -> None:
 )
 def demo(folder: Path) -> None:
     """Import from a made-up TikTok on this machine, twice, and look at what arrived."""
-    from owox_tiktok.local.demo import demo as show
+    from owox_tiktok.demo import demo as show
 
     _guarded("text", lambda screen: show(folder, _console()))
 
@@ -393,8 +385,16 @@ def local() -> None:
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same data.")
 @click.option("--advertisers", type=int, default=3, show_default=True)
 @click.option("--ads", type=int, default=60, show_default=True, help="Ads per advertiser.")
-@click.option("--start", type=Day(), default="2026-01-01", show_default=True, help="First day with results.")
-@click.option("--now", "as_of", type=Moment(), help="The moment at which the data is seen; left out: the real one.")
+@click.option(
+    "--start", callback=_day, metavar="DAY", default="2026-01-01", show_default=True, help="First day with results."
+)
+@click.option(
+    "--now",
+    "as_of",
+    callback=_moment,
+    metavar="MOMENT",
+    help="The moment at which the data is seen; left out: the real one.",
+)
 @click.option("--qps", type=int, default=10, show_default=True, help="Requests per second before 40100; 0: no limit.")
 @click.option("--per-minute", type=int, default=600, show_default=True, help="Requests per minute; 0: no limit.")
 @click.option("--latency-ms", type=float, default=0.0, show_default=True)

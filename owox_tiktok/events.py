@@ -1,4 +1,4 @@
-"""What a run says while it goes on. Frozen facts; the terminal, a JSON log and a Sheet each put them in their own words."""
+"""What a run says while it goes on. Frozen facts; each surface puts them in its own words."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ Frozen values only. Nothing here knows TikTok's URLs, a file, a Sheet or a datab
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -109,7 +109,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A stream that must be asked for by the ids of another: ``size`` values of ``stream``'s ``field`` in ``parameter``."""
+    """How a stream is asked for by the ids of another: ``size`` values of ``stream``'s ``field`` in ``parameter``."""
 
     stream: str
     field: str
@@ -239,9 +239,3 @@ class Destination(Protocol):
 def utc(moment: datetime) -> datetime:
     """Return ``moment`` in UTC, to the second."""
     return moment.astimezone(UTC).replace(microsecond=0)
-
-
-def spans(windows: Sequence[Window]) -> Iterator[tuple[date, date]]:
-    """Yield the first and last day of each window."""
-    for window in windows:
-        yield window.first, window.last

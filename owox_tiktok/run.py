@@ -350,7 +350,7 @@ class _Writer:
             self._listen(Warned(pair.stream.name, pair.advertiser.id, message))
 
     def trouble(self, task: _Task, error: BaseException) -> None:
-        """End what cannot go on: the pair, all pairs of a refused advertiser, or all pairs when the token is refused."""
+        """End what cannot go on: the pair, the pairs of a refused advertiser, or all when the token is refused."""
         for order, pair in enumerate(self._pairs):
             if (
                 order == task.order

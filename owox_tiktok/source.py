@@ -529,7 +529,7 @@ def _columns(columns: Sequence[Field], page: _Page, ours: Mapping[str, str | Non
 
 
 def _zone(item: Mapping[str, Any]) -> ZoneInfo:
-    """Return the account's time zone; ``timezone`` may be an Etc/GMT+8 name, whose sign zoneinfo reads as TikTok means it."""
+    """Return the account's time zone; zoneinfo reads the sign of an Etc/GMT+8 as TikTok means it (UTC-8)."""
     for name in (item.get("display_timezone"), item.get("timezone")):
         try:
             if name:

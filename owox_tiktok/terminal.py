@@ -7,12 +7,11 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from types import TracebackType
 from typing import IO, Protocol, Self
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from owox_tiktok.app import Checked, Planned
@@ -26,11 +25,11 @@ class Screen(Protocol):
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, /) -> None:
         """Show one event."""
         ...
 
-    def problem(self, problem: Problem) -> None:
+    def problem(self, problem: Problem, /) -> None:
         """Show why a command could not do its work."""
         ...
 
@@ -96,9 +95,7 @@ class Terminal:
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._progress.stop()
 
     def __call__(self, event: Event) -> None:
@@ -185,10 +182,8 @@ def show_plan(console: Console, planned: Sequence[Planned], rate: float) -> None
     table = _table("object", ">advertisers", "days", ">windows", ">requests", ">rows")
     for name in dict.fromkeys(p.object for p in planned if not p.problem):
         of = [p for p in planned if p.object == name and not p.problem]
-        first, last = (
-            min((p.first for p in of if p.first), default=None),
-            max((p.last for p in of if p.last), default=None),
-        )
+        first = min((p.first for p in of if p.first), default=None)
+        last = max((p.last for p in of if p.last), default=None)
         rows_of = [p.rows for p in of if p.rows is not None]
         table.add_row(
             name,

@@ -32,7 +32,7 @@ from owox_tiktok.errors import (
     Unavailable,
 )
 from owox_tiktok.retry import Pace, retrying
-from owox_tiktok.settings import Secret
+from owox_tiktok.secret import Secret
 
 PRODUCTION = "https://business-api.tiktok.com/open_api/v1.3/"
 SANDBOX = "https://sandbox-ads.tiktok.com/open_api/v1.3/"

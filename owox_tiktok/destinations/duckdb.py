@@ -272,7 +272,7 @@ def _scope(chunk: Chunk) -> tuple[str, list[object]]:
 
 
 def _rows(chunks: Sequence[Chunk]) -> str:
-    """Return a query over the chunks' row files; DuckDB casts each column to its type, and refuses what does not fit."""
+    """Return a query over the chunks' row files; DuckDB casts each column, and refuses what does not fit its type."""
     files = ", ".join(_quote(str(c.path)) for c in chunks)
     columns = ", ".join(f"{_quote(f.name)}: {_quote(TYPES[f.kind])}" for f in chunks[0].columns)
     return (

@@ -1,0 +1,42 @@
+# Two commands matter: `make demo` tries it without an account, `make test` passes all tests. Both set up first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.set-up
+
+.PHONY: setup demo test check format docs bench clean
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+setup: $(STAMP)  ## a virtual environment with everything
+
+demo: setup  ## import from a made-up TikTok into DuckDB, twice
+	$(BIN)/owox-tiktok demo
+
+test: setup  ## all tests
+	$(BIN)/python -m pytest -n auto
+
+check: setup  ## lint, types, import floors, docs in step
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/make_objects_doc.py --check
+	$(BIN)/python tools/check_docs.py
+
+format: setup  ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: setup  ## write docs/objects.md anew
+	$(BIN)/python tools/make_objects_doc.py
+
+bench: setup  ## measure; prints each figure with its bound
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build *.egg-info owox_tiktok.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo

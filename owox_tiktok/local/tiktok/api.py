@@ -1,0 +1,545 @@
+"""The endpoints: from parameters to the data of an envelope.
+
+Nothing here knows about sockets. Answers carry their JSON text, because making the text is the
+expensive part and finished texts are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from threading import Lock
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from .assets import MANAGED, Row, entity_rows, managed_row, visible
+from .catalogue import stream_fields
+from .faults import Faults, code_message
+from .reports import ID_DIMENSIONS, Table, ordered, report_table, select_ads
+from .rules import (
+    MAX_IDS,
+    PAGE_SIZES,
+    PRIMARY_STATUSES,
+    Refusal,
+    ReportQuery,
+    fields_of,
+    ids_of,
+    invalid_metrics,
+    list_of,
+    object_of,
+    page_of,
+    report_query,
+    wrong,
+)
+from .world import Ad, AdGroup, Advertiser, Campaign, World
+
+LISTS: dict[str, tuple[str, str]] = {
+    "campaign/get": ("campaigns", "list"),
+    "adgroup/get": ("ad_groups", "list"),
+    "ad/get": ("ads", "list"),
+    "smart_plus/campaign/get": ("smart_plus_campaigns", "list"),
+    "smart_plus/adgroup/get": ("smart_plus_ad_groups", "list"),
+    "smart_plus/ad/get": ("smart_plus_ads", "list"),
+    "dmp/custom_audience/list": ("audiences", "list"),
+    "file/image/ad/search": ("images", "list"),
+    "file/video/ad/search": ("videos", "list"),
+    "file/music/get": ("music", "musics"),
+    "creative/portfolio/list": ("portfolios", "creative_portfolios"),
+    "tt_video/list": ("spark_ads", "list"),
+    "pixel/list": ("pixels", "pixels"),
+    "identity/get": ("identities", "identity_list"),
+    "gmv_max/store/list": ("gmv_max_stores", "store_list"),
+    "tool/language": ("languages", "languages"),
+    "tool/interest_category": ("interest_categories", "interest_categories"),
+    "tool/action_category": ("action_categories", "action_categories"),
+}
+"""Path to (stream, key of the rows in ``data``)."""
+
+_SMART_PLUS = frozenset({"UPGRADED_SMART_PLUS", "SMART_PLUS"})
+
+
+@dataclass(slots=True)
+class Answer:
+    """A finished answer: the envelope as bytes, and what the log and the faults want to know."""
+
+    body: bytes
+    code: int = 0
+    params: dict[str, str] = field(default_factory=dict)
+    page: int | None = None
+    throttled: bool = False
+    pages: _Pages | None = None
+
+
+@dataclass(slots=True)
+class _Pages:
+    """A paged answer before its envelope, kept to be able to answer with a shifted page."""
+
+    key: str
+    page: int
+    size: int
+    total: int
+    texts: Callable[[int, int], list[str]]
+    extra: str = ""
+
+    def data(self, *, shifted: bool = False) -> str:
+        """The JSON of ``data``. Shifted: one row comes twice and one is lost, or the total has moved."""
+        begin = (self.page - 1) * self.size
+        end = min(begin + self.size, self.total)
+        total = self.total
+        if shifted and self.total > self.size:
+            if self.page > 1:
+                begin, end = begin - 1, end - 1
+            else:
+                total += 1
+        rows = ",".join(self.texts(begin, end)) if begin < end else ""
+        info = {
+            "page": self.page,
+            "page_size": self.size,
+            "total_number": total,
+            "total_page": -(-total // self.size),
+        }
+        return f'{{"{self.key}":[{rows}],"page_info":{json.dumps(info)}{self.extra}}}'
+
+
+class Credentials:
+    """The one app, its one user and the tokens that are good at the moment."""
+
+    def __init__(self, sandbox: bool) -> None:
+        where = "sandbox" if sandbox else "local"
+        self.app_id = "7000000000000000042"
+        self.app_secret = f"{where}-app-secret-not-a-secret"
+        self.token = f"{where}-token-not-a-secret"
+        self.auth_code = f"{where}-auth-code"
+        self.revoked: set[str] = set()
+        self._codes = {self.auth_code}
+
+    def exchange(self, app_id: object, secret: object, code: object) -> str:
+        """A token for an auth code, which is then used up."""
+        self.check_app(app_id, secret)
+        if code not in self._codes:
+            raise Refusal(40110, "The auth_code is used, cancelled or expired.")
+        self._codes.discard(str(code))
+        self.revoked.discard(self.token)
+        return self.token
+
+    def new_auth_code(self) -> str:
+        """Let the user authorise once more."""
+        self.auth_code = f"{self.auth_code}+"
+        self._codes.add(self.auth_code)
+        return self.auth_code
+
+    def check_app(self, app_id: object, secret: object) -> None:
+        """Refuse a wrong app id or secret."""
+        if app_id != self.app_id or secret != self.app_secret:
+            raise Refusal(40101, "The app_id or secret is incorrect.")
+
+    def check_token(self, token: str) -> None:
+        """Refuse a missing, unknown or revoked token."""
+        if not token:
+            raise Refusal(40104, "Access token is empty.")
+        if token != self.token or token in self.revoked:
+            raise Refusal(40105, "Access token is incorrect or has been revoked.")
+
+
+class Api:
+    """Answers requests about a world. ``faults`` is read for the lasting failures only."""
+
+    def __init__(self, world: World, credentials: Credentials, faults: Faults, sandbox: bool) -> None:
+        self.world = world
+        self.credentials = credentials
+        self.faults = faults
+        self.sandbox = sandbox
+        self._tables: OrderedDict[object, tuple[Table, list[int] | None]] = OrderedDict()
+        self._lock = Lock()
+        self._request = 0
+        self._plain: dict[str, Callable[[Mapping[str, str]], Any]] = {
+            "oauth2/advertiser/get": self._oauth_advertisers,
+            "user/info": self._user,
+            "advertiser/info": self._advertisers,
+        }
+
+    @property
+    def advertiser_ids(self) -> list[str]:
+        """The accounts the token covers; in sandbox it is a single one."""
+        return self.world.advertiser_ids[:1] if self.sandbox else self.world.advertiser_ids
+
+    def knows(self, method: str, path: str) -> bool:
+        """Whether there is such an endpoint."""
+        if method == "POST":
+            return path in ("oauth2/access_token", "oauth2/revoke_token")
+        return path in LISTS or path in self._plain or path == "report/integrated/get"
+
+    def get(self, path: str, params: dict[str, str]) -> Answer:
+        """Answer a GET request whose token has been checked."""
+        if path in self._plain:
+            return self._answer(json.dumps(self._plain[path](params), ensure_ascii=False))
+        advertiser_id = params.get("advertiser_id", "")
+        if not advertiser_id:
+            raise wrong("advertiser_id: Missing data for required field.")
+        self._check_access(advertiser_id)
+        advertiser = self.world.advertiser(advertiser_id)
+        if path == "report/integrated/get":
+            return self._report(advertiser, params)
+        return self._list(path, advertiser, params)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Answer a POST request of the OAuth family."""
+        for name in ("app_id", "secret", "access_token" if path.endswith("revoke_token") else "auth_code"):
+            if not body.get(name):
+                raise wrong(f"{name}: Missing data for required field.")
+        if path == "oauth2/access_token":
+            token = self.credentials.exchange(body["app_id"], body["secret"], body["auth_code"])
+            data: dict[str, Any] = {"access_token": token, "scope": [1, 2, 4, 7]}
+            if body.get("return_advertiser_ids", True):
+                data["advertiser_ids"] = self.advertiser_ids
+        else:
+            self.credentials.check_app(body["app_id"], body["secret"])
+            self.credentials.check_token(str(body["access_token"]))
+            self.credentials.revoked.add(str(body["access_token"]))
+            data = {"app_id": body["app_id"], "advertiser_ids": self.advertiser_ids}
+        return self._answer(json.dumps(data))
+
+    def refusal(self, refusal: Refusal) -> Answer:
+        """The envelope of a refusal."""
+        body = {"code": refusal.code, "message": refusal.message, "request_id": self._request_id(), "data": {}}
+        return Answer(json.dumps(body, ensure_ascii=False).encode(), refusal.code)
+
+    def shifted(self, answer: Answer) -> Answer:
+        """The same answer with a page that disagrees with the others."""
+        if answer.pages is None:
+            return answer
+        again = self._answer(answer.pages.data(shifted=True))
+        again.params, again.page, again.throttled = answer.params, answer.page, answer.throttled
+        return again
+
+    # -- envelopes --------------------------------------------------------------------------
+
+    def _request_id(self) -> str:
+        with self._lock:
+            self._request += 1
+            return f"{datetime.now(UTC):%Y%m%d%H%M%S}{self._request:018X}"
+
+    def _answer(self, data: str) -> Answer:
+        head = f'{{"code":0,"message":"OK","request_id":"{self._request_id()}","data":'
+        return Answer(f"{head}{data}}}".encode())
+
+    def _paged(self, pages: _Pages) -> Answer:
+        answer = self._answer(pages.data())
+        answer.pages, answer.page = pages, pages.page
+        return answer
+
+    def _check_access(self, advertiser_id: str) -> None:
+        if advertiser_id not in self.advertiser_ids or advertiser_id in self.faults.forbidden:
+            raise Refusal(40001, f"No permission to operate advertiser {advertiser_id}.")
+
+    # -- unpaged endpoints ------------------------------------------------------------------
+
+    def _oauth_advertisers(self, params: Mapping[str, str]) -> Any:
+        if self.sandbox:
+            raise wrong("This endpoint is not supported in sandbox.")
+        for name in ("app_id", "secret"):
+            if not params.get(name):
+                raise wrong(f"{name}: Missing data for required field.")
+        self.credentials.check_app(params["app_id"], params["secret"])
+        return {"list": [row for one in self.advertiser_ids for row in entity_rows(self.world, one, "advertiser_ids")]}
+
+    def _user(self, params: Mapping[str, str]) -> Any:
+        return {
+            "core_user_id": "6900000000000000001",
+            "display_name": "Local User",
+            "email": "l***r@example.com",
+            "create_time": 1_600_000_000,
+            "avatar_url": "https://img.example.com/avatar.jpeg",
+        }
+
+    def _advertisers(self, params: Mapping[str, str]) -> Any:
+        asked = list_of(params, "advertiser_ids", required=True) or []
+        if len(asked) > MAX_IDS:
+            raise wrong(f"advertiser_ids: Longer than maximum length {MAX_IDS}.")
+        fields = fields_of(params, frozenset(stream_fields()["advertisers"]))
+        rows = []
+        for advertiser_id in map(str, asked):
+            self._check_access(advertiser_id)
+            found = entity_rows(self.world, advertiser_id, "advertisers", fields=frozenset(fields or ()))
+            rows += [_only(row, fields) for row in found]
+        return {"list": rows}
+
+    # -- lists ------------------------------------------------------------------------------
+
+    def _list(self, path: str, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
+        stream, key = LISTS[path]
+        known = frozenset(stream_fields()[stream])
+        fields = fields_of(params, known) if stream in MANAGED else None
+        make: Callable[[Any], Row]
+        pool: Sequence[Any]
+        if stream in MANAGED:
+            now = self.world.now()
+            drop_nulls = "NULL_FIELD" in (list_of(params, "exclude_field_types_in_response") or [])
+            pool = self._managed(stream, advertiser, object_of(params, "filtering"), now)
+
+            def make(one: Any) -> Row:
+                row = managed_row(stream, one, now)
+                if self.sandbox:
+                    row.pop("secondary_status", None)
+                row = _only(row, fields)
+                return {name: value for name, value in row.items() if value is not None} if drop_nulls else row
+        else:
+            object_of(params, "filtering")
+            ids = ids_of(list_of(params, "custom_audience_ids"), "custom_audience_ids")
+            pool = entity_rows(self.world, advertiser.id, stream)
+            if stream == "audiences" and ids is not None:
+                pool = [row for row in pool if row["audience_id"] in ids]
+
+            def make(one: Any) -> Row:
+                row: Row = one
+                return row
+
+        def texts(begin: int, end: int) -> list[str]:
+            return [json.dumps(make(one), ensure_ascii=False) for one in pool[begin:end]]
+
+        if path not in PAGE_SIZES:
+            return self._answer(f'{{"{key}":[{",".join(texts(0, len(pool)))}]}}')
+        page, size = page_of(path, params)
+        return self._paged(_Pages(key, page, size, len(pool), texts))
+
+    def _managed(
+        self, stream: str, advertiser: Advertiser, wanted: dict[str, Any], now: datetime
+    ) -> list[Campaign | AdGroup | Ad]:
+        """The campaigns, ad groups or ads a filter leaves."""
+        prefix = {"campaigns": "CAMPAIGN", "ad_groups": "ADGROUP", "ads": "AD"}[stream.removeprefix("smart_plus_")]
+        primary, secondary = wanted.get("primary_status"), wanted.get("secondary_status")
+        if primary is not None and primary not in PRIMARY_STATUSES:
+            raise wrong(f"filtering: primary_status: Must be one of: {', '.join(sorted(PRIMARY_STATUSES))}.")
+        if (
+            secondary is not None
+            and str(secondary).startswith(("CAMPAIGN_STATUS_", "ADGROUP_STATUS_", "AD_STATUS_"))
+            and not str(secondary).startswith(f"{prefix}_STATUS_")
+        ):
+            raise wrong(f"filtering: secondary_status: Invalid value {secondary}.")
+        pool: list[Campaign | AdGroup | Ad] = list(visible(self.world, advertiser, stream))
+        pool = [one for one in pool if _status_fits(stream, one, now, prefix, primary, secondary)]
+        for name, id_of in _ID_FILTERS.items():
+            ids = ids_of(wanted.get(name), f"filtering: {name}")
+            if ids is not None:
+                pool = [one for one in pool if id_of(one) in ids]
+        label = {"CAMPAIGN": "campaign_name", "ADGROUP": "adgroup_name", "AD": "ad_name"}[prefix]
+        if wanted.get(label):
+            pool = [one for one in pool if str(wanted[label]).lower() in one.name.lower()]
+        if (moment := _moment(wanted, "creation_filter_start_time")) is not None:
+            pool = [one for one in pool if one.created >= moment]
+        if (moment := _moment(wanted, "creation_filter_end_time")) is not None:
+            pool = [one for one in pool if one.created <= moment]
+        if prefix == "AD" and (moment := _moment(wanted, "modified_after")) is not None:
+            # Whether the bound itself is included is not known; the stricter reading is kept here.
+            pool = [one for one in pool if (one.modified if one.modified <= now else one.created) > moment]
+        automation = wanted.get("campaign_automation_type")
+        if automation in _SMART_PLUS and not stream.startswith("smart_plus_"):
+            pool = []  # automated campaigns have their own endpoints here
+        return pool
+
+    # -- reports ----------------------------------------------------------------------------
+
+    def _report(self, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
+        faults = self.faults
+        page, size = page_of("report/integrated/get", params)
+        query = report_query(params, sandbox=self.sandbox, country_hourly=not faults.refuse_country_hourly)
+        refused = [name for name in query.metrics if name in faults.refused_metrics.get(advertiser.id, ())]
+        if refused:
+            if faults.refused_metrics_unnamed:
+                raise wrong("Invalid metric fields, please correct the request and try again.")
+            raise invalid_metrics(refused)
+        limit = faults.too_large_over_days
+        if limit is not None and query.first and query.last and (query.last - query.first).days + 1 > limit:
+            code = faults.too_large_code
+            raise Refusal(code, code_message(code, self.credentials.app_id, advertiser.id))
+
+        ads = select_ads(
+            advertiser,
+            query.level,
+            deleted=query.deleted,
+            campaign_ids=query.ids.get("campaign_ids"),
+            adgroup_ids=query.ids.get("adgroup_ids"),
+            ad_ids=query.ids.get("ad_ids"),
+        )
+        throttled = False
+        cut = faults.max_ads_per_report
+        if cut is not None and query.level == "ad" and len(ads) > cut:
+            ads = sorted(ads, key=lambda ad: (ad.created, ad.id))[-cut:]
+            throttled = True
+        table, order = self._table(advertiser, query, ads)
+
+        def texts(begin: int, end: int) -> list[str]:
+            return report_texts(table, query.dimensions, query.metrics, advertiser.zone, begin, end, order)
+
+        extra = ""
+        if query.with_totals:
+            totals = {
+                name: _number(table.totals[name], table.decimals[name]) if name in table.totals else "-"
+                for name in query.metrics
+            }
+            extra = f',"total_metrics":{json.dumps(totals)}'
+        answer = self._paged(_Pages("list", page, size, table.size, texts, extra))
+        answer.throttled = throttled
+        return answer
+
+    def _table(self, advertiser: Advertiser, query: ReportQuery, ads: list[Ad]) -> tuple[Table, list[int] | None]:
+        """The report's table. The last few are kept: the pages of one report share a table."""
+        key = (
+            advertiser.id,
+            query.level,
+            tuple(query.dimensions),
+            tuple(query.metrics),
+            query.first,
+            query.last,
+            query.order,
+            query.descending,
+            tuple(ad.id for ad in ads),
+            self.world.now(),
+            self.world.version,
+        )
+        with self._lock:
+            known = self._tables.get(key)
+            if known is not None:
+                self._tables.move_to_end(key)
+                return known
+        table = report_table(
+            self.world, advertiser, ads, query.level, query.dimensions, query.metrics, query.first, query.last
+        )
+        made = (table, ordered(table, query.order, query.descending) if query.order else None)
+        with self._lock:
+            self._tables[key] = made
+            while len(self._tables) > 16:
+                self._tables.popitem(last=False)
+        return made
+
+
+_ID_FILTERS: dict[str, Callable[[Any], str | None]] = {
+    "campaign_ids": lambda one: (
+        one.id if isinstance(one, Campaign) else one.campaign.id if isinstance(one, (AdGroup, Ad)) else None
+    ),
+    "adgroup_ids": lambda one: one.id if isinstance(one, AdGroup) else one.group.id if isinstance(one, Ad) else None,
+    "ad_ids": lambda one: one.id if isinstance(one, Ad) else None,
+    "smart_plus_ad_ids": lambda one: one.id if isinstance(one, Ad) else None,
+}
+
+
+def _status_fits(
+    stream: str,
+    one: Campaign | AdGroup | Ad,
+    now: datetime,
+    prefix: str,
+    primary: str | None,
+    secondary: str | None,
+) -> bool:
+    if primary is None and secondary is None:
+        return not one.deleted
+    if primary == "STATUS_ALL" or secondary == f"{prefix}_STATUS_ALL":
+        return True
+    fits = True
+    if primary is not None:
+        deliverable = one.enabled and not one.deleted
+        fits = {
+            "STATUS_NOT_DELETE": not one.deleted,
+            "STATUS_DELETE": one.deleted,
+            "STATUS_DISABLE": not one.enabled and not one.deleted,
+            "STATUS_NOT_DELIVERY": not deliverable and not one.deleted,
+            "STATUS_DELIVERY_OK": deliverable,
+        }.get(primary, False)
+    if fits and secondary is not None:
+        if secondary == f"{prefix}_STATUS_NOT_DELETE":
+            return not one.deleted
+        return bool(managed_row(stream, one, now)["secondary_status"] == secondary)
+    return fits
+
+
+def _only(row: Row, fields: list[str] | None) -> Row:
+    return row if fields is None else {name: row[name] for name in fields if name in row}
+
+
+def _moment(wanted: Mapping[str, Any], name: str) -> datetime | None:
+    text = wanted.get(name)
+    if not text:
+        return None
+    try:
+        return datetime.strptime(str(text), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        raise wrong(f"filtering: {name}: Not a valid datetime, use YYYY-MM-DD HH:MM:SS.") from None
+
+
+def _number(value: int | None, decimals: int) -> str:
+    """A number as TikTok writes it."""
+    if value is None:
+        return "-"
+    if not decimals:
+        return str(value)
+    sign = "-" if value < 0 else ""
+    whole, rest = divmod(abs(value), 10**decimals)
+    return f"{sign}{whole}.{rest:0{decimals}d}"
+
+
+def _texts(values: Sequence[int | None], decimals: int) -> list[str]:
+    if not decimals:
+        return ["-" if value is None else str(value) for value in values]
+    if decimals == 2:  # by far the most common; spelt out because it is the hot line
+        return ["-" if v is None else f"{v // 100}.{v % 100:02d}" for v in values]
+    return [_number(value, decimals) for value in values]
+
+
+def report_texts(
+    table: Table,
+    dimensions: Sequence[str],
+    metrics: Sequence[str],
+    zone: ZoneInfo,
+    begin: int,
+    end: int,
+    order: list[int] | None = None,
+) -> list[str]:
+    """The rows begin … end of a table as JSON texts ``{"dimensions": …, "metrics": …}``."""
+    rows: Sequence[int] = order[begin:end] if order is not None else range(begin, end)
+    columns: list[list[str]] = []
+
+    def cut(column: Sequence[Any]) -> Sequence[Any]:
+        return [column[row] for row in rows] if order is not None else column[begin:end]
+
+    heads: dict[str, list[str]] = {"dimensions": [], "metrics": []}
+    for name in dimensions:
+        heads["dimensions"].append(f'"{name}":"%s"')
+        if name in ID_DIMENSIONS:
+            columns.append([entity.id for entity in cut(table.entities)])
+        elif name in ("stat_time_day", "stat_time_hour"):
+            days = cut(table.days)
+            known = {day: date.fromordinal(day).isoformat() for day in set(days)}
+            if name == "stat_time_day":
+                columns.append([f"{known[day]} 00:00:00" for day in days])
+            else:
+                hours = cut(table.hours)
+                columns.append([f"{known[day]} {hour:02d}:00:00" for day, hour in zip(days, hours, strict=True)])
+        else:
+            columns.append(list(cut(table.parts[name])))
+    for name in metrics:
+        if name in table.numbers:
+            heads["metrics"].append(f'"{name}":"%s"')
+            columns.append(_texts(cut(table.numbers[name]), table.decimals[name]))
+        else:
+            heads["metrics"].append(f'"{name}":%s')
+            columns.append(_attribute_texts(name, cut(table.attributes[name])))
+    template = '{"dimensions":{' + ",".join(heads["dimensions"]) + '},"metrics":{' + ",".join(heads["metrics"]) + "}}"
+    return [template % row for row in zip(*columns, strict=True)]
+
+
+def _attribute_texts(name: str, values: Sequence[Any]) -> list[str]:
+    """Attribute values as JSON; every one a string, except that an absent app may be the number 0."""
+    known: dict[Any, str] = {}
+    for value in set(values):
+        if value is None:
+            known[value] = '"-"'
+        elif isinstance(value, bool):
+            known[value] = '"true"' if value else '"false"'
+        elif name == "tt_app_id" and value == "0":
+            known[value] = "0"
+        else:
+            known[value] = json.dumps(str(value), ensure_ascii=False)
+    return [known[value] for value in values]

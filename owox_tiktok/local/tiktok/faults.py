@@ -1,0 +1,231 @@
+"""Trouble on demand: limits on calls, and answers that fail in every way seen in the wild."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from random import Random
+from typing import Any
+
+from .rules import Refusal
+
+KINDS = (
+    "http_500",
+    "http_502_html",
+    "http_503",
+    "http_429",
+    "code_50000",
+    "code_50002",
+    "code_51001",
+    "code_51021",
+    "code_40100",
+    "code_40132",
+    "code_40133",
+    "code_40016",
+    "code_40067",
+    "reset",
+    "truncated",
+    "cut_json",
+    "not_json",
+    "timeout",
+    "shifted_page",
+)
+"""Every kind of passing failure. 'timeout' only comes when asked for by name: it costs real seconds."""
+
+TOO_LARGE = (
+    "Your query is too large, please reduce the query size (e.g. fewer metrics or time range) and retry after a while."
+)
+
+
+def code_message(code: int, app_id: str, advertiser_id: str) -> str:
+    """TikTok's words for a passing error code."""
+    return {
+        40016: "Request is throttled, please retry later.",
+        40067: TOO_LARGE,
+        40100: f"App {app_id} reaches the QPS limit 10, current QPS is 11.",
+        40132: "Too many requests, request is throttled.",
+        40133: f"Advertiser ({advertiser_id})'s QPS (21) reaches QPS limit 20 for current path, "
+        "request is temporarily restricted.",
+        50000: "System error",
+        50002: "Service error",
+        51001: "internal service timeout",
+        51021: "Too many requests",
+        51039: "internal service timeout",
+    }[code]
+
+
+@dataclass
+class Limits:
+    """Calls allowed. None means no limit. All of them count per app, except the per-advertiser one.
+
+    ``per_minute``: the call over it blocks the app for ``block_s`` seconds.
+    ``per_advertiser_qps`` counts per advertiser and path.
+    """
+
+    qps: int | None = None
+    per_minute: int | None = None
+    block_s: float = 300.0
+    per_advertiser_qps: int | None = None
+
+
+@dataclass
+class Faults:
+    """What goes wrong. May be changed while serving; nothing goes wrong by default.
+
+    Passing failures: ``rate`` is the share of requests that fail, taking turns among ``kinds``;
+    ``fail_first`` lets every distinct URL fail that many times before it is answered. By chance no
+    URL fails more than ``in_a_row`` times running, so a retrying client always gets through.
+
+    Lasting failures: report windows over ``too_large_over_days`` days get ``too_large_code``;
+    ad-level reports are cut to the newest ``max_ads_per_report`` ads; ``refused_metrics`` maps
+    advertiser ids to metrics refused there (by name, unless ``refused_metrics_unnamed``);
+    ``forbidden`` holds advertiser ids and paths answered with 40001; after ``revoked_after``
+    requests the token is dead; after ``hang_after`` requests nothing is answered any more.
+    """
+
+    rate: float = 0.0
+    kinds: tuple[str, ...] = tuple(kind for kind in KINDS if kind != "timeout")
+    seed: int = 1
+    in_a_row: int = 3
+    fail_first: int = 0
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    timeout_s: float = 30.0
+    too_large_over_days: int | None = None
+    too_large_code: int = 40067
+    max_ads_per_report: int | None = None
+    refused_metrics: dict[str, list[str]] = field(default_factory=dict)
+    refused_metrics_unnamed: bool = False
+    forbidden: set[str] = field(default_factory=set)
+    revoked_after: int | None = None
+    hang_after: int | None = None
+    refuse_country_hourly: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown:
+            raise ValueError(f"unknown kinds of failure: {unknown}")
+
+    def update(self, values: dict[str, Any]) -> None:
+        """Set fields from JSON values; an unknown name is a ValueError."""
+        known = {one.name for one in fields(self)}
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise ValueError(f"unknown faults: {unknown}")
+        for name, value in values.items():
+            made: Callable[[Any], Any] = {"kinds": tuple, "forbidden": set}.get(name, lambda one: one)
+            setattr(self, name, made(value))
+        self.__post_init__()
+
+
+class FaultState:
+    """Decides which request fails how. Safe to use from many threads."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self._lock = threading.Lock()
+        self._random = Random(faults.seed)
+        self._turn = 0
+        self._running: dict[str, int] = {}
+        self._failed_first: dict[str, int] = {}
+
+    def latency(self) -> float:
+        """Seconds to wait before answering."""
+        faults = self.faults
+        if not faults.latency_s and not faults.jitter_s:
+            return 0.0
+        with self._lock:
+            return faults.latency_s + self._random.random() * faults.jitter_s
+
+    def next_kind(self, url: str, applies: Callable[[str], bool]) -> str | None:
+        """The failure of this request, or None. ``applies`` says whether a kind makes sense for it."""
+        faults = self.faults
+        if faults.rate <= 0 and faults.fail_first <= 0:
+            return None
+        with self._lock:
+            first = self._failed_first.get(url, 0)
+            if first < faults.fail_first:
+                self._failed_first[url] = first + 1
+            else:
+                running = self._running.get(url, 0)
+                if running >= faults.in_a_row or self._random.random() >= faults.rate:
+                    self._running.pop(url, None)
+                    return None
+                self._running[url] = running + 1
+            for _ in range(len(faults.kinds)):
+                kind = faults.kinds[self._turn % len(faults.kinds)]
+                self._turn += 1
+                if applies(kind):
+                    return kind
+            return None
+
+
+class Gate:
+    """Counts calls against :class:`Limits`. Safe to use from many threads."""
+
+    def __init__(self, limits: Limits, app_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits = limits
+        self._app_id = app_id
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._second: deque[float] = deque()
+        self._minute: deque[float] = deque()
+        self._blocked_until = 0.0
+        self._per_advertiser: dict[tuple[str, str], deque[float]] = {}
+
+    def check_app(self) -> None:
+        """Count one call of the app; raises 40100 when it is one too many."""
+        limits = self.limits
+        if limits.qps is None and limits.per_minute is None:
+            return
+        with self._lock:
+            now = self._clock()
+            if now < self._blocked_until:
+                raise self._restricted()
+            if limits.per_minute is not None:
+                _forget(self._minute, now - 60)
+                self._minute.append(now)
+                if len(self._minute) > limits.per_minute:
+                    self._minute.clear()
+                    self._blocked_until = now + limits.block_s
+                    raise self._restricted()
+            if limits.qps is not None:
+                _forget(self._second, now - 1)
+                if len(self._second) >= limits.qps:
+                    raise Refusal(
+                        40100,
+                        f"App {self._app_id} reaches the QPS limit {limits.qps}, "
+                        f"current QPS is {len(self._second) + 1}.",
+                    )
+                self._second.append(now)
+
+    def check_advertiser(self, advertiser_id: str, path: str) -> None:
+        """Count one call for an advertiser and path; raises 40133 when it is one too many."""
+        limit = self.limits.per_advertiser_qps
+        if limit is None:
+            return
+        with self._lock:
+            now = self._clock()
+            calls = self._per_advertiser.setdefault((advertiser_id, path), deque())
+            _forget(calls, now - 1)
+            if len(calls) >= limit:
+                raise Refusal(
+                    40133,
+                    f"Advertiser ({advertiser_id})'s QPS ({len(calls) + 1}) reaches QPS limit {limit} "
+                    "for current path, request is temporarily restricted.",
+                )
+            calls.append(now)
+
+    def _restricted(self) -> Refusal:
+        return Refusal(
+            40100,
+            f"Due to too many requests, requests from App {self._app_id} are temporarily restricted.",
+        )
+
+
+def _forget(calls: deque[float], before: float) -> None:
+    while calls and calls[0] <= before:
+        calls.popleft()

@@ -1,0 +1,75 @@
+"""What the stand-in's answers must amount to, taken from the world's numbers and not from the wire.
+
+Tests compare what a loader stored with these rows. Numbers are Decimal or int, days are dates,
+hours are naive datetimes in the account's zone, a missing metric is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from .assets import entity_rows as _entity_rows
+from .catalogue import metric_infos
+from .reports import ID_DIMENSIONS, report_table, select_ads
+from .world import World
+
+__all__ = ["entity_rows", "report_rows"]
+
+
+def report_rows(
+    world: World,
+    advertiser_id: str,
+    level: str,
+    dimensions: Sequence[str],
+    metrics: Sequence[str],
+    first: date | None,
+    last: date | None,
+    *,
+    report_type: str = "BASIC",
+    include_deleted: bool = True,
+    lifetime: bool = False,
+) -> list[dict[str, Any]]:
+    """The rows of a report on one account, one dict per row with ``advertiser_id`` on each.
+
+    ``level`` is 'advertiser', 'campaign', 'ad_group' or 'ad'; ``dimensions`` and ``metrics`` are
+    TikTok's names; the days ``first`` … ``last`` are inclusive days of the account's calendar.
+    ``lifetime`` ignores them. A dimension and an equally named metric share one key.
+    """
+    if report_type not in ("BASIC", "AUDIENCE"):
+        raise ValueError(f"unknown report type {report_type!r}")
+    advertiser = world.advertiser(advertiser_id)
+    ads = select_ads(advertiser, level, deleted="include" if include_deleted else "exclude")
+    bounds = (None, None) if lifetime else (first, last)
+    table = report_table(world, advertiser, ads, level, dimensions, metrics, *bounds)
+
+    columns: dict[str, list[Any]] = {"advertiser_id": [advertiser_id] * table.size}
+    for name in dimensions:
+        if name in ID_DIMENSIONS:
+            columns[name] = [entity.id for entity in table.entities]
+        elif name == "stat_time_day":
+            columns[name] = [date.fromordinal(day) for day in table.days]
+        elif name == "stat_time_hour":
+            columns[name] = [
+                datetime.combine(date.fromordinal(day), datetime.min.time().replace(hour=hour))
+                for day, hour in zip(table.days, table.hours, strict=True)
+            ]
+        else:
+            columns[name] = list(table.parts[name])
+    for name in metrics:
+        if name in table.attributes:
+            columns[name] = list(table.attributes[name])
+        elif metric_infos()[name].kind == "count":
+            columns[name] = list(table.numbers[name])
+        else:
+            exponent = -table.decimals[name]
+            columns[name] = [None if n is None else Decimal(n).scaleb(exponent) for n in table.numbers[name]]
+    names = list(columns)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def entity_rows(world: World, advertiser_id: str, stream: str, include_deleted: bool = True) -> list[dict[str, Any]]:
+    """The rows of an entity stream of one account, with values as typed on the wire."""
+    return _entity_rows(world, advertiser_id, stream, include_deleted=include_deleted)

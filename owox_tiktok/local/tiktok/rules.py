@@ -1,0 +1,371 @@
+"""What the API accepts, and the words it refuses with.
+
+Limits, windows and groupings are written down here, from what is known of the API, and nowhere
+else in the stand-in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from .catalogue import metric_infos
+from .reports import ID_DIMENSIONS
+from .splits import AUDIENCE_SPLITS
+
+PAGE_SIZES: dict[str, tuple[int, int]] = {
+    "campaign/get": (10, 1000),
+    "adgroup/get": (10, 1000),
+    "ad/get": (10, 1000),
+    "report/integrated/get": (10, 1000),
+    "dmp/custom_audience/list": (10, 100),
+    "file/image/ad/search": (20, 100),
+    "file/video/ad/search": (20, 100),
+    "file/music/get": (1000, 1000),
+    "creative/portfolio/list": (20, 100),
+    "pixel/list": (10, 20),
+    "identity/get": (20, 100),
+    "tt_video/list": (20, 50),
+    "smart_plus/campaign/get": (10, 1000),
+    "smart_plus/adgroup/get": (10, 1000),
+    "smart_plus/ad/get": (10, 1000),
+}
+"""Default and largest ``page_size`` by path; paths not named here are not paged."""
+
+MAX_IDS = 100
+MAX_METRICS = 100
+DAYS_BY_DAY, DAYS_BY_HOUR, DAYS_OTHERWISE = 30, 1, 365
+
+LEVEL_OF = {
+    "AUCTION_ADVERTISER": "advertiser",
+    "AUCTION_CAMPAIGN": "campaign",
+    "AUCTION_ADGROUP": "ad_group",
+    "AUCTION_AD": "ad",
+}
+STATUS_FIELD = {"campaign": "campaign_status", "ad_group": "adgroup_status", "ad": "ad_status"}
+_TIMES = frozenset({"stat_time_day", "stat_time_hour"})
+_TIMELESS = frozenset(
+    {
+        "interest_category",
+        "interest_category_tier2",
+        "interest_category_tier3",
+        "interest_category_tier4",
+        "device_brand_id",
+    }
+)
+"""Audience dimensions that go with no time dimension."""
+
+_NO_RELATION = "Conflict occurs. The input params including metrics and dimensions have no relation."
+_FILTER_TYPES = frozenset(
+    {
+        "IN",
+        "NOT_IN",
+        "CONTAIN_ANY_OF",
+        "MATCH",
+        "GREATER_EQUAL",
+        "GREATER_THAN",
+        "LOWER_EQUAL",
+        "LOWER_THAN",
+        "BETWEEN",
+    }
+)
+PRIMARY_STATUSES = frozenset(
+    {
+        "STATUS_ALL",
+        "STATUS_NOT_DELETE",
+        "STATUS_NOT_DELIVERY",
+        "STATUS_DELIVERY_OK",
+        "STATUS_DISABLE",
+        "STATUS_DELETE",
+        "STATUS_TIME_DONE",
+        "STATUS_RF_CLOSED",
+        "STATUS_FROZEN",
+    }
+)
+
+
+class Refusal(Exception):
+    """A request the API answers with an error envelope."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def wrong(message: str) -> Refusal:
+    """Refusal 40002: the parameters are wrong."""
+    return Refusal(40002, message)
+
+
+def list_of(params: Mapping[str, str], name: str, *, required: bool = False) -> list[Any] | None:
+    """A parameter that must be a JSON list; None when it is absent."""
+    text = params.get(name)
+    if text is None or text == "":
+        if required:
+            raise wrong(f"{name}: Missing data for required field.")
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, list):
+        raise wrong(f"{name}: Field must be set to array")
+    return value
+
+
+def object_of(params: Mapping[str, str], name: str) -> dict[str, Any]:
+    """A parameter that must be a JSON object; {} when it is absent."""
+    text = params.get(name)
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise wrong(f"{name}: Field must be set to object")
+    return value
+
+
+def truth_of(params: Mapping[str, str], name: str) -> bool:
+    """A parameter that must be ``true`` or ``false``; False when it is absent."""
+    text = params.get(name, "false") or "false"
+    if text not in ("true", "false"):
+        raise wrong(f"{name}: Not a valid boolean.")
+    return text == "true"
+
+
+def page_of(path: str, params: Mapping[str, str]) -> tuple[int, int]:
+    """(page, page_size) of a paged path, within its limits."""
+    default, largest = PAGE_SIZES[path]
+    numbers = []
+    for name, otherwise in (("page", 1), ("page_size", default)):
+        text = params.get(name) or str(otherwise)
+        if not text.isdecimal():
+            raise wrong(f"{name}: Not a valid integer.")
+        numbers.append(int(text))
+    page, size = numbers
+    if page < 1:
+        raise wrong("page: Must be greater than or equal to 1.")
+    if not 1 <= size <= largest:
+        raise wrong(f"page_size: Must be between 1 and {largest}.")
+    return page, size
+
+
+def ids_of(value: Any, name: str) -> list[str] | None:
+    """A list of at most 100 ids inside a filter; None when absent."""
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise wrong(f"{name}: Field must be set to array")
+    if len(value) > MAX_IDS:
+        raise wrong(f"{name}: Longer than maximum length {MAX_IDS}.")
+    return [str(one) for one in value]
+
+
+def fields_of(params: Mapping[str, str], known: frozenset[str]) -> list[str] | None:
+    """The ``fields`` parameter, all of them known; None when absent."""
+    fields = list_of(params, "fields")
+    if fields is None:
+        return None
+    unknown = [str(name) for name in fields if name not in known]
+    if unknown:
+        raise wrong(f"fields: Invalid field names: {unknown}")
+    return [str(name) for name in fields]
+
+
+def day_of(params: Mapping[str, str], name: str) -> date:
+    """A day parameter, YYYY-MM-DD."""
+    text = params.get(name)
+    if not text:
+        raise wrong(f"{name}: Missing data for required field.")
+    try:
+        if len(text) != 10:
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        raise wrong(f"{name}: Not a valid date, use YYYY-MM-DD.") from None
+
+
+@dataclass(slots=True)
+class ReportQuery:
+    """A report request that may be answered."""
+
+    report_type: str
+    level: str
+    dimensions: list[str]
+    metrics: list[str]
+    first: date | None
+    last: date | None
+    deleted: str = "exclude"
+    ids: dict[str, list[str]] = field(default_factory=dict)
+    order: str | None = None
+    descending: bool = True
+    with_totals: bool = False
+
+
+def invalid_metrics(names: list[str]) -> Refusal:
+    """The refusal that lists metrics which do not exist or do not fit."""
+    return wrong(
+        f"Please correct the information in invalid metric fields and try again. Invalid metric fields: {names}"
+    )
+
+
+def report_query(params: Mapping[str, str], *, sandbox: bool, country_hourly: bool) -> ReportQuery:
+    """Check a report request; raises :class:`Refusal` for what the API refuses.
+
+    ``country_hourly``: whether country_code may go with stat_time_hour (sources disagree).
+    """
+    kind = params.get("report_type", "")
+    if kind not in ("BASIC", "AUDIENCE"):
+        raise wrong(f"report_type: {kind or 'Missing data for required field'} is not supported.")
+    if params.get("service_type", "AUCTION") not in ("AUCTION", ""):
+        raise wrong("service_type: Must be one of: AUCTION.")
+    level = LEVEL_OF.get(params.get("data_level", ""))
+    if level is None:
+        raise wrong("data_level: Must be one of: " + ", ".join(LEVEL_OF) + ".")
+    dimensions = [str(name) for name in list_of(params, "dimensions", required=True) or []]
+    listed = list_of(params, "metrics")
+    metrics = ["spend", "impressions"] if listed is None else [str(name) for name in listed]
+    lifetime = truth_of(params, "query_lifetime")
+
+    _check_grouping(kind, level, dimensions, country_hourly)
+    if lifetime:
+        if kind != "BASIC":
+            raise wrong("query_lifetime is only supported when report_type is BASIC.")
+        if any(name not in ID_DIMENSIONS for name in dimensions):
+            raise wrong(_NO_RELATION)
+        first = last = None
+    else:
+        first, last = day_of(params, "start_date"), day_of(params, "end_date")
+        _check_window(dimensions, first, last)
+    _check_metrics(kind, level, dimensions, metrics, lifetime)
+
+    query = ReportQuery(kind, level, dimensions, metrics, first, last)
+    _read_filters(params, query)
+    if params.get("order_field"):
+        if sandbox:
+            raise wrong("order_field: Not supported in sandbox.")
+        if params["order_field"] not in metrics:
+            raise wrong("order_field: Must be one of the metrics.")
+        if params.get("order_type", "DESC") not in ("ASC", "DESC"):
+            raise wrong("order_type: Must be one of: ASC, DESC.")
+        query.order, query.descending = params["order_field"], params.get("order_type", "DESC") == "DESC"
+    if truth_of(params, "enable_total_metrics") and not sandbox:
+        if kind != "BASIC" or any(name not in ID_DIMENSIONS and name != "stat_time_day" for name in dimensions):
+            raise wrong("enable_total_metrics: Not supported with these dimensions.")
+        query.with_totals = True
+    return query
+
+
+def _check_grouping(kind: str, level: str, dimensions: list[str], country_hourly: bool) -> None:
+    if not dimensions:
+        raise wrong("dimensions: Missing data for required field.")
+    if len(set(dimensions)) != len(dimensions):
+        raise wrong("dimensions: Duplicate values.")
+    ids = [name for name in dimensions if name in ID_DIMENSIONS]
+    times = [name for name in dimensions if name in _TIMES]
+    splits = [name for name in dimensions if name not in ID_DIMENSIONS and name not in _TIMES]
+    unknown = [name for name in splits if name not in AUDIENCE_SPLITS]
+    if unknown:
+        raise wrong(f"dimensions: Invalid dimensions: {unknown}")
+    if len(ids) > 1 or len(times) > 1 or any(ID_DIMENSIONS[name] != level for name in ids):
+        raise wrong(_NO_RELATION)
+    if kind == "BASIC":
+        if len(splits) > 1 or any(name not in ("country_code", "ad_type") for name in splits):
+            raise wrong(_NO_RELATION)
+        if "ad_type" in splits and (level == "advertiser" or "stat_time_hour" in times):
+            raise wrong(_NO_RELATION)
+        if splits and "stat_time_hour" in times and not country_hourly:
+            raise wrong(_NO_RELATION)
+        return
+    if "stat_time_hour" in times:
+        raise wrong(_NO_RELATION)
+    if len(splits) != 1 and set(splits) != {"gender", "age"}:
+        raise wrong(_NO_RELATION)
+    if times and _TIMELESS & set(splits):
+        raise wrong(_NO_RELATION)
+
+
+def _check_window(dimensions: list[str], first: date, last: date) -> None:
+    if last < first:
+        raise wrong("end_date must not be earlier than start_date")
+    days = (last - first).days + 1
+    if "stat_time_hour" in dimensions:
+        if days > DAYS_BY_HOUR:
+            raise wrong(f"max time span is {DAYS_BY_HOUR} day when use stat_time_hour")
+    elif "stat_time_day" in dimensions:
+        if days > DAYS_BY_DAY:
+            raise wrong(f"max time span is {DAYS_BY_DAY} days when use stat_time_day")
+    elif days > DAYS_OTHERWISE:
+        raise wrong(f"max time span is {DAYS_OTHERWISE} days")
+
+
+def _check_metrics(kind: str, level: str, dimensions: list[str], metrics: list[str], lifetime: bool) -> None:
+    if not metrics:
+        raise wrong("metrics: Missing data for required field.")
+    if len(metrics) > MAX_METRICS:
+        raise wrong(f"metrics: Longer than maximum length {MAX_METRICS}.")
+    has_id = any(name in ID_DIMENSIONS for name in dimensions)
+    rest = [name for name in dimensions if name not in ID_DIMENSIONS]
+    invalid = [name for name in metrics if not _fits(name, kind, level, has_id, rest, lifetime)]
+    if invalid:
+        raise invalid_metrics(invalid)
+
+
+def _fits(name: str, kind: str, level: str, has_id: bool, rest: list[str], lifetime: bool) -> bool:
+    """Whether a metric may be asked with these dimensions (``rest`` = all but the id)."""
+    info = metric_infos().get(name)
+    if info is None or level not in info.levels:
+        return False
+    if ("basic" if kind == "BASIC" else "audience") not in info.reports:
+        return False
+    if info.group == "attribute":
+        return has_id
+    if name in ("cash_spend", "voucher_spend"):
+        return level == "advertiser" and rest == ["stat_time_day"] and has_id and not lifetime
+    if name.startswith("single_image_"):  # needs the image_id dimension, which is not offered here
+        return False
+    if name.startswith(("paid_engaged_view", "paid_engagement_engaged_view")) or "consideration" in name:
+        return has_id and rest in ([], ["stat_time_day"])
+    if kind == "BASIC" and "country_code" in rest:
+        return info.by_country
+    return True
+
+
+def _read_filters(params: Mapping[str, str], query: ReportQuery) -> None:
+    id_fields = {"campaign_ids", "adgroup_ids", "ad_ids", "ad_ids_v2"}
+    for one in list_of(params, "filtering") or []:
+        if not isinstance(one, dict) or not {"field_name", "filter_type", "filter_value"} <= one.keys():
+            raise wrong("filtering: field_name, filter_type and filter_value are required.")
+        name, how, text = str(one["field_name"]), one["filter_type"], one["filter_value"]
+        if how not in _FILTER_TYPES:
+            raise wrong(f"filtering: Invalid filter_type: {how}")
+        if not isinstance(text, str):
+            raise wrong("filtering: filter_value: Not a valid string.")
+        if name not in id_fields and name not in STATUS_FIELD.values():
+            continue  # other filters exist and leave the rows of this world as they are
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, list):
+            raise wrong(f"filtering: {name}: filter_value must be a JSON array")
+        if name in id_fields:
+            if how != "IN":
+                raise wrong(f"filtering: {name}: filter_type must be IN")
+            if name == "ad_ids" and "ad_id_v2" in query.dimensions:
+                raise wrong(_NO_RELATION)
+            key = "ad_ids" if name == "ad_ids_v2" else name
+            wanted = ids_of(value, name) or []
+            known = query.ids.get(key)
+            query.ids[key] = wanted if known is None else [one for one in known if one in wanted]
+        elif name == STATUS_FIELD.get(query.level):
+            if "STATUS_ALL" in value:
+                query.deleted = "include"
+            elif value == ["STATUS_DELETE"]:
+                query.deleted = "only"
