@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -88,6 +89,9 @@ def _guarded(log: str, work: Callable[[Screen], int]) -> None:
     from owox_tiktok.errors import BadInput, Problem
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Rows come as many short-lived tuples without cycles; looking for cycles among them took a fifth of an import.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
     with _screen(log) as screen:
         try:
             code = work(screen)

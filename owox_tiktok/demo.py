@@ -130,7 +130,7 @@ def _show(database: Path, console: Console) -> None:
 
 
 def _show_restated(before: list[tuple[object, ...]], after: list[tuple[object, ...]], console: Console) -> None:
-    had = {day: conversions for day, conversions in before}
+    had: dict[object, object] = dict(before)  # type: ignore[arg-type]
     table = Table(box=None, pad_edge=False, title="\nConversions per day, before and now", title_justify="left")
     for name in ("day", "first import", "now", ""):
         table.add_column(name, justify="left" if name in ("day", "") else "right")

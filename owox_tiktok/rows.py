@@ -165,24 +165,9 @@ _CANONICAL: Mapping[Kind, Callable[[Field, object], Text]] = {
     Kind.JSON: _json,
 }
 
-# Decimals as TikTok writes them: anything else (an exponent, a stray sign or point) takes the careful way.
-_DECIMALS = re.compile(r"(?:-?\d+(?:\.\d+)?,)*").fullmatch
-
-
-def _usual(kind: Kind, column: Sequence[object]) -> bool:
-    """Whether every value of the column is canonical text already; joining finds anything that is not text."""
-    try:
-        if kind in (Kind.MONEY, Kind.RATE):
-            return _DECIMALS(",".join(column) + ",") is not None  # type: ignore[arg-type]
-        if kind is Kind.COUNT:
-            together = "".join(column)  # type: ignore[arg-type]
-            return together.isascii() and together.isdigit() and all(column)
-        if kind in (Kind.ID, Kind.TEXT):
-            "".join(column)  # type: ignore[arg-type]
-            return kind is Kind.TEXT or all(column)
-    except TypeError:
-        pass
-    return False
+_DIGITS = b"0123456789"
+_SIGNS = frozenset({b"", b".", b"-", b"-."})
+"""What is left of each plain decimal without its digits."""
 
 
 def column(field: Field, values: Sequence[object], *, metric: bool = False) -> Column:
@@ -190,14 +175,40 @@ def column(field: Field, values: Sequence[object], *, metric: bool = False) -> C
 
     A ``metric`` writes "-" where it has no value, also where it is text (a name in an entity may well be "-").
     """
+    try:
+        joined = "\n".join(values)  # type: ignore[arg-type]
+        if not (metric and "-" in joined and "-" in values) and _canonical_already(field.kind, joined):
+            return list(values)  # type: ignore[arg-type]
+    except TypeError:
+        pass  # there are nulls, numbers or lists among them
     if metric and "-" in values:
         values = [None if v == "-" else v for v in values]
-    # Most columns are all there or have a few holes: judge the ones that are there together.
-    there = values if None not in values else [v for v in values if v is not None]
-    if _usual(field.kind, there):
-        return list(values)  # type: ignore[arg-type]
+    if None in values:
+        # Often only some are missing, and the others are as they should be.
+        there = [v for v in values if v is not None]
+        try:
+            if not there or _canonical_already(field.kind, "\n".join(there)):  # type: ignore[arg-type]
+                return list(values)  # type: ignore[arg-type]
+        except TypeError:
+            pass
     convert = _CANONICAL[field.kind]
     return [None if v is None else convert(field, v) for v in values]
+
+
+def _canonical_already(kind: Kind, joined: str) -> bool:
+    """Whether values of a ``kind`` are all canonical; joined by line breaks they are judged together, at C speed."""
+    if kind is Kind.TEXT:
+        return True
+    if not joined or joined[0] == "\n" or joined[-1] == "\n" or "\n\n" in joined:
+        return False  # there is an empty one
+    if kind is Kind.ID:
+        return True
+    if kind not in (Kind.COUNT, Kind.MONEY, Kind.RATE):
+        return False
+    signs = joined.encode().translate(None, _DIGITS)
+    if kind is Kind.COUNT:
+        return not signs.strip(b"\n")
+    return _SIGNS.issuperset(signs.split(b"\n")) and joined.count("-") == f"\n{joined}".count("\n-")
 
 
 def typed(field: Field, text: Text) -> Any:

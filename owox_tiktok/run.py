@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ from owox_tiktok.spool import Spool
 
 ROWS_PER_STORE = 250_000
 """The writer stores what has arrived in one step, up to so many rows."""
+ENOUGH_ROWS = 130_000
+LINGER_S = 2.0
+"""It waits so long for enough rows to be worth a step: many small steps cost a database several times as much."""
 
 ReadWindow = Callable[[Pair, Window | None, Path], Reading]
 
@@ -84,6 +88,7 @@ class _Board:
         self._under_way = 0
         self._most = most_under_way
         self._stopped = False
+        self._since: float | None = None
 
     # --- for readers --------------------------------------------------------------------------------------------------
 
@@ -134,6 +139,10 @@ class _Board:
         """
         with self._lock:
             while True:
+                if self._worth_waiting():
+                    self._lock.wait(0.05)
+                    continue
+                self._since = None
                 ready = self._storable()
                 due = [t for t in self._troubles if self._is_due(*t)]
                 self._troubles = [t for t in self._troubles if t not in due]
@@ -143,6 +152,15 @@ class _Board:
                     return None
                 # A time-out lets Ctrl-C through on every platform.
                 self._lock.wait(1.0)
+
+    def _worth_waiting(self) -> bool:
+        """Whether more rows may soon make a better step: there are some, not enough, and windows still being read."""
+        if not self._arrived or self._troubles:
+            return False
+        if sum(a.reading.rows for a in self._arrived.values()) >= ENOUGH_ROWS or len(self._arrived) == self._under_way:
+            return False
+        self._since = self._since or time.monotonic()
+        return time.monotonic() - self._since < LINGER_S
 
     def _storable(self) -> list[_Arrived]:
         ready: list[_Arrived] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter
@@ -70,6 +71,9 @@ class Source:
         self.api = api
         self._include_deleted = include_deleted
         self._lock = threading.Lock()
+        # Pages are taken apart one at a time, on one thread: side by side they would only take turns, each thread with
+        # memory of its own (a quarter more time and half as much memory again, measured).
+        self._pages = ThreadPoolExecutor(1, "pages")
         self._refused: dict[tuple[str, str], frozenset[str]] = {}
         self._longest: dict[tuple[str, str], int] = {}
         self._campaigns: dict[str, tuple[str, ...]] = {}
@@ -198,6 +202,9 @@ class Source:
         names = tuple(n for n in _names(stream, fields) if n not in refused)
         extract = _extractor(stream, names)
         page, total, seen = 1, None, keys.count
+        ours = {"advertiser_id": advertiser.id, "currency": advertiser.currency or None}
+        if window:
+            ours["stat_time_day"] = window.first.isoformat()
         while True:
             try:
                 answer = self._get(stream, advertiser, window, names, part, page)
@@ -205,8 +212,7 @@ class Source:
                 raise self._blame(stream, advertiser, window, names, part, error) from None
             if answer.cut:
                 raise TooLarge("TikTok cut the report at its 20,000 newest ads", cut=True)
-            this = extract(answer.body)
-            info = this.info
+            rows, info = self._pages.submit(_take, extract, answer.body, columns, ours, keys, writer).result()
             if stream.page_size is not None and info is not None:
                 if page == 1 and stream.time and window and window.days > 1 and info.total_page > PAGES_PER_WINDOW:
                     raise Halve
@@ -214,13 +220,7 @@ class Source:
                     total = info.total_number
                 elif total != info.total_number:
                     raise _PagesDisagree(-1, info.total_number)
-            ours = {"advertiser_id": advertiser.id, "currency": advertiser.currency or None}
-            if window:
-                ours["stat_time_day"] = window.first.isoformat()
-            data = _columns(columns, this, ours)
-            keys.add(data)
-            writer.append(data)
-            if info is None or not this.rows or page >= info.total_page or stream.page_size is None:
+            if info is None or not rows or page >= info.total_page or stream.page_size is None:
                 break
             page += 1
         if total is not None and keys.count - seen != total:
@@ -488,14 +488,15 @@ def _report_extractor(dimensions: Sequence[str], names: Sequence[str]) -> _Extra
         "Data", [("list", items, msgspec.field(default_factory=list)), ("page_info", _PageInfo | None, None)]
     )
     decoder = msgspec.json.Decoder(_Body[data], float_hook=Decimal)  # type: ignore[valid-type]
-    groups = [(_getter(group, names_), names_) for group, names_ in (("dimensions", dimensions), ("metrics", names))]
+    get_dimensions, get_metrics = _getter(len(dimensions)), _getter(len(names))
 
     def extract(body: bytes) -> _Page:
         page: Any = decoder.decode(body).data
         values: dict[str, Sequence[Any]] = {}
-        for get, group in groups:
-            if group and page.list:
-                values.update(zip(group, zip(*map(get, page.list), strict=True), strict=True))
+        for group, get, part in (("dimensions", get_dimensions, dimensions), ("metrics", get_metrics, names)):
+            if part and page.list:
+                columns = zip(*map(get, map(attrgetter(group), page.list)), strict=True)
+                values.update(zip(part, columns, strict=True))
         return _Page(values, len(page.list), page.page_info)
 
     return extract
@@ -507,11 +508,27 @@ def _struct(name: str, fields: Sequence[str]) -> type[msgspec.Struct]:
     return msgspec.defstruct(name, [(a, Any, None) for a in attributes], rename=attributes, gc=False)
 
 
-def _getter(group: str, fields: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
-    paths = [f"{group}.f{n}" for n in range(len(fields))]
-    if len(paths) > 1:
-        return attrgetter(*paths)
-    return lambda item: tuple(attrgetter(path)(item) for path in paths)
+def _getter(count: int) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function from a struct to the tuple of its values."""
+    if count > 1:
+        return attrgetter(*(f"f{n}" for n in range(count)))
+    return lambda item: (item.f0,)
+
+
+def _take(
+    extract: _Extract,
+    body: bytes,
+    columns: Sequence[Field],
+    ours: Mapping[str, str | None],
+    keys: _Keys,
+    writer: Writer,
+) -> tuple[int, _PageInfo | None]:
+    """Put a page's rows into the file; return how many there are and what TikTok says of the pages."""
+    page = extract(body)
+    data = _columns(columns, page, ours)
+    keys.add(data)
+    writer.append(data)
+    return page.rows, page.info
 
 
 def _columns(columns: Sequence[Field], page: _Page, ours: Mapping[str, str | None]) -> list[Column]:

@@ -63,13 +63,19 @@ class Writer:
         self._file.close()
 
 
-def _written(quoted: bool, texts: Column) -> list[str]:
-    if not quoted:
-        return ["" if t is None else t for t in texts] if None in texts else texts  # type: ignore[return-value]
-    # Nearly no text holds a quote mark; looking at all of them at once costs less than replacing in each.
-    if '"' in "".join(filter(None, texts)):
+def _written(quoted: bool, texts: Column) -> Column | list[str]:
+    """Return the column as it stands in the file."""
+    try:
+        joined = "\n".join(texts)  # type: ignore[arg-type]
+    except TypeError:
+        if not quoted:
+            return ["" if t is None else t for t in texts]
         return ["" if t is None else '"' + t.replace('"', '""') + '"' for t in texts]
-    return ["" if t is None else f'"{t}"' for t in texts]
+    if not quoted or (joined.replace("\n", "").isdigit() and "" not in texts):
+        return texts  # digits need no quotes, and most ids are
+    # Names repeat from row to row: each is quoted once.
+    once = {t: '"' + t.replace('"', '""') + '"' for t in set(texts) if t is not None}
+    return list(map(once.__getitem__, texts))  # type: ignore[arg-type]
 
 
 def read(path: Path, columns: Sequence[Field]) -> Iterator[dict[str, Any]]:

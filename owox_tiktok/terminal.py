@@ -196,9 +196,8 @@ def show_plan(console: Console, planned: Sequence[Planned], rate: float) -> None
     console.print(table)
     requests = sum(p.requests for p in planned)
     rows = sum(p.rows or 0 for p in planned)
-    console.print(
-        f"{requests:,} requests, about {rows:,} rows, about {duration(requests / rate)} at {rate:g} requests per second."
-    )
+    took = f"{duration(requests / rate)} at {rate:g} requests per second"
+    console.print(f"{requests:,} requests, about {rows:,} rows, about {took}.")
     for p in planned:
         if p.problem:
             what = f"{p.object} of {p.advertiser.id}" if p.object else f"advertiser {p.advertiser.id}"
