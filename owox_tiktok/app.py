@@ -18,7 +18,7 @@ from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Mistake, Problem, Refused
 from owox_tiktok.events import Event, Failed, Finished, Listener, Waiting, Warned
 from owox_tiktok.model import Advertiser, Window
-from owox_tiktok.plan import WHOLE_APP, Pair, keep_from
+from owox_tiktok.plan import WHOLE_APP, Pair, keep_from, oldest_kept
 from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
@@ -82,6 +82,13 @@ def backfill_range(first: date | None, last: date | None, now: datetime) -> tupl
     return first, last
 
 
+def _check_kept(settings: Settings, backfill: tuple[date, date] | None, now: datetime) -> None:
+    keep = settings.clean_up_to_keep_window
+    if keep and backfill and backfill[0] < (oldest := oldest_kept(now.date(), keep)):
+        what = f"{backfill[0]} is before {oldest}, the oldest day that clean_up_to_keep_window keeps"
+        raise BadInput([Mistake("--from", what, "Begin later, or keep more days.")])
+
+
 def _accounts(source: Source, settings: Settings) -> tuple[list[Advertiser], dict[str, Refused]]:
     ids = settings.advertiser_ids or source.advertiser_ids()
     if not ids:
@@ -106,6 +113,7 @@ def import_(
     """
     began = time.monotonic()
     warnings = 0
+    _check_kept(settings, backfill, now)
 
     def count(event: Event) -> None:
         nonlocal warnings
@@ -177,6 +185,7 @@ def plan(
     environment: Mapping[str, str] | None = None,
 ) -> list[Planned]:
     """Return what an import would do now. TikTok is asked one small question per pair; nothing is written."""
+    _check_kept(settings, backfill, now)
     api = connect(settings, lambda _: None, environment)
     source = Source(api, include_deleted=settings.include_deleted)
     with open_destination(settings.destination, read_only=True) as destination:
@@ -193,8 +202,9 @@ def plan(
 def _expect(source: Source, pair: Pair) -> Planned:
     windows = [w for w in pair.windows if w is not None]
     first, last = (windows[0].first, windows[-1].last) if windows else (None, None)
-    # The last full window says most about what is to come; the very last may only hold a day.
-    sample = next((w for w in reversed(windows) if w.days == max(x.days for x in windows)), None)
+    # A full window near the end says most about what is to come; the last one may hold a day that has just begun.
+    full = [w for w in windows[:-1] or windows if w.days == max(x.days for x in windows)] or windows
+    sample = full[len(full) * 2 // 3] if full else None
     try:
         rows, _ = source.probe(pair.stream, pair.advertiser, sample, pair.fields)
     except Problem as error:
@@ -229,7 +239,7 @@ def check(settings: Settings, *, now: datetime, environment: Mapping[str, str] |
             destination.cursors()
         found.append(Checked(f"destination {settings.destination}", True))
     except Problem as error:
-        found.append(Checked(f"destination {settings.destination}", False, error.sentence))
+        found.append(Checked(f"destination {settings.destination}", False, _without_where(error)))
     api = connect(settings, lambda _: None, environment)
     source = Source(api, include_deleted=settings.include_deleted)
     try:
@@ -249,6 +259,13 @@ def check(settings: Settings, *, now: datetime, environment: Mapping[str, str] |
     with ThreadPoolExecutor(readers_for(settings.requests_per_second)) as pool:
         found += pool.map(lambda pair: _try(source, pair), tries)
     return found
+
+
+def _without_where(error: Problem) -> str:
+    """Return the sentence for a line that begins with the place already."""
+    if isinstance(error, BadInput):
+        return " ".join(f"{m.what.rstrip('.')}. {m.what_to_do}" for m in error.mistakes)
+    return error.sentence
 
 
 def _try(source: Source, pair: Pair) -> Checked:

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from owox_tiktok.secret import Secret
     from owox_tiktok.settings import Settings
     from owox_tiktok.terminal import Screen
+    from owox_tiktok.tiktok import TikTok
 
 EXAMPLES = """\b
 Examples:
@@ -90,7 +92,6 @@ def _guarded(log: str, work: Callable[[Screen], int]) -> None:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Rows come as many short-lived tuples without cycles; looking for cycles among them took a fifth of an import.
-    gc.freeze()
     gc.set_threshold(100_000, 50, 50)
     with _screen(log) as screen:
         try:
@@ -335,15 +336,11 @@ def auth_exchange(app_id: str, output: Path | None) -> None:
     The app's secret comes from TIKTOK_APP_SECRET and the code from TIKTOK_AUTH_CODE, or both are asked for; neither is
     taken from the command line, where other users of the machine could read it.
     """
-    from owox_tiktok.retry import Pace
-    from owox_tiktok.secret import Secret
-    from owox_tiktok.tiktok import TikTok, base_url, exchange
+    from owox_tiktok.tiktok import exchange
 
     def work(screen: Screen) -> int:
-        secret = Secret(os.environ.get("TIKTOK_APP_SECRET") or click.prompt("App secret", hide_input=True, err=True))
-        code = Secret(os.environ.get("TIKTOK_AUTH_CODE") or click.prompt("Auth code", hide_input=True, err=True))
-        api = TikTok(base_url(False), Secret(""), Pace(1.0), app_secret=secret)
-        granted = exchange(api, app_id, secret, code)
+        secret = _ask("TIKTOK_APP_SECRET", "App secret")
+        granted = exchange(_app_api(secret), app_id, secret, _ask("TIKTOK_AUTH_CODE", "Auth code"))
         if output:
             descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -363,6 +360,39 @@ def auth_exchange(app_id: str, output: Path | None) -> None:
     if output and output.exists():
         _end(f"{output} is there already. Name another file.")
     _guarded("text", work)
+
+
+@auth.command("revoke")
+@click.option("--app-id", envvar="TIKTOK_APP_ID", required=True, help="The developer app [TIKTOK_APP_ID].")
+def auth_revoke(app_id: str) -> None:
+    """End an access token for good, for instance one that was seen by others.
+
+    The app's secret comes from TIKTOK_APP_SECRET and the token from TIKTOK_ACCESS_TOKEN, or both are asked for.
+    """
+    from owox_tiktok.tiktok import revoke
+
+    def work(screen: Screen) -> int:
+        secret = _ask("TIKTOK_APP_SECRET", "App secret")
+        token = _ask("TIKTOK_ACCESS_TOKEN", "Access token to revoke")
+        revoke(_app_api(secret), app_id, secret, token)
+        click.echo("The token is revoked.", err=True)
+        return 0
+
+    _guarded("text", work)
+
+
+def _ask(variable: str, prompt: str) -> Secret:
+    from owox_tiktok.secret import Secret
+
+    return Secret(os.environ.get(variable) or click.prompt(prompt, hide_input=True, err=True))
+
+
+def _app_api(secret: Secret) -> TikTok:
+    from owox_tiktok.retry import Pace
+    from owox_tiktok.secret import Secret
+    from owox_tiktok.tiktok import TikTok, base_url
+
+    return TikTok(base_url(False), Secret(""), Pace(1.0), app_secret=secret)
 
 
 # --- without a TikTok account -----------------------------------------------------------------------------------------
@@ -424,7 +454,7 @@ def local_tiktok(
 
     def ready(url: str) -> None:
         click.echo(f"TikTok stand-in at {url}   (Ctrl-C ends it)\n  export TIKTOK_API_URL={url}")
-        click.echo("  export TIKTOK_ACCESS_TOKEN=local-token-not-a-secret")
+        click.echo(f"  export TIKTOK_ACCESS_TOKEN={'sandbox' if sandbox else 'local'}-token-not-a-secret")
 
     run(
         port,

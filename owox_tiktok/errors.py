@@ -98,7 +98,11 @@ class TooLarge(Problem):
 
     def __init__(self, message: str, *, cut: bool = False, request_id: str = "") -> None:
         self.cut = cut
-        super().__init__(message, request_id=request_id, what_to_do="Choose fewer fields or a smaller level.")
+        super().__init__(
+            message,
+            request_id=request_id,
+            what_to_do="Choose fewer fields, or a higher level (campaigns instead of ads).",
+        )
 
 
 class Unavailable(Problem):

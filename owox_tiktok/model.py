@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -93,7 +93,8 @@ class Cursor:
     """How far one (stream, advertiser) pair is complete.
 
     Every row of ``since..through`` with the columns ``fields`` is in the destination as TikTok had it at ``read_at``
-    (the day ``read_on`` in the advertiser's calendar). ``refused`` are the fields TikTok would not give this account.
+    (the day ``read_on`` in the advertiser's calendar), deleted entities included if ``with_deleted``. ``refused`` are
+    the fields TikTok would not give this account.
     Streams without days (entities, lifetime reports) have neither ``since`` nor ``through``. A pair that failed before
     anything was stored has only ``error``.
     """
@@ -104,7 +105,16 @@ class Cursor:
     since: date | None = None
     through: date | None = None
     refused: frozenset[str] = frozenset()
+    with_deleted: bool = True
     error: str = ""
+
+    def without_days_before(self, day: date) -> Cursor:
+        """Return what is still true once the rows dated before ``day`` are deleted."""
+        if self.since is None or self.through is None or self.since >= day:
+            return self
+        if self.through < day:
+            return replace(self, since=None, through=None)
+        return replace(self, since=day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,7 @@ class Stream:
 
     ``keys`` identify a row and begin with ``advertiser_id``. ``verb`` says how rows land: ``replace`` makes a window
     exactly what was read, ``upsert`` updates by key. ``time`` is the column that dates a row, if any; ``max_days`` the
-    longest window TikTok answers.
+    longest window TikTok answers. Days are the advertiser's, but for the one stream with ``utc_days``.
     """
 
     name: str
@@ -145,6 +155,7 @@ class Stream:
     in_sandbox: bool = True
     per_app: bool = False
     hides_deleted: bool = False
+    utc_days: bool = False
     can_choose_fields: bool = False
     lifted: Mapping[str, str] = field(default_factory=dict)
     batch: Batch | None = None

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from owox_tiktok.model import Advertiser, Cursor, Cursors, Stream, Window, utc
 from owox_tiktok.settings import Settings
 
+A_DAY = timedelta(days=1)
 LIFETIME_AUDIENCE_DAYS = 365
 """TikTok has no lifetime for audience reports; the longest range it answers without days stands in."""
 
@@ -25,7 +26,8 @@ WHOLE_APP = Advertiser("", "all accounts")
 class Pair:
     """What to read of one stream for one advertiser: ``windows`` oldest first, or one None where there are no days.
 
-    ``cursor`` is the one the pair has; ``after`` what it will have once the windows up to a day are stored.
+    ``cursor`` is the one the pair has, and ``unsettled`` the first day that may have changed since; days before
+    ``oldest_kept`` are pruned. ``after`` tells the cursor once the windows up to a day are stored.
     """
 
     stream: Stream
@@ -34,6 +36,9 @@ class Pair:
     windows: tuple[Window | None, ...]
     cursor: Cursor | None
     read_on: date
+    unsettled: date | None = None
+    oldest_kept: date | None = None
+    with_deleted: bool = True
     backfill: bool = False
 
     @property
@@ -53,23 +58,29 @@ class Pair:
             return had and replace(had, fields=had.fields & asked, refused=had.refused & asked)
         given = asked - refused
         if window is None or self.windows[0] is None:
-            return Cursor(given, utc(now), self.read_on, refused=refused)
+            return Cursor(given, utc(now), self.read_on, refused=refused, with_deleted=self.with_deleted)
         since, through, read_on = self.windows[0].first, window.last, self.read_on
         old = self.cursor
         if old and old.since and old.through and self.continues:
             # What TikTok once refused and now gives is still missing in the older days.
             given -= old.refused
-            a_day = timedelta(days=1)
-            if since <= old.through + a_day and old.since <= through + a_day:
+            joined = since <= old.through + A_DAY and old.since <= through + A_DAY
+            # Unsettled days that this run leaves out (start_date moved on) would be taken for settled afterwards.
+            if joined and (self.unsettled is None or since <= self.unsettled):
                 if through < old.through:
                     read_on = old.read_on  # the days between were last read then, and may not have settled
                 since, through = min(since, old.since), max(through, old.through)
-        return Cursor(given, utc(now), read_on, since, through, refused)
+        if self.oldest_kept:
+            since = max(since, self.oldest_kept)
+        return Cursor(given, utc(now), read_on, since, through, refused, self.with_deleted)
 
     @property
     def continues(self) -> bool:
-        """Whether the days of the old cursor still count, that is, no new field must be read from the start."""
-        return self.cursor is not None and frozenset(self.fields) <= self.cursor.fields | self.cursor.refused
+        """Whether the days of the old cursor still count: no new field, and deleted entities in or out as before."""
+        had = self.cursor
+        if had is None or (self.stream.hides_deleted and had.with_deleted != self.with_deleted):
+            return False
+        return frozenset(self.fields) <= had.fields | had.refused
 
 
 def plan(
@@ -81,28 +92,38 @@ def plan(
 ) -> list[Pair]:
     """Return every pair with the windows it must read now, streams in reading order.
 
-    With ``backfill`` exactly those days are read (cut to the days that have begun). A pair with nothing to read is
-    left out.
+    With ``backfill`` exactly those days are read (cut to the days that have begun), and no lists. A pair with nothing
+    to read is left out.
     """
     pairs = []
     for stream in settings.objects:
-        fields = settings.fields[stream.name]
+        if backfill is not None and stream.time is None:
+            continue
         for advertiser in (WHOLE_APP,) if stream.per_app else advertisers:
-            today = advertiser.today(now)
             cursor = cursors.get((stream.name, advertiser.id))
             if cursor is not None and cursor.through is None and stream.time is not None:
                 cursor = None  # it only remembers an error
-            pair = Pair(stream, advertiser, fields, (), cursor, today, backfill is not None)
-            windows: tuple[Window | None, ...] = tuple(_windows(settings, pair, today, backfill))
-            if windows:
-                pairs.append(Pair(stream, advertiser, fields, windows, cursor, today, backfill is not None))
+            today = now.astimezone(UTC).date() if stream.utc_days else advertiser.today(now)
+            keep = settings.clean_up_to_keep_window
+            pair = Pair(
+                stream,
+                advertiser,
+                settings.fields[stream.name],
+                windows=(),
+                cursor=cursor,
+                read_on=today,
+                unsettled=_unsettled(cursor, settings.reimport_lookback_window),
+                oldest_kept=oldest_kept(today, keep) if keep and stream.time else None,
+                with_deleted=settings.include_deleted,
+                backfill=backfill is not None,
+            )
+            if windows := tuple(_windows(settings, pair, backfill)):
+                pairs.append(replace(pair, windows=windows))
     return pairs
 
 
-def _windows(
-    settings: Settings, pair: Pair, today: date, backfill: tuple[date, date] | None
-) -> Iterator[Window | None]:
-    stream = pair.stream
+def _windows(settings: Settings, pair: Pair, backfill: tuple[date, date] | None) -> Iterator[Window | None]:
+    stream, today = pair.stream, pair.read_on
     if stream.time is None:
         if not (stream.is_report and stream.report_type == "AUDIENCE"):
             yield None
@@ -113,24 +134,29 @@ def _windows(
             yield Window(max(first, last - timedelta(days=LIFETIME_AUDIENCE_DAYS - 1)), last)
         return
     start = settings.start_date
-    if keep := settings.clean_up_to_keep_window:
-        start = max(start, oldest_kept(today, keep))  # reading what pruning deletes would be for nothing
+    if pair.oldest_kept:
+        start = max(start, pair.oldest_kept)  # reading what pruning deletes would be for nothing
     if backfill is not None:
-        first, last = max(backfill[0], start if keep else backfill[0]), min(backfill[1], today)
+        first, last = max(backfill[0], pair.oldest_kept or backfill[0]), min(backfill[1], today)
     else:
-        last = min(settings.end_date or today, today)
-        first = _first(pair, start, settings.reimport_lookback_window)
+        first, last = _first(pair, start), min(settings.end_date or today, today)
     if first <= last:
         yield from tiles(first, last, stream.max_days or 365)
 
 
-def _first(pair: Pair, start: date, lookback: int) -> date:
+def _first(pair: Pair, start: date) -> date:
     """Return the first day that must be read: the first unsettled, or ``start`` where something is missing."""
     cursor = pair.cursor
-    if cursor is None or cursor.since is None or cursor.through is None or not pair.continues or start < cursor.since:
+    if cursor is None or cursor.since is None or pair.unsettled is None or not pair.continues or start < cursor.since:
         return start
-    settled = cursor.read_on - timedelta(days=lookback)
-    return max(start, min(cursor.through + timedelta(days=1), settled))
+    return max(start, pair.unsettled)
+
+
+def _unsettled(cursor: Cursor | None, lookback: int) -> date | None:
+    """Return the first day that was not read ``lookback`` days after it was over."""
+    if cursor is None or cursor.through is None:
+        return None
+    return min(cursor.through + A_DAY, cursor.read_on - timedelta(days=lookback))
 
 
 def oldest_kept(today: date, keep: int) -> date:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, stop_any
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 HEADROOM = 1.012
 """Requests are spaced this much wider than the limit says: some arrive late and the next is then early."""
@@ -56,9 +56,9 @@ class Pace:
                 now = self._clock()
                 at = max(self._next, self._held_until, self._advertiser_until.get(advertiser_id, 0.0))
                 if at <= now + 1e-6:
-                    # Keep the beat when a turn came a little late, but never send two at once to make up for it.
+                    # Keep the beat when a turn is so little late that the headroom covers it; never make up for more.
                     step = HEADROOM / self._rate
-                    self._next = max(self._next + step, now + 0.8 * step) if self._next else now + step
+                    self._next = (at if now - at < HEADROOM - 1 else now) + step
                     return now - began
                 wait = at - now
             self._sleep(wait)
@@ -107,7 +107,7 @@ def retrying(
     return Retrying(
         retry=retry_if_exception_type(on),
         stop=stop_any(stop_after_attempt(attempts), stop_after_delay(deadline_s)),
-        wait=wait_exponential_jitter(initial=first_s, max=longest_s, jitter=first_s),
+        wait=wait_exponential(multiplier=first_s, max=longest_s) + wait_random(0, first_s),
         sleep=sleep,
         before_sleep=before_sleep,
         reraise=True,

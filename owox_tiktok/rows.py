@@ -42,10 +42,16 @@ class UnexpectedValue(Problem):
         )
 
 
+DECIMALS = 9
+"""Digits kept behind the point, as the warehouses' decimal types do. TikTok's own amounts have two to four."""
+
+
 def _plain(number: Decimal) -> str:
-    """Return the exact decimal without an exponent and without a negative zero."""
-    text = f"{number:f}"
-    return "0" if number == 0 and "." not in text else text
+    """Return the decimal without an exponent."""
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -DECIMALS:
+        number = round(number, DECIMALS)
+    return f"{number:f}"
 
 
 def _decimal(field: Field, value: object) -> Text:
@@ -104,21 +110,28 @@ def _boolean(field: Field, value: object) -> Text:
 
 
 def _json(field: Field, value: object) -> Text:
-    return None if value is None or value == "-" else msgspec.json.encode(value).decode()
+    return None if value is None or value == "-" else _ENCODER.encode(value).decode()
 
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_CLOCK = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
+# TikTok writes a day as a midnight, "2026-01-31 00:00:00". The same few come again and again.
 @lru_cache(maxsize=4096)
 def _day_of(text: str) -> str | None:
-    return text[:10] if _DAY.match(text) else None
+    try:
+        return datetime.fromisoformat(text).date().isoformat()
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=4096)
 def _hour_of(text: str) -> str | None:
-    return f"{text[:10]} {text[11:19]}" if _CLOCK.match(text) else None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=None).isoformat(" ", "seconds") if len(text) > len("2026-01-31") else None
 
 
 def _day(field: Field, value: object) -> Text:
@@ -166,6 +179,7 @@ _CANONICAL: Mapping[Kind, Callable[[Field, object], Text]] = {
 }
 
 _DIGITS = b"0123456789"
+_MANY_DECIMALS = re.compile(rf"\.\d{{{DECIMALS + 1}}}").search
 _SIGNS = frozenset({b"", b".", b"-", b"-."})
 """What is left of each plain decimal without its digits."""
 
@@ -177,7 +191,7 @@ def column(field: Field, values: Sequence[object], *, metric: bool = False) -> C
     """
     try:
         joined = "\n".join(values)  # type: ignore[arg-type]
-        if not (metric and "-" in joined and "-" in values) and _canonical_already(field.kind, joined):
+        if not (metric and "-" in joined and "-" in values) and _canonical_already(field.kind, joined, len(values)):
             return list(values)  # type: ignore[arg-type]
     except TypeError:
         pass  # there are nulls, numbers or lists among them
@@ -187,7 +201,7 @@ def column(field: Field, values: Sequence[object], *, metric: bool = False) -> C
         # Often only some are missing, and the others are as they should be.
         there = [v for v in values if v is not None]
         try:
-            if not there or _canonical_already(field.kind, "\n".join(there)):  # type: ignore[arg-type]
+            if not there or _canonical_already(field.kind, "\n".join(there), len(there)):  # type: ignore[arg-type]
                 return list(values)  # type: ignore[arg-type]
         except TypeError:
             pass
@@ -195,20 +209,26 @@ def column(field: Field, values: Sequence[object], *, metric: bool = False) -> C
     return [None if v is None else convert(field, v) for v in values]
 
 
-def _canonical_already(kind: Kind, joined: str) -> bool:
-    """Whether values of a ``kind`` are all canonical; joined by line breaks they are judged together, at C speed."""
+def _canonical_already(kind: Kind, joined: str, count: int) -> bool:
+    """Whether ``count`` values, ``joined`` by line breaks, are all canonical: judged together, at C speed."""
     if kind is Kind.TEXT:
         return True
-    if not joined or joined[0] == "\n" or joined[-1] == "\n" or "\n\n" in joined:
-        return False  # there is an empty one
+    lines = f"\n{joined}\n"
+    if "\n\n" in lines or "\n-\n" in lines:
+        return False  # there is an empty one, or a missing one
     if kind is Kind.ID:
         return True
     if kind not in (Kind.COUNT, Kind.MONEY, Kind.RATE):
         return False
+    if joined.count("\n") != count - 1:
+        return False  # one of them holds a line break
     signs = joined.encode().translate(None, _DIGITS)
     if kind is Kind.COUNT:
         return not signs.strip(b"\n")
-    return _SIGNS.issuperset(signs.split(b"\n")) and joined.count("-") == f"\n{joined}".count("\n-")
+    if _MANY_DECIMALS(joined):
+        return False
+    well_formed = _SIGNS.issuperset(signs.split(b"\n")) and lines.count("-") == lines.count("\n-")
+    return well_formed and "\n.\n" not in lines and "\n-.\n" not in lines
 
 
 def typed(field: Field, text: Text) -> Any:

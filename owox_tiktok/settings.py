@@ -78,18 +78,26 @@ class Setting:
 # --- one reader per kind of value -------------------------------------------------------------------------------------
 
 
-def _token(value: Value) -> Secret:
+def _secret(value: Value, name: str, variable: str) -> Secret:
     if not isinstance(value.value, str) or not value.value.strip():
-        raise _Wrong("is empty", "Write access_token: ${TIKTOK_ACCESS_TOKEN} and set that environment variable.")
+        raise _Wrong("is empty", f"Write {name}: ${{{variable}}} and set that environment variable.")
     if not value.from_environment:
         raise _Wrong(
-            "a token is written into the file",
-            "Write ${TIKTOK_ACCESS_TOKEN} instead, and revoke this token if the file was ever shared.",
+            "a secret is written into the file",
+            f"Write ${{{variable}}} instead, and revoke this one if the file was ever shared.",
         )
     text = value.value.strip()
     if re.search(r"\s|[^\x21-\x7e]", text):
-        raise _Wrong("holds a space or a character that no token has", "Copy the token again, alone.")
+        raise _Wrong("holds a space or a character that no secret of TikTok's has", "Copy it again, alone.")
     return Secret(text)
+
+
+def _token(value: Value) -> Secret:
+    return _secret(value, "access_token", "TIKTOK_ACCESS_TOKEN")
+
+
+def _app_secret(value: Value) -> Secret:
+    return _secret(value, "app_secret", "TIKTOK_APP_SECRET")
 
 
 def _text(value: Value) -> str:
@@ -209,7 +217,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("requests_per_second", _rate, "10", "What TikTok permits your app (Basic: 10)"),
     Setting("destination", _url, "duckdb:///tiktok_ads.duckdb", "Where the rows go"),
     Setting("app_id", _text, "${TIKTOK_APP_ID}", "The developer app; only for advertiser_ids: all"),
-    Setting("app_secret", _token, "${TIKTOK_APP_SECRET}", "The app's secret; only for advertiser_ids: all"),
+    Setting("app_secret", _app_secret, "${TIKTOK_APP_SECRET}", "The app's secret; only for advertiser_ids: all"),
 )  # fmt: skip
 
 
@@ -371,11 +379,11 @@ def _fields(stream: Stream, names: Sequence[Value], where: str, mistakes: list[M
 
 def _given_where(metric: str) -> str:
     known = metrics()[metric]
-    levels = " and ".join(level.replace("_", " ") for level in LEVELS if level in known.levels)
+    levels = ", ".join(level.replace("_", " ") for level in LEVELS if level in known.levels)
     kinds = "daily reports" if known.granularities else "reports"
-    limits = "" if "AUDIENCE" in known.reports else ", without an audience breakdown"
-    country = "" if known.by_country else " and not by country"
-    return f"TikTok gives it in {levels} {kinds}{limits}{country}."
+    splits = [w for w, given in (("audience", "AUDIENCE" in known.reports), ("country", known.by_country)) if not given]
+    limits = f", not split by {' or '.join(splits)}" if splits else ""
+    return f"TikTok gives it in {kinds} of these levels: {levels}{limits}."
 
 
 def _unknown(where: str, what: str, name: str, known: Iterable[str], source: str) -> Mistake:

@@ -262,7 +262,7 @@ class Source:
             params,
             advertiser_id=advertiser.id,
             with_app=stream.per_app,
-            may_shrink=window is not None and stream.is_report,
+            may_shrink=window is not None and window.days > 1 and stream.is_report,
         )
 
     # --- fields an account may not have -------------------------------------------------------------------------------

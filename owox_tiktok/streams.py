@@ -163,11 +163,11 @@ _ENTITIES = (
             "pixel/event/stats/", ("stat_time_day", "pixel_id"), sandbox=False,
             batch=Batch("pixels", "pixel_id", "pixel_ids", 10)),
     _Entity("smart_plus_campaigns", "Smart+ campaigns", "Upgraded Smart+ campaigns", "smart_plus/campaign/get/",
-            ("campaign_id",), 1000, sandbox=False, choose=True),
+            ("campaign_id",), 1000, sandbox=False, deletable=True, choose=True),
     _Entity("smart_plus_ad_groups", "Smart+ ad groups", "Upgraded Smart+ ad groups", "smart_plus/adgroup/get/",
-            ("adgroup_id",), 1000, sandbox=False, choose=True),
+            ("adgroup_id",), 1000, sandbox=False, deletable=True, choose=True),
     _Entity("smart_plus_ads", "Smart+ ads", "Upgraded Smart+ ads; each holds many creatives", "smart_plus/ad/get/",
-            ("smart_plus_ad_id",), 1000, sandbox=False, choose=True),
+            ("smart_plus_ad_id",), 1000, sandbox=False, deletable=True, choose=True),
     _Entity("gmv_max_stores", "GMV Max stores", "TikTok Shops and whether GMV Max may run for them",
             "gmv_max/store/list/", ("store_id",), rows_at="store_list", sandbox=False),
     _Entity("languages", "Languages", "Names of the languages used in targeting and audience reports",
@@ -280,6 +280,7 @@ def _entity(entity: _Entity) -> Stream:
         batch=entity.batch,
         time="stat_time_day" if "stat_time_day" in entity.key else None,
         max_days=1 if "stat_time_day" in entity.key else None,
+        utc_days="stat_time_day" in entity.key,
     )
 
 

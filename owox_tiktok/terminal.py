@@ -92,7 +92,6 @@ class Terminal:
         )
 
     def __enter__(self) -> Self:
-        self._progress.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -103,6 +102,7 @@ class Terminal:
         match event:
             case Started():
                 self._told = time.monotonic()
+                self._progress.start()
                 for name, work in event.work.items():
                     self._bars[name] = self._progress.add_task(name, total=work, rows="0")
                 self._work = sum(event.work.values())
@@ -219,7 +219,9 @@ def show_checks(console: Console, checks: Sequence[Checked]) -> None:
         mark = Text("ok    ", "green") if c.ok else Text("fails ", "red")
         console.print(Text.assemble(mark, c.what, f": {c.detail}" if c.detail else ""), soft_wrap=True)
     bad = sum(not c.ok for c in checks)
-    console.print("Everything works." if not bad else f"{bad} of {len(checks)} do not work.")
+    less = sum(c.ok and c.detail.startswith("without ") for c in checks)
+    with_less = f" ({less} with fewer fields)" if less else ""
+    console.print(f"Everything works{with_less}." if not bad else f"{bad} of {len(checks)} do not work.")
 
 
 def show_objects(console: Console, streams: Iterable[Stream]) -> None:

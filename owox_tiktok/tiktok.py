@@ -80,7 +80,7 @@ CODES: Mapping[int, tuple[Does, str]] = {
     40009: (Does.REQUEST, ""),
     40011: (Does.REQUEST, ""),
     40016: (Does.SLOW_DOWN, ""),
-    40067: (Does.LESS, "Choose fewer fields or a higher level."),
+    40067: (Does.LESS, ""),
     40100: (Does.SLOW_DOWN, "Is another sync using the same developer app?"),
     40101: (Does.TOKEN, "Check app_id and app_secret, or start the authorisation again."),
     40102: (Does.TOKEN, _RECONNECT),
@@ -257,11 +257,11 @@ class TikTok:
             if wait >= 5:
                 self._on_wait(wait, f"TikTok had a fault at {where}; trying again")
 
-        timed_out = 0
+        timed_out = too_much = 0
         slow_until = time.monotonic() + RATE_DEADLINE_S
 
         def once() -> Answer:
-            nonlocal timed_out
+            nonlocal timed_out, too_much
             while True:
                 if self._stopped.is_set():
                     raise Unavailable("the run was stopped", where=where)
@@ -281,6 +281,11 @@ class TikTok:
                             what_to_do="Is another sync using the same developer app? The next run goes on from here.",
                             request_id=slow.request_id,
                         ) from None
+                except _TooMuch as much:
+                    too_much += 1
+                    if may_shrink or too_much >= 3:
+                        raise TooLarge("the report is too large for TikTok", request_id=much.request_id) from None
+                    raise
                 except _TimedOut as late:
                     timed_out += 1
                     if may_shrink and timed_out >= 2:
@@ -292,8 +297,6 @@ class TikTok:
                 _Again, attempts=ATTEMPTS, deadline_s=DEADLINE_S, sleep=self._sleep, before_sleep=tell
             )(once)
             return answer
-        except _TooMuch as much:
-            raise TooLarge("the report is too large for TikTok", request_id=much.request_id) from None
         except _TimedOut as late:
             raise TooLarge("TikTok could not answer in time", request_id=late.request_id) from None
         except _Again as last:
@@ -318,7 +321,7 @@ class TikTok:
             self.pace.answered(advertiser_id)
             return Answer(content, CUT_HEADER in headers)
         does, advice = reaction(code)
-        message = f"{self._clean(envelope.message)} ({code})"
+        message = f"{self._clean(envelope.message).rstrip('.')} ({code})"
         request_id = envelope.request_id
         match does:
             case Does.SLOW_DOWN:
@@ -385,11 +388,8 @@ def _not_an_envelope(status: int) -> Exception:
         return _SlowDown(None, "")
     if status in (408, 425) or status >= 500 or 200 <= status < 300:
         return _Again(f"the answer was not TikTok's JSON (HTTP {status})")
-    return RequestRefused(
-        f"the address answered HTTP {status}, not as TikTok does",
-        code=-status,
-        what_to_do="Check TIKTOK_API_URL, or a proxy on the way.",
-    )
+    advice = "TikTok may have withdrawn it: remove the object." if status == 404 else "Check a proxy on the way."
+    return RequestRefused(f"the address answered HTTP {status}, not as TikTok does", code=-status, what_to_do=advice)
 
 
 class _TimedOut(_Again):
@@ -398,7 +398,7 @@ class _TimedOut(_Again):
         super().__init__(f"{message}, request {request_id}")
 
 
-class _TooMuch(Exception):
+class _TooMuch(_Again):
     def __init__(self, message: str, request_id: str) -> None:
         self.request_id = request_id
         super().__init__(message)
@@ -456,3 +456,8 @@ def exchange(api: TikTok, app_id: str, secret: Secret, auth_code: Secret) -> Aut
     if not isinstance(token, str) or not token:
         raise Problem("TikTok answered without a token", what_to_do="Start the authorisation again.")
     return Authorisation(Secret(token), tuple(str(a) for a in data.get("advertiser_ids") or ()))
+
+
+def revoke(api: TikTok, app_id: str, secret: Secret, token: Secret) -> None:
+    """End an access token for good."""
+    api.post("oauth2/revoke_token/", {"app_id": app_id, "secret": secret.reveal(), "access_token": token.reveal()})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -83,8 +84,8 @@ class DuckDB:
         if not read_only:
             connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {CURSORS} (object VARCHAR, advertiser_id VARCHAR, since DATE, "
-                "through DATE, fields VARCHAR[], refused VARCHAR[], read_at TIMESTAMP WITH TIME ZONE, read_on DATE, "
-                "last_error VARCHAR)"
+                "through DATE, fields VARCHAR[], refused VARCHAR[], with_deleted BOOLEAN, "
+                "read_at TIMESTAMP WITH TIME ZONE, read_on DATE, last_error VARCHAR)"
             )
             connection.execute(f"COMMENT ON TABLE {CURSORS} IS '{MARK}: how far each object of an advertiser is read'")
 
@@ -104,19 +105,20 @@ class DuckDB:
             return {}
         found = self.connection.execute(
             "SELECT object, advertiser_id, fields, CAST(read_at AT TIME ZONE 'UTC' AS TIMESTAMP), read_on, since, "
-            f"through, refused, last_error FROM {CURSORS}"
+            f"through, refused, with_deleted, last_error FROM {CURSORS}"
         ).fetchall()
         return {
-            (name, advertiser): Cursor(
-                frozenset(fields or ()),
-                at.replace(tzinfo=UTC),
-                on,
-                since,
-                through,
-                frozenset(refused or ()),
-                error or "",
+            (name, advertiser_id): Cursor(
+                fields=frozenset(fields),
+                read_at=read_at.replace(tzinfo=UTC),
+                read_on=read_on,
+                since=since,
+                through=through,
+                refused=frozenset(refused),
+                with_deleted=with_deleted,
+                error=error or "",
             )
-            for name, advertiser, fields, at, on, since, through, refused, error in found
+            for name, advertiser_id, fields, read_at, read_on, since, through, refused, with_deleted, error in found
         }
 
     def _set_cursor(self, name: str, advertiser_id: str, cursor: Cursor) -> None:
@@ -124,7 +126,7 @@ class DuckDB:
             f"DELETE FROM {CURSORS} WHERE object = $1 AND advertiser_id = $2", [name, advertiser_id]
         )
         self.connection.execute(
-            f"INSERT INTO {CURSORS} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            f"INSERT INTO {CURSORS} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             [
                 name,
                 advertiser_id,
@@ -132,6 +134,7 @@ class DuckDB:
                 cursor.through,
                 sorted(cursor.fields),
                 sorted(cursor.refused),
+                cursor.with_deleted,
                 cursor.read_at,
                 cursor.read_on,
                 cursor.error or None,
@@ -140,14 +143,8 @@ class DuckDB:
 
     def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
         """Remember beside the cursor why the pair could not be read."""
-        known = self.cursors().get((stream.name, advertiser_id))
-        if known is None:
-            known = Cursor(frozenset(), at, at.date())
-        self._set_cursor(
-            stream.name,
-            advertiser_id,
-            Cursor(known.fields, known.read_at, known.read_on, known.since, known.through, known.refused, error),
-        )
+        known = self.cursors().get((stream.name, advertiser_id)) or Cursor(frozenset(), at, at.date())
+        self._set_cursor(stream.name, advertiser_id, replace(known, error=error))
 
     # --- tables -------------------------------------------------------------------------------------------------------
 
@@ -254,12 +251,18 @@ class DuckDB:
         """Delete rows dated before ``keep_from[advertiser]``; return how many there were. Dry: only count."""
         if stream.time is None or not keep_from or not self._columns(stream.table):
             return 0
-        day = _name(stream.time)
+        table, day = _name(stream.table), _name(stream.time)
         where = " OR ".join(f"(advertiser_id = ${2 * n + 1} AND {day} < ${2 * n + 2})" for n in range(len(keep_from)))
         values: list[object] = [v for pair in keep_from.items() for v in pair]
         if dry_run:
-            return self._changed(f"SELECT count(*) FROM {_name(stream.table)} WHERE {where}", values)
-        return self._changed(f"DELETE FROM {_name(stream.table)} WHERE {where}", values)
+            return self._changed(f"SELECT count(*) FROM {table} WHERE {where}", values)
+        with _Transaction(self.connection, stream.table):
+            gone = self._changed(f"DELETE FROM {table} WHERE {where}", values)
+            # A cursor says which days are here, so it lets go of the same days.
+            for (name, advertiser_id), cursor in self.cursors().items():
+                if name == stream.name and advertiser_id in keep_from:
+                    self._set_cursor(name, advertiser_id, cursor.without_days_before(keep_from[advertiser_id]))
+        return gone
 
 
 def _scope(chunk: Chunk) -> tuple[str, list[object]]:

@@ -15,16 +15,18 @@ from threading import Lock
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .assets import MANAGED, Row, entity_rows, managed_row, visible
+from .assets import MANAGED, Row, entity_rows, managed_row, pixel_statistics, visible
 from .catalogue import stream_fields
 from .faults import Faults, code_message
 from .reports import ID_DIMENSIONS, Table, ordered, report_table, select_ads
 from .rules import (
     MAX_IDS,
+    MAX_PIXELS,
     PAGE_SIZES,
     PRIMARY_STATUSES,
     Refusal,
     ReportQuery,
+    day_of,
     fields_of,
     ids_of,
     invalid_metrics,
@@ -50,6 +52,7 @@ LISTS: dict[str, tuple[str, str]] = {
     "creative/portfolio/list": ("portfolios", "creative_portfolios"),
     "tt_video/list": ("spark_ads", "list"),
     "pixel/list": ("pixels", "pixels"),
+    "pixel/instant_page/event": ("pixel_instant_page_events", "list"),
     "identity/get": ("identities", "identity_list"),
     "gmv_max/store/list": ("gmv_max_stores", "store_list"),
     "tool/language": ("languages", "languages"),
@@ -170,7 +173,7 @@ class Api:
         """Whether there is such an endpoint."""
         if method == "POST":
             return path in ("oauth2/access_token", "oauth2/revoke_token")
-        return path in LISTS or path in self._plain or path == "report/integrated/get"
+        return path in LISTS or path in self._plain or path in ("report/integrated/get", "pixel/event/stats")
 
     def get(self, path: str, params: dict[str, str]) -> Answer:
         """Answer a GET request whose token has been checked."""
@@ -183,6 +186,8 @@ class Api:
         advertiser = self.world.advertiser(advertiser_id)
         if path == "report/integrated/get":
             return self._report(advertiser, params)
+        if path == "pixel/event/stats":
+            return self._pixel_statistics(advertiser, params)
         return self._list(path, advertiser, params)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Answer:
@@ -304,6 +309,20 @@ class Api:
             return self._answer(f'{{"{key}":[{",".join(texts(0, len(pool)))}]}}')
         page, size = page_of(path, params)
         return self._paged(_Pages(key, page, size, len(pool), texts))
+
+    def _pixel_statistics(self, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
+        asked = list_of(params, "pixel_ids", required=True) or []
+        if not 1 <= len(asked) <= MAX_PIXELS:
+            raise wrong(f"pixel_ids: Length must be between 1 and {MAX_PIXELS}.")
+        known = {row["pixel_id"] for row in entity_rows(self.world, advertiser.id, "pixels")}
+        if unknown := [one for one in asked if one not in known]:
+            raise wrong(f"pixel_ids: {unknown[0]} does not exist.")
+        wanted = object_of(params, "date_range")
+        first, last = day_of(wanted, "start_date"), day_of(wanted, "end_date")
+        if not 0 <= (last - first).days < 30:
+            raise wrong("date_range: Must be at most 30 days.")
+        rows = [pixel_statistics(advertiser, one, first, last) for one in asked]
+        return self._answer(json.dumps({"list": rows}))
 
     def _managed(
         self, stream: str, advertiser: Advertiser, wanted: dict[str, Any], now: datetime

@@ -8,7 +8,7 @@ kind from the seed, or null.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -447,6 +447,15 @@ def _action(one: Advertiser, number: int, seed: int) -> Row:
     )
 
 
+def _instant_page_event(one: Advertiser, number: int, seed: int) -> Row:
+    return {
+        "business_type": ("SHOPPING", "FORM", "GAME")[number],
+        "instant_page_events": {
+            "objectives": [{"objective_type": "WEB_CONVERSIONS", "events": [f"EVENT_{seed % 90}"]}]
+        },
+    }
+
+
 _MAKERS: dict[str, tuple[int, Callable[[Advertiser, int, int], Row]]] = {
     "audiences": (13, _audience),
     "images": (25, _image),
@@ -455,6 +464,7 @@ _MAKERS: dict[str, tuple[int, Callable[[Advertiser, int, int], Row]]] = {
     "portfolios": (7, _portfolio),
     "spark_ads": (11, _spark_ad),
     "pixels": (22, _pixel),
+    "pixel_instant_page_events": (3, _instant_page_event),
     "identities": (9, _identity),
     "gmv_max_stores": (3, _store),
     "languages": (len(_LANGUAGES), _language),
@@ -510,3 +520,14 @@ def entity_rows(
         return [managed_row(stream, one, now) for one in pool if include_deleted or not one.deleted]
     count, maker = _MAKERS[stream]
     return [maker(advertiser, number, hash64(advertiser.seed, stream, number)) for number in range(count)]
+
+
+def pixel_statistics(advertiser: Advertiser, pixel_id: str, first: date, last: date) -> Row:
+    """The events that a pixel counted from ``first`` to ``last`` (days in UTC), added up per event."""
+    days = range(first.toordinal(), last.toordinal() + 1)
+    events = ("COMPLETE_PAYMENT", "ADD_TO_CART", "VIEW_CONTENT")
+    counts = {name: sum(hash64(advertiser.seed, pixel_id, name, day) % 500 for day in days) for name in events}
+    return {
+        "pixel_id": pixel_id,
+        "statistics": [{"event_type": name, "total_count": count} for name, count in counts.items()],
+    }

@@ -36,6 +36,7 @@ PAGE_SIZES: dict[str, tuple[int, int]] = {
 """Default and largest ``page_size`` by path; paths not named here are not paged."""
 
 MAX_IDS = 100
+MAX_PIXELS = 10
 MAX_METRICS = 100
 DAYS_BY_DAY, DAYS_BY_HOUR, DAYS_OTHERWISE = 30, 1, 365
 
