@@ -1,0 +1,203 @@
+"""Measure and print each figure with its bound: ``python -m benchmarks [NAME …]``.
+
+    paced      10 advertisers x 300 ads x 365 days at 50 ms latency and 10 requests per second
+    unlimited  the same without limit and latency: wall, CPU and memory; and a tenth of it, to see memory stay flat
+    refresh    the daily refresh (7 days of lookback) on top of it
+    start      --help, and what importing the package loads
+
+The stand-in for TikTok runs in a process of its own and has every answer ready before the clock starts, so that the
+figures are the loader's. One run each; the machine should have nothing else to do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import requests
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+FIRST_DAY = date(2025, 11, 21)
+METRICS = (
+    "campaign_id, campaign_name, adgroup_id, adgroup_name, ad_name, spend, impressions, clicks, ctr, cpc, cpm, reach, "
+    "frequency, conversion, cost_per_conversion, conversion_rate_v2, result, cost_per_result, result_rate, "
+    "video_play_actions, video_watched_2s, video_watched_6s"
+)
+PROGRAM = [sys.executable, "-m", "owox_tiktok"]
+
+SERVER = """
+import sys
+from datetime import date, datetime, UTC
+from owox_tiktok.local.tiktok import Faults, Limits, World, serve
+world = World(seed=1, advertisers=10, campaigns=10, ad_groups=30, ads=300, start=date(2025, 10, 1),
+              as_of=datetime(2026, 11, 20, 12, tzinfo=UTC))
+with serve(world, limits=Limits(), faults=Faults()) as server:
+    print(server.url, *world.advertiser_ids, flush=True)
+    sys.stdin.read()
+"""
+
+
+@dataclass
+class Server:
+    """The stand-in in its own process."""
+
+    url: str
+    advertiser_ids: list[str]
+
+    def set(self, *, latency_s: float = 0.0, qps: int | None = None) -> None:
+        """Change latency and limits while it serves."""
+        limits = {"qps": qps, "per_minute": qps * 60 if qps else None}
+        body = {"faults": {"latency_s": latency_s}, "limits": limits}
+        requests.post(self.url.split("/open_api")[0] + "/_control", json=body, timeout=10).raise_for_status()
+
+    def counts(self) -> dict[str, int]:
+        """Return how many requests came, and how many were refused."""
+        counts: dict[str, int] = requests.get(self.url.split("/open_api")[0] + "/_counts", timeout=10).json()
+        return counts
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """Start the stand-in; it ends with the block."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        url, *ids = process.stdout.readline().split()
+        try:
+            yield Server(url, ids)
+        finally:
+            process.stdin.close()
+
+
+@dataclass
+class Run:
+    """What one run of the program took: seconds of wall and CPU, megabytes at the peak, and what it said."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    rows: int
+    requests: int
+
+
+def run(folder: Path, source: Server, *, advertisers: int = 10, rate: float = 1000, now: datetime = NOW) -> Run:
+    """Import into ``folder``/ads.duckdb with the program as a user would, and measure the whole process."""
+    ids = ", ".join(f'"{one}"' for one in source.advertiser_ids[:advertisers])
+    config = folder / "tiktok.yaml"
+    config.write_text(
+        f"access_token: ${{TIKTOK_ACCESS_TOKEN}}\nadvertiser_ids: [{ids}]\nstart_date: {FIRST_DAY}\n"
+        f"objects: [ad_report_daily]\nfields: {{ad_report_daily: [{METRICS}]}}\nrequests_per_second: {rate:g}\n"
+        f"destination: duckdb:///{folder / 'ads.duckdb'}\n"
+    )
+    environment = {**os.environ, "TIKTOK_API_URL": source.url, "TIKTOK_ACCESS_TOKEN": "local-token-not-a-secret"}
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [*PROGRAM, "import", str(config), "--now", now.isoformat()],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.perf_counter() - began
+    if process.returncode:
+        raise SystemExit(said)
+    rows, sent = (
+        int(re.sub(r"\D", "", re.findall(p, said)[-1])) for p in (r"([\d,]+) rows stored", r"([\d,]+) requests")
+    )
+    return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, rows, sent)
+
+
+def say(what: str, figure: str, bound: str, good: bool | None = None) -> None:
+    """Print one line of the result."""
+    verdict = "" if good is None else "within" if good else "NOT WITHIN"
+    print(f"  {what:<44} {figure:<34} {bound:<40} {verdict}", flush=True)
+
+
+def unlimited(source: Server) -> None:
+    """Measure the loader itself: no limit, no latency, every answer ready."""
+    print("unlimited: 10 advertisers x 300 ads x 365 days, 22 metrics")
+    source.set()
+    with tempfile.TemporaryDirectory() as warm:
+        run(Path(warm), source)
+    with tempfile.TemporaryDirectory() as name:
+        tenth = run(Path(name), source, advertisers=1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole = run(folder, source)
+        say("rows, requests", f"{whole.rows:,} rows, {whole.requests:,} requests", "")
+        say("wall", f"{whole.wall_s:.1f} s", "fastest other loader: 22 s", whole.wall_s < 22)
+        say("CPU", f"{whole.cpu_s:.1f} s", "fastest other loader: 37 s", whole.cpu_s < 37)
+        say("peak memory", f"{whole.peak_mb:.0f} MB", "300 MB (fastest other loader: 1,000 MB)", whole.peak_mb < 300)
+        say(f"peak memory of a tenth ({tenth.rows:,} rows)", f"{tenth.peak_mb:.0f} MB", "flat: not a tenth")
+        print("refresh: the next day's run on top of it")
+        tomorrow = run(folder, source, now=NOW.replace(hour=18))
+        say("rows read again", f"{tomorrow.rows:,} rows, {tomorrow.requests} requests", "")
+        say("wall, CPU", f"{tomorrow.wall_s:.1f} s, {tomorrow.cpu_s:.1f} s", "")
+        say("peak memory", f"{tomorrow.peak_mb:.0f} MB", "300 MB", tomorrow.peak_mb < 300)
+
+
+def paced(source: Server) -> None:
+    """Measure how close to TikTok's rate limit the loader reads."""
+    print("paced: the same at 50 ms latency and 10 requests per second")
+    source.set(latency_s=0.05, qps=10)
+    before = source.counts()
+    with tempfile.TemporaryDirectory() as name:
+        done = run(Path(name), source, rate=10)
+    after = source.counts()
+    sent, refused = after["requests"] - before["requests"], after["refused"] - before["refused"]
+    least = sent / 10
+    say("requests", f"{sent:,}, of which {refused} refused", "hardly any refused", refused <= sent * 0.01)
+    say(
+        "wall",
+        f"{done.wall_s:.1f} s = {done.wall_s / least:.3f} x",
+        f"1.05 x {least:.1f} s",
+        done.wall_s <= 1.05 * least,
+    )
+    source.set()
+
+
+def start() -> None:
+    """Measure what starting costs."""
+    print("start")
+    times = []
+    for _ in range(7):
+        began = time.perf_counter()
+        subprocess.run([*PROGRAM, "--help"], check=True, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - began)
+    say("--help, median of 7", f"{sorted(times)[3]:.3f} s", "0.3 s", sorted(times)[3] < 0.3)
+    code = "import sys, owox_tiktok.app; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    heavy = [m for m in ("duckdb", "gspread", "google", "pyarrow", "pandas", "numpy", "rich", "click") if m in loaded]
+    say("heavy modules loaded by owox_tiktok.app", ", ".join(heavy) or "none", "none", not heavy)
+
+
+def main() -> None:
+    """Run the benchmarks named on the command line, or all."""
+    names = sys.argv[1:] or ["start", "unlimited", "paced"]
+    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
+    if "start" in names:
+        start()
+    if {"unlimited", "refresh", "paced"} & set(names):
+        with server() as source:
+            if {"unlimited", "refresh"} & set(names):
+                unlimited(source)
+            if "paced" in names:
+                paced(source)
+
+
+if __name__ == "__main__":
+    main()

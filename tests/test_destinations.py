@@ -1,0 +1,437 @@
+"""What every destination must survive. A new destination is one more line in DESTINATIONS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from owox_tiktok.destinations import open_destination
+from owox_tiktok.errors import BadInput, StoreBusy, StoreFailed
+from owox_tiktok.model import Chunk, Cursor, Destination, Stored, Stream, Window
+from owox_tiktok.rows import column
+from owox_tiktok.spool import Writer
+from owox_tiktok.streams import STREAMS
+from tests.helpers import Row, in_order, table
+
+DAILY, HOURLY, ADS = STREAMS["ad_report_daily"], STREAMS["ad_report_hourly"], STREAMS["ads"]
+LIFETIME = STREAMS["ad_report_lifetime"]
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FIELDS = {
+    DAILY.name: ("ad_name", "spend", "impressions", "ctr"),
+    HOURLY.name: ("spend", "impressions"),
+    ADS.name: ("ad_name", "create_time", "is_aco"),
+    LIFETIME.name: ("spend",),
+}
+
+
+class Kit:
+    """One destination with the words the tests need."""
+
+    def __init__(self, folder: Path, address: str, read: Callable[[Stream], list[Row]]) -> None:
+        self.folder, self.address, self.read = folder, address, read
+        self._files = 0
+
+    def open(self, *, read_only: bool = False) -> Destination:
+        return open_destination(self.address, read_only=read_only)
+
+    def chunk(
+        self,
+        stream: Stream,
+        rows: Sequence[Row],
+        window: tuple[date, date] | None = None,
+        *,
+        advertiser_id: str = "1",
+        fields: Sequence[str] | None = None,
+        cursor: Cursor | bool | None = True,
+    ) -> Chunk:
+        """Rows given by wire values; columns not given are null."""
+        fields = FIELDS[stream.name] if fields is None else fields
+        columns = stream.columns(fields)
+        self._files += 1
+        writer = Writer(self.folder / f"{self._files}.csv", columns)
+        whole = [{"advertiser_id": advertiser_id, "currency": "EUR", **row} for row in rows]
+        writer.append([column(f, [row.get(f.name) for row in whole]) for f in columns])
+        writer.close()
+        if cursor is True:
+            since, through = window or (None, None)
+            cursor = Cursor(frozenset(fields), AT, AT.date(), since, through)
+        return Chunk(
+            stream,
+            advertiser_id,
+            Window(*window) if window else None,
+            columns,
+            writer.path,
+            writer.rows,
+            cursor or None,
+        )
+
+    def store(self, *chunks: Chunk) -> list[Stored]:
+        with self.open() as destination:
+            destination.prepare(chunks[0].stream, chunks[0].columns)
+            return self.put(destination, *chunks)
+
+    def put(self, destination: Destination, *chunks: Chunk) -> list[Stored]:
+        return (destination.replace if chunks[0].stream.verb == "replace" else destination.upsert)(chunks)
+
+    def cursors(self) -> dict[tuple[str, str], Cursor]:
+        with self.open(read_only=True) as destination:
+            return destination.cursors()
+
+
+def _duckdb(folder: Path) -> Kit:
+    file = folder / "tiktok.duckdb"
+    return Kit(folder, f"duckdb:///{file}", lambda stream: table(file, stream))
+
+
+DESTINATIONS: list[Callable[[Path], Kit]] = [_duckdb]
+
+
+@pytest.fixture(params=DESTINATIONS, ids=lambda make: make.__name__.strip("_"))
+def kit(request: pytest.FixtureRequest, tmp_path: Path) -> Kit:
+    made: Kit = request.param(tmp_path)
+    return made
+
+
+def day(n: int) -> date:
+    return date(2026, 1, 1) + timedelta(days=n - 1)
+
+
+def ad(number: int, of_day: int, **more: object) -> Row:
+    return {
+        "ad_id": f"17{number}",
+        "stat_time_day": f"{day(of_day)} 00:00:00",
+        "spend": "1.50",
+        "impressions": "10",
+        **more,
+    }
+
+
+def days_stored(kit: Kit, advertiser_id: str = "1") -> list[date]:
+    return sorted(r["stat_time_day"] for r in kit.read(DAILY) if r["advertiser_id"] == advertiser_id)
+
+
+# --- the two verbs ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stream", "rows", "window"),
+    [
+        (DAILY, [ad(1, 1), ad(2, 1), ad(1, 2)], (day(1), day(3))),
+        (ADS, [{"ad_id": "171", "ad_name": "a"}, {"ad_id": "172", "ad_name": "b"}], None),
+        (LIFETIME, [{"ad_id": "171", "spend": "3"}], None),
+    ],
+)
+def test_storing_twice_is_storing_once(kit: Kit, stream: Stream, rows: list[Row], window: Any) -> None:
+    assert kit.store(kit.chunk(stream, rows, window)) == [Stored(len(rows), 0)]
+    once, cursors = in_order(kit.read(stream)), kit.cursors()
+    assert kit.store(kit.chunk(stream, rows, window)) == [Stored(len(rows), len(rows))]
+    assert in_order(kit.read(stream)) == once
+    assert len(once) == len(rows)
+    assert kit.cursors() == cursors
+
+
+def test_a_window_becomes_exactly_what_was_read_for_it(kit: Kit) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1), ad(2, 1), ad(3, 2)], (day(1), day(2))))
+    kit.store(kit.chunk(DAILY, [ad(1, 1, spend="9.99"), ad(4, 2)], (day(1), day(2))))
+    assert {(r["ad_id"], r["stat_time_day"], r["spend"]) for r in kit.read(DAILY)} == {
+        ("171", day(1), Decimal("9.99")),
+        ("174", day(2), Decimal("1.50")),
+    }
+
+
+def test_a_window_without_rows_empties_its_days(kit: Kit) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1), ad(1, 2), ad(1, 3)], (day(1), day(3))))
+    assert kit.store(kit.chunk(DAILY, [], (day(2), day(2)))) == [Stored(0, 1)]
+    assert days_stored(kit) == [day(1), day(3)]
+
+
+def test_replacing_a_window_touches_no_other_day_and_no_other_advertiser(kit: Kit) -> None:
+    rows = [ad(1, n) for n in range(1, 8)]
+    kit.store(kit.chunk(DAILY, rows, (day(1), day(7))))
+    kit.store(kit.chunk(DAILY, rows, (day(1), day(7)), advertiser_id="2"))
+    other = kit.chunk(LIFETIME, [{"ad_id": "171", "spend": "3"}])
+    kit.store(other)
+    kit.store(kit.chunk(DAILY, [], (day(3), day(5))))
+    assert days_stored(kit) == [day(n) for n in (1, 2, 6, 7)]
+    assert days_stored(kit, "2") == [day(n) for n in range(1, 8)]
+    assert len(kit.read(LIFETIME)) == 1
+
+
+def test_replacing_a_day_of_hours_takes_all_24_of_it_and_none_of_its_neighbours(kit: Kit) -> None:
+    hours = [(n, h) for n in (1, 2, 3) for h in range(24)]
+    for n in (1, 2, 3):
+        rows = [{"ad_id": "171", "stat_time_hour": f"{day(n)} {h:02}:00:00", "spend": "1"} for m, h in hours if m == n]
+        kit.store(kit.chunk(HOURLY, rows, (day(n), day(n))))
+    assert kit.store(kit.chunk(HOURLY, [], (day(2), day(2)))) == [Stored(0, 24)]
+    left = sorted((r["stat_time_hour"].date(), r["stat_time_hour"].hour) for r in kit.read(HOURLY))
+    assert left == [(day(n), h) for n, h in hours if n != 2]
+
+
+def test_what_has_no_days_is_replaced_per_advertiser(kit: Kit) -> None:
+    kit.store(kit.chunk(LIFETIME, [{"ad_id": "171", "spend": "3"}, {"ad_id": "172", "spend": "4"}]))
+    kit.store(kit.chunk(LIFETIME, [{"ad_id": "171", "spend": "3"}], advertiser_id="2"))
+    kit.store(kit.chunk(LIFETIME, [{"ad_id": "173", "spend": "5"}]))
+    assert {(r["advertiser_id"], r["ad_id"]) for r in kit.read(LIFETIME)} == {("1", "173"), ("2", "171")}
+
+
+def test_an_upsert_changes_what_it_names_and_keeps_the_rest(kit: Kit) -> None:
+    kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "old"}, {"ad_id": "172", "ad_name": "stays"}]))
+    kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "of another"}], advertiser_id="2"))
+    kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "new"}, {"ad_id": "173", "ad_name": "more"}]))
+    kit.store(kit.chunk(ADS, []))
+    assert {(r["advertiser_id"], r["ad_id"]): r["ad_name"] for r in kit.read(ADS)} == {
+        ("1", "171"): "new", ("1", "172"): "stays", ("1", "173"): "more", ("2", "171"): "of another",
+    }  # fmt: skip
+
+
+def test_several_windows_can_be_stored_in_one_step(kit: Kit) -> None:
+    chunks = [kit.chunk(DAILY, [ad(1, n)] * (n != 2), (day(n), day(n))) for n in (1, 2, 3)]
+    chunks += [kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), advertiser_id="2")]
+    assert [s.rows for s in kit.store(*chunks)] == [1, 0, 1, 1]
+    assert days_stored(kit) == [day(1), day(3)]
+    assert kit.cursors()[DAILY.name, "1"].through == day(3)
+    assert kit.cursors()[DAILY.name, "2"].through == day(1)
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+TEXTS = ["", " ", "=SUM(A1)", "+1", "-1", "@x", "Весна 🌞", "日本語", 'say "x"', "two\nlines",
+         "carriage\rreturn", "\r\n", "a,b",
+         "back\\slash", "NULL", "null", "'; DROP TABLE x; --", "tab\there", "x" * 20_000, "\\N", "nan"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda t: repr(t)[:20])
+def test_texts_come_back_as_they_are(kit: Kit, text: str) -> None:
+    kit.store(kit.chunk(ADS, [{"ad_id": "7012345678901234567", "ad_name": text}, {"ad_id": "0", "ad_name": None}]))
+    assert {r["ad_id"]: r["ad_name"] for r in kit.read(ADS)} == {"7012345678901234567": text, "0": None}
+
+
+def test_all_texts_together_come_back_as_they_are(kit: Kit) -> None:
+    kit.store(kit.chunk(ADS, [{"ad_id": f"{n}", "ad_name": text} for n, text in enumerate(TEXTS)]))
+    assert [r["ad_name"] for r in sorted(kit.read(ADS), key=lambda r: int(r["ad_id"]))] == TEXTS
+
+
+@pytest.mark.parametrize("amount", ["0", "0.01", "-5.10", "0.123456789", "99999999999999999999.99", "1234567.8901"])
+def test_money_comes_back_exactly(kit: Kit, amount: str) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1, spend=amount)], (day(1), day(1))))
+    assert [r["spend"] for r in kit.read(DAILY)] == [Decimal(amount)]
+
+
+def test_money_with_more_than_nine_decimals_is_kept_to_the_ninth(kit: Kit) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1, spend="0.1234567891"), ad(2, 1, spend="-")], (day(1), day(1))))
+    assert {r["spend"] for r in kit.read(DAILY)} == {Decimal("0.123456789"), None}
+
+
+def test_moments_and_hours_come_back_as_they_are(kit: Kit) -> None:
+    kit.store(kit.chunk(ADS, [{"ad_id": "171", "create_time": "2026-03-29 01:30:00", "is_aco": True}]))
+    assert [(r["create_time"], r["is_aco"]) for r in kit.read(ADS)] == [
+        (datetime(2026, 3, 29, 1, 30, tzinfo=UTC), True)
+    ]
+    kit.store(kit.chunk(HOURLY, [{"ad_id": "171", "stat_time_hour": "2026-03-29 02:00:00"}], (date(2026, 3, 29),) * 2))
+    assert [r["stat_time_hour"] for r in kit.read(HOURLY)] == [datetime(2026, 3, 29, 2)]
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_field_becomes_a_new_column_and_old_rows_stay(kit: Kit) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=["spend"]))
+    kit.store(kit.chunk(DAILY, [ad(1, 2, likes="7")], (day(2), day(2)), fields=["likes", "spend"]))
+    kit.store(kit.chunk(DAILY, [ad(1, 3)], (day(3), day(3)), fields=["impressions"]))
+    rows = sorted(kit.read(DAILY), key=lambda r: r["stat_time_day"])
+    assert [(r["spend"], r["likes"], r["impressions"]) for r in rows] == [
+        (Decimal("1.50"), None, None), (Decimal("1.50"), 7, None), (None, None, 10),
+    ]  # fmt: skip
+
+
+def test_a_table_of_somebody_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    kit = _duckdb(tmp_path)
+    with duckdb.connect(str(tmp_path / "tiktok.duckdb")) as connection:
+        connection.execute(f"CREATE TABLE {DAILY.table} AS SELECT 42 AS mine")
+    with pytest.raises(StoreFailed) as caught:
+        kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    assert DAILY.table in caught.value.sentence
+    assert caught.value.what_to_do
+    with duckdb.connect(str(tmp_path / "tiktok.duckdb")) as connection:
+        assert connection.execute(f"SELECT * FROM {DAILY.table}").fetchall() == [(42,)]
+
+
+def test_a_column_whose_type_was_changed_is_refused_by_name(tmp_path: Path) -> None:
+    kit = _duckdb(tmp_path)
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    with duckdb.connect(str(tmp_path / "tiktok.duckdb")) as connection:
+        connection.execute(f"ALTER TABLE {DAILY.table} ALTER spend TYPE DOUBLE")
+    with pytest.raises(StoreFailed, match="spend"):
+        kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+
+
+def test_columns_that_a_user_added_survive(tmp_path: Path) -> None:
+    kit = _duckdb(tmp_path)
+    kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "a"}]))
+    with duckdb.connect(str(tmp_path / "tiktok.duckdb")) as connection:
+        connection.execute(f"ALTER TABLE {ADS.table} ADD COLUMN my_note VARCHAR")
+    kit.store(kit.chunk(ADS, [{"ad_id": "172", "ad_name": "b"}]))
+    with duckdb.connect(str(tmp_path / "tiktok.duckdb")) as connection:
+        assert connection.execute(f"SELECT count(*), count(my_note) FROM {ADS.table}").fetchall() == [(2, 0)]
+
+
+def test_every_column_is_described(tmp_path: Path) -> None:
+    kit = _duckdb(tmp_path)
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=["spend"]))
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=["spend", "likes"]))
+    with duckdb.connect(str(tmp_path / "tiktok.duckdb")) as connection:
+        found = dict(
+            connection.execute(
+                "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = $1", [DAILY.table]
+            ).fetchall()
+        )
+    assert found == {f.name: f.description for f in DAILY.columns(["spend", "likes"])}
+
+
+# --- all or nothing ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", ["spend", "impressions", "stat_time_day", "ad_id"])
+def test_when_one_row_does_not_fit_neither_rows_nor_cursor_change(kit: Kit, bad: str) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1), ad(2, 1)], (day(1), day(1))))
+    before, cursors = in_order(kit.read(DAILY)), kit.cursors()
+    good = kit.chunk(DAILY, [ad(1, 1, spend="7")], (day(1), day(1)))
+    broken = kit.chunk(DAILY, [ad(1, 2), ad(3, 2)], (day(2), day(2)))
+    at = [f.name for f in broken.columns].index(bad)
+    lines = broken.path.read_text().splitlines()
+    cells = lines[1].split(",")
+    cells[at] = {"spend": "twelve", "impressions": "99999999999999999999", "stat_time_day": "2026-02-31", "ad_id": ""}[
+        bad
+    ]
+    broken.path.write_text("\n".join([lines[0], ",".join(cells)]) + "\n")
+    with kit.open() as destination:
+        destination.prepare(DAILY, good.columns)
+        with pytest.raises(StoreFailed) as caught:
+            destination.replace([good, broken])
+        assert DAILY.table in caught.value.sentence
+        # The connection is good for more.
+        destination.replace([kit.chunk(DAILY, [ad(9, 5)], (day(5), day(5)), cursor=None)])
+    rows = [r for r in kit.read(DAILY) if r["stat_time_day"] != day(5)]
+    assert in_order(rows) == before
+    assert kit.cursors() == cursors
+
+
+# --- cursors ----------------------------------------------------------------------------------------------------------
+
+
+def test_cursors_come_back_as_they_were_stored(kit: Kit) -> None:
+    assert kit.cursors() == {}
+    whole = Cursor(frozenset({"spend", "likes"}), AT, day(60), day(1), day(59), frozenset({"reach"}))
+    without_days = Cursor(frozenset({"ad_name"}), AT, day(60))
+    kit.store(kit.chunk(DAILY, [], (day(1), day(59)), cursor=whole))
+    kit.store(kit.chunk(ADS, [], cursor=without_days))
+    kit.store(kit.chunk(DAILY, [], (day(1), day(59)), advertiser_id="2", cursor=None))
+    assert kit.cursors() == {(DAILY.name, "1"): whole, (ADS.name, "1"): without_days}
+
+
+def test_a_failure_is_remembered_beside_the_cursor_until_the_next_success(kit: Kit) -> None:
+    cursor = Cursor(frozenset({"spend"}), AT, day(60), day(1), day(59))
+    kit.store(kit.chunk(DAILY, [], (day(1), day(59)), cursor=cursor))
+    with kit.open() as destination:
+        destination.failed(DAILY, "1", 'TikTok refused: it\'s "no"', AT + timedelta(days=1))
+        destination.failed(DAILY, "2", "never read", AT)
+    assert kit.cursors()[DAILY.name, "1"] == replace(cursor, error='TikTok refused: it\'s "no"')
+    assert kit.cursors()[DAILY.name, "2"].error == "never read"
+    assert kit.cursors()[DAILY.name, "2"].through is None
+    kit.store(kit.chunk(DAILY, [], (day(1), day(59)), cursor=cursor))
+    assert kit.cursors()[DAILY.name, "1"] == cursor
+
+
+# --- pruning ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_cutoff_day_stays_and_each_advertiser_has_its_own(kit: Kit) -> None:
+    for advertiser_id in ("1", "2", "3"):
+        rows = [ad(1, n) for n in range(1, 6)]
+        kit.store(kit.chunk(DAILY, rows, (day(1), day(5)), advertiser_id=advertiser_id))
+    keep_from = {"1": day(3), "2": day(5)}
+    with kit.open() as destination:
+        assert destination.prune(DAILY, keep_from, dry_run=True) == 2 + 4
+        assert destination.prune(DAILY, keep_from, dry_run=True) == 2 + 4
+        assert destination.prune(DAILY, keep_from, dry_run=False) == 2 + 4
+        assert destination.prune(DAILY, keep_from, dry_run=False) == 0
+    assert days_stored(kit, "1") == [day(3), day(4), day(5)]
+    since = {advertiser_id: cursor.since for (_, advertiser_id), cursor in kit.cursors().items()}
+    assert since == {"1": day(3), "2": day(5), "3": day(1)}, "a cursor claims no day that was deleted"
+    assert days_stored(kit, "2") == [day(5)]
+    assert days_stored(kit, "3") == [day(n) for n in range(1, 6)]
+
+
+def test_the_first_hour_of_the_cutoff_day_stays_and_the_last_before_it_goes(kit: Kit) -> None:
+    rows = [
+        {"ad_id": "171", "stat_time_hour": f"{d} {h}:00:00"} for d, h in ((day(1), 23), (day(2), "00"), (day(2), 23))
+    ]
+    kit.store(kit.chunk(HOURLY, rows, (day(1), day(2))))
+    with kit.open() as destination:
+        assert destination.prune(HOURLY, {"1": day(2)}, dry_run=False) == 1
+    assert sorted(r["stat_time_hour"].hour for r in kit.read(HOURLY)) == [0, 23]
+    assert {r["stat_time_hour"].date() for r in kit.read(HOURLY)} == {day(2)}
+
+
+def test_lists_and_tables_that_are_not_there_are_not_pruned(kit: Kit) -> None:
+    kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
+    with kit.open() as destination:
+        assert destination.prune(ADS, {"1": day(300)}, dry_run=False) == 0
+        assert destination.prune(DAILY, {"1": day(300)}, dry_run=False) == 0
+        assert destination.prune(DAILY, {}, dry_run=False) == 0
+    assert len(kit.read(ADS)) == 1
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+def test_reading_only_creates_nothing(tmp_path: Path) -> None:
+    with open_destination(f"duckdb:///{tmp_path}/new.duckdb", read_only=True) as destination:
+        assert destination.cursors() == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("duckd:///x.duckdb", "duckdb://"), ("mysql:///x", "duckdb://"), ("duckdb:///", "names no file"),
+        ("duckdb:////nowhere/at/all/x.duckdb", "no folder"),
+    ],
+)  # fmt: skip
+def test_an_address_that_cannot_be_opened_is_a_mistake_with_advice(address: str, words: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        open_destination(address)
+    assert words in caught.value.sentence
+
+
+def test_a_file_that_is_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "notes.duckdb"
+    file.write_text("my notes, long enough to be read as a header " * 400)
+    before = file.read_bytes()
+    with pytest.raises(BadInput, match="not a DuckDB file"):
+        open_destination(f"duckdb:///{file}")
+    assert file.read_bytes() == before
+
+
+def test_a_file_in_use_by_another_process_is_busy(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    file = tmp_path / "busy.duckdb"
+    code = f"import duckdb, sys; c = duckdb.connect({str(file)!r}); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(StoreBusy) as caught:
+            open_destination(f"duckdb:///{file}")
+        assert str(other.pid) in caught.value.sentence
+        other.communicate()
+    with open_destination(f"duckdb:///{file}") as destination:
+        assert destination.cursors() == {}

@@ -1,0 +1,136 @@
+"""A run may die anywhere: killed at any request and run again, tables and cursors are those of one clean run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from owox_tiktok.local.tiktok import Faults, World, serve
+from tests.helpers import NOW, Project, in_order, process_environment
+
+OBJECTS = ["campaigns", "ads", "ad_report_daily", "campaign_report_hourly", "campaign_report_lifetime"]
+SAY: dict[str, Any] = {"objects": OBJECTS, "start_date": "2026-02-10", "requests_per_second": 1000}
+
+
+def start(project: Project) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        project.command("import", str(project.write())),
+        cwd=project.folder,
+        env=process_environment(project.environment),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def killed_after(project: Project, requests: int, how: signal.Signals = signal.SIGKILL) -> bool:
+    """Start an import and kill it once the server has seen so many requests; False when it ended before."""
+    began = project.server.counts["requests"]
+    process = start(project)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and project.server.counts["requests"] - began < requests:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    running = process.poll() is None
+    if running:
+        os.kill(process.pid, how)
+    process.wait(timeout=30)
+    return running
+
+
+def state(project: Project) -> dict[str, Any]:
+    return {"cursors": project.cursors()} | {name: in_order(project.table(name)) for name in OBJECTS}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_killed_run_and_another_one_equal_one_clean_run(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    world = World(seed=7, advertisers=2, campaigns=3, ad_groups=4, ads=8, as_of=NOW)
+    with serve(world) as server:
+        clean = Project(tmp_path, server, "clean", SAY)
+        assert clean.import_().exit_code == 0
+        total = server.counts["requests"]
+        project = Project(tmp_path, server, "killed", SAY)
+        for turn in range(1 + seed % 3 // 2):  # every third one is killed twice
+            at = chance.randrange(5, total - 5)
+            if (seed + turn) % 2:
+                # The server answers nothing more after this request, so the run is certainly killed in the middle.
+                server.faults.hang_after = server.counts["requests"] + at
+                assert killed_after(project, at + 1)
+                server.faults.hang_after = None
+            else:
+                server.faults.latency_s, server.faults.jitter_s = chance.choice([(0, 0), (0.005, 0.02), (0.02, 0.08)])
+                killed_after(project, at)
+                server.faults.latency_s = server.faults.jitter_s = 0
+        assert project.import_().exit_code == 0
+        assert state(project) == state(clean)
+        for name in OBJECTS:
+            assert project.wrong(name, start=NOW.date() - timedelta(days=19)) == []
+
+
+def test_a_run_killed_while_tiktok_hangs_is_really_in_the_middle(tmp_path: Path) -> None:
+    world = World(seed=7, advertisers=2, campaigns=3, ad_groups=4, ads=8, as_of=NOW)
+    with serve(world, faults=Faults(hang_after=30)) as server:
+        project = Project(tmp_path, server, say=SAY)
+        assert killed_after(project, 40)
+        before = project.cursors() if project.database.exists() else {}
+        server.faults.hang_after = None
+        assert project.import_().exit_code == 0
+        assert len(before) < len(project.cursors())
+        for name in OBJECTS:
+            assert project.wrong(name, start=NOW.date() - timedelta(days=19)) == []
+
+
+def test_a_look_back_run_that_is_killed_leaves_old_or_new_days_and_never_half_of_one(tmp_path: Path) -> None:
+    world = World(seed=7, advertisers=2, campaigns=3, ad_groups=4, ads=8, as_of=NOW)
+    with serve(world) as server:
+        project = Project(tmp_path, server, say=SAY)
+        project.import_()
+        days = {(r["advertiser_id"], r["stat_time_day"]) for r in project.table("ad_report_daily")}
+        world.as_of = NOW + timedelta(days=3)
+        server.faults.jitter_s = 0.05
+        killed_after(project, 12)
+        assert days <= {(r["advertiser_id"], r["stat_time_day"]) for r in project.table("ad_report_daily")}
+        server.faults.jitter_s = 0
+        assert project.import_().exit_code == 0
+        for name in OBJECTS:
+            assert project.wrong(name, start=NOW.date() - timedelta(days=19)) == []
+
+
+def test_a_second_run_on_the_same_file_says_so_and_does_not_harm_the_first(tmp_path: Path) -> None:
+    world = World(seed=7, advertisers=2, campaigns=3, ad_groups=4, ads=8, as_of=NOW)
+    with serve(world, faults=Faults(latency_s=0.3)) as server:
+        project = Project(tmp_path, server, say=SAY | {"requests_per_second": 20})
+        first = start(project)
+        while server.counts["requests"] < 3:
+            assert first.poll() is None
+            time.sleep(0.01)
+        second = project.cli("import", str(project.folder / "tiktok.yaml"))
+        assert first.poll() is None, "the first should still be running"
+        assert second.returncode == 1
+        assert "another" in second.stderr
+        assert "Traceback" not in second.stderr
+        assert str(first.pid) in second.stderr
+        server.faults.latency_s = 0
+        assert first.wait(timeout=60) == 0
+        for name in OBJECTS:
+            assert project.wrong(name, start=NOW.date() - timedelta(days=19)) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_stop_ends_soon_and_the_next_goes_on(how: signal.Signals, tmp_path: Path) -> None:
+    world = World(seed=7, advertisers=2, campaigns=3, ad_groups=4, ads=8, as_of=NOW)
+    with serve(world, faults=Faults(latency_s=0.2)) as server:
+        project = Project(tmp_path, server, say=SAY | {"requests_per_second": 20})
+        assert killed_after(project, 10, how)
+        server.faults.latency_s = 0
+        assert project.import_().exit_code == 0
+        for name in OBJECTS:
+            assert project.wrong(name, start=NOW.date() - timedelta(days=19)) == []

@@ -1,0 +1,255 @@
+"""One suite over STREAMS: what every object must be, and that no report asks for what TikTok documents as refused."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from owox_tiktok.model import Kind, Stream
+from owox_tiktok.streams import (
+    ALIASES,
+    ID_OF,
+    MAX_METRICS,
+    PRESETS,
+    STREAMS,
+    default_fields,
+    expand,
+    find,
+    metrics,
+    nearest,
+)
+
+EVERY = pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda s: s.name)
+REPORTS = pytest.mark.parametrize("stream", [s for s in STREAMS.values() if s.is_report], ids=lambda s: s.name)
+
+# The 44 streams of Airbyte's source-tiktok-marketing 4.7.0.
+AIRBYTE = [
+    "advertiser_ids",
+    "advertisers",
+    "campaigns",
+    "ad_groups",
+    "ads",
+    "audiences",
+    "spark_ads",
+    "pixels",
+    "creative_assets_images",
+    "creative_assets_videos",
+    "creative_assets_music",
+    "creative_assets_portfolios",
+    "pixel_instant_page_events",
+    "pixel_events_statistics",
+    "ads_reports_daily",
+    "ad_groups_reports_daily",
+    "campaigns_reports_daily",
+    "advertisers_reports_daily",
+    "ads_reports_hourly",
+    "ad_groups_reports_hourly",
+    "campaigns_reports_hourly",
+    "advertisers_reports_hourly",
+    "ads_reports_lifetime",
+    "ad_groups_reports_lifetime",
+    "campaigns_reports_lifetime",
+    "advertisers_reports_lifetime",
+    "ads_reports_by_country_daily",
+    "ad_groups_reports_by_country_daily",
+    "ads_reports_by_country_hourly",
+    "ad_groups_reports_by_country_hourly",
+    "ads_audience_reports_daily",
+    "ad_group_audience_reports_daily",
+    "campaigns_audience_reports_daily",
+    "advertisers_audience_reports_daily",
+    "advertisers_audience_reports_lifetime",
+    "ads_audience_reports_by_country_daily",
+    "ad_group_audience_reports_by_country_daily",
+    "campaigns_audience_reports_by_country_daily",
+    "advertisers_audience_reports_by_country_daily",
+    "ads_audience_reports_by_platform_daily",
+    "ad_group_audience_reports_by_platform_daily",
+    "campaigns_audience_reports_by_platform_daily",
+    "advertisers_audience_reports_by_platform_daily",
+    "ads_audience_reports_by_province_daily",
+]
+
+
+def test_airbyte_has_44_streams_and_this_list_names_them() -> None:
+    assert len(set(AIRBYTE)) == 44
+
+
+@pytest.mark.parametrize("name", AIRBYTE)
+def test_every_stream_of_airbytes_connector_is_here_under_its_name(name: str) -> None:
+    stream = find(name)
+    assert stream is not None
+    words = set(name.split("_"))
+    if "reports" in words:
+        assert stream.is_report
+        assert stream.name.split("_report_")[0].replace("_audience", "") == re.split("s?_(audience_)?reports", name)[0]
+        assert (stream.report_type == "AUDIENCE") == ("audience" in words)
+        assert ("country_code" in stream.dimensions) == ("country" in words)
+        assert ("platform" in stream.dimensions) == ("platform" in words)
+        assert ("province_id" in stream.dimensions) == ("province" in words)
+        assert ("stat_time_day" in stream.dimensions) == ("daily" in words)
+        assert ("stat_time_hour" in stream.dimensions) == ("hourly" in words)
+    else:
+        assert not stream.is_report
+
+
+@EVERY
+def test_the_keys_are_fields_and_begin_with_the_advertiser(stream: Stream) -> None:
+    assert stream.keys[0] == "advertiser_id"
+    assert len(set(stream.keys)) == len(stream.keys)
+    assert set(stream.keys) <= set(stream.fields)
+    assert stream.fields["advertiser_id"].kind is Kind.ID
+
+
+@EVERY
+def test_the_fields_are_named_described_and_of_a_known_kind(stream: Stream) -> None:
+    for name, field in stream.fields.items():
+        assert field.name == name
+        assert re.fullmatch(r"[a-z0-9_]+", name), name
+        assert isinstance(field.kind, Kind)
+        assert len(field.description) > 3, name
+
+
+@EVERY
+def test_the_default_fields_exist_and_fit_one_request(stream: Stream) -> None:
+    chosen = default_fields(stream)
+    assert chosen
+    assert set(chosen) <= set(stream.fields)
+    if stream.is_report:
+        assert len([n for n in chosen if stream.fields[n].origin == "metric"]) <= MAX_METRICS
+        assert not [n for n in chosen if stream.fields[n].deprecated]
+    assert [f.name for f in stream.columns(chosen)][: len(stream.keys)] == list(stream.keys)
+
+
+@EVERY
+def test_only_what_can_be_summed_is_called_additive(stream: Stream) -> None:
+    for field in stream.fields.values():
+        if field.additive:
+            assert field.kind in (Kind.MONEY, Kind.COUNT), field.name
+            assert (
+                not re.search(
+                    r"(^|_)(rate|ctr|cpc|cpm|roas|avg|average|frequency|reach)(_|$)|^cost_per|cost_per_", field.name
+                )
+                or field.name == "total_complete_payment_rate"
+            ), field.name  # a value, in spite of its name
+
+
+@EVERY
+def test_a_stream_is_found_by_its_name_in_any_spelling(stream: Stream) -> None:
+    assert find(stream.name) is stream
+    assert find(f" {stream.name.upper().replace('_', '-')} ") is stream
+    assert stream.title
+    assert stream.description
+    assert stream.path.endswith("/")
+
+
+def test_no_two_streams_share_a_table() -> None:
+    tables = [s.table for s in STREAMS.values()]
+    assert len(set(tables)) == len(tables)
+    assert all(re.fullmatch(r"[a-z0-9_]+", t) for t in tables)
+
+
+def test_an_alias_hides_no_stream_and_leads_to_one() -> None:
+    assert not set(ALIASES) & set(STREAMS)
+    assert set(ALIASES.values()) <= set(STREAMS)
+
+
+# --- TikTok's rules for reports (fact sheet, sections 9 to 11) --------------------------------------------------------
+
+AUDIENCE = {"gender", "age", "country_code", "province_id", "dma_id", "platform", "language", "ac", "placement",
+            "contextual_tag", "interest_category", "interest_category_tier2", "interest_category_tier3",
+            "interest_category_tier4", "device_brand_id", "behavior_id"}  # fmt: skip
+TIMELESS = {"interest_category", "interest_category_tier2", "interest_category_tier3", "interest_category_tier4",
+            "device_brand_id"}  # fmt: skip
+
+
+@REPORTS
+def test_a_report_groups_only_as_tiktok_permits(stream: Stream) -> None:
+    assert stream.level is not None
+    ids = [d for d in stream.dimensions if d in ID_OF.values()]
+    times = [d for d in stream.dimensions if d.startswith("stat_time")]
+    splits = [d for d in stream.dimensions if d not in ids and d not in times]
+    assert ids == [ID_OF[stream.level]]
+    assert len(times) <= 1
+    assert times == ([stream.time] if stream.time else [])
+    if stream.report_type == "BASIC":
+        assert splits in ([], ["country_code"])
+    else:
+        assert len(splits) == 1 or set(splits) == {"gender", "age"}
+        assert set(splits) <= AUDIENCE
+        assert "stat_time_hour" not in times
+        assert not (times and set(splits) & TIMELESS)
+    assert set(stream.keys) == {"advertiser_id", *stream.dimensions}
+
+
+@REPORTS
+def test_a_report_asks_for_no_more_days_than_tiktok_answers(stream: Stream) -> None:
+    assert stream.max_days == {"stat_time_day": 30, "stat_time_hour": 1, None: None}[stream.time]
+    assert stream.page_size == 1000
+    assert stream.verb == "replace"
+
+
+@REPORTS
+def test_a_report_offers_only_metrics_of_its_level_and_kind(stream: Stream) -> None:
+    for name, field in stream.fields.items():
+        if field.origin != "metric":
+            continue
+        known = metrics()[name]
+        assert stream.level in known.levels
+        assert stream.report_type in known.reports
+    if not (stream.level == "advertiser" and stream.time == "stat_time_day" and stream.report_type == "BASIC"
+            and "country_code" not in stream.dimensions):  # fmt: skip
+        assert not {"cash_spend", "voucher_spend"} & set(stream.fields)
+    if stream.report_type == "AUDIENCE":
+        assert "billed_cost" not in stream.fields
+    if stream.level in ("advertiser", "campaign"):
+        assert not {"adgroup_name", "ad_name"} & set(stream.fields)
+
+
+@REPORTS
+def test_a_report_with_money_says_in_which_currency(stream: Stream) -> None:
+    assert "currency" in [f.name for f in stream.columns(["spend"])]
+    assert "currency" not in [f.name for f in stream.columns(["impressions"])]
+
+
+@REPORTS
+def test_the_sandbox_has_no_report_of_advertisers_or_by_country(stream: Stream) -> None:
+    if stream.level == "advertiser" or (stream.report_type == "BASIC" and "country_code" in stream.dimensions):
+        assert not stream.in_sandbox
+    if stream.in_sandbox and stream.report_type == "AUDIENCE":
+        assert stream.time == "stat_time_day"
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_preset_names_only_metrics_that_tiktok_has(preset: str) -> None:
+    assert set(PRESETS[preset]) <= set(metrics())
+    assert not [n for n in PRESETS[preset] if metrics()[n].field.deprecated]
+
+
+@REPORTS
+def test_every_preset_means_something_on_every_report(stream: Stream) -> None:
+    for preset in PRESETS:
+        chosen = expand(stream, preset)
+        assert chosen
+        assert "spend" in chosen
+        assert len(chosen) <= MAX_METRICS
+
+
+def test_all_and_default_mean_fields_and_an_unknown_word_means_nothing() -> None:
+    stream = STREAMS["campaigns"]
+    assert set(expand(stream, "all") or ()) == set(stream.fields)
+    assert expand(stream, "default") == default_fields(stream)
+    assert expand(stream, "performance") is None, "a preset of metrics says nothing about a list"
+    assert expand(stream, "nonsense") is None
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("ad_report_dayly", "ad_report_daily"), ("campaings", "campaigns"), ("adgroup", "ad_groups")]
+)
+def test_a_misspelt_object_has_a_suggestion(written: str, meant: str) -> None:
+    assert nearest(written, STREAMS) == meant
+
+
+def test_a_word_like_none_has_no_suggestion() -> None:
+    assert nearest("qqqqqqq", STREAMS) is None
