@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
@@ -46,11 +46,15 @@ DECIMALS = 9
 """Digits kept behind the point, as the warehouses' decimal types do. TikTok's own amounts have two to four."""
 
 
+_LAST_DECIMAL = Decimal(1).scaleb(-DECIMALS)
+_WIDE = Context(prec=400)
+
+
 def _plain(number: Decimal) -> str:
     """Return the decimal without an exponent."""
     exponent = number.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -DECIMALS:
-        number = round(number, DECIMALS)
+        number = _WIDE.quantize(number, _LAST_DECIMAL)
     return f"{number:f}"
 
 

@@ -25,11 +25,11 @@ from owox_tiktok.plan import Pair
 from owox_tiktok.source import Halve, Reading
 from owox_tiktok.spool import Spool
 
-ROWS_PER_STORE = 250_000
-"""The writer stores what has arrived in one step, up to so many rows."""
-ENOUGH_ROWS = 130_000
+VALUES_PER_STORE = 6_000_000
+"""The writer stores what has arrived in one step, up to so many values (rows times columns)."""
+ENOUGH_VALUES = VALUES_PER_STORE // 2
 LINGER_S = 2.0
-"""It waits so long for enough rows to be worth a step: many small steps cost a database several times as much."""
+"""It waits so long for enough of them to be worth a step: many small steps cost a database several times as much."""
 
 ReadWindow = Callable[[Pair, Window | None, Path], Reading]
 
@@ -55,6 +55,10 @@ class _Arrived:
     task: _Task
     path: Path
     reading: Reading
+
+    @property
+    def values(self) -> int:
+        return self.reading.rows * (len(self.task.pair.fields) + len(self.task.pair.stream.keys))
 
 
 @dataclass
@@ -157,14 +161,14 @@ class _Board:
         """Whether more rows may soon make a better step: there are some, not enough, and windows still being read."""
         if not self._arrived or self._troubles:
             return False
-        if sum(a.reading.rows for a in self._arrived.values()) >= ENOUGH_ROWS or len(self._arrived) == self._under_way:
+        if len(self._arrived) == self._under_way or sum(a.values for a in self._arrived.values()) >= ENOUGH_VALUES:
             return False
         self._since = self._since or time.monotonic()
         return time.monotonic() - self._since < LINGER_S
 
     def _storable(self) -> list[_Arrived]:
         ready: list[_Arrived] = []
-        rows = 0
+        values = 0
         for order, first in sorted(self._arrived):
             found = self._arrived[order, first]
             if order in self._closed:
@@ -176,11 +180,11 @@ class _Board:
                 if ready and (
                     found.task.pair.stream is not ready[0].task.pair.stream
                     or found.task.pair.fields != ready[0].task.pair.fields
-                    or rows + found.reading.rows > ROWS_PER_STORE
+                    or values + found.values > VALUES_PER_STORE
                 ):
                     break
                 ready.append(found)
-                rows += found.reading.rows
+                values += found.values
                 # The next window of this pair may be here as well.
                 self._next[order] = found.task.last + timedelta(days=1) if found.task.window else date.max
                 del self._arrived[order, first]

@@ -8,7 +8,7 @@ advertiser, upserting deletes by key, and both scan less than an index costs to 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,8 +19,10 @@ import duckdb
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream
 
-MEMORY_LIMIT = "96MB"
-"""DuckDB writes what is more to disk; an import is no faster with more (measured)."""
+MEMORY_MB = 64
+"""DuckDB's own share. A small one keeps an import's memory flat however large the file grows, and costs no time."""
+MORE_MEMORY_MB = (256, 1024, 4096)
+"""What a step may have that needs more: very wide rows, or very many of a single day."""
 
 TYPES: Mapping[Kind, str] = {
     Kind.ID: "VARCHAR",
@@ -78,7 +80,7 @@ class DuckDB:
         self.connection = connection
         self._name = name
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+        connection.execute(f"SET memory_limit = '{MEMORY_MB}MB'")
         # Rows come in portions that one thread stores faster than several, and with less memory.
         connection.execute("SET threads = 1")
         if not read_only:
@@ -202,31 +204,41 @@ class DuckDB:
     def replace(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Make each chunk's window exactly its rows, and store the cursors, in one transaction."""
         table = _name(chunks[0].stream.table)
-        with _Transaction(self.connection, chunks[0].stream.table):
-            gone = []
-            for chunk in chunks:
-                where, values = _scope(chunk)
-                gone.append(self._changed(f"DELETE FROM {table} WHERE {where}", values))
-            self._insert(chunks)
-            self._set_cursors(chunks)
-        return [Stored(c.rows, n) for c, n in zip(chunks, gone, strict=True)]
+
+        def delete(chunk: Chunk) -> int:
+            where, values = _scope(chunk)
+            return self._changed(f"DELETE FROM {table} WHERE {where}", values)
+
+        return self._store(chunks, delete)
 
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
         stream = chunks[0].stream
         table = _name(stream.table)
         same = " AND ".join(f"{table}.{_name(k)} = incoming.{_name(k)}" for k in stream.keys)
-        with _Transaction(self.connection, stream.table):
-            gone = []
-            for chunk in chunks:
-                gone.append(
-                    self._changed(f"DELETE FROM {table} USING ({_rows([chunk])}) AS incoming WHERE {same}", [])
-                    if chunk.rows
-                    else 0
-                )
-            self._insert(chunks)
-            self._set_cursors(chunks)
-        return [Stored(c.rows, n) for c, n in zip(chunks, gone, strict=True)]
+
+        def delete(chunk: Chunk) -> int:
+            if not chunk.rows:
+                return 0
+            return self._changed(f"DELETE FROM {table} USING ({_rows([chunk])}) AS incoming WHERE {same}", [])
+
+        return self._store(chunks, delete)
+
+    def _store(self, chunks: Sequence[Chunk], delete: Callable[[Chunk], int]) -> list[Stored]:
+        """Delete what each chunk takes the place of, insert and move the cursors; with more memory if it must be."""
+        memory = iter(MORE_MEMORY_MB)
+        while True:
+            try:
+                with _Transaction(self.connection, chunks[0].stream.table):
+                    gone = [delete(chunk) for chunk in chunks]
+                    self._insert(chunks)
+                    self._set_cursors(chunks)
+                return [Stored(c.rows, n) for c, n in zip(chunks, gone, strict=True)]
+            except StoreFailed as error:
+                megabytes = next(memory, None)
+                if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or megabytes is None:
+                    raise
+                self.connection.execute(f"SET memory_limit = '{megabytes}MB'")
 
     def _changed(self, statement: str, values: Sequence[object]) -> int:
         row = self.connection.execute(statement, list(values)).fetchone()
