@@ -32,8 +32,9 @@ format: setup  ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup  ## write docs/objects.md anew
+docs: setup  ## write docs/objects.md and the picture of the demo anew
 	$(BIN)/python tools/make_objects_doc.py
+	$(BIN)/python tools/make_picture.py
 
 bench: setup  ## measure; prints each figure with its bound
 	$(BIN)/python -m benchmarks

@@ -47,7 +47,7 @@ def demo(folder: Path, console: Console) -> int:
     database, config = folder / "tiktok_ads.duckdb", folder / "tiktok.yaml"
     for old in (database, Path(f"{database}.wal")):
         old.unlink(missing_ok=True)
-    world = World(seed=7, advertisers=3, campaigns=5, ad_groups=12, ads=40, start=date(2026, 8, 15), as_of=TODAY)
+    world = World(seed=37, advertisers=3, campaigns=5, ad_groups=12, ads=40, start=date(2026, 8, 15), as_of=TODAY)
     with serve(world, limits=Limits(qps=60, per_minute=None)) as server:
         ids = ", ".join(f'"{one}"' for one in world.advertiser_ids)
         config.write_text(CONFIG % (ids, database), encoding="utf-8")
@@ -70,12 +70,13 @@ def demo(folder: Path, console: Console) -> int:
         _show_restated(before, _read(database, _BY_DAY), console)
 
     console.rule("Try next", align="left")
-    query = f"import duckdb; print(duckdb.connect('{database}').sql('FROM tiktok_ads_ad_report_daily LIMIT 5'))"
-    for command in (
-        "owox-tiktok objects ad_report_daily   # every field of a report",
-        f'python -c "{query}"',
-        "owox-tiktok init my.yaml              # your own accounts; docs/CREDENTIALS.md says how to get a token",
+    query = f"import duckdb; print(duckdb.connect('{database}').sql('FROM tiktok_ads_ads LIMIT 5'))"
+    for words, command in (
+        ("every field of a report", "owox-tiktok objects ad_report_daily"),
+        ("a look into a table", f'python -c "{query}"'),
+        ("your own accounts; docs/CREDENTIALS.md says how to get a token", "owox-tiktok init my.yaml"),
     ):
+        console.print(f"  [dim]# {words}[/]")
         console.print(f"  .venv/bin/{command}", markup=False, soft_wrap=True)
     return 0
 
@@ -136,7 +137,7 @@ def _show_restated(before: list[tuple[object, ...]], after: list[tuple[object, .
         table.add_column(name, justify="left" if name in ("day", "") else "right")
     for day, now in after[-11:]:
         was = had.get(day)
-        word = "new" if was is None else "restated" if was != now else "unchanged"
+        word = "[green]new[/]" if was is None else "[yellow]restated[/]" if was != now else "unchanged"
         table.add_row(str(day), "" if was is None else f"{was:,}", f"{now:,}", word)
     console.print(table)
     console.print()

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import IO, Protocol, Self
 
 import msgspec
@@ -260,10 +260,5 @@ def chart(points: Sequence[tuple[str, float]], *, width: int = 40) -> list[str]:
     for name, value in points:
         units = round(value / most * width * 8)
         bar = "█" * (units // 8) + (eighths[units % 8] if units % 8 else "")
-        lines.append(f"{name:>{label}} {bar:<{width}} {value:,.2f}")
+        lines.append(f"{name:>{label}} {bar:<{width}} {value:,.0f}")
     return lines
-
-
-def day(value: date | None) -> str:
-    """Return a day as text, empty when there is none."""
-    return value.isoformat() if value else ""

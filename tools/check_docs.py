@@ -1,0 +1,89 @@
+"""Check that the documents keep up with the code: links, settings, commands, objects, requirements."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+from owox_tiktok.cli import cli
+from owox_tiktok.settings import SETTINGS
+from owox_tiktok.streams import STREAMS, find, metrics
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def anchor(heading: str) -> str:
+    """Return the anchor that a heading gets on the web."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def anchors(path: Path) -> set[str]:
+    """Return every anchor of a document."""
+    return {anchor(h) for h in re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)}
+
+
+def links() -> list[str]:
+    """Return every link to a file or heading that is not there."""
+    wrong = []
+    for document in DOCUMENTS:
+        text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.S)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src="([^"]+)"', text):
+            if target.startswith(("http:", "https:", "mailto:")):
+                continue
+            name, _, heading = target.partition("#")
+            path = (document.parent / name).resolve() if name else document
+            if not path.exists():
+                wrong.append(f"{document.name}: there is no {target}")
+            elif heading and path.suffix == ".md" and heading not in anchors(path):
+                wrong.append(f"{document.name}: {path.name} has no heading #{heading}")
+    return wrong
+
+
+def settings() -> list[str]:
+    """Return every setting that the guide does not explain."""
+    guide = (ROOT / "docs" / "GETTING_STARTED.md").read_text(encoding="utf-8")
+    return [f"GETTING_STARTED.md does not explain {s.name}" for s in SETTINGS if f"| `{s.name}`" not in guide]
+
+
+def commands() -> list[str]:
+    """Return every command in the documents that the program does not have."""
+    wrong = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for word in re.findall(r"^(?:\.venv/bin/)?owox-tiktok ([a-z]+)", text, re.M):
+            if word not in cli.commands:
+                wrong.append(f"{document.name}: there is no command {word}")
+        for name in re.findall(r"--object ([a-z_]+)", text):
+            if find(name) is None:
+                wrong.append(f"{document.name}: there is no object {name}")
+    return wrong
+
+
+def counts() -> list[str]:
+    """Return the sentence the README should have, if it has another one."""
+    sentence = f"{len(STREAMS)} objects and {len(metrics())} report fields"
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return [] if sentence in text else [f"README.md should say: {sentence}"]
+
+
+def requirements() -> list[str]:
+    """Return what requirements.txt has and the package does not need, or the other way round."""
+    needed = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"])
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    listed = {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+    return [f"requirements.txt and pyproject.toml differ in {line}" for line in sorted(needed ^ listed)]
+
+
+def main() -> int:
+    """Print what is out of step; return how many things are."""
+    wrong = [*links(), *settings(), *commands(), *counts(), *requirements()]
+    for line in wrong:
+        print(line)
+    return len(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(bool(main()))
