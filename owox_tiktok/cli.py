@@ -473,6 +473,18 @@ def local_tiktok(
     )
 
 
+@local.command("sheets")
+@click.option("--port", type=int, default=8081, show_default=True, help="0 picks a free one.")
+def local_sheets(port: int) -> None:
+    """Serve a made-up Google Sheets API on this machine, with a page to look at its spreadsheets."""
+    from owox_tiktok.local.sheets import run
+
+    def ready(url: str) -> None:
+        click.echo(f"Google Sheets stand-in at {url}   (open it in a browser; Ctrl-C ends it)")
+
+    run(port, ready=ready)
+
+
 def _console() -> Any:
     from rich.console import Console
 

@@ -1,0 +1,374 @@
+"""A page to look at spreadsheets, and to change them, in a browser: one file, nothing loaded from elsewhere."""
+
+# ruff: noqa: E501 - most of this file is not Python
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+
+
+def listing(files: Sequence[tuple[str, str, int]]) -> str:
+    """All spreadsheets with their links."""
+    rows = "".join(
+        f'<li><a href="/view/{html.escape(file_id)}">{html.escape(title)}</a> <small>{tabs} tab(s) · '
+        f"<code>{html.escape(file_id)}</code></small></li>"
+        for file_id, title, tabs in files
+    )
+    body = f"<ul>{rows}</ul>" if rows else "<p>No spreadsheets yet.</p>"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Spreadsheets</title>'
+        "<style>body{font:15px system-ui,sans-serif;margin:2rem}li{margin:.5rem 0}small{color:#666}</style></head>"
+        f"<body><h1>Spreadsheets</h1>{body}</body></html>"
+    )
+
+
+def view(spreadsheet_id: str, title: str, token: str) -> str:
+    """One spreadsheet as a grid; the page reads and writes through the API itself."""
+    setting = json.dumps({"id": spreadsheet_id, "token": token}).replace("<", "\\u003c")
+    return _VIEW.replace("{{title}}", html.escape(title)).replace("{{setting}}", setting)
+
+
+_VIEW = r"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{{title}}</title>
+<style>
+  body { font: 13px Arial, sans-serif; margin: 0; display: flex; flex-direction: column; height: 100vh; }
+  header { padding: 8px 12px; border-bottom: 1px solid #ddd; display: flex; gap: 12px; align-items: center; }
+  header h1 { font-size: 17px; margin: 0; }
+  #where { width: 70px; color: #555; }
+  #formula { flex: 1; font: inherit; padding: 4px 6px; border: 1px solid #ccc; }
+  #message { color: #b00020; }
+  main { flex: 1; overflow: auto; position: relative; }
+  table { border-collapse: separate; border-spacing: 0; table-layout: fixed; }
+  td, th { border-right: 1px solid #e0e0e0; border-bottom: 1px solid #e0e0e0; height: 21px; padding: 0 3px; }
+  td { overflow: hidden; white-space: nowrap; background: #fff; position: relative; vertical-align: bottom; }
+  td.number { text-align: right; }
+  td.error { color: #b00020; }
+  td.note::after { content: ""; position: absolute; top: 0; right: 0; border: 4px solid; border-color: #f5a623 #f5a623 transparent transparent; }
+  td.chosen { outline: 2px solid #1a73e8; outline-offset: -2px; }
+  td input[type=text] { width: 100%; border: 0; font: inherit; padding: 0; }
+  th { background: #f3f3f3; font-weight: normal; color: #444; position: sticky; }
+  thead th { top: 0; z-index: 3; }
+  tbody th { left: 0; z-index: 2; min-width: 42px; }
+  thead th:first-child { left: 0; z-index: 5; }
+  .frozen { position: sticky; z-index: 1; }
+  .frozen.corner { z-index: 2; }
+  .lastfrozen td, .lastfrozen th { border-bottom: 2px solid #bbb; }
+  nav { border-top: 1px solid #ddd; padding: 6px 8px; display: flex; gap: 4px; flex-wrap: wrap; }
+  nav button { border: 1px solid #ccc; background: #f8f8f8; padding: 4px 10px; cursor: pointer; border-bottom-width: 3px; }
+  nav button.chosen { background: #e8f0fe; font-weight: bold; }
+  nav button.hidden { opacity: .5; font-style: italic; }
+  #charts { position: absolute; left: 0; top: 0; z-index: 4; }
+  .chart { position: absolute; background: #fff; border: 1px solid #bbb; box-shadow: 0 1px 4px #0002; }
+</style>
+</head>
+<body>
+<header><h1>{{title}}</h1><span id="where"></span><input id="formula" aria-label="Content of the chosen cell">
+<button id="before">◀ rows</button><button id="after">rows ▶</button><button id="reload">↻</button><span id="message"></span></header>
+<main id="main"><div id="grid"></div><div id="charts"></div></main>
+<nav id="tabs"></nav>
+<script>
+"use strict";
+const setting = {{setting}};
+const PAGE = 200, COLOURS = ["#4285f4", "#ea4335", "#fbbc04", "#34a853", "#ff6d01", "#46bdc6"];
+const base = "/v4/spreadsheets/" + setting.id;
+let meta = null, current = null, first = 0, data = {}, chosen = null;
+
+const el = (id) => document.getElementById(id);
+async function api(method, path, body) {
+  const answer = await fetch(base + path, {
+    method, headers: { Authorization: "Bearer " + setting.token, "Content-Type": "application/json" },
+    body: body ? JSON.stringify(body) : undefined,
+  });
+  const value = await answer.json();
+  el("message").textContent = answer.ok ? "" : value.error.message;
+  if (!answer.ok) throw new Error(value.error.message);
+  return value;
+}
+const letters = (index) => {
+  let text = "";
+  for (index += 1; index; index = Math.floor((index - 1) / 26)) text = String.fromCharCode(65 + (index - 1) % 26) + text;
+  return text;
+};
+const quoted = (title) => "'" + title.replaceAll("'", "''") + "'";
+const address = (row, column) => quoted(current.properties.title) + "!" + letters(column) + (row + 1);
+const css = (colour) => colour && `rgb(${[colour.red, colour.green, colour.blue].map((one) => Math.round((one || 0) * 255)).join()})`;
+const size = () => current.properties.gridProperties;
+
+async function load() {
+  const keep = current && current.properties.sheetId;
+  meta = await api("GET", "?fields=" + encodeURIComponent("properties.title,sheets(properties,charts,merges)"));
+  current = meta.sheets.find((one) => one.properties.sheetId === keep) || meta.sheets.find((one) => !one.properties.hidden);
+  showTabs();
+  await loadGrid();
+}
+function showTabs() {
+  el("tabs").replaceChildren(...meta.sheets.map((one) => {
+    const button = document.createElement("button");
+    button.textContent = one.properties.title + (one.properties.hidden ? " (hidden)" : "");
+    button.className = (one === current ? "chosen " : "") + (one.properties.hidden ? "hidden" : "");
+    if (one.properties.tabColor) button.style.borderBottomColor = css(one.properties.tabColor);
+    button.onclick = () => { current = one; first = 0; chosen = null; showTabs(); loadGrid(); };
+    return button;
+  }));
+}
+async function part(from, to) {
+  const range = `${quoted(current.properties.title)}!A${from + 1}:${letters(size().columnCount - 1)}${to}`;
+  const fields = "sheets.data(startRow,rowData.values(userEnteredValue,effectiveValue,formattedValue,effectiveFormat,note,dataValidation,hyperlink),rowMetadata(hiddenByUser,hiddenByFilter),columnMetadata(pixelSize,hiddenByUser))";
+  const answer = await api("GET", `?ranges=${encodeURIComponent(range)}&fields=${encodeURIComponent(fields)}`);
+  return answer.sheets[0].data[0];
+}
+async function loadGrid() {
+  const rows = size().rowCount, frozen = size().frozenRowCount || 0;
+  first = Math.max(0, Math.min(first, rows - 1));
+  const head = first > frozen && frozen ? await part(0, frozen) : null;
+  const body = await part(first, Math.min(rows, first + PAGE));
+  data = {};
+  const add = (from, some) => (some.rowMetadata || []).forEach((about, offset) => {
+    data[from + offset] = { cells: (some.rowData && some.rowData[offset] && some.rowData[offset].values) || [], about };
+  });
+  if (head) add(0, head);
+  add(first, body);
+  data.columns = body.columnMetadata || [];
+  draw();
+  drawCharts();
+}
+function draw() {
+  const columns = Array.from({ length: size().columnCount }, (_, index) => index).filter((one) => !(data.columns[one] || {}).hiddenByUser).slice(0, 400);
+  const frozenRows = size().frozenRowCount || 0, frozenColumns = size().frozenColumnCount || 0;
+  const table = document.createElement("table");
+  const head = table.createTHead().insertRow();
+  const corner = document.createElement("th");
+  corner.style.width = "42px";
+  head.append(corner);
+  const lefts = {};
+  let left = 49;
+  for (const column of columns) {
+    const th = document.createElement("th");
+    const width = (data.columns[column] || {}).pixelSize || 100;
+    th.textContent = letters(column);
+    th.style.width = th.style.minWidth = width - 7 + "px";
+    if (column < frozenColumns) { lefts[column] = left; th.style.left = left + "px"; th.style.zIndex = 4; }
+    left += width;
+    head.append(th);
+  }
+  const covered = new Set(), spans = {};
+  for (const one of current.merges || []) {
+    spans[one.startRowIndex + "," + one.startColumnIndex] = one;
+    for (let row = one.startRowIndex; row < Math.min(one.endRowIndex, one.startRowIndex + 500); row++)
+      for (let column = one.startColumnIndex; column < one.endColumnIndex; column++)
+        if (row !== one.startRowIndex || column !== one.startColumnIndex) covered.add(row + "," + column);
+  }
+  const body = table.createTBody();
+  let top = 22;
+  for (const row of Object.keys(data).filter((one) => one !== "columns").map(Number).sort((a, b) => a - b)) {
+    const { cells, about } = data[row];
+    if (about.hiddenByUser || about.hiddenByFilter) continue;
+    const tr = body.insertRow();
+    if (row === frozenRows - 1) tr.className = "lastfrozen";
+    const th = document.createElement("th");
+    th.textContent = row + 1;
+    if (row < frozenRows) { th.style.top = top + "px"; th.style.zIndex = 4; }
+    tr.append(th);
+    for (const column of columns) {
+      const key = row + "," + column;
+      if (covered.has(key)) continue;
+      const td = fill(document.createElement("td"), cells[column] || {}, row, column);
+      const merge = spans[key];
+      if (merge) { td.rowSpan = merge.endRowIndex - merge.startRowIndex; td.colSpan = merge.endColumnIndex - merge.startColumnIndex; }
+      if (row < frozenRows || column < frozenColumns) {
+        td.classList.add("frozen");
+        if (row < frozenRows) td.style.top = top + "px";
+        if (column < frozenColumns) td.style.left = lefts[column] + "px";
+        if (row < frozenRows && column < frozenColumns) td.classList.add("corner");
+      }
+      tr.append(td);
+    }
+    if (row < frozenRows) top += 22;
+  }
+  el("grid").replaceChildren(table);
+}
+function fill(td, cell, row, column) {
+  const format = cell.effectiveFormat || {}, text = format.textFormat || {}, value = cell.effectiveValue || {};
+  const rule = cell.dataValidation && cell.dataValidation.condition.type;
+  if (rule === "BOOLEAN") {
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = value.boolValue === true;
+    box.onchange = () => write(row, column, box.checked);
+    td.append(box);
+  } else if (cell.hyperlink && /^https?:/.test(cell.hyperlink)) {
+    const link = document.createElement("a");
+    link.href = cell.hyperlink; link.target = "_blank"; link.rel = "noreferrer";
+    link.textContent = cell.formattedValue || "";
+    td.append(link);
+  } else td.textContent = cell.formattedValue || "";
+  if ("numberValue" in value) td.classList.add("number");
+  if ("errorValue" in value) { td.classList.add("error"); td.title = value.errorValue.message || ""; }
+  if (cell.note) { td.classList.add("note"); td.title = cell.note; }
+  if (format.backgroundColor) td.style.background = css(format.backgroundColor);
+  if (text.foregroundColor) td.style.color = css(text.foregroundColor);
+  if (text.bold) td.style.fontWeight = "bold";
+  if (text.italic) td.style.fontStyle = "italic";
+  td.style.textDecoration = [text.underline && "underline", text.strikethrough && "line-through"].filter(Boolean).join(" ");
+  if (text.fontSize && text.fontSize !== 10) td.style.fontSize = text.fontSize * 1.3 + "px";
+  if (format.horizontalAlignment) td.style.textAlign = format.horizontalAlignment.toLowerCase();
+  if (format.wrapStrategy === "WRAP") td.style.whiteSpace = "pre-wrap";
+  for (const [side, one] of Object.entries(format.borders || {}))
+    td.style["border" + side[0].toUpperCase() + side.slice(1)] = `${one.style === "SOLID_THICK" ? 3 : one.style === "SOLID_MEDIUM" ? 2 : 1}px ${{ DOTTED: "dotted", DASHED: "dashed", DOUBLE: "double" }[one.style] || "solid"} ${css(one.color || {}) || "#000"}`;
+  td.onclick = () => choose(td, cell, row, column);
+  td.ondblclick = () => edit(td, cell, row, column);
+  return td;
+}
+const entered = (cell) => {
+  const value = cell.userEnteredValue || {};
+  if ("formulaValue" in value) return value.formulaValue;
+  if ("stringValue" in value) return value.stringValue;
+  return cell.formattedValue || "";
+};
+function choose(td, cell, row, column) {
+  document.querySelectorAll("td.chosen").forEach((one) => one.classList.remove("chosen"));
+  td.classList.add("chosen");
+  chosen = { row, column };
+  el("where").textContent = letters(column) + (row + 1);
+  el("formula").value = entered(cell);
+}
+function edit(td, cell, row, column) {
+  if (td.querySelector("input")) return;
+  const input = document.createElement("input");
+  input.type = "text";
+  input.value = entered(cell);
+  td.replaceChildren(input);
+  input.focus();
+  let done = false;
+  const finish = (save) => { if (!done) { done = true; save ? write(row, column, input.value) : loadGrid(); } };
+  input.onkeydown = (event) => { if (event.key === "Enter") finish(true); if (event.key === "Escape") finish(false); };
+  input.onblur = () => finish(input.value !== entered(cell));
+}
+async function write(row, column, value) {
+  try {
+    await api("PUT", `/values/${encodeURIComponent(address(row, column))}?valueInputOption=USER_ENTERED`, { values: [[value]] });
+  } finally { await loadGrid(); }
+}
+el("formula").onkeydown = (event) => { if (event.key === "Enter" && chosen) write(chosen.row, chosen.column, el("formula").value); };
+el("before").onclick = () => { first -= PAGE; loadGrid(); };
+el("after").onclick = () => { if (first + PAGE < size().rowCount) { first += PAGE; loadGrid(); } };
+el("reload").onclick = load;
+
+// Charts: the ranges are read through the API and drawn as plain SVG.
+function rangeText(one) {
+  const sheet = meta.sheets.find((other) => other.properties.sheetId === (one.sheetId || 0));
+  const grid = sheet.properties.gridProperties;
+  return `${quoted(sheet.properties.title)}!${letters(one.startColumnIndex || 0)}${(one.startRowIndex || 0) + 1}:${letters((one.endColumnIndex || grid.columnCount) - 1)}${one.endRowIndex || grid.rowCount}`;
+}
+async function values(range, formatted) {
+  const option = formatted ? "FORMATTED_VALUE" : "UNFORMATTED_VALUE";
+  const answer = await api("GET", `/values/${encodeURIComponent(rangeText(range))}?valueRenderOption=${option}`);
+  return (answer.values || []).flat();
+}
+async function drawCharts() {
+  const shown = await Promise.all((current.charts || []).map(async (chart) => {
+    const box = document.createElement("div");
+    box.className = "chart";
+    const place = chart.position.overlayPosition || { widthPixels: 600, heightPixels: 371, anchorCell: {} };
+    const anchor = place.anchorCell || {};
+    let x = 49 + (place.offsetXPixels || 0);
+    for (let column = 0; column < (anchor.columnIndex || 0); column++) x += (data.columns[column] || {}).pixelSize || 100;
+    box.style.left = x + "px";
+    box.style.top = 22 + 22 * (anchor.rowIndex || 0) + (place.offsetYPixels || 0) + "px";
+    box.append(await picture(chart.spec, place.widthPixels, place.heightPixels));
+    return box;
+  }));
+  el("charts").replaceChildren(...shown);
+}
+const SVG = "http://www.w3.org/2000/svg";
+function shape(name, attributes, text) {
+  const one = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) one.setAttribute(key, value);
+  if (text !== undefined) one.textContent = text;
+  return one;
+}
+async function picture(spec, width, height) {
+  const svg = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "font-family": "Arial", "font-size": 11 });
+  svg.append(shape("text", { x: 12, y: 22, "font-size": 15, fill: "#444" }, spec.title || ""));
+  const pie = spec.pieChart, basic = spec.basicChart, score = spec.scorecardChart;
+  const source = (one) => one.sourceRange.sources[0];
+  if (score) {
+    const [value] = await values(source(score.keyValueData), true);
+    svg.append(shape("text", { x: width / 2, y: height / 2 + 14, "font-size": 40, "text-anchor": "middle" }, value ?? ""));
+    return svg;
+  }
+  if (!pie && !basic) { svg.append(shape("text", { x: 12, y: 50 }, "(this kind of chart is not drawn here)")); return svg; }
+  const domain = pie ? pie.domain : basic.domains && basic.domains[0] && basic.domains[0].domain;
+  const series = pie ? [{ series: pie.series }] : basic.series || [];
+  const skip = basic ? basic.headerCount ?? 0 : 0;
+  const labels = domain ? (await values(source(domain), true)).slice(skip) : [];
+  const lines = await Promise.all(series.map(async (one) => {
+    const all = await values(source(one.series));
+    return { name: skip ? String(all[0] ?? "") : "", points: all.slice(skip).map((value) => typeof value === "number" ? value : null), type: one.type };
+  }));
+  if (pie) { drawPie(svg, labels, lines[0].points, width, height); return svg; }
+  drawBasic(svg, basic, labels, lines, width, height);
+  return svg;
+}
+function drawPie(svg, labels, points, width, height) {
+  const total = points.reduce((sum, one) => sum + Math.max(0, one || 0), 0) || 1;
+  const radius = Math.min(width, height - 50) / 2 - 10, cx = radius + 20, cy = 40 + radius;
+  let angle = -Math.PI / 2;
+  points.slice(0, 30).forEach((one, index) => {
+    const next = angle + 2 * Math.PI * Math.min(0.99999, Math.max(0, one || 0) / total), colour = COLOURS[index % COLOURS.length];
+    const [x1, y1, x2, y2] = [Math.cos(angle), Math.sin(angle), Math.cos(next), Math.sin(next)].map((part, at) => (at % 2 ? cy : cx) + radius * part);
+    svg.append(shape("path", { d: `M${cx},${cy}L${x1},${y1}A${radius},${radius} 0 ${next - angle > Math.PI ? 1 : 0} 1 ${x2},${y2}Z`, fill: colour }));
+    svg.append(shape("text", { x: cx + radius + 20, y: 50 + 16 * index, fill: colour }, `${labels[index] ?? ""} ${Math.round((one || 0) / total * 100)}%`));
+    angle = next;
+  });
+}
+function drawBasic(svg, basic, labels, lines, width, height) {
+  const count = Math.max(1, ...lines.map((one) => one.points.length)), stacked = basic.stackedType && basic.stackedType !== "NOT_STACKED";
+  const step = Math.max(1, Math.ceil(count / 400)), places = Array.from({ length: Math.ceil(count / step) }, (_, index) => index * step);
+  const sums = places.map((at) => lines.reduce((sum, one) => sum + (one.points[at] || 0), 0));
+  const all = stacked ? sums : lines.flatMap((one) => places.map((at) => one.points[at] || 0));
+  const high = Math.max(0, ...all), low = Math.min(0, ...all), span = high - low || 1;
+  const flat = basic.chartType === "BAR";
+  const area = { x: flat ? 90 : 60, y: 36, w: width - (flat ? 110 : 80), h: height - 96 };
+  const scale = (value) => flat ? area.x + (value - low) / span * area.w : area.y + area.h - (value - low) / span * area.h;
+  for (let tick = 0; tick <= 4; tick++) {
+    const value = low + span * tick / 4, at = scale(value), text = Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : +value.toPrecision(3);
+    svg.append(flat ? shape("line", { x1: at, x2: at, y1: area.y, y2: area.y + area.h, stroke: "#e0e0e0" }) : shape("line", { x1: area.x, x2: area.x + area.w, y1: at, y2: at, stroke: "#e0e0e0" }));
+    svg.append(flat ? shape("text", { x: at, y: area.y + area.h + 14, "text-anchor": "middle", fill: "#666" }, text) : shape("text", { x: area.x - 6, y: at + 4, "text-anchor": "end", fill: "#666" }, text));
+  }
+  const slot = (flat ? area.h : area.w) / places.length, each = Math.ceil(places.length / (flat ? 20 : 10));
+  const middle = (index) => (flat ? area.y : area.x) + slot * (index + 0.5);
+  places.forEach((at, index) => {
+    if (index % each) return;
+    svg.append(flat ? shape("text", { x: area.x - 6, y: middle(index) + 4, "text-anchor": "end", fill: "#666" }, labels[at] ?? "") : shape("text", { x: middle(index), y: area.y + area.h + 14, "text-anchor": "middle", fill: "#666" }, labels[at] ?? ""));
+  });
+  const bars = lines.filter((one) => ["COLUMN", "BAR", "STEPPED_AREA"].includes(one.type || basic.chartType));
+  const base = places.map(() => 0);
+  lines.forEach((one, number) => {
+    const colour = COLOURS[number % COLOURS.length], index = bars.indexOf(one);
+    if (index >= 0) {
+      places.forEach((at, place) => {
+        const value = one.points[at] || 0, from = scale(stacked ? base[place] : 0), to = scale((stacked ? base[place] : 0) + value);
+        const thick = Math.max(1, slot * 0.8 / (stacked ? 1 : bars.length)), start = middle(place) - slot * 0.4 + (stacked ? 0 : thick * index);
+        svg.append(flat ? shape("rect", { x: Math.min(from, to), y: start, width: Math.abs(to - from), height: thick, fill: colour }) : shape("rect", { x: start, y: Math.min(from, to), width: thick, height: Math.abs(to - from), fill: colour }));
+        if (stacked) base[place] += value;
+      });
+    } else {
+      const dots = places.map((at, place) => one.points[at] === null || one.points[at] === undefined ? null : [middle(place), scale(one.points[at])]).filter(Boolean);
+      if ((one.type || basic.chartType) === "SCATTER") dots.forEach(([x, y]) => svg.append(shape("circle", { cx: x, cy: y, r: 3, fill: colour })));
+      else svg.append(shape("polyline", { points: dots.map((dot) => dot.join()).join(" "), fill: "none", stroke: colour, "stroke-width": 2 }));
+    }
+    svg.append(shape("rect", { x: area.x + number * 120, y: height - 26, width: 10, height: 10, fill: colour }));
+    svg.append(shape("text", { x: area.x + number * 120 + 14, y: height - 17 }, one.name.slice(0, 16)));
+  });
+}
+load();
+</script>
+</body>
+</html>
+"""
