@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -56,12 +56,42 @@ class _Wrong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value as somebody wrote it: the thing itself, its address, and whether it was quoted (YAML)."""
+    """What somebody wrote, and where: a text as it stands, a list of Values, Values by name, or None for nothing.
 
-    value: Any
+    ``number`` says that YAML would read the text as a number. ``variable`` says that it came (``whole``: altogether)
+    from an environment variable, so that it may be a secret and is never shown.
+    """
+
+    content: str | list[Value] | dict[str, Value] | None = field(repr=False)
     where: str
-    quoted: bool = True
-    from_environment: bool = False
+    number: bool = False
+    variable: Literal["", "part", "whole"] = ""
+
+    @property
+    def text(self) -> str:
+        """The text without the spaces around it; raises _Wrong for a list or names."""
+        if isinstance(self.content, list | dict):
+            raise _Wrong("should be a single value", "Write one value, without brackets or lines below it.")
+        return (self.content or "").strip()
+
+    @property
+    def shown(self) -> str:
+        """The text for a message: short, and not at all when it may be a secret."""
+        return "the value of its variable" if self.variable else repr(self.text[:40])
+
+    @property
+    def items(self) -> list[Value]:
+        """The entries of a list; a single text may hold several, divided by commas or spaces."""
+        if isinstance(self.content, dict):
+            raise _Wrong("should be a list", "Write [one, two].")
+        if isinstance(self.content, list):
+            return self.content
+        return [replace(self, content=part) for part in re.split(r"[,;\s]+", self.text) if part]
+
+    @property
+    def absent(self) -> bool:
+        """Whether nothing was written."""
+        return self.content is None or self.content == ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +109,16 @@ class Setting:
 
 
 def _secret(value: Value, name: str, variable: str) -> Secret:
-    if not isinstance(value.value, str) or not value.value.strip():
-        raise _Wrong("is empty", f"Write {name}: ${{{variable}}} and set that environment variable.")
-    if not value.from_environment:
+    if value.variable != "whole":
         raise _Wrong(
             "a secret is written into the file",
-            f"Write ${{{variable}}} instead, and revoke this one if the file was ever shared.",
+            f"Write {name}: ${{{variable}}} and nothing else, and revoke this one if the file was ever shared.",
         )
-    text = value.value.strip()
-    if re.search(r"\s|[^\x21-\x7e]", text):
+    if not value.text:
+        raise _Wrong("is empty", f"Set the environment variable: export {variable}=…")
+    if re.search(r"\s|[^\x21-\x7e]", value.text):
         raise _Wrong("holds a space or a character that no secret of TikTok's has", "Copy it again, alone.")
-    return Secret(text)
+    return Secret(value.text)
 
 
 def _token(value: Value) -> Secret:
@@ -100,65 +129,54 @@ def _app_secret(value: Value) -> Secret:
     return _secret(value, "app_secret", "TIKTOK_APP_SECRET")
 
 
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _text(value: Value) -> str:
-    if not isinstance(value.value, str | int):
-        raise _Wrong("should be a text", "Put one value in quotes.")
-    return str(value.value).strip()
+    return value.text
 
 
 def _ids(value: Value) -> tuple[str, ...]:
-    given = value.value
-    if isinstance(given, str) and given.strip().lower() == "all":
+    if not isinstance(value.content, list | dict) and value.text.lower() == "all":
         return ()
-    if isinstance(given, Value) or not isinstance(given, list):
-        given = [value] if not isinstance(given, list) else given
-    if not given:
-        raise _Wrong("is empty", 'Name at least one, such as ["7012345678901234567"], or write all.')
-    ids: list[str] = []
-    for item in given:
-        raw = item.value
-        if isinstance(raw, int | float) and not isinstance(raw, bool):
+    ids: dict[str, None] = {}
+    for item in value.items:
+        if item.number:
             raise _Wrong(
-                f"{raw!r} is a number to YAML, and long numbers lose their last digits on the way",
-                f'Put every id in quotes: ["{raw if isinstance(raw, int) else 7012345678901234567}"].',
+                f"{item.shown} is a number to YAML, and long numbers lose their last digits on the way",
+                f'Put every id in quotes: ["{item.text}"].',
             )
-        text = str(raw).strip() if raw is not None else ""
-        for part in re.split(r"[,;\s]+", text):
-            if part and not part.isdigit():
-                raise _Wrong(f"{part[:40]!r} is not an advertiser id", "An id has digits only; see TikTok Ads Manager.")
-            if part:
-                ids.append(part)
-    return tuple(dict.fromkeys(ids))
+        for part in item.items:
+            if not _digits(part.text):
+                raise _Wrong(f"{part.shown} is not an advertiser id", "An id has digits only; see TikTok Ads Manager.")
+            ids[part.text] = None
+    if not ids:
+        raise _Wrong("is empty", 'Name at least one, such as ["7012345678901234567"], or write all.')
+    return tuple(ids)
 
 
 def _day(value: Value) -> date:
-    raw = value.value
-    if isinstance(raw, datetime):
-        return raw.date()
-    if isinstance(raw, date):
-        return raw
     try:
-        return date.fromisoformat(str(raw).strip())
+        return datetime.fromisoformat(value.text).date()
     except ValueError:
-        raise _Wrong(f"{str(raw)[:40]!r} is not a day", "Write year-month-day, such as 2026-01-31.") from None
+        raise _Wrong(f"{value.shown} is not a day", "Write year-month-day, such as 2026-01-31.") from None
 
 
 def _days(value: Value, most: int = 3650) -> int:
-    raw = value.value
-    if isinstance(raw, bool) or not (isinstance(raw, int) or (isinstance(raw, str) and raw.strip().isdigit())):
-        raise _Wrong(f"{str(raw)[:40]!r} is not a number of days", "Write a whole number, such as 7.")
-    if not 0 <= int(raw) <= most:
-        raise _Wrong(f"{raw} days is out of range", f"Write a number from 0 to {most}.")
-    return int(raw)
+    text = value.text
+    if not _digits(text) or str(int(text[:9])) != text:
+        raise _Wrong(f"{value.shown} is not a number of days", f"Write a whole number from 0 to {most}.")
+    if int(text) > most:
+        raise _Wrong(f"{text} days is out of range", f"Write a number from 0 to {most}.")
+    return int(text)
 
 
 def _lookback(value: Value) -> int:
     return _days(value, 90)
 
 
-def _keep(value: Value) -> int | None:
-    if value.value is None:
-        return None
+def _keep(value: Value) -> int:
     days = _days(value)
     if days == 0:
         raise _Wrong("0 days would keep nothing", "Write how many days to keep, or leave the line out to keep all.")
@@ -166,34 +184,31 @@ def _keep(value: Value) -> int | None:
 
 
 def _switch(value: Value) -> bool:
-    if isinstance(value.value, bool):
-        return value.value
-    word = str(value.value).strip().lower()
+    word = value.text.lower()
     if word in ("true", "yes", "on", "1"):
         return True
-    if word in ("false", "no", "off", "0", ""):
+    if word in ("false", "no", "off", "0"):
         return False
-    raise _Wrong(f"{str(value.value)[:40]!r} is neither true nor false", "Write true or false.")
+    raise _Wrong(f"{value.shown} is neither true nor false", "Write true or false.")
 
 
 def _rate(value: Value) -> float:
     try:
-        rate = float(str(value.value).strip())
+        rate = float(value.text)
     except ValueError:
         rate = -1.0
     if not 0.01 <= rate <= 1000:
         raise _Wrong(
-            f"{str(value.value)[:40]!r} is not a rate of requests per second",
+            f"{value.shown} is not a rate of requests per second",
             "Write what TikTok permits your app: 10 (Basic), 20, 30 or 50.",
         )
     return rate
 
 
 def _url(value: Value) -> str:
-    text = str(value.value or "").strip()
-    if not re.match(r"[a-z]+:///?\S", text):
-        raise _Wrong(f"{text[:60]!r} is not a destination", "Write one such as duckdb:///tiktok_ads.duckdb.")
-    return text
+    if not re.match(r"[a-z]+:///?\S", value.text):
+        raise _Wrong(f"{value.shown} is not a destination", "Write one such as duckdb:///tiktok_ads.duckdb.")
+    return value.text
 
 
 def _raw(value: Value) -> Value:
@@ -242,13 +257,9 @@ def build(
     parsed: dict[str, Any] = {}
     for setting in SETTINGS:
         value = values.get(setting.name)
-        absent = value is None or value.value is None or value.value == ""
-        if absent and setting.name != "access_token":
-            if setting.required and where(setting.name) not in broken:
+        if value is None or value.absent:
+            if setting.required and not any(setting.name in place.split() for place in broken):
                 mistakes.append(Mistake(where(setting.name), "is missing", f"Add {setting.name}: {setting.example}"))
-            continue
-        if value is None:
-            mistakes.append(Mistake(where(setting.name), "is missing", f"Add {setting.name}: {setting.example}"))
             continue
         if value.where in broken:
             continue
@@ -263,7 +274,7 @@ def build(
     if needs_app:
         reason = "advertiser_ids: all" if parsed.get("advertiser_ids") == () else "advertiser_ids among the objects"
         for name in ("app_id", "app_secret"):
-            if name not in values:
+            if name not in parsed and not any(name in m.where.split() for m in mistakes):
                 example = next(s.example for s in SETTINGS if s.name == name)
                 mistakes.append(Mistake(where(name), f"is missing, and {reason} needs it", f"Add {name}: {example}"))
         if parsed.get("sandbox_mode") and parsed.get("advertiser_ids") == ():
@@ -300,54 +311,45 @@ def _dates(parsed: Mapping[str, Any], now: datetime, mistakes: list[Mistake], va
         )
 
 
-def _names(value: Value) -> list[Value]:
-    if isinstance(value.value, list):
-        return value.value
-    return [Value(part, value.where) for part in re.split(r"[,\s]+", str(value.value or "")) if part]
-
-
 def _objects(
     values: Mapping[str, Value], sandbox: bool, mistakes: list[Mistake]
 ) -> tuple[list[Stream], dict[str, tuple[str, ...]]]:
     """Read ``objects`` and ``fields`` together, since what a field may be depends on its object."""
     streams: list[Stream] = []
     given = values.get("objects")
-    if given is not None and given.value not in (None, ""):
-        for item in _names(given):
-            stream = find(str(item.value))
-            if stream is None:
-                mistakes.append(_unknown(item.where, "object", str(item.value), STREAMS, "`owox-tiktok objects` lists"))
-            elif sandbox and not stream.in_sandbox:
-                mistakes.append(
-                    Mistake(item.where, f"TikTok's sandbox does not have {stream.name}", "Remove it or use production.")
-                )
-            elif stream not in streams:
-                streams.append(stream)
-        if not _names(given):
-            mistakes.append(Mistake(given.where, "is empty", "Name at least one object, such as ad_report_daily."))
+    for item in _items(given, mistakes):
+        stream = find(item.text)
+        if stream is None:
+            mistakes.append(_unknown(item, "object", STREAMS, "`owox-tiktok objects` lists"))
+        elif sandbox and not stream.in_sandbox:
+            mistakes.append(
+                Mistake(item.where, f"TikTok's sandbox does not have {stream.name}", "Remove it or use production.")
+            )
+        elif stream not in streams:
+            streams.append(stream)
+    if given is not None and given.content == []:
+        mistakes.append(Mistake(given.where, "is empty", "Name at least one object, such as ad_report_daily."))
     order = list(STREAMS)
     streams.sort(key=lambda s: order.index(s.name))
 
     chosen: dict[str, tuple[str, ...]] = {}
-    wanted = values.get("fields")
-    tables: Any = wanted.value if wanted is not None else None
-    if wanted is not None and tables is not None and not isinstance(tables, dict):
+    tables = values.get("fields")
+    if tables is not None and not tables.absent and not isinstance(tables.content, dict):
         mistakes.append(
-            Mistake(wanted.where, "should say per object which fields", "Write fields: {ad_report_daily: [spend]}.")
+            Mistake(tables.where, "should say per object which fields", "Write fields: {ad_report_daily: [spend]}.")
         )
-        tables = None
-    for key, names in (tables or {}).items():
-        found = find(str(key))
+    for key, names in tables.content.items() if tables is not None and isinstance(tables.content, dict) else ():
+        found = find(key)
         if found is None:
-            mistakes.append(
-                _unknown(names.where, "object", str(key), [s.name for s in streams] or STREAMS, "`objects` should list")
-            )
+            known = [s.name for s in streams] or STREAMS
+            mistakes.append(_unknown(Value(key, names.where), "object", known, "`objects` should list"))
         elif found not in streams:
-            mistakes.append(
-                Mistake(names.where, f"chooses fields of {found.name}, which is not imported", "Add it to objects.")
-            )
+            what = f"chooses fields of {found.name}, which is not imported"
+            mistakes.append(Mistake(names.where, what, "Add it to objects."))
+        elif found.name in chosen:
+            mistakes.append(Mistake(names.where, f"chooses fields of {found.name} twice", "Keep one of the two."))
         else:
-            chosen[found.name] = _fields(found, _names(names), names.where, mistakes)
+            chosen[found.name] = _fields(found, names, mistakes)
     for stream in streams:
         if not chosen.get(stream.name):
             chosen[stream.name] = default_fields(stream)
@@ -355,25 +357,35 @@ def _objects(
     return streams, {s.name: tuple(n for n in chosen[s.name] if n not in s.keys) for s in streams}
 
 
-def _fields(stream: Stream, names: Sequence[Value], where: str, mistakes: list[Mistake]) -> tuple[str, ...]:
+def _items(value: Value | None, mistakes: list[Mistake]) -> list[Value]:
+    """Return the single values of a list; anything else in it is a mistake."""
+    if value is None or value.absent:
+        return []
+    found = []
+    try:
+        for item in value.items:
+            if item.text:
+                found.append(item)
+    except _Wrong as wrong:
+        mistakes.append(Mistake(value.where, wrong.what, wrong.what_to_do))
+    return found
+
+
+def _fields(stream: Stream, names: Value, mistakes: list[Mistake]) -> tuple[str, ...]:
     chosen: dict[str, None] = {}
-    for item in names:
-        word = str(item.value).strip()
-        more = expand(stream, word)
-        if more is None and word in metrics() and stream.is_report:
-            mistakes.append(Mistake(item.where, f"{stream.name} cannot have {word}", _given_where(word)))
+    for item in _items(names, mistakes):
+        more = expand(stream, item.text)
+        if more is None and item.text in metrics() and stream.is_report:
+            mistakes.append(Mistake(item.where, f"{stream.name} cannot have {item.text}", _given_where(item.text)))
         elif more is None:
             known = [*stream.fields, *(PRESETS if stream.is_report else ())]
-            mistakes.append(
-                _unknown(item.where, f"field of {stream.name}", word, known, f"`objects {stream.name}` lists")
-            )
+            mistakes.append(_unknown(item, f"field of {stream.name}", known, f"`objects {stream.name}` lists"))
         else:
             chosen.update(dict.fromkeys(more))
     asked = [n for n in chosen if stream.fields[n].origin == "metric"]
     if stream.is_report and len(asked) > MAX_METRICS:
-        mistakes.append(
-            Mistake(where, f"{len(asked)} metrics, but TikTok gives {MAX_METRICS} per report", "Choose fewer fields.")
-        )
+        what = f"{len(asked)} metrics, but TikTok gives {MAX_METRICS} per report"
+        mistakes.append(Mistake(names.where, what, "Choose fewer fields."))
     return tuple(chosen)
 
 
@@ -386,10 +398,10 @@ def _given_where(metric: str) -> str:
     return f"TikTok gives it in {kinds} of these levels: {levels}{limits}."
 
 
-def _unknown(where: str, what: str, name: str, known: Iterable[str], source: str) -> Mistake:
-    near = nearest(name, known)
+def _unknown(value: Value, what: str, known: Iterable[str], source: str) -> Mistake:
+    near = None if value.variable else nearest(value.text, known)
     advice = f"Did you mean {near}?" if near else f"{source} what there is."
-    return Mistake(where, f"there is no {what} called {name[:60]!r}", advice)
+    return Mistake(value.where, f"there is no {what} called {value.shown}", advice)
 
 
 # --- the YAML file ----------------------------------------------------------------------------------------------------
@@ -413,7 +425,13 @@ def read_file(path: Path, *, now: datetime, environment: Mapping[str, str] | Non
     except UnicodeDecodeError:
         raise BadInput([Mistake(str(path), "is not a UTF-8 text", "Save the file as UTF-8.")]) from None
     try:
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
+                at = f"{name}:{token.start_mark.line + 1}"
+                raise BadInput([Mistake(at, "& and * refer to other lines, which is not read here", "Write it out.")])
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise BadInput([Mistake(name, "is nested too deep", "`owox-tiktok init` writes an example.")]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -428,7 +446,7 @@ def read_file(path: Path, *, now: datetime, environment: Mapping[str, str] | Non
         key = str(key_node.value)
         at = f"{name}:{key_node.start_mark.line + 1} {key}"
         if key not in known:
-            mistakes.append(_unknown(at, "setting", key, known, "docs/GETTING_STARTED.md lists"))
+            mistakes.append(_unknown(Value(key, at), "setting", known, "docs/GETTING_STARTED.md lists"))
         elif key in values:
             mistakes.append(Mistake(at, "is there twice", "Keep one of the two lines."))
         else:
@@ -436,35 +454,34 @@ def read_file(path: Path, *, now: datetime, environment: Mapping[str, str] | Non
     return build(values, where=lambda setting: f"{name} {setting}", now=now, source=name, known=mistakes)
 
 
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
 def _value(node: yaml.Node, where: str, env: Mapping[str, str], mistakes: list[Mistake]) -> Value:
-    """Turn a YAML node into a Value; lists hold Values again, and mappings Values by key."""
+    """Turn a YAML node into a Value. Texts are taken as they stand: what they mean is decided by who reads them."""
     if isinstance(node, yaml.SequenceNode):
         return Value([_value(n, where, env, mistakes) for n in node.value], where)
     if isinstance(node, yaml.MappingNode):
-        return Value({str(k.value): _value(v, f"{where}.{k.value}", env, mistakes) for k, v in node.value}, where)
+        inside: dict[str, Value] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+            if key in inside:
+                mistakes.append(Mistake(f"{where}.{key}", "is there twice", "Keep one of the two."))
+            inside[key] = _value(value_node, f"{where}.{key}", env, mistakes)
+        return Value(inside, where)
     text = str(node.value)
-    if _VARIABLE.search(text):
-        unset = [v for v in _VARIABLE.findall(text) if not env.get(v)]
+    variables = _VARIABLE.findall(text)
+    if variables:
+        unset = [v for v in variables if not env.get(v)]
         if unset:
-            mistakes.append(
-                Mistake(
-                    where,
-                    f"the environment variable {' and '.join(unset)} is not set",
-                    f"Set it before the run: export {unset[0]}=…",
-                )
-            )
-        return Value(_VARIABLE.sub(lambda m: env.get(m[1], ""), text), where, from_environment=True)
-    quoted = bool(getattr(node, "style", None))
-    if quoted:
-        return Value(text, where)
-    # A loader constructs each scalar as YAML would: numbers, dates, booleans, null.
-    loader = yaml.SafeLoader("")
-    try:
-        return Value(loader.construct_object(node), where, quoted=False)
-    except (ValueError, yaml.YAMLError):  # such as 2026-02-31
-        return Value(text, where)
-    finally:
-        loader.dispose()
+            what = f"the environment variable {' and '.join(unset)} is not set"
+            mistakes.append(Mistake(where, what, f"Set it before the run: export {unset[0]}=…"))
+        whole = _VARIABLE.fullmatch(text.strip()) is not None
+        filled = _VARIABLE.sub(lambda m: env.get(m[1], ""), text)
+        return Value(filled, where, variable="whole" if whole else "part")
+    if node.tag == "tag:yaml.org,2002:null":
+        return Value(None, where)
+    return Value(text, where, number=node.tag in _NUMBERS)
 
 
 def example() -> str:

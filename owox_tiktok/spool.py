@@ -47,15 +47,15 @@ class Writer:
         self.path = path
         self.columns = tuple(columns)
         self.rows = 0
-        self._file = path.open("w", encoding="utf-8", newline="")
+        self._file = path.open("wb", buffering=0)
 
     def append(self, data: Sequence[Column]) -> None:
         """Add rows given as one list of canonical texts per column, all of one length."""
         if not data or not data[0]:
             return
         written = [_written(field.kind in _QUOTED, texts) for field, texts in zip(self.columns, data, strict=True)]
-        self._file.write("\n".join(map(",".join, zip(*written, strict=True))))
-        self._file.write("\n")
+        lines = "\n".join(map(",".join, zip(*written, strict=True)))
+        self._file.write(lines.encode() + b"\n")
         self.rows += len(data[0])
 
     def close(self) -> None:
