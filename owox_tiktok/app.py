@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Mistake, Problem, Refused
@@ -27,6 +29,8 @@ from owox_tiktok.source import Reading, Source
 from owox_tiktok.streams import find, nearest
 from owox_tiktok.tiktok import TikTok, base_url
 
+T = TypeVar("T")
+
 SECONDS_IN_FLIGHT = 2.0
 """A report may take TikTok this long; so many seconds' worth of requests are under way to keep the permitted rate."""
 MOST_READERS = 24
@@ -39,10 +43,12 @@ def readers_for(rate: float) -> int:
 
 def connect(settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None) -> TikTok:
     """Return TikTok's API as the settings say; ``TIKTOK_API_URL`` in the environment replaces its address."""
+    stopped = threading.Event()
     return TikTok(
         base_url(settings.sandbox_mode, environment),
         settings.access_token,
-        Pace(settings.requests_per_second),
+        Pace(settings.requests_per_second, sleep=stopped.wait),
+        stopped=stopped,
         app_id=settings.app_id,
         app_secret=settings.app_secret,
         on_wait=lambda seconds, reason: listen(Waiting(seconds, reason)),
@@ -136,7 +142,7 @@ def import_(
             per_account = [s for s in settings.objects if not s.per_app]
             lost = len(refused) * len(per_account)
             broken = {name for name, _ in outcome.failed}
-            healthy = [s for s in settings.objects if s.name not in broken and not refused]
+            healthy = [s for s in settings.objects if s.name not in broken]
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
     finally:
         api.stop()
@@ -192,8 +198,7 @@ def plan(
         cursors = destination.cursors()
     advertisers, refused = _accounts(source, settings)
     pairs = make_plan(settings, advertisers, cursors, now, backfill)
-    with ThreadPoolExecutor(readers_for(settings.requests_per_second)) as pool:
-        planned = list(pool.map(lambda pair: _expect(source, pair), pairs))
+    planned = _side_by_side(api, lambda pair: _expect(source, pair), pairs, settings)
     for advertiser_id, error in refused.items():
         planned.append(Planned("", Advertiser(advertiser_id), None, None, 0, 0, None, error.sentence))
     return planned
@@ -256,9 +261,17 @@ def check(settings: Settings, *, now: datetime, environment: Mapping[str, str] |
         for s in settings.objects
         for a in ((WHOLE_APP,) if s.per_app else advertisers)
     ]
-    with ThreadPoolExecutor(readers_for(settings.requests_per_second)) as pool:
-        found += pool.map(lambda pair: _try(source, pair), tries)
-    return found
+    return found + _side_by_side(api, lambda pair: _try(source, pair), tries, settings)
+
+
+def _side_by_side(api: TikTok, ask: Callable[[Pair], T], pairs: Sequence[Pair], settings: Settings) -> list[T]:
+    """Return what ``ask`` says of each pair, asked at the permitted rate; an interruption ends it at once."""
+    pool = ThreadPoolExecutor(readers_for(settings.requests_per_second))
+    try:
+        return list(pool.map(ask, pairs))
+    finally:
+        api.stop()
+        pool.shutdown(cancel_futures=True)
 
 
 def _without_where(error: Problem) -> str:

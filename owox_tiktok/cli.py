@@ -108,7 +108,7 @@ def _guarded(log: str, work: Callable[[Screen], int]) -> None:
             advice = "Run it again with OWOX_TIKTOK_TRACE=1 and report what it prints."
             screen.problem(Problem(f"an unexpected {type(error).__name__}, a bug of this program", what_to_do=advice))
             code = 1
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):
             screen.problem(Problem("the run was interrupted", what_to_do="The next run goes on where it ended."))
             code = 1
     sys.stdout.flush()
@@ -341,9 +341,8 @@ def auth_exchange(app_id: str, output: Path | None) -> None:
     def work(screen: Screen) -> int:
         secret = _ask("TIKTOK_APP_SECRET", "App secret")
         granted = exchange(_app_api(secret), app_id, secret, _ask("TIKTOK_AUTH_CODE", "Auth code"))
-        if output:
-            descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        if file:
+            with file:
                 file.write(f"TIKTOK_ACCESS_TOKEN={granted.token.reveal()}\n")
             click.echo(f"Wrote the token to {output}.", err=True)
         else:
@@ -357,9 +356,21 @@ def auth_exchange(app_id: str, output: Path | None) -> None:
             return 3
         return 0
 
-    if output and output.exists():
-        _end(f"{output} is there already. Name another file.")
-    _guarded("text", work)
+    file = None
+    if output:
+        # Opened before the code is spent: it works only once.
+        try:
+            file = os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
+        except FileExistsError:
+            _end(f"{output} is there already. Name another file.")
+        except OSError as error:
+            _end(f"{output} cannot be written ({error.strerror}). Name another file.")
+    try:
+        _guarded("text", work)
+    finally:
+        if file and output and not output.stat().st_size:
+            file.close()
+            output.unlink()
 
 
 @auth.command("revoke")

@@ -55,7 +55,7 @@ class Pair:
         asked = frozenset(self.fields)
         if self.backfill:
             had = self.cursor
-            return had and replace(had, fields=had.fields & asked, refused=had.refused & asked)
+            return had and replace(had, fields=had.fields & (asked - refused), refused=had.refused & asked)
         given = asked - refused
         if window is None or self.windows[0] is None:
             return Cursor(given, utc(now), self.read_on, refused=refused, with_deleted=self.with_deleted)

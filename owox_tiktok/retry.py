@@ -21,8 +21,9 @@ LONGEST_HOLD_S = 60.0
 class Pace:
     """One pace for the whole developer app, shared by all readers: at the permitted rate and not below it.
 
-    ``turn`` blocks until the caller may send. A refusal holds everybody, longer each time in a row, and lowers the rate
-    a little; answers bring the rate back. A refusal that concerns one advertiser holds only that advertiser.
+    ``turn`` blocks until the caller may send, or until ``sleep`` returns something true: the run is ending.
+    A refusal holds everybody, longer each time in a row, and lowers the rate a little; answers bring the rate back.
+    A refusal that concerns one advertiser holds only that advertiser.
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class Pace:
         rate: float,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._top = rate
@@ -61,13 +62,16 @@ class Pace:
                     self._next = (at if now - at < HEADROOM - 1 else now) + step
                     return now - began
                 wait = at - now
-            self._sleep(wait)
+            if self._sleep(wait):
+                return self._clock() - began
 
     def refused(self, advertiser_id: str | None = None) -> float:
         """Slow down after a rate refusal (of one advertiser, or of the app); return the seconds everybody waits."""
         with self._lock:
             now = self._clock()
             if advertiser_id is not None:
+                if now < (until := self._advertiser_until.get(advertiser_id, 0.0)):
+                    return until - now
                 holds = self._advertiser_holds[advertiser_id] = self._advertiser_holds.get(advertiser_id, 0) + 1
                 hold = self._hold(holds)
                 self._advertiser_until[advertiser_id] = now + hold
@@ -100,15 +104,19 @@ def retrying(
     deadline_s: float,
     first_s: float = 0.5,
     longest_s: float = 30.0,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], object] = time.sleep,
     before_sleep: Callable[[RetryCallState], None] | None = None,
 ) -> Retrying:
     """Return a tenacity loop: jittered exponential waits, ended by ``attempts`` or ``deadline_s``."""
+
+    def wait(seconds: float) -> None:
+        sleep(seconds)
+
     return Retrying(
         retry=retry_if_exception_type(on),
         stop=stop_any(stop_after_attempt(attempts), stop_after_delay(deadline_s)),
         wait=wait_exponential(multiplier=first_s, max=longest_s) + wait_random(0, first_s),
-        sleep=sleep,
+        sleep=wait,
         before_sleep=before_sleep,
         reraise=True,
     )

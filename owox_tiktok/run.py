@@ -272,6 +272,9 @@ def _reader(board: _Board, read: ReadWindow, spool: Spool) -> None:
             board.halve(task)
         except Problem as problem:
             board.trouble(task, problem)
+        except OSError as error:
+            what = f"the temporary file {path} cannot be written ({error.strerror})"
+            board.trouble(task, StoreFailed(what, what_to_do="Free some space, or set TMPDIR to another folder."))
         except Exception as error:  # a bug must not hang the writer, nor take the other pairs down
             log.exception("reading %s failed", task.pair.stream.name)
             board.trouble(task, Problem(f"an unexpected {type(error).__name__}", what_to_do="Report it with the log."))
@@ -292,6 +295,7 @@ class _Writer:
         self._pairs, self._board, self._destination = pairs, board, destination
         self._listen, self._outcome, self._now = listen, outcome, now
         self._told: set[tuple[str, str, str]] = set()
+        self._refused: dict[tuple[str, str], frozenset[str]] = {}
 
     def prepare(self) -> None:
         """Make the tables ready; a table that cannot be used ends its stream's pairs only."""
@@ -336,6 +340,8 @@ class _Writer:
         return True
 
     def _put(self, ready: Sequence[_Arrived]) -> Sequence[StoredRows]:
+        for a in ready:  # a field that one window was refused is not complete, whatever the next one had
+            self._refused[a.task.pair.key] = self._refused.get(a.task.pair.key, frozenset()) | a.reading.refused
         chunks = [
             Chunk(
                 a.task.pair.stream,
@@ -344,7 +350,7 @@ class _Writer:
                 a.task.pair.stream.columns(a.task.pair.fields),
                 a.path,
                 a.reading.rows,
-                a.task.pair.after(a.task.window, now=self._now, refused=a.reading.refused),
+                a.task.pair.after(a.task.window, now=self._now, refused=self._refused[a.task.pair.key]),
             )
             for a in ready
         ]

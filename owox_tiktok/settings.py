@@ -443,7 +443,7 @@ def read_file(path: Path, *, now: datetime, environment: Mapping[str, str] | Non
     values: dict[str, Value] = {}
     known = [s.name for s in SETTINGS]
     for key_node, node in root.value:
-        key = str(key_node.value)
+        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
         at = f"{name}:{key_node.start_mark.line + 1} {key}"
         if key not in known:
             mistakes.append(_unknown(Value(key, at), "setting", known, "docs/GETTING_STARTED.md lists"))

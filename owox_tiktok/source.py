@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from operator import attrgetter
 from pathlib import Path
@@ -20,9 +21,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from owox_tiktok.errors import AccountRefused, FieldsRefused, Refused, RequestRefused, TooLarge, Unavailable
-from owox_tiktok.model import Advertiser, Field, Stream, Window
-from owox_tiktok.rows import Column, column
-from owox_tiktok.spool import Writer
+from owox_tiktok.model import Advertiser, Field, Kind, Stream, Window
+from owox_tiktok.rows import Column, Text, column
+from owox_tiktok.spool import Writer, read_text
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.tiktok import Answer, TikTok
 
@@ -42,9 +43,12 @@ class Halve(Exception):
     """The window should be read as two halves; no fault."""
 
 
-class _PagesDisagree(Exception):
-    def __init__(self, rows: int, total: int) -> None:
-        self.rows, self.total = rows, total
+class _NotWhole(Exception):
+    """What was read is not all, or not of one moment: read it again. ``counts``: rows there were, rows TikTok says."""
+
+    def __init__(self, what: str, counts: tuple[int, int] | None = None) -> None:
+        self.counts = counts
+        super().__init__(what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Source:
         self._pages = ThreadPoolExecutor(1, "pages")
         self._refused: dict[tuple[str, str], frozenset[str]] = {}
         self._longest: dict[tuple[str, str], int] = {}
-        self._campaigns: dict[str, tuple[str, ...]] = {}
+        self._listed: dict[tuple[str, str], tuple[str, ...]] = {}
 
     # --- who there is -------------------------------------------------------------------------------------------------
 
@@ -150,40 +154,46 @@ class Source:
     ) -> Reading:
         """Write the window's rows to ``path``; raises Halve, or a Problem that ends the pair."""
         pair = (stream.name, advertiser.id)
-        if window and window.days > self._longest.get(pair, window.days):
+        dated = window is not None and stream.time is not None
+        if dated and window and window.days > self._longest.get(pair, window.days):
             raise Halve
         columns = stream.columns(fields)
+        twice = stream.time == "stat_time_hour" and window is not None and _has_an_hour_twice(window.first, advertiser)
         parts: tuple[_Part, ...] | None = None
-        last: _PagesDisagree | None = None
+        last: _NotWhole | None = None
         for _ in range(READINGS + len(fields)):
             writer = Writer(path, columns)
             try:
                 if parts is None:
                     parts = self._parts(stream, advertiser)
-                keys = _Keys(stream, columns)
+                keys = _Keys(stream, columns, keep_repeated=twice)
                 for part in parts:
                     self._read_part(stream, advertiser, window, part, fields, columns, writer, keys)
+                if keys.repeated and twice:
+                    writer.close()
+                    rows = _add_up(path, columns, stream)
+                    note = "the clock was set back, and TikTok gave an hour twice: its sums are added up"
+                    return Reading(rows, self._refused.get(pair, frozenset()), note)
                 return Reading(writer.rows, self._refused.get(pair, frozenset()))
             except FieldsRefused as error:
                 with self._lock:
                     self._refused[pair] = self._refused.get(pair, frozenset()) | error.fields
             except TooLarge as error:
-                if window and window.days > 1 and not error.cut:
+                if dated and window and window.days > 1 and not error.cut:
                     with self._lock:
                         self._longest[pair] = min(self._longest.get(pair, 365), (window.days + 1) // 2)
                     raise Halve from None
                 parts = self._smaller(stream, advertiser, parts or (_Part(),), error)
-            except _PagesDisagree as error:
-                if last and (last.rows, last.total) == (error.rows, error.total) and not _strict(stream):
+            except _NotWhole as error:
+                if error.counts and last and last.counts == error.counts and not _strict(stream):
                     # Asset lists end at 10,000 whatever the count says; that is all TikTok gives.
-                    note = f"TikTok counts {error.total:,} rows and gives {error.rows:,}"
+                    note = f"TikTok counts {error.counts[1]:,} rows and gives {error.counts[0]:,}"
                     return Reading(writer.rows, self._refused.get(pair, frozenset()), note)
                 last = error
             finally:
                 writer.close()
-        rows, total = (last.rows, last.total) if last else (0, 0)
         raise Unavailable(
-            f"TikTok's pages do not add up: {rows:,} different rows where it counts {total:,}",
+            f"TikTok's pages do not add up: {last or 'fields refused one after the other'}",
             what_to_do="The next run reads these days again.",
         )
 
@@ -212,21 +222,25 @@ class Source:
                 raise self._blame(stream, advertiser, window, names, part, error) from None
             if answer.cut:
                 raise TooLarge("TikTok cut the report at its 20,000 newest ads", cut=True)
-            rows, info = self._pages.submit(_take, extract, answer.body, columns, ours, keys, writer).result()
-            if stream.page_size is not None and info is not None:
-                if page == 1 and stream.time and window and window.days > 1 and info.total_page > PAGES_PER_WINDOW:
-                    raise Halve
-                if total is None:
-                    total = info.total_number
-                elif total != info.total_number:
-                    raise _PagesDisagree(-1, info.total_number)
-            if info is None or not rows or page >= info.total_page or stream.page_size is None:
+            try:
+                rows, info = self._pages.submit(_take, extract, answer.body, columns, ours, keys, writer).result()
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                raise _NotWhole("an answer that makes no sense") from None
+            if stream.page_size is None:
+                return
+            if info is None:
+                raise _NotWhole("an answer without a count of its pages")
+            if page == 1 and stream.time and window and window.days > 1 and info.total_page > PAGES_PER_WINDOW:
+                raise Halve
+            if total is not None and total != info.total_number:
+                raise _NotWhole("the number of rows changed while they were read")
+            total = info.total_number
+            if not rows or page >= info.total_page:
                 break
             page += 1
-        if total is not None and keys.count - seen != total:
-            raise _PagesDisagree(keys.count - seen, total)
-        if total is None and keys.repeated:
-            raise _PagesDisagree(keys.count, keys.count + keys.repeated)
+        if keys.count - seen != total:
+            found = keys.count - seen
+            raise _NotWhole(f"{found:,} different rows where it counts {total:,}", (found, total))
 
     def _get(
         self,
@@ -262,7 +276,7 @@ class Source:
             params,
             advertiser_id=advertiser.id,
             with_app=stream.per_app,
-            may_shrink=window is not None and window.days > 1 and stream.is_report,
+            may_shrink=stream.time is not None and window is not None and window.days > 1,
         )
 
     # --- fields an account may not have -------------------------------------------------------------------------------
@@ -342,44 +356,98 @@ class Source:
         return tuple(_Part(campaign_ids=tuple(everything[n : n + size])) for n in range(0, len(everything), size))
 
     def _ids(self, stream: Stream, advertiser: Advertiser, name: str) -> tuple[str, ...]:
-        key = f"{stream.name} {advertiser.id}"
-        if key not in self._campaigns:
+        """Return the ids of all of a stream's entities, those included that its list hides unless asked for."""
+        key = (stream.name, advertiser.id)
+        if key not in self._listed:
             found: dict[str, None] = {}
-            page = 1
-            while True:
-                # Deleted campaigns too, always: their ads have results whether or not the list is wanted with them.
-                params: dict[str, Any] = {"advertiser_id": advertiser.id, "page": page, "page_size": stream.page_size}
+            # Deleted ones always: their ads have results whether or not the list itself is wanted with them.
+            for more in _HIDDEN_CAMPAIGNS if stream.name == "campaigns" else ({},):
+                params: dict[str, Any] = {"advertiser_id": advertiser.id, "page_size": stream.page_size}
                 if stream.hides_deleted:
-                    params |= {"fields": [name], "filtering": {"primary_status": "STATUS_ALL"}}
-                data = self.api.data(stream.path, params, advertiser_id=advertiser.id)
-                items = data.get(stream.rows_at) or []
-                found.update((str(item[name]), None) for item in items)
-                if not items or page >= int((data.get("page_info") or {}).get("total_page") or 0):
-                    break
-                page += 1
-            self._campaigns[key] = tuple(found)
-        return self._campaigns[key]
+                    params |= {"fields": [name], "filtering": {"primary_status": "STATUS_ALL", **more}}
+                page, pages = 1, 1
+                while page <= pages:
+                    data = self.api.data(stream.path, {**params, "page": page}, advertiser_id=advertiser.id)
+                    found.update((str(item[name]), None) for item in data.get(stream.rows_at) or ())
+                    pages = int(data["page_info"]["total_page"])
+                    page += 1
+            self._listed[key] = tuple(found)
+        return self._listed[key]
+
+
+_HIDDEN_CAMPAIGNS: Sequence[Mapping[str, Any]] = (
+    {},
+    {"buying_types": ["RESERVATION_TOP_VIEW"]},  # must be asked for alone
+    {"campaign_system_origins": ["PROMOTE"]},
+)
+"""Filters that together list every campaign: by default TikTok leaves out TopView and those made by Promote."""
 
 
 class _Keys:
-    """Counts the different keys of a window, across its pages."""
+    """The keys of a window, across its pages: counts the different ones and drops rows that come again.
 
-    def __init__(self, stream: Stream, columns: Sequence[Field]) -> None:
+    With ``keep_repeated`` repeated rows are kept and counted too.
+    """
+
+    def __init__(self, stream: Stream, columns: Sequence[Field], *, keep_repeated: bool = False) -> None:
         # advertiser_id is the same on every row of a pair, and hashing it for each would be for nothing.
         names = stream.keys if stream.per_app or len(stream.keys) == 1 else stream.keys[1:]
         self._at = [n for n, f in enumerate(columns) if f.name in names]
         self._seen: set[object] = set()
+        self._keep = keep_repeated
         self.repeated = 0
 
     @property
     def count(self) -> int:
-        return len(self._seen)
+        """How many rows there are to store."""
+        return len(self._seen) + (self.repeated if self._keep else 0)
 
-    def add(self, data: Sequence[Column]) -> None:
+    def fresh(self, data: Sequence[Column]) -> Sequence[Column]:
+        """Return the rows whose key was not there before."""
         before = len(self._seen)
-        keys = [data[n] for n in self._at]
-        self._seen.update(keys[0] if len(keys) == 1 else zip(*keys, strict=True))
-        self.repeated += len(keys[0]) - (len(self._seen) - before)
+        columns = [data[n] for n in self._at]
+        keys: Sequence[object] = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+        if self._seen.isdisjoint(keys):
+            self._seen.update(keys)
+            if len(self._seen) - before == len(keys):
+                return data
+            self._seen.difference_update(keys)
+        rows = []
+        for row, key in enumerate(keys):
+            if key in self._seen:
+                self.repeated += 1
+                if not self._keep:
+                    continue
+            self._seen.add(key)
+            rows.append(row)
+        return [[texts[row] for row in rows] for texts in data]
+
+
+def _has_an_hour_twice(day: date, advertiser: Advertiser) -> bool:
+    """Whether clocks are set back on ``day`` where the account is, so that an hour has the same name twice."""
+    midnight = datetime.combine(day, time.min, advertiser.zone)
+    after = datetime.combine(day + timedelta(days=1), time.min, advertiser.zone)
+    return (midnight.utcoffset() or timedelta()) > (after.utcoffset() or timedelta())
+
+
+def _add_up(path: Path, columns: Sequence[Field], stream: Stream) -> int:
+    """Make one row of rows with one key: what can be summed is, what cannot is null; return how many are left."""
+    at = [n for n, f in enumerate(columns) if f.name in stream.keys]
+    merged: dict[tuple[Text, ...], list[Text]] = {}
+    for row in read_text(path):
+        first = merged.setdefault(tuple(row[n] for n in at), row)
+        if first is row:
+            continue
+        for n, field in enumerate(columns):
+            if field.additive:
+                amounts = [Decimal(t) for t in (first[n], row[n]) if t is not None]
+                first[n] = f"{sum(amounts):f}" if amounts else None
+            elif field.kind in (Kind.MONEY, Kind.RATE, Kind.COUNT):
+                first[n] = None
+    writer = Writer(path, columns)
+    writer.append([list(texts) for texts in zip(*merged.values(), strict=True)])
+    writer.close()
+    return writer.rows
 
 
 def _strict(stream: Stream) -> bool:
@@ -525,9 +593,7 @@ def _take(
 ) -> tuple[int, _PageInfo | None]:
     """Put a page's rows into the file; return how many there are and what TikTok says of the pages."""
     page = extract(body)
-    data = _columns(columns, page, ours)
-    keys.add(data)
-    writer.append(data)
+    writer.append(keys.fresh(_columns(columns, page, ours)))
     return page.rows, page.info
 
 

@@ -65,13 +65,11 @@ class Writer:
 
 def _written(quoted: bool, texts: Column) -> Column | list[str]:
     """Return the column as it stands in the file."""
-    try:
-        joined = "\n".join(texts)  # type: ignore[arg-type]
-    except TypeError:
+    if None in texts:
         if not quoted:
             return ["" if t is None else t for t in texts]
         return ["" if t is None else '"' + t.replace('"', '""') + '"' for t in texts]
-    if not quoted or (joined.replace("\n", "").isdigit() and "" not in texts):
+    if not quoted or ("" not in texts and "".join(filter(None, texts)).isdigit()):
         return texts  # digits need no quotes, and most ids are
     # Names repeat from row to row: each is quoted once.
     once = {t: '"' + t.replace('"', '""') + '"' for t in set(texts) if t is not None}

@@ -42,10 +42,10 @@ SANDBOX = "https://sandbox-ads.tiktok.com/open_api/v1.3/"
 AUTHORISE = "https://business-api.tiktok.com/portal/auth"
 
 ATTEMPTS = 8
-DEADLINE_S = 600.0
-"""A faulty call is tried so often and so long; the rate limit has a deadline of its own, below."""
 RATE_DEADLINE_S = 1200.0
 """Longer than TikTok's block of about five minutes for too many requests in a minute, several times over."""
+DEADLINE_S = 600.0 + RATE_DEADLINE_S
+"""A faulty call is tried so often and so long, waits for the rate limit included."""
 CONNECT_S, READ_S = 10.0, 90.0
 LARGEST_BODY = 128 * 1024 * 1024
 CUT_HEADER = "X-Tt-Ads-Throttle"
@@ -163,8 +163,12 @@ def base_url(sandbox: bool, environment: Mapping[str, str] | None = None) -> str
     url = env.get("TIKTOK_API_URL", "").strip()
     if not url:
         return SANDBOX if sandbox else PRODUCTION
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username or parts.query or parts.fragment:
         raise BadInput(
             [
                 Mistake(
@@ -196,7 +200,7 @@ class TikTok:
         app_id: str = "",
         app_secret: Secret | None = None,
         on_wait: Callable[[float, str], None] = lambda seconds, reason: None,
-        sleep: Callable[[float], None] = time.sleep,
+        stopped: threading.Event | None = None,
         read_timeout_s: float = READ_S,
     ) -> None:
         self.url = url
@@ -206,11 +210,11 @@ class TikTok:
         self._app_id = app_id
         self._app_secret = app_secret or Secret("")
         self._on_wait = on_wait
-        self._sleep = sleep
         self._timeout = (CONNECT_S, read_timeout_s)
         self._local = threading.local()
         self._proxies = requests.utils.get_environ_proxies(url)
-        self._stopped = threading.Event()
+        self._stopped = stopped or threading.Event()
+        self._verify: bool | str = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
     def stop(self) -> None:
         """Make every waiting call give up (the run is ending)."""
@@ -263,9 +267,9 @@ class TikTok:
         def once() -> Answer:
             nonlocal timed_out, too_much
             while True:
+                self.pace.turn(advertiser_id)
                 if self._stopped.is_set():
                     raise Unavailable("the run was stopped", where=where)
-                self.pace.turn(advertiser_id)
                 try:
                     return self._call(path, query, body, advertiser_id)
                 except _SlowDown as slow:
@@ -294,7 +298,7 @@ class TikTok:
 
         try:
             answer: Answer = retrying(
-                _Again, attempts=ATTEMPTS, deadline_s=DEADLINE_S, sleep=self._sleep, before_sleep=tell
+                _Again, attempts=ATTEMPTS, deadline_s=DEADLINE_S, sleep=self._stopped.wait, before_sleep=tell
             )(once)
             return answer
         except _TimedOut as late:
@@ -361,7 +365,7 @@ class TikTok:
             self.counts.requests += 1
         try:
             with connection.send(
-                request.prepare(), stream=True, timeout=self._timeout, proxies=self._proxies
+                request.prepare(), stream=True, timeout=self._timeout, verify=self._verify, proxies=self._proxies
             ) as response:
                 content = response.raw.read(LARGEST_BODY, decode_content=True)
                 if len(content) == LARGEST_BODY:
@@ -369,6 +373,9 @@ class TikTok:
                 with self.counts.lock:
                     self.counts.bytes += len(content)
                 return response.status_code, response.headers, content
+        except requests.exceptions.SSLError:
+            advice = "Check the clock of this machine, or name your company's certificates in REQUESTS_CA_BUNDLE."
+            raise Unavailable("the connection is not secure (TLS)", where=path, what_to_do=advice) from None
         except urllib3.exceptions.HTTPError as error:
             raise _Again(_KINDS.get(type(error), "the answer broke off")) from None
         except requests.RequestException as error:
@@ -414,7 +421,6 @@ _KINDS: Mapping[type[BaseException], str] = {
     requests.ReadTimeout: "no answer in time",
     requests.ConnectionError: "the connection broke",
     requests.exceptions.ChunkedEncodingError: "the answer broke off",
-    requests.exceptions.SSLError: "the connection is not secure (TLS)",
     requests.exceptions.ProxyError: "the proxy refused the connection",
 }
 

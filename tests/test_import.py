@@ -424,11 +424,34 @@ def test_an_import_with_a_keep_window_holds_exactly_the_last_days(project: Proje
 def test_nothing_is_pruned_from_an_object_that_failed(project: Project) -> None:
     project.import_(objects=["ad_report_daily"])
     before = len(project.table("ad_report_daily"))
-    project.server.faults.forbidden.add(project.server.advertiser_ids[0])
+    project.server.faults.forbidden.add("report/integrated/get")
+    ran = project.import_(objects=["ad_report_daily"], clean_up_to_keep_window=20)
+    assert ran.exit_code == 1
+    assert ran.finished.pruned == {}
+    assert len(project.table("ad_report_daily")) == before
+
+
+def test_an_account_that_is_refused_keeps_its_rows_while_the_others_are_pruned(project: Project) -> None:
+    project.import_(objects=["ad_report_daily"])
+    refused = project.server.advertiser_ids[0]
+    before = [r for r in project.table("ad_report_daily") if r["advertiser_id"] == refused]
+    project.server.faults.forbidden.add(refused)
     ran = project.import_(objects=["ad_report_daily"], clean_up_to_keep_window=20)
     assert ran.exit_code == 3
-    assert ran.finished.pruned == {}
-    assert len(project.table("ad_report_daily")) >= before
+    assert ran.finished.pruned["ad_report_daily"] > 0
+    after = [r for r in project.table("ad_report_daily") if r["advertiser_id"] == refused]
+    assert len(after) == len(before)
+
+
+def test_a_lifetime_audience_that_is_too_large_is_not_stored_in_halves(project: Project) -> None:
+    name = "ad_audience_report_lifetime_by_age_gender"
+    project.server.faults.too_large_over_days = 20
+    ran = project.import_(objects=[name])
+    assert ran.exit_code == 1
+    assert "too large" in ran.failures[0].message
+    project.server.faults.too_large_over_days = None
+    assert project.import_(objects=[name]).exit_code == 0
+    assert project.wrong(name) == []
 
 
 def test_days_deleted_under_a_keep_window_come_back_when_it_is_lifted(project: Project) -> None:

@@ -7,8 +7,10 @@ advertiser, upserting deletes by key, and both scan less than an index costs to 
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -49,7 +51,7 @@ def open_at(rest: str, *, read_only: bool = False) -> DuckDB:
         raise BadInput([Mistake("destination", "names no file", "Write duckdb:///tiktok_ads.duckdb.")])
     if path == ":memory:":
         return DuckDB(duckdb.connect(path), ":memory:")
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))  # noqa: PTH111 -- Path's own raises where there is no such user
     if not file.parent.is_dir():
         raise BadInput([Mistake("destination", f"there is no folder {file.parent}", "Create it, or name another.")])
     if read_only and not file.exists():
@@ -79,17 +81,19 @@ class DuckDB:
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, *, read_only: bool = False) -> None:
         self.connection = connection
         self._name = name
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET memory_limit = '{MEMORY_MB}MB'")
-        # Rows come in portions that one thread stores faster than several, and with less memory.
-        connection.execute("SET threads = 1")
-        if not read_only:
-            connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {CURSORS} (object VARCHAR, advertiser_id VARCHAR, since DATE, "
-                "through DATE, fields VARCHAR[], refused VARCHAR[], with_deleted BOOLEAN, "
-                "read_at TIMESTAMP WITH TIME ZONE, read_on DATE, last_error VARCHAR)"
-            )
-            connection.execute(f"COMMENT ON TABLE {CURSORS} IS '{MARK}: how far each object of an advertiser is read'")
+        with _sentences(name):
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET memory_limit = '{MEMORY_MB}MB'")
+            # Rows come in portions that one thread stores faster than several, and with less memory.
+            connection.execute("SET threads = 1")
+            if not read_only:
+                connection.execute(
+                    f"CREATE TABLE IF NOT EXISTS {CURSORS} (object VARCHAR, advertiser_id VARCHAR, since DATE, "
+                    "through DATE, fields VARCHAR[], refused VARCHAR[], with_deleted BOOLEAN, "
+                    "read_at TIMESTAMP WITH TIME ZONE, read_on DATE, last_error VARCHAR)"
+                )
+                comment = f"{MARK}: how far each object of an advertiser is read"
+                connection.execute(f"COMMENT ON TABLE {CURSORS} IS {_quote(comment)}")
 
     def __enter__(self) -> DuckDB:
         return self
@@ -103,12 +107,13 @@ class DuckDB:
 
     def cursors(self) -> dict[tuple[str, str], Cursor]:
         """Return every cursor stored here."""
-        if not self._columns(CURSORS):
-            return {}
-        found = self.connection.execute(
-            "SELECT object, advertiser_id, fields, CAST(read_at AT TIME ZONE 'UTC' AS TIMESTAMP), read_on, since, "
-            f"through, refused, with_deleted, last_error FROM {CURSORS}"
-        ).fetchall()
+        with _sentences(self._name):
+            if not self._columns(CURSORS):
+                return {}
+            found = self.connection.execute(
+                "SELECT object, advertiser_id, fields, CAST(read_at AT TIME ZONE 'UTC' AS TIMESTAMP), read_on, since, "
+                f"through, refused, with_deleted, last_error FROM {CURSORS}"
+            ).fetchall()
         return {
             (name, advertiser_id): Cursor(
                 fields=frozenset(fields),
@@ -146,7 +151,8 @@ class DuckDB:
     def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
         """Remember beside the cursor why the pair could not be read."""
         known = self.cursors().get((stream.name, advertiser_id)) or Cursor(frozenset(), at, at.date())
-        self._set_cursor(stream.name, advertiser_id, replace(known, error=error))
+        with _transaction(self.connection, CURSORS):
+            self._set_cursor(stream.name, advertiser_id, replace(known, error=error))
 
     # --- tables -------------------------------------------------------------------------------------------------------
 
@@ -162,6 +168,10 @@ class DuckDB:
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
+        with _transaction(self.connection, stream.table):
+            self._prepare(stream, columns)
+
+    def _prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         table = stream.table
         there = self._columns(table)
         if not there:
@@ -229,7 +239,7 @@ class DuckDB:
         memory = iter(MORE_MEMORY_MB)
         while True:
             try:
-                with _Transaction(self.connection, chunks[0].stream.table):
+                with _transaction(self.connection, chunks[0].stream.table):
                     gone = [delete(chunk) for chunk in chunks]
                     self._insert(chunks)
                     self._set_cursors(chunks)
@@ -268,7 +278,7 @@ class DuckDB:
         values: list[object] = [v for pair in keep_from.items() for v in pair]
         if dry_run:
             return self._changed(f"SELECT count(*) FROM {table} WHERE {where}", values)
-        with _Transaction(self.connection, stream.table):
+        with _transaction(self.connection, stream.table):
             gone = self._changed(f"DELETE FROM {table} WHERE {where}", values)
             # A cursor says which days are here, so it lets go of the same days.
             for (name, advertiser_id), cursor in self.cursors().items():
@@ -314,22 +324,24 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:300]
 
 
-class _Transaction:
-    """All or nothing; DuckDB's own errors become a StoreFailed that names the table."""
+@contextmanager
+def _sentences(where: str) -> Iterator[None]:
+    """DuckDB's own errors become a StoreFailed that says where."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StoreFailed(_first_line(error), where=where) from error
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, table: str) -> None:
-        self._connection, self._table = connection, table
 
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN")
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection, table: str) -> Iterator[None]:
+    """All or nothing."""
+    with _sentences(table):
+        connection.execute("BEGIN")
         try:
-            self._connection.execute("COMMIT" if error is None else "ROLLBACK")
-        except duckdb.Error as fault:
-            if error is None:
-                raise StoreFailed(_first_line(fault), where=self._table) from fault
-        if isinstance(error, duckdb.Error):
-            raise StoreFailed(_first_line(error), where=self._table) from error
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(duckdb.Error):
+                connection.execute("ROLLBACK")
+            raise
