@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -266,12 +265,36 @@ def check(settings: Settings, *, now: datetime, environment: Mapping[str, str] |
 
 def _side_by_side(api: TikTok, ask: Callable[[Pair], T], pairs: Sequence[Pair], settings: Settings) -> list[T]:
     """Return what ``ask`` says of each pair, asked at the permitted rate; an interruption ends it at once."""
-    pool = ThreadPoolExecutor(readers_for(settings.requests_per_second))
+    left = iter(enumerate(pairs))
+    lock = threading.Lock()
+    said: dict[int, T] = {}
+    faults: list[Exception] = []
+
+    def reader() -> None:
+        while not faults:
+            with lock:
+                number, pair = next(left, (0, None))
+            if pair is None:
+                return
+            try:
+                said[number] = ask(pair)
+            except Exception as error:
+                faults.append(error)
+
+    # Daemons, and joined in small steps: one that waits for an answer must not keep Ctrl-C waiting.
+    count = min(len(pairs), readers_for(settings.requests_per_second))
+    threads = [threading.Thread(target=reader, daemon=True) for _ in range(count)]
     try:
-        return list(pool.map(ask, pairs))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(0.2)
     finally:
         api.stop()
-        pool.shutdown(cancel_futures=True)
+    if faults:
+        raise faults[0]
+    return [said[n] for n in range(len(pairs))]
 
 
 def _without_where(error: Problem) -> str:

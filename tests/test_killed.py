@@ -134,3 +134,25 @@ def test_a_run_that_is_asked_to_stop_ends_soon_and_the_next_goes_on(how: signal.
         assert project.import_().exit_code == 0
         for name in OBJECTS:
             assert project.wrong(name, start=NOW.date() - timedelta(days=19)) == []
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "import"])
+def test_no_command_keeps_waiting_for_an_answer_when_it_is_interrupted(command: str, tmp_path: Path) -> None:
+    world = World(seed=7, advertisers=2, campaigns=3, ad_groups=4, ads=8, as_of=NOW)
+    with serve(world, faults=Faults(hang_after=4, timeout_s=60)) as server:
+        project = Project(tmp_path, server, say=SAY)
+        process = subprocess.Popen(
+            project.command(command, str(project.write())),
+            cwd=project.folder,
+            env=process_environment(project.environment),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while server.counts["requests"] < 6:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "interrupted" in said
+    assert "Traceback" not in said
