@@ -25,10 +25,10 @@ from owox_tiktok.plan import Pair
 from owox_tiktok.source import Halve, Reading
 from owox_tiktok.spool import Spool
 
-VALUES_PER_STORE = 6_000_000
+VALUES_PER_STORE = 10_000_000
 """The writer stores what has arrived in one step, up to so many values (rows times columns)."""
-ENOUGH_VALUES = VALUES_PER_STORE // 2
-LINGER_S = 2.0
+ENOUGH_VALUES = 6_000_000
+LINGER_S = 4.0
 """It waits so long for enough of them to be worth a step: many small steps cost a database several times as much."""
 
 ReadWindow = Callable[[Pair, Window | None, Path], Reading]
