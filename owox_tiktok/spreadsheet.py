@@ -139,6 +139,18 @@ class Written(NamedTuple):
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one call saw of a tab at one moment: its size, some cells by row and column, the tags of its columns."""
+
+    rows: int
+    columns: int
+    values: Mapping[int, Mapping[int, Cell]]
+    written: Mapping[int, Mapping[int, Written]]
+    tagged: Mapping[int, frozenset[tuple[str, str]]]
+    """Key and value of the tags on each column that was looked at."""
+
+
 class _Passing(StoreFailed):
     """Trouble that may pass. ``unsure``: the request may have been carried out all the same."""
 
@@ -268,6 +280,41 @@ class Spreadsheet:
                         written = _written(one)
                         if written is not None:
                             found.setdefault(row, {})[column] = written
+        return found
+
+    def snapshot(self, blocks: Sequence[Block]) -> dict[int, Snapshot]:
+        """Return what is in the blocks, by tab, with the tags of their columns, all at one moment; one call."""
+        answer = self._read(
+            "post",
+            ":getByDataFilter",
+            params={
+                "fields": "sheets(properties(sheetId,gridProperties(rowCount,columnCount)),data(startRow,startColumn,"
+                "rowData.values(userEnteredValue,effectiveValue,note),"
+                "columnMetadata.developerMetadata(metadataKey,metadataValue)))"
+            },
+            body={"dataFilters": [{"gridRange": b.as_range()} for b in blocks]},
+        )
+        found = {}
+        for sheet in answer.get("sheets", []):
+            values: dict[int, dict[int, Cell]] = {}
+            written: dict[int, dict[int, Written]] = {}
+            tagged: dict[int, frozenset[tuple[str, str]]] = {}
+            for data in sheet.get("data", []):
+                left = data.get("startColumn", 0)
+                for row, line in enumerate(data.get("rowData", []), data.get("startRow", 0)):
+                    for column, one in enumerate(line.get("values", []), left):
+                        value = next(iter(one.get("effectiveValue", {}).values()), None)
+                        if isinstance(value, str | int | float | bool) and value != "":
+                            values.setdefault(row, {})[column] = value
+                        if (entered := _written(one)) is not None:
+                            written.setdefault(row, {})[column] = entered
+                for column, one in enumerate(data.get("columnMetadata", []), left):
+                    tags = one.get("developerMetadata", [])
+                    tagged[column] = frozenset((t["metadataKey"], t.get("metadataValue", "")) for t in tags)
+            grid = sheet["properties"].get("gridProperties", {})
+            found[sheet["properties"]["sheetId"]] = Snapshot(
+                grid.get("rowCount", 0), grid.get("columnCount", 0), values, written, tagged
+            )
         return found
 
     # --- writing ------------------------------------------------------------------------------------------------------

@@ -57,15 +57,35 @@ def numbered_rows(server: Server, book: str, stream: Stream) -> list[tuple[int, 
     if tab is None:
         return []
     found = []
+    heading = header_of(server, book, tab)
     for number, line in enumerate(tab.values()):
         cells = {name: line[at] if at < len(line) and line[at] != "" else None for name, at in columns.items()}
         key = [cells[k] for k in stream.keys]
-        heading = any(v == k for k, v in cells.items())
-        if heading or all(v is None for v in cells.values()):
-            continue
-        assert any(v is not None for v in key), f"row {number} has cells of ours but no key: {cells}"
-        found.append((number, {name: typed_cell(stream.fields[name].kind, v) for name, v in cells.items()}))
+        dated = stream.time is None or isinstance(cells[stream.time], int | float)
+        if number != heading and dated and any(v is not None for v in key):
+            found.append((number, {name: typed_cell(stream.fields[name].kind, v) for name, v in cells.items()}))
     return found
+
+
+def header_of(server: Server, book: str, tab: Sheet) -> int:
+    """Where the headings are, from 0."""
+    for entry in server.spreadsheet(book).metadata:
+        place = entry.location.get("dimensionRange")
+        if entry.key == "owox.head" and place and place["sheetId"] == tab.sheet_id:
+            return int(place["startIndex"])
+    return -1
+
+
+def left_behind(server: Server, book: str, stream: Stream) -> list[int]:
+    """Rows without a key that have cells in our columns."""
+    tab, columns = tab_of(server, book, stream), columns_of_tab(server, book, stream)
+    assert tab is not None
+    ours = {number for number, _ in numbered_rows(server, book, stream)} | {header_of(server, book, tab)}
+    return [
+        number
+        for number, line in enumerate(tab.values())
+        if number not in ours and any(at < len(line) and line[at] is not None for at in columns.values())
+    ]
 
 
 def typed_cell(kind: Kind, value: Any) -> Any:

@@ -5,8 +5,9 @@ by developer metadata, rows by key. So a person may rename, move, insert, sort a
 she adds stays hers: her columns travel with their rows, her formulas are filled down into new rows, and a row that
 holds anything else of hers is never deleted.
 
-Every write is laid out on positions read just before it: the structure, the keys of the rows it touches, and what
-the person has in the rows it adds or deletes. When these are not what the run remembers, it reads and lays out anew.
+Every write is laid out on positions read just before it: the structure, the rows it touches, what the person has in
+the rows it adds or deletes; and a last look, one call, says whether all columns and keys are still there. When they
+are not, it reads and lays out anew.
 Cursors live in a hidden tab and travel in the same atomic batch as the rows they stand for; a window that is larger
 than one batch brings its cursor in the last.
 """
@@ -23,6 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from http import HTTPStatus
 from types import TracebackType
 from typing import NamedTuple
 
@@ -35,6 +37,7 @@ from owox_tiktok.spreadsheet import (
     Block,
     Cell,
     Json,
+    SheetRefused,
     Spreadsheet,
     Structure,
     Tab,
@@ -65,10 +68,12 @@ MOST_CHARACTERS = 50_000
 CUT = " … (cut)"
 """Ends a text that was longer than a cell takes."""
 
-LAYOUTS = 6
+LAYOUTS = 8
 """How often a step is laid out before it gives up because somebody keeps changing the tab."""
 MOST_SPANS = 100
 """Rows to look at are read as so many ranges at most; more are read as one."""
+MOST_TAGS = 2_000
+"""Columns of whole rows, ranges times columns, that the last look reads at most."""
 VALUES_IN_MEMORY = 1_500_000
 """Up to so many values of a step are kept in memory; of more, one window at a time."""
 
@@ -387,37 +392,52 @@ class Sheets:
     def _step(self, portion: _Portion) -> _Done:
         """Lay a portion out on the tab as it is now, and write it in one batch."""
         stream = portion.stream
+        refused: SheetRefused | None = None
         for _ in range(LAYOUTS):
-            structure = self._look()
+            # What is remembered is good for laying out: the last look before the write tells whether it still holds.
+            fresh = self._structure is None
+            structure = self._structure or self._look()
             table = _table(structure, stream.name)
             if table is None or not table.columns.keys() >= {*stream.keys, *portion.names}:
+                if not fresh:
+                    self._structure = None
+                    continue
                 raise StoreFailed(
                     "its tab, or a column of it, was deleted during the import",
                     where=stream.table,
                     what_to_do="Import again; it is made anew.",
                 )
-            index = self._rows(table, stream)
-            layout = _Layout(self.book, structure, table, portion, index)
-            if not layout.read():
-                # Somebody sorted, inserted or deleted rows since they were read.
-                self._index.pop(stream.name, None)
-                continue
             try:
-                _check_budget(structure, layout.grown(portion.adds), stream)
+                layout = _Layout(self.book, structure, table, portion, self._rows(table, stream))
+                # Where there is no row of ours, there is no key to tell whether the headings have moved.
+                holds = (fresh or not layout.bare) and layout.read()
+                if holds:
+                    _check_budget(structure, layout.grown(portion.adds), stream)
+                    cursors = {**self._failures, **portion.cursors}
+                    batch = layout.requests()
+                    if cursors:
+                        batch += _state_requests(structure, layout.state, layout.state_rows, cursors, {})
+                    if batch:
+                        # Not known, should the batch fail.
+                        self._structure = None
+                        del self._index[stream.name]
+                        self.book.apply(batch)
+                        self._structure = _after(structure, batch)
+                        self._index[stream.name] = layout.after()
+                    self._remember(cursors)
+                    return layout.done
             except TooManyCells:
-                if not self._trim(structure):
+                # Budget or Google: the step was not written.
+                if not self._trim(self._look()):
                     raise
-                continue
-            cursors = {**self._failures, **portion.cursors}
-            batch = layout.requests()
-            if cursors:
-                batch += _state_requests(structure, layout.state, layout.state_rows, cursors, {})
-            if batch:
-                del self._index[stream.name]  # unknown, should the batch fail
-                self.book.apply(batch)
-                self._index[stream.name] = layout.after()
-            self._remember(cursors)
-            return layout.done
+            except SheetRefused as error:
+                # A range that is not there any more, perhaps; if not, the second refusal counts.
+                if error.code != HTTPStatus.BAD_REQUEST or refused is not None:
+                    raise
+                refused = error
+            # Somebody sorted, inserted or deleted since the tab was read.
+            self._structure = None
+            self._index.pop(stream.name, None)
         raise StoreFailed(
             "somebody keeps changing the tab while it is being written",
             where=stream.table,
@@ -498,42 +518,59 @@ class _Layout:
         self._end = max(last, -1 if table.header is None else table.header) + 1
         """The first row behind our data (and header)."""
         self._new = [k for k in portion.rows if k not in self._there]
+        self.bare = last < 0
+        """Whether the tab has no row of ours."""
 
     def read(self) -> bool:
-        """Read what the layout rests on; False when the rows are not where they were."""
+        """Read what the layout rests on; False when the rows or columns are not where they were."""
         table, stream = self._table, self._portion.stream
-        rows = table.tab.rows
-        if len(self._index) > rows:
+        tab = table.tab
+        if len(self._index) > tab.rows:
             return False
         key_runs, runs = table.runs(stream.keys), table.runs()
         touched = sorted(self._there.values())
-        others = sorted({*self._doomed, *([self._last] if self._last >= 0 else [])})
-        spans, other_spans = _spans(touched), _spans(others)
-        blocks = [*table.blocks(spans, runs), *table.blocks(other_spans, key_runs)]
-        state = [_state_keys(self.state)] if self.state else []
-        found = self._book.values([*state, *blocks])
-        if state:
-            self.state_rows = found.pop(0)
-        cut = len(spans) * len(runs)
-        self._old = _lines(spans, runs, found[:cut])
-        keys = _at(other_spans, _keys_of(stream, key_runs, other_spans, found[cut:]))
-        touched_keys = _at(spans, _keys_of(stream, runs, spans, found[:cut]))
-        if any(touched_keys[r] != self._index[r] for r in touched) or any(keys[r] != self._index[r] for r in others):
+        spans = _spans(touched)
+        self._old = _lines(spans, runs, self._book.values(table.blocks(spans, runs)))
+        # Whole rows, to see what the person has there: those that are to go with their neighbours, the last one of
+        # ours, from which formulas are filled down, and all behind it.
+        above = max(self._end - 1, 0)
+        around = _spans(sorted(self._doomed), margin=1, most=tab.rows)
+        whole = [Block(tab.id, t, min(b, above), 0, tab.columns) for t, b in around if t < above]
+        self._written: dict[int, Mapping[int, Written]] = {}
+        if len(whole) * tab.columns > MOST_TAGS:
+            # The last look gives each block's columns with their tags: too much for very many blocks.
+            self._written.update(self._book.cells(whole))
+            whole = []
+        # The last look, in one call: are the columns and the rows still those that were read?
+        known = sorted({*touched, *self._doomed, *([self._last] if self._last >= 0 else [])})
+        blocks = [Block(tab.id, above, tab.rows if self._new or self._doomed else above + 1, 0, tab.columns), *whole]
+        blocks += table.blocks(_spans(known), key_runs)
+        if self.state:
+            blocks.append(_state_keys(self.state))
+        seen = self._book.snapshot(blocks)
+        here = seen.get(tab.id)
+        if here is None or (here.rows, here.columns) != (tab.rows, tab.columns):
             return False
-        self._written: dict[int, dict[int, Written]] = {}
-        if self._new or self._doomed:
-            above = max(self._end - 1, 0)
-            around = _spans(sorted(self._doomed), margin=1, most=rows)
-            blocks = [Block(table.tab.id, t, min(b, above), 0, table.tab.columns) for t, b in around if t < above]
-            if above < rows:
-                blocks.append(Block(table.tab.id, above, rows, 0, table.tab.columns))
-            self._written = self._book.cells(blocks)
-            # Behind our data there must be none of it, else somebody has added rows meanwhile.
-            behind = {r: line for r, line in self._written.items() if r >= self._end}
-            for line in behind.values():
-                values = {n: (line[c].value if c in line else None) for n, c in table.columns.items()}
-                if _key(stream, [values[k] for k in stream.keys]) is not None:
-                    return False
+        tagged = {value: c for c, tags in here.tagged.items() for key, value in tags if key == COLUMN}
+        if tagged != table.columns:
+            return False
+        places = [table.columns[k] for k in stream.keys]
+
+        def key_at(row: int) -> Key | None:
+            cells = here.values.get(row, {})
+            return _key(stream, [cells.get(c) for c in places])
+
+        if any(key_at(row) != self._index[row] for row in known):
+            return False
+        if any(row >= self._end and key_at(row) is not None for row in here.values):
+            return False  # somebody has added rows of ours behind ours
+        for row, line in here.written.items():
+            self._written[row] = {**self._written.get(row, {}), **line}
+        if self.state:
+            if self.state.id not in seen or seen[self.state.id].rows != self.state.rows:
+                return False
+            pairs = seen[self.state.id].values
+            self.state_rows = [[pairs.get(r, {}).get(c) for c in (0, 1)] for r in range(self.state.rows)]
         self._judge()
         return True
 
@@ -784,16 +821,6 @@ def _lines(
     return lines
 
 
-def _keys_of(
-    stream: Stream, runs: Sequence[_Run], spans: Sequence[tuple[int, int]], found: Sequence[list[list[Cell]]]
-) -> list[list[Key | None]]:
-    return [_keys(stream, runs, found[n * len(runs) : (n + 1) * len(runs)]) for n in range(len(spans))]
-
-
-def _at(spans: Sequence[tuple[int, int]], keys: Sequence[list[Key | None]]) -> dict[int, Key | None]:
-    return {row: key for (top, _), part in zip(spans, keys, strict=True) for row, key in enumerate(part, top)}
-
-
 def _keys(stream: Stream, runs: Sequence[_Run], blocks: Sequence[list[list[Cell]]]) -> list[Key | None]:
     """Return each row's key from the values of ``runs``, which hold at least the key columns."""
     place = {n: (b, i) for b, run in enumerate(runs) for i, n in enumerate(run.names)}
@@ -1042,6 +1069,24 @@ def _table(structure: Structure, name: str) -> _Table | None:
         elif one.tab == tab.id and one.key == HEADER and one.dimension == "ROWS":
             header = one.index
     return _Table(tab, tag, dict(sorted(columns.items(), key=lambda c: c[1])), header)
+
+
+def _after(structure: Structure, batch: Sequence[Json]) -> Structure | None:
+    """Return what the structure is once a step's batch is applied; None when it must be read."""
+    tabs = dict(structure.tabs)
+    for request in batch:
+        for name, sign in (("appendDimension", 1), ("insertDimension", 1), ("deleteDimension", -1)):
+            if name not in request:
+                continue
+            place = request[name].get("range", request[name])
+            length = place["length"] if "length" in place else place["endIndex"] - place["startIndex"]
+            tab = tabs[place["sheetId"]]
+            if place["dimension"] != "ROWS":
+                return None
+            tabs[tab.id] = replace(tab, rows=tab.rows + sign * length)
+        if "addSheet" in request:
+            return None
+    return Structure(tabs, structure.tags)
 
 
 def _state_tab(structure: Structure) -> Tab | None:
