@@ -260,6 +260,13 @@ class Spreadsheet:
             rows = one["valueRange"].get("values", [])
             for data_filter in one["dataFilters"]:
                 found[_block(data_filter["gridRange"])] = rows
+        if not found.keys() <= set(blocks):
+            # Taking them for blanks would store every row a second time.
+            raise StoreFailed(
+                "Google's answer has other ranges than were asked for",
+                where=self.where,
+                what_to_do="Report it with the log.",
+            )
         return [_padded(found.get(b, []), b) for b in blocks]
 
     def cells(self, blocks: Sequence[Block]) -> dict[int, dict[int, Written]]:

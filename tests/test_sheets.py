@@ -24,7 +24,7 @@ from owox_tiktok.rows import column
 from owox_tiktok.spool import Writer
 from owox_tiktok.spreadsheet import Block, Spreadsheet, TooManyCells
 from owox_tiktok.streams import STREAMS
-from tests.helpers import Row, in_order
+from tests.helpers import NOW, Project, Row, differences, expected, in_order
 from tests.sheets import columns_of_tab, in_a_cell, left_behind, numbered_rows, sheet_rows, tab_of, typed_cell
 
 DAILY, HOURLY, ADS = STREAMS["ad_report_daily"], STREAMS["ad_report_hourly"], STREAMS["ads"]
@@ -696,6 +696,28 @@ def test_the_number_of_calls_does_not_depend_on_cells(person: Person) -> None:
     few, many, again = calls(100), calls(2000), calls(2000)
     assert few == many == again
     assert many <= 7
+
+
+# --- with the rest of the program -------------------------------------------------------------------------------------
+
+
+def test_an_import_equals_tiktok_and_so_does_the_next_one_days_later(server: Server, project: Project) -> None:
+    book = server.create("Her report")
+    server.faults.rate, server.faults.in_a_row = 0.2, 2
+    world = project.server.world
+    for _ in range(2):
+        ran = project.import_(destination=f"sheets://{book}", objects=["ads", "ad_report_daily"])
+        assert ran.exit_code == 0
+        for stream in (ADS, DAILY):
+            names = list(columns_of_tab(server, book, stream))
+            wanted = [
+                {k: in_a_cell(v) for k, v in row.items()}
+                for advertiser_id in project.server.advertiser_ids
+                for row in expected(world, stream, advertiser_id, names)
+            ]
+            assert wanted
+            assert differences(sheet_rows(server, book, stream), wanted, stream.keys) == []
+        world.as_of = NOW + timedelta(days=3)
 
 
 # --- the whole of it, at random ---------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ from owox_tiktok.spreadsheet import (
     Cell,
     Json,
     SheetRefused,
+    Snapshot,
     Spreadsheet,
     Structure,
     Tab,
@@ -141,8 +142,8 @@ class _Portion:
     counts: Callable[[Key], int | None] = lambda _: None
     """Which window that begins here (or which list) a stored row is replaced by."""
     cursors: dict[Pair, Cursor] = field(default_factory=dict)
-    adds: int = 0
-    """New rows of the whole step at most, for the budget."""
+    pending: Sequence[frozenset[Key]] = ()
+    """The keys of all windows of the step, on its first portion: for the budget of the whole."""
 
 
 @dataclass(slots=True)
@@ -290,15 +291,19 @@ class Sheets:
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's tab, or add the columns it lacks. A foreign tab of that title is left alone."""
-        structure = self._structure
-        if structure is None or self._lacks(structure, stream, columns):
-            # What is remembered is enough to see that nothing is to be done, but not to write.
-            structure = self._look()
-        if not self._state_known:
-            self._read_state(structure)
-        lacking = self._lacks(structure, stream, columns)
-        if not lacking:
+        structure = self._structure or self._look()
+        if not self._lacks(structure, stream, columns):
             return
+        for _ in range(LAYOUTS):
+            # What was remembered is enough to see that nothing is to be done, but not to write.
+            structure = self._look()
+            lacking = self._lacks(structure, stream, columns)
+            if not lacking or self._add(structure, stream, columns, lacking):
+                return
+        raise _restless(stream)
+
+    def _add(self, structure: Structure, stream: Stream, columns: Sequence[Field], lacking: Sequence[Field]) -> bool:
+        """Make the tab or the columns it lacks; False when the tab has changed meanwhile."""
         table = _table(structure, stream.name)
         gone = [f.name for f in lacking if f.name in stream.keys] if table else []
         if table and gone:
@@ -308,17 +313,26 @@ class Sheets:
                 what_to_do="Undo that (File → Version history), or delete the whole tab; the next import makes a "
                 "new one.",
             )
-        grown = len(lacking) * (table.tab.rows if table else 2)
-        _check_budget(structure, grown, stream)
-        batch = _new_columns(structure, stream, lacking, table)
+        _check_budget(structure, len(lacking) * (table.tab.rows if table else 2), stream)
+        if not self._state_known:
+            self._read_state(structure)
         made = self._made.get(stream.name, frozenset()) if table else frozenset()
         made |= {f.name for f in columns} | (table.columns.keys() if table else frozenset())
         state = _state_tab(structure)
         rows = self.book.values([_state_keys(state)]) if state else [[]]
-        self.book.apply([*batch, *_state_requests(structure, state, rows[0], {}, {stream.name: made})])
-        self._made[stream.name] = made
+        batch = _new_columns(structure, stream, lacking, table)
+        batch += _state_requests(structure, state, rows[0], {}, {stream.name: made})
+        if table:
+            heading = table.header or 0
+            seen = self.book.snapshot([Block(table.tab.id, heading, heading + 1, 0, table.tab.columns)])
+            if not _unmoved(table, seen.get(table.tab.id)):
+                return False
+        self._structure = None
         self._index.pop(stream.name, None)
+        self.book.apply(batch)
+        self._made[stream.name] = made
         self._look()
+        return True
 
     @staticmethod
     def _lacks(structure: Structure, stream: Stream, columns: Sequence[Field]) -> list[Field]:
@@ -339,11 +353,8 @@ class Sheets:
         stream = chunks[0].stream
         replaced: dict[int, int] = {}
         notes: dict[int, list[int]] = {}
-        adds = sum(c.rows for c in chunks)
         for portion in _portions(chunks, scope):
-            portion.adds = adds
             done = self._step(portion)
-            adds -= len(portion.rows)
             for number, count in done.replaced.items():
                 replaced[number] = replaced.get(number, 0) + count
             for number, row in done.kept:
@@ -412,7 +423,7 @@ class Sheets:
                 # Where there is no row of ours, there is no key to tell whether the headings have moved.
                 holds = (fresh or not layout.bare) and layout.read()
                 if holds:
-                    _check_budget(structure, layout.grown(portion.adds), stream)
+                    _check_budget(structure, layout.grown(), stream)
                     cursors = {**self._failures, **portion.cursors}
                     batch = layout.requests()
                     if cursors:
@@ -438,11 +449,7 @@ class Sheets:
             # Somebody sorted, inserted or deleted since the tab was read.
             self._structure = None
             self._index.pop(stream.name, None)
-        raise StoreFailed(
-            "somebody keeps changing the tab while it is being written",
-            where=stream.table,
-            what_to_do="Import again when nobody is sorting or inserting rows.",
-        )
+        raise _restless(stream)
 
     def _rows(self, table: _Table, stream: Stream) -> list[Key | None]:
         """Return the key of each row of the tab, None where there is none; read once per tab and run."""
@@ -465,10 +472,17 @@ class Sheets:
             tab = structure.tabs.get(tag.tab or 0) if tag.key == TAB else None
             if tab is None or tab.rows < 2:
                 continue
-            written = self.book.cells([Block(tab.id, 0, tab.rows, 0, tab.columns)])
-            tagged = [t.index for t in structure.tags if t.tab == tab.id and t.dimension == "COLUMNS"]
-            rows = max([*written, tab.frozen_rows, 1]) + 1
-            columns = max([*tagged, *(c for line in written.values() for c in line), 0]) + 1
+            tagged = [t.index for t in structure.tags if t.tab == tab.id and t.dimension == "COLUMNS"] or [0]
+            width = max(tagged) + 1
+            # Only what may be empty is looked at: behind our last row, and right of our last column.
+            ours = self.book.values([Block(tab.id, 0, tab.rows, min(tagged), min(tagged) + 1)])[0]
+            last = max((n for n, (v,) in enumerate(ours) if v is not None), default=0)
+            blocks = [Block(tab.id, last, tab.rows, 0, tab.columns)]
+            if width < tab.columns:
+                blocks.append(Block(tab.id, 0, tab.rows, width, tab.columns))
+            written = self.book.cells(blocks)
+            rows = max([*written, last, tab.frozen_rows, 1]) + 1
+            columns = max([width - 1, *(c for line in written.values() for c in line)]) + 1
             if rows < tab.rows:
                 batch.append(_delete(tab.id, "ROWS", rows, tab.rows))
             if columns < tab.columns:
@@ -549,10 +563,7 @@ class _Layout:
             blocks.append(_state_keys(self.state))
         seen = self._book.snapshot(blocks)
         here = seen.get(tab.id)
-        if here is None or (here.rows, here.columns) != (tab.rows, tab.columns):
-            return False
-        tagged = {value: c for c, tags in here.tagged.items() for key, value in tags if key == COLUMN}
-        if tagged != table.columns:
+        if here is None or not _unmoved(table, here):
             return False
         places = [table.columns[k] for k in stream.keys]
 
@@ -640,9 +651,10 @@ class _Layout:
         """Whether something of the person's stands behind our data, so that new rows must be inserted before it."""
         return any(row >= self._end + self._free for row in self._written)
 
-    def grown(self, adds: int) -> int:
-        """How many cells the grid grows by, with ``adds`` rows still to come at most."""
-        new = len(self._new) + max(0, adds - len(self._portion.rows))
+    def grown(self) -> int:
+        """How many cells the grid grows by, with the step's other windows."""
+        there = set(self._index)
+        new = len(set().union(*self._portion.pending) - there) if self._portion.pending else len(self._new)
         tab = self._table.tab
         room = self._free if self._inserts else tab.rows - self._end
         return max(0, new - room) * tab.columns
@@ -776,6 +788,26 @@ class _Layout:
         return [k for row, k in enumerate(index) if row not in gone] if gone else index
 
 
+def _unmoved(table: _Table, seen: Snapshot | None) -> bool:
+    """Whether a tab still has its size, and our columns their places."""
+    if seen is None or (seen.rows, seen.columns) != (table.tab.rows, table.tab.columns):
+        return False
+    tagged: dict[str, list[int]] = {}
+    for at, tags in seen.tagged.items():
+        for key, value in tags:
+            if key == COLUMN:
+                tagged.setdefault(value, []).append(at)
+    return tagged.keys() == table.columns.keys() and all(at in tagged[n] for n, at in table.columns.items())
+
+
+def _restless(stream: Stream) -> StoreFailed:
+    return StoreFailed(
+        "somebody keeps changing the tab while it is being written",
+        where=stream.table,
+        what_to_do="Import again when nobody is sorting or inserting rows.",
+    )
+
+
 def _relative(formula: str, row: int) -> str:
     """Return a formula with its own row taken out of its references: equal for formulas filled from one another."""
 
@@ -888,26 +920,30 @@ def _portions(chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None
     """
     stream = chunks[0].stream
     small = sum(c.rows * len(c.columns) for c in chunks) <= VALUES_IN_MEMORY
-    loaded = [_load(c) for c in chunks] if small else None
-    if loaded is None:
-        for chunk in chunks:
-            _load(chunk)
-    portion, size = _Portion(stream, tuple(f.name for f in chunks[0].columns)), 0
+    loaded: list[dict[Key, tuple[Cell, ...]]] = []
+    pending: list[frozenset[Key]] = []
+    for chunk in chunks:
+        rows = _load(chunk)
+        pending.append(frozenset(rows))
+        if small:
+            loaded.append(rows)
+    names = tuple(f.name for f in chunks[0].columns)
+    portion, size = _Portion(stream, names, pending=pending), 0
     for number, chunk in enumerate(chunks):
-        rows = loaded[number] if loaded is not None else _load(chunk)
+        rows = loaded[number] if small else _load(chunk)
         portion.begins.add(number)
         for key, values in rows.items():
             # What a row takes as requests: its cells, and the frame of a write of its own.
-            bytes_ = sum(map(_bytes, values)) + 250
+            bytes_ = sum(map(_bytes, values)) + 100
             if size and size + bytes_ > door.BATCH_BYTES:
                 yield _ready(portion, scope)
-                portion, size = _Portion(stream, portion.names), 0
+                portion, size = _Portion(stream, names), 0
             portion.rows[key] = values
             if scope is None:
                 portion.owners[key] = number
             size += bytes_
         portion.completes.add(number)
-        portion.keeps[number] = frozenset(rows)
+        portion.keeps[number] = pending[number]
         if chunk.cursor is not None:
             portion.cursors[stream.name, chunk.advertiser_id] = chunk.cursor
     yield _ready(portion, scope)
@@ -1022,7 +1058,7 @@ _CELLS: Mapping[Kind, Callable[[str], Cell]] = {
 
 def _bytes(value: Cell) -> int:
     """How much a cell takes in a request."""
-    return 3 if value is None else 42 + (size_of(value) if isinstance(value, str) else 20)
+    return 3 if value is None else 38 + (size_of(value) if isinstance(value, str) else len(repr(value)))
 
 
 def _seconds(day: date) -> int:
