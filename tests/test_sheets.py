@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -242,6 +243,29 @@ def test_a_deleted_column_is_read_again_and_a_deleted_key_is_told(person: Person
     person.removes("COLUMNS", person.at("ad_id"))
     with pytest.raises(StoreFailed, match="ad_id"):
         person.store(person.chunk([ad(1, 1)]))
+
+
+def test_headings_she_deleted_come_back_above_the_rows(person: Person) -> None:
+    person.store(person.chunk([ad(1, 1), ad(2, 1)]))
+    person.removes("ROWS", 0)
+    person.store(person.chunk([ad(1, 1), ad(2, 1), ad(3, 1)], fields=(*FIELDS, "clicks")))
+    assert person.tab.values()[0] == [f.name for f in DAILY.columns((*FIELDS, "clicks"))]
+    person.removes("ROWS", 0)
+    person.store(person.chunk([ad(1, 1), ad(4, 1)]))
+    assert person.sees(0, person.at("spend")) == "spend"
+    assert keys(person) == {("171", 1), ("174", 1)}
+
+
+def test_of_a_tab_and_its_duplicate_only_the_first_is_refreshed(person: Person) -> None:
+    person.store(person.chunk([ad(1, 1)]))
+    tab = person.tab
+    person.does({"duplicateSheet": {"sourceSheetId": tab.sheet_id, "newSheetName": "Kept as it was"}})
+    person.store(person.chunk([ad(2, 1)]))
+    assert person.tab is tab
+    assert keys(person) == {("172", 1)}
+    copy = person.server.spreadsheet(person.book).sheet_by_title("Kept as it was")
+    assert copy is not None
+    assert copy.values()[1][1] == "171"
 
 
 # --- a person between two imports -------------------------------------------------------------------------------------
@@ -731,7 +755,27 @@ TURN = st.tuples(
     st.lists(st.tuples(st.integers(1, 6), st.integers(1, 4), st.integers(0, 99)), max_size=14),
     st.lists(st.sampled_from(["", "lost", "late_500", "http_503", "http_429", "reset"]), max_size=6),
     st.booleans(),
+    st.one_of(st.none(), st.integers(0, 3)),
 )
+
+
+class Killed(BaseException):
+    """The end of the process, as far as a test can have it."""
+
+
+def _store_killed_after(person: Person, chunk: Chunk, batches: int) -> None:
+    """Store, but be killed after so many batches."""
+    apply, left = Spreadsheet.apply, [batches]
+
+    def applied(book: Spreadsheet, batch: Any) -> None:
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        apply(book, batch)
+
+    with pytest.MonkeyPatch.context() as patch, suppress(Killed):
+        patch.setattr(Spreadsheet, "apply", applied)
+        person.store(chunk)
 
 
 @settings(max_examples=EXAMPLES)
@@ -741,6 +785,7 @@ def test_whatever_she_does_our_columns_are_right_and_hers_follow_their_rows(turn
     with tempfile.TemporaryDirectory() as folder, serve() as server, patch.context() as fixed:
         fixed.setattr(spreadsheet, "FIRST_WAIT_S", 0.0)
         fixed.setattr(spreadsheet, "LONGEST_WAIT_S", 0.0)
+        fixed.setattr(spreadsheet, "BATCH_BYTES", 1_500)  # three rows or so
         fixed.setenv("SHEETS_API_URL", server.url)
         person = Person(server, Path(folder))
         _live_with(person, turns)
@@ -764,7 +809,7 @@ def _live_with(person: Person, turns: list[Any]) -> None:
 
     assert remark < double
     has_double()
-    for edits, rows, script, whole in turns:
+    for edits, rows, script, whole, killed in turns:
         for what, n in edits:
             _edit(person, what, n)
         there = numbered_rows(server, person.book, DAILY)
@@ -782,7 +827,10 @@ def _live_with(person: Person, turns: list[Any]) -> None:
         orphans = _orphans(person, where("R E M A R K"))
         wanted = {(f"17{n}", d): Decimal(v) / 4 for n, d, v in rows}
         server.faults.only, server.faults.script = "/v4/", list(script)
-        person.store(person.chunk([ad(int(a[2:]), d, spend=str(v)) for (a, d), v in wanted.items()], (1, 9)))
+        chunk = person.chunk([ad(int(a[2:]), d, spend=str(v)) for (a, d), v in wanted.items()], (1, 9))
+        if killed is not None:
+            _store_killed_after(person, chunk, killed)
+        person.store(chunk)
         server.faults.script = []
 
         stored = {(r["ad_id"], (r["stat_time_day"] - day(1)).days + 1): r["spend"] for r in person.rows}

@@ -214,9 +214,10 @@ class Sheets:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            # A failure that cannot be written down was told all the same.
-            with suppress(Problem):
-                self._flush()
+            # A failure that cannot be written down was told all the same; who presses Ctrl-C does not want to wait.
+            if error is None or isinstance(error, Exception):
+                with suppress(Problem):
+                    self._flush()
         finally:
             self.book.close()
 
@@ -292,19 +293,19 @@ class Sheets:
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's tab, or add the columns it lacks. A foreign tab of that title is left alone."""
         structure = self._structure or self._look()
-        if not self._lacks(structure, stream, columns):
+        if self._complete(structure, stream, columns):
             return
         for _ in range(LAYOUTS):
             # What was remembered is enough to see that nothing is to be done, but not to write.
             structure = self._look()
-            lacking = self._lacks(structure, stream, columns)
-            if not lacking or self._add(structure, stream, columns, lacking):
+            if self._complete(structure, stream, columns) or self._add(structure, stream, columns):
                 return
         raise _restless(stream)
 
-    def _add(self, structure: Structure, stream: Stream, columns: Sequence[Field], lacking: Sequence[Field]) -> bool:
+    def _add(self, structure: Structure, stream: Stream, columns: Sequence[Field]) -> bool:
         """Make the tab or the columns it lacks; False when the tab has changed meanwhile."""
         table = _table(structure, stream.name)
+        lacking = [f for f in columns if table is None or f.name not in table.columns]
         gone = [f.name for f in lacking if f.name in stream.keys] if table else []
         if table and gone:
             raise StoreFailed(
@@ -335,9 +336,9 @@ class Sheets:
         return True
 
     @staticmethod
-    def _lacks(structure: Structure, stream: Stream, columns: Sequence[Field]) -> list[Field]:
+    def _complete(structure: Structure, stream: Stream, columns: Sequence[Field]) -> bool:
         table = _table(structure, stream.name)
-        return [f for f in columns if table is None or f.name not in table.columns]
+        return table is not None and table.header is not None and all(f.name in table.columns for f in columns)
 
     # --- the two verbs ------------------------------------------------------------------------------------------------
 
@@ -1206,7 +1207,8 @@ def _new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field],
     else:
         tab, first = table.tab, table.tab.columns
         header = table.header if table.header is not None else 0
-        batch.append(_append(tab.id, "COLUMNS", len(lacking)))
+        if lacking:
+            batch.append(_append(tab.id, "COLUMNS", len(lacking)))
         if table.header is None:
             # The person deleted the headings.
             batch.append({"insertDimension": {"range": _dimension(tab.id, "ROWS", 0, 1), "inheritFromBefore": False}})
@@ -1216,7 +1218,8 @@ def _new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field],
                     batch.append(_headings(tab.id, 0, at, [stream.fields[name]], ""))
             tab = replace(tab, rows=tab.rows + 1)
     note = "" if table else f"{stream.title}: refreshed by owox-tiktok. {stream.description} {_PROMISE}\n\n"
-    batch.append(_headings(tab.id, header, first, lacking, note))
+    if lacking:
+        batch.append(_headings(tab.id, header, first, lacking, note))
     batch += [_tagged(COLUMN, f.name, tab.id, "COLUMNS", first + n) for n, f in enumerate(lacking)]
     if table is not None and header + 1 < tab.rows:
         added = _Table(tab, table.tag, {f.name: first + n for n, f in enumerate(lacking)}, header)
