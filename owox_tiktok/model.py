@@ -203,10 +203,14 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What storing one chunk did: rows ``added`` and, for a replaced window, the rows it had before."""
+    """What storing one chunk did: rows ``added`` and, for a replaced window, the rows it had before.
+
+    ``notes`` are sentences for the person it was stored for.
+    """
 
     rows: int
     replaced: int
+    notes: tuple[str, ...] = ()
 
 
 Cursors = Mapping[tuple[str, str], Cursor]

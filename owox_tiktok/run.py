@@ -328,7 +328,7 @@ class _Writer:
             self._dropped(ready[0])
             return
         for arrived, stored in zip(ready, done, strict=True):
-            self._tell(arrived, stored.replaced)
+            self._tell(arrived, stored)
             arrived.path.unlink(missing_ok=True)
             self._board.stored(arrived)
 
@@ -357,18 +357,21 @@ class _Writer:
         verb = self._destination.replace if chunks[0].stream.verb == "replace" else self._destination.upsert
         return verb(chunks)
 
-    def _tell(self, arrived: _Arrived, replaced: int) -> None:
+    def _tell(self, arrived: _Arrived, stored: StoredRows) -> None:
         pair, window, reading = arrived.task.pair, arrived.task.window, arrived.reading
         name = pair.stream.name
         self._outcome.rows[name] = self._outcome.rows.get(name, 0) + reading.rows
-        self._outcome.replaced[name] = self._outcome.replaced.get(name, 0) + replaced
+        self._outcome.replaced[name] = self._outcome.replaced.get(name, 0) + stored.replaced
         first, last = (window.first, window.last) if window else (None, None)
-        self._listen(Stored(name, pair.advertiser.id, first, last, reading.rows, replaced, work_of(pair, window)))
+        self._listen(
+            Stored(name, pair.advertiser.id, first, last, reading.rows, stored.replaced, work_of(pair, window))
+        )
         if reading.refused:
             fields = ", ".join(sorted(reading.refused))
             self._warn(pair, f"TikTok does not give {fields} for this account; the other fields are stored")
-        if reading.note:
-            self._warn(pair, reading.note)
+        for note in (reading.note, *stored.notes):
+            if note:
+                self._warn(pair, note)
 
     def _warn(self, pair: Pair, message: str) -> None:
         key = (*pair.key, message)

@@ -9,7 +9,10 @@ from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Destination
 from owox_tiktok.streams import nearest
 
-SCHEMES: Mapping[str, str] = {"duckdb": "owox_tiktok.destinations.duckdb"}
+SCHEMES: Mapping[str, str] = {
+    "duckdb": "owox_tiktok.destinations.duckdb",
+    "sheets": "owox_tiktok.destinations.sheets",
+}
 """Module of each destination by the scheme of its address. A new destination is a new line and a new module."""
 
 

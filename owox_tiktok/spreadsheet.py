@@ -1,0 +1,545 @@
+"""A Google spreadsheet in a few verbs: read its structure, read ranges, apply one batch exactly once.
+
+Knows the Sheets API, its quotas, its errors and its lost answers; knows nothing of streams, rows or cursors. Tabs are
+addressed by id and columns by index, never by title, because a person may rename and move both at any time.
+
+Every batch carries a marker: its first request creates developer metadata with an id of the batch's own, and an id can
+exist only once. After a time-out or a 5xx, which say nothing about whether the batch was applied, the marker is looked
+for; and if the batch is sent again, Google refuses the later of the two. So a batch is applied once or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import msgspec
+import requests
+
+from owox_tiktok.errors import BadInput, Mistake, StoreFailed
+from owox_tiktok.retry import retrying
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+    from gspread.http_client import HTTPClient
+
+Json = dict[str, Any]
+Cell = str | int | float | bool | None
+"""A cell's value: text, number, tick, or nothing. Days and times are serial numbers."""
+
+API = "https://sheets.googleapis.com"
+API_VARIABLE = "SHEETS_API_URL"
+"""Environment variable that points the client elsewhere, without credentials: at the local stand-in."""
+SCOPE = "https://www.googleapis.com/auth/spreadsheets"
+
+CELL_LIMIT = 10_000_000
+"""Cells of a spreadsheet, empty grid included. (A larger number has been announced; Google's refusal decides.)"""
+BATCH_BYTES = 2_000_000
+"""Google advises at most this much in one request …"""
+MOST_BYTES = 10_485_760
+"""… and refuses more than this."""
+
+ATTEMPTS = 12
+DEADLINE_S = 300.0
+"""Seconds within which a call must succeed, waits included."""
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 64.0
+"""Quotas are refilled every minute, so a wait needs to be no longer."""
+TIMEOUT_S = 190.0
+"""Google gives up on a request after 180 seconds."""
+
+MARKER = "owox.batch"
+_PASSING_CODES = frozenset({408, 409, 429, 500, 502, 503, 504})
+_UNTOUCHED_CODES = frozenset({429})
+"""Answers that mean the request was not even begun."""
+
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A tab: its id, title and the size of its grid. A tab that is a chart has no rows and columns."""
+
+    id: int
+    title: str
+    rows: int
+    columns: int
+    frozen_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Developer metadata: key and value on a tab, or on one of its rows or columns (``index``, from 0)."""
+
+    id: int
+    key: str
+    value: str
+    tab: int | None
+    dimension: Literal["", "ROWS", "COLUMNS"] = ""
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What a spreadsheet is made of at one moment: its tabs by id, and the tags that were asked for."""
+
+    tabs: Mapping[int, Tab]
+    tags: tuple[Tag, ...]
+
+    @property
+    def cells(self) -> int:
+        """Cells of all grids, empty ones included, as Google counts them."""
+        return sum(t.rows * t.columns for t in self.tabs.values())
+
+    def free_title(self, wanted: str) -> str:
+        """Return ``wanted``, or the same with a number where a tab has that title already."""
+        taken = {t.title.casefold() for t in self.tabs.values()}
+        title, number = wanted[:100], 2
+        while title.casefold() in taken:
+            title, number = f"{wanted[:90]} ({number})", number + 1
+        return title
+
+    def free_id(self) -> int:
+        """Return an id no tab has."""
+        while (number := secrets.randbelow(2**31 - 1) + 1) in self.tabs:
+            pass
+        return number
+
+
+class Block(NamedTuple):
+    """A rectangle of cells: rows ``top`` to ``bottom`` and columns ``left`` to ``right``, the ends not included."""
+
+    tab: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def as_range(self) -> Json:
+        """The block as a ``GridRange``."""
+        return {
+            "sheetId": self.tab,
+            "startRowIndex": self.top,
+            "endRowIndex": self.bottom,
+            "startColumnIndex": self.left,
+            "endColumnIndex": self.right,
+        }
+
+
+class Written(NamedTuple):
+    """What a person or a program has put into a cell: a value or a formula, and a note."""
+
+    value: Cell
+    formula: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one call saw of a tab at one moment: its size, some cells by row and column, the tags of its columns."""
+
+    rows: int
+    columns: int
+    values: Mapping[int, Mapping[int, Cell]]
+    written: Mapping[int, Mapping[int, Written]]
+    tagged: Mapping[int, frozenset[tuple[str, str]]]
+    """Key and value of the tags on each column that was looked at."""
+
+
+class _Passing(StoreFailed):
+    """Trouble that may pass. ``unsure``: the request may have been carried out all the same."""
+
+    def __init__(self, message: str, *, where: str, unsure: bool) -> None:
+        self.unsure = unsure
+        super().__init__(message, where=where, what_to_do="Try again later.")
+
+
+class SheetRefused(StoreFailed):
+    """Google said no and would say it again; ``code`` is the HTTP status."""
+
+    def __init__(self, message: str, *, code: int, where: str, what_to_do: str) -> None:
+        self.code = code
+        super().__init__(message, where=where, what_to_do=what_to_do)
+
+
+class TooManyCells(StoreFailed):
+    """The spreadsheet has no room for so many cells."""
+
+
+def size_of(value: object) -> int:
+    """Return how many bytes ``value`` takes in a request."""
+    return len(_ENCODER.encode(value))
+
+
+def cell(value: Cell) -> Json:
+    """Return a cell as the API takes it: typed, so that no text ever becomes a formula, a date or a number."""
+    if value is None:
+        return {}
+    kind = "stringValue" if isinstance(value, str) else "boolValue" if isinstance(value, bool) else "numberValue"
+    return {"userEnteredValue": {kind: value}}
+
+
+class Spreadsheet:
+    """One spreadsheet. ``sleep`` is an argument so that waits take no time in tests."""
+
+    def __init__(
+        self,
+        spreadsheet_id: str,
+        *,
+        credentials: Credentials | None = None,
+        deadline_s: float | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.id = spreadsheet_id
+        self._credentials = credentials
+        self._base = environment.get(API_VARIABLE, "").rstrip("/") or API
+        self._deadline_s = DEADLINE_S if deadline_s is None else deadline_s
+        self._sleep = sleep
+        self._opened: HTTPClient | None = None
+        self._markers: tuple[int, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """How errors name it."""
+        return f"Spreadsheet {self.id}"
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._opened is not None:
+            self._opened.session.close()
+            self._opened = None
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def structure(self, keys: Sequence[str]) -> Structure:
+        """Return the tabs, and the tags with one of ``keys``; two calls."""
+        properties = "sheetId,title,gridProperties(rowCount,columnCount,frozenRowCount)"
+        answer = self._read("get", "", params={"fields": f"sheets.properties({properties})"})
+        tabs = {}
+        for one in answer.get("sheets", []):
+            known = one["properties"]
+            grid = known.get("gridProperties", {})
+            tabs[known["sheetId"]] = Tab(
+                known["sheetId"],
+                known["title"],
+                grid.get("rowCount", 0),
+                grid.get("columnCount", 0),
+                grid.get("frozenRowCount", 0),
+            )
+        filters = [{"developerMetadataLookup": {"metadataKey": key}} for key in (*keys, MARKER)]
+        found = self._read("post", "/developerMetadata:search", body={"dataFilters": filters})
+        tags = [_tag(one["developerMetadata"]) for one in found.get("matchedDeveloperMetadata", [])]
+        # Old markers are cleared away by the next batch; only ones seen here, because it is not known whether
+        # deleting one that is not there is an error.
+        self._markers = tuple(t.id for t in tags if t.key == MARKER)
+        return Structure(tabs, tuple(sorted((t for t in tags if t.key != MARKER), key=lambda t: t.id)))
+
+    def values(self, blocks: Sequence[Block]) -> list[list[list[Cell]]]:
+        """Return the values of each block, row by row, blanks included; one call. Blocks must lie inside the grid."""
+        if not blocks:
+            return []
+        answer = self._read(
+            "post",
+            "/values:batchGetByDataFilter",
+            params={"fields": "valueRanges(valueRange(values),dataFilters)"},
+            body={
+                "dataFilters": [{"gridRange": b.as_range()} for b in dict.fromkeys(blocks)],
+                "majorDimension": "ROWS",
+                "valueRenderOption": "UNFORMATTED_VALUE",
+                "dateTimeRenderOption": "SERIAL_NUMBER",
+            },
+        )
+        found: dict[Block, list[list[Cell]]] = {}
+        for one in answer.get("valueRanges", []):  # not in the order asked for
+            rows = one["valueRange"].get("values", [])
+            for data_filter in one["dataFilters"]:
+                found[_block(data_filter["gridRange"])] = rows
+        if not found.keys() <= set(blocks):
+            # Taking them for blanks would store every row a second time.
+            raise StoreFailed(
+                "Google's answer has other ranges than were asked for",
+                where=self.where,
+                what_to_do="Report it with the log.",
+            )
+        return [_padded(found.get(b, []), b) for b in blocks]
+
+    def cells(self, blocks: Sequence[Block]) -> dict[int, dict[int, Written]]:
+        """Return what is written in the blocks of one tab by row and column, without blank cells; one call."""
+        if not blocks:
+            return {}
+        answer = self._read(
+            "post",
+            ":getByDataFilter",
+            params={"fields": "sheets.data(startRow,startColumn,rowData.values(userEnteredValue,note))"},
+            body={"dataFilters": [{"gridRange": b.as_range()} for b in blocks]},
+        )
+        found: dict[int, dict[int, Written]] = {}
+        for sheet in answer.get("sheets", []):
+            for data in sheet.get("data", []):
+                for row, line in enumerate(data.get("rowData", []), data.get("startRow", 0)):
+                    for column, one in enumerate(line.get("values", []), data.get("startColumn", 0)):
+                        written = _written(one)
+                        if written is not None:
+                            found.setdefault(row, {})[column] = written
+        return found
+
+    def snapshot(self, blocks: Sequence[Block]) -> dict[int, Snapshot]:
+        """Return what is in the blocks, by tab, with the tags of their columns, all at one moment; one call."""
+        answer = self._read(
+            "post",
+            ":getByDataFilter",
+            params={
+                "fields": "sheets(properties(sheetId,gridProperties(rowCount,columnCount)),data(startRow,startColumn,"
+                "rowData.values(userEnteredValue,effectiveValue,note),"
+                "columnMetadata.developerMetadata(metadataKey,metadataValue)))"
+            },
+            body={"dataFilters": [{"gridRange": b.as_range()} for b in blocks]},
+        )
+        found = {}
+        for sheet in answer.get("sheets", []):
+            values: dict[int, dict[int, Cell]] = {}
+            written: dict[int, dict[int, Written]] = {}
+            tagged: dict[int, frozenset[tuple[str, str]]] = {}
+            for data in sheet.get("data", []):
+                left = data.get("startColumn", 0)
+                for row, line in enumerate(data.get("rowData", []), data.get("startRow", 0)):
+                    for column, one in enumerate(line.get("values", []), left):
+                        value = next(iter(one.get("effectiveValue", {}).values()), None)
+                        if isinstance(value, str | int | float | bool) and value != "":
+                            values.setdefault(row, {})[column] = value
+                        if (entered := _written(one)) is not None:
+                            written.setdefault(row, {})[column] = entered
+                for column, one in enumerate(data.get("columnMetadata", []), left):
+                    tags = one.get("developerMetadata", [])
+                    tagged[column] = frozenset((t["metadataKey"], t.get("metadataValue", "")) for t in tags)
+            grid = sheet["properties"].get("gridProperties", {})
+            found[sheet["properties"]["sheetId"]] = Snapshot(
+                grid.get("rowCount", 0), grid.get("columnCount", 0), values, written, tagged
+            )
+        return found
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def apply(self, batch: Sequence[Json]) -> None:
+        """Apply the requests, all or none, once and not twice; StoreFailed when that cannot be done."""
+        number, token = secrets.randbelow(2**31 - 1) + 1, secrets.token_hex(8)
+        marker = {
+            "metadataId": number,
+            "metadataKey": MARKER,
+            "metadataValue": token,
+            "visibility": "DOCUMENT",
+            "location": {"spreadsheet": True},
+        }
+        body = _ENCODER.encode(
+            {
+                "requests": [
+                    {"createDeveloperMetadata": {"developerMetadata": marker}},
+                    *batch,
+                    *(
+                        {"deleteDeveloperMetadata": {"dataFilter": {"developerMetadataLookup": {"metadataId": old}}}}
+                        for old in self._markers
+                    ),
+                ]
+            }
+        )
+        if len(body) > MOST_BYTES:
+            raise StoreFailed(
+                f"a single step would need {len(body):,} bytes, and Google takes {MOST_BYTES:,}",
+                where=self.where,
+                what_to_do="Choose fewer fields, or import into BigQuery.",
+            )
+        unsure = False
+        for attempt in self._retrying():
+            with attempt:
+                if unsure and self._applied(number, token):
+                    break
+                try:
+                    self._call("post", ":batchUpdate", params={"fields": "spreadsheetId"}, data=body)
+                except _Passing as error:
+                    unsure = unsure or error.unsure
+                    raise
+                except SheetRefused:
+                    # The first try may have arrived after we looked: then it is this second one that is refused.
+                    if not (unsure and self._applied(number, token)):
+                        raise
+        self._markers = (number,)
+
+    def _applied(self, number: int, token: str) -> bool:
+        try:
+            found = self._read("get", f"/developerMetadata/{number}")
+        except SheetRefused as error:
+            if error.code == 404:
+                return False
+            raise
+        return bool(found.get("metadataValue") == token)
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def _retrying(self) -> Iterator[Any]:
+        return iter(
+            retrying(
+                _Passing,
+                attempts=ATTEMPTS,
+                deadline_s=self._deadline_s,
+                first_s=FIRST_WAIT_S,
+                longest_s=LONGEST_WAIT_S,
+                sleep=self._sleep,
+            )
+        )
+
+    def _read(self, method: str, path: str, *, params: Json | None = None, body: Json | None = None) -> Json:
+        data = None if body is None else _ENCODER.encode(body)
+        answer: Json = {}
+        for attempt in self._retrying():
+            with attempt:
+                answer = self._call(method, path, params=params, data=data)
+        return answer
+
+    def _call(self, method: str, path: str, *, params: Json | None = None, data: bytes | None = None) -> Json:
+        """Send one request; _Passing or SheetRefused when it does not succeed."""
+        from google.auth.exceptions import GoogleAuthError, TransportError
+        from gspread.exceptions import APIError
+
+        headers = {"Content-Type": "application/json"} if data is not None else None
+        try:
+            answer = self._client().request(
+                method, f"{self._base}/v4/spreadsheets/{self.id}{path}", params=params, data=data, headers=headers
+            )
+            decoded: Json = msgspec.json.decode(answer.content)
+        except APIError as error:
+            raise self._trouble(error) from None
+        except TransportError as error:
+            raise _Passing(
+                f"no connection to Google ({type(error).__name__})", where=self.where, unsure=False
+            ) from None
+        except GoogleAuthError as error:
+            raise _no_credentials(error) from None
+        except (requests.RequestException, msgspec.DecodeError) as error:
+            # A failed connection may have failed after the request went out, so nothing is known.
+            raise _Passing(f"Google did not answer ({type(error).__name__})", where=self.where, unsure=True) from None
+        return decoded
+
+    def _client(self) -> HTTPClient:
+        if self._opened is None:
+            from google.auth.credentials import AnonymousCredentials
+            from gspread.http_client import HTTPClient
+
+            if self._credentials is None:
+                self._credentials = AnonymousCredentials() if self._base != API else _default_credentials()  # type: ignore[no-untyped-call]
+            self._opened = HTTPClient(self._credentials)
+            self._opened.set_timeout((10.0, TIMEOUT_S))
+        return self._opened
+
+    def _account(self) -> str:
+        """The e-mail address to share the spreadsheet with, or words for it."""
+        email = str(getattr(self._credentials, "service_account_email", None) or "")
+        return email if "@" in email else "the Google account this program runs as"
+
+    def _trouble(self, error: Any) -> StoreFailed:
+        """Turn an APIError into what a person should know."""
+        code = int(error.response.status_code)
+        status, message = str(error.error.get("status", "")), str(error.error.get("message", ""))[:300]
+        if code in _PASSING_CODES or code >= 500:
+            return _Passing(f"Google answered {code} {status}", where=self.where, unsure=code not in _UNTOUCHED_CODES)
+        what, advice = _explained(code, status, message, error.error.get("details") or [], self._account())
+        if re.search(r"above the limit of \d+ cells", message):
+            return TooManyCells(message, where=self.where, what_to_do=WAYS_OUT)
+        return SheetRefused(what, code=code, where=self.where, what_to_do=advice)
+
+
+WAYS_OUT = (
+    "Choose fewer fields, a shorter Clean Up To Keep Window or a later Start Date, remove tabs you do not need, or "
+    "import into BigQuery."
+)
+
+
+def _explained(code: int, status: str, message: str, details: Iterable[Any], account: str) -> tuple[str, str]:
+    """Return what happened and what to do about it."""
+    if code == 403 and any(isinstance(d, dict) and d.get("reason") == "SERVICE_DISABLED" for d in details):
+        return "the Google Sheets API is switched off", "Enable it in the Google Cloud project this program runs in."
+    if code == 403:
+        return "it is not shared with this program", f"Open it, press Share and add {account} as Editor."
+    if code == 401:
+        return "Google does not accept the credentials", "Sign in again, or use another service account."
+    if code == 404:
+        return "there is no such spreadsheet", "Copy the id from its address, between /d/ and /edit."
+    if code == 400 and status == "FAILED_PRECONDITION" and "Office" in message:
+        return "it is an Excel file", "Open it and choose File → Save as Google Sheets; then use the new one's id."
+    if code == 400 and "protected cell" in message:
+        return (
+            "a protected range keeps this program from writing",
+            f"Add {account} to its editors, or remove the protection.",
+        )
+    return f"Google refused: {message or code}", "If it happens again, report it with the log."
+
+
+def _default_credentials() -> Credentials:
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
+    try:
+        found: Credentials = google.auth.default(scopes=[SCOPE])[0]
+    except DefaultCredentialsError as error:
+        raise _no_credentials(error) from None
+    return found
+
+
+def _no_credentials(error: Exception) -> BadInput:
+    what = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    return BadInput(
+        [
+            Mistake(
+                "Google credentials",
+                what,
+                "Run as a service account, or run gcloud auth application-default login.",
+            )
+        ]
+    )
+
+
+def _tag(found: Json) -> Tag:
+    place = found.get("location", {})
+    span = place.get("dimensionRange")
+    # The API leaves zeros out of a range.
+    tab = span.get("sheetId", 0) if span else place.get("sheetId")
+    return Tag(
+        found["metadataId"],
+        found["metadataKey"],
+        found.get("metadataValue", ""),
+        tab,
+        span["dimension"] if span else "",
+        span.get("startIndex", 0) if span else 0,
+    )
+
+
+def _block(found: Json) -> Block:
+    return Block(
+        found.get("sheetId", 0),
+        found.get("startRowIndex", 0),
+        found.get("endRowIndex", 0),
+        found.get("startColumnIndex", 0),
+        found.get("endColumnIndex", 0),
+    )
+
+
+def _padded(rows: list[list[Cell]], block: Block) -> list[list[Cell]]:
+    """Return the rows with the blanks that the API leaves out; an empty text is a blank."""
+    width = block.right - block.left
+    whole: list[list[Cell]] = [[None if v == "" else v for v in row] + [None] * (width - len(row)) for row in rows]
+    return whole + [[None] * width for _ in range(block.bottom - block.top - len(whole))]
+
+
+def _written(found: Json) -> Written | None:
+    value = found.get("userEnteredValue", {})
+    note = found.get("note", "")
+    if not value and not note:
+        return None
+    formula = value.get("formulaValue", "")
+    plain = next((v for k, v in value.items() if k != "formulaValue"), None)
+    return Written(plain if isinstance(plain, str | int | float | bool) else None, formula, note)
