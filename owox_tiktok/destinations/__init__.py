@@ -33,6 +33,12 @@ def open_destination(address: str, *, read_only: bool = False) -> Destination:
     except ModuleNotFoundError as error:
         package = (error.name or scheme).partition(".")[0]
         raise BadInput(
-            [Mistake("destination", f"{scheme}:// needs the package {package}", f"pip install 'owox-tiktok[{scheme}]'")]
+            [
+                Mistake(
+                    "destination",
+                    f"{scheme}:// needs the package {package}",
+                    f"In this program's folder: pip install '.[{scheme}]'",
+                )
+            ]
         ) from None
     return opened
