@@ -153,6 +153,9 @@ def unlimited(source: Server) -> None:
 def paced(source: Server) -> None:
     """Measure how close to TikTok's rate limit the loader reads."""
     print("paced: the same at 50 ms latency and 10 requests per second")
+    source.set()
+    with tempfile.TemporaryDirectory() as warm:
+        run(Path(warm), source)
     source.set(latency_s=0.05, qps=10)
     before = source.counts()
     with tempfile.TemporaryDirectory() as name:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, stop_any
 from tenacity.wait import wait_exponential, wait_random
 
-HEADROOM = 1.012
+HEADROOM = 1.02
 """Requests are spaced this much wider than the limit says: some arrive late and the next is then early."""
 
 FIRST_HOLD_S = 1.0
