@@ -117,7 +117,7 @@ def _guarded(log: str, work: Callable[[Screen], int]) -> None:
 
 def _read(config: Path, names: tuple[str, ...], now: datetime | None) -> tuple[Settings, datetime]:
     from owox_tiktok.app import only
-    from owox_tiktok.settings import read_file
+    from owox_tiktok.config_file import read_file
 
     moment = now or datetime.now(UTC)
     return only(read_file(config, now=moment), names), moment
@@ -277,7 +277,7 @@ def objects(name: str | None, log: str) -> None:
 @click.argument("path", type=click.Path(path_type=Path), default="tiktok.yaml", metavar="[CONFIG.yaml]")
 def init(path: Path) -> None:
     """Write a commented example configuration (never over an existing file)."""
-    from owox_tiktok.settings import example
+    from owox_tiktok.config_file import example
 
     try:
         with path.open("x", encoding="utf-8") as file:

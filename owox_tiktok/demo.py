@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from owox_tiktok import app
+from owox_tiktok.config_file import read_file
 from owox_tiktok.local.tiktok import Limits, World, serve
-from owox_tiktok.settings import read_file
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.terminal import Terminal, chart
 

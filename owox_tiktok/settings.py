@@ -1,20 +1,16 @@
-"""What an import may be told: SETTINGS, one entry each, and the YAML file that says it.
+"""What an import may be told: SETTINGS, one entry each, whoever says it: a YAML file or a Sheet.
 
-A file becomes the same frozen ``Settings`` as any other source would make of it; every mistake is found in one reading
-and carries its address (``tiktok.yaml:7 objects``) and what to do. Nothing here opens a destination or calls TikTok.
+Either becomes the same frozen ``Settings``; every mistake is found in one reading and carries its address
+(``tiktok.yaml:7 objects``, ``Config!B4``) and what to do. Nothing here opens a destination or calls TikTok.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any, Literal
-
-import yaml
 
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Stream
@@ -27,7 +23,7 @@ class Settings:
     """Everything one import needs to know; days and lookbacks are whole days of each advertiser's calendar.
 
     ``advertiser_ids`` is empty when all that the authorisation covers are meant. ``fields`` holds the chosen field
-    names per stream name, keys not included.
+    names per stream name, keys not included. ``max_run_timeout`` is in minutes; None: as long as it takes.
     """
 
     access_token: Secret
@@ -41,10 +37,19 @@ class Settings:
     include_deleted: bool = True
     sandbox_mode: bool = False
     requests_per_second: float = 10.0
+    max_run_timeout: int | None = None
     destination: str = "duckdb:///tiktok_ads.duckdb"
+    notify_when: str = "never"
+    notify_by_email: tuple[str, ...] = ()
+    notify_by_google_chat: bool = False
+    notify_by_slack: bool = False
     app_id: str = ""
     app_secret: Secret = field(default_factory=lambda: Secret(""))
     source: str = "settings"
+
+
+Form = Literal["text", "ids", "day", "number", "switch", "choice"]
+"""What a Sheet's cell takes: ids are text even where they look like numbers."""
 
 
 class _Wrong(Exception):
@@ -58,13 +63,14 @@ class _Wrong(Exception):
 class Value:
     """What somebody wrote, and where: a text as it stands, a list of Values, Values by name, or None for nothing.
 
-    ``number`` says that YAML would read the text as a number. ``variable`` says that it came (``whole``: altogether)
-    from an environment variable, so that it may be a secret and is never shown.
+    ``number`` is not empty where the text was kept as a number, so that a long one has lost its last digits; it says
+    what to do about that. ``variable`` says that it came (``whole``: altogether) from an environment variable, so that
+    it may be a secret and is never shown.
     """
 
     content: str | list[Value] | dict[str, Value] | None = field(repr=False)
     where: str
-    number: bool = False
+    number: str = ""
     variable: Literal["", "part", "whole"] = ""
 
     @property
@@ -96,13 +102,25 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One parameter: its name, how its value is read, an example and what it is for."""
+    """One parameter: its name, how its value is read, an example and what it is for.
+
+    ``label`` is its name in a Sheet, empty where a Sheet cannot say it; ``also`` are labels it had elsewhere.
+    ``form`` says what a Sheet's cell takes; ``initial`` is what the template fills in; ``only_bigquery`` leaves it out
+    of the template for Sheets. ``in_file`` is False for what only a Sheet says.
+    """
 
     name: str
     parse: Callable[[Value], Any]
     example: str
     description: str
     required: bool = False
+    label: str = ""
+    also: tuple[str, ...] = ()
+    form: Form = "text"
+    choices: tuple[str, ...] = ()
+    initial: str = ""
+    only_bigquery: bool = False
+    in_file: bool = True
 
 
 # --- one reader per kind of value -------------------------------------------------------------------------------------
@@ -143,10 +161,7 @@ def _ids(value: Value) -> tuple[str, ...]:
     ids: dict[str, None] = {}
     for item in value.items:
         if item.number:
-            raise _Wrong(
-                f"{item.shown} is a number to YAML, and long numbers lose their last digits on the way",
-                f'Put every id in quotes: ["{item.text}"].',
-            )
+            raise _Wrong(f"{item.shown} is kept as a number, and long numbers lose their last digits", item.number)
         for part in item.items:
             if not _digits(part.text):
                 raise _Wrong(f"{part.shown} is not an advertiser id", "An id has digits only; see TikTok Ads Manager.")
@@ -192,6 +207,41 @@ def _switch(value: Value) -> bool:
     raise _Wrong(f"{value.shown} is neither true nor false", "Write true or false.")
 
 
+def _minutes(value: Value) -> int:
+    text = value.text
+    if not _digits(text) or not 1 <= int(text[:9]) <= MOST_MINUTES:
+        raise _Wrong(f"{value.shown} is not a number of minutes", f"Write a whole number from 1 to {MOST_MINUTES}.")
+    return int(text)
+
+
+def _dataset(value: Value) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9][.:][A-Za-z0-9_]{1,1024}", value.text):
+        raise _Wrong(
+            f"{value.shown} is not a dataset of a project",
+            "Write project.dataset, such as my-project.tiktok_ads; both are in the BigQuery console.",
+        )
+    return value.text.replace(":", ".")
+
+
+def _location(value: Value) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2}|[A-Za-z]+(-[A-Za-z]+)+\d{0,2}", value.text):
+        raise _Wrong(f"{value.shown} is not a location of BigQuery", "Write one such as EU, US or europe-west3.")
+    return value.text
+
+
+def _emails(value: Value) -> tuple[str, ...]:
+    for item in value.items:
+        if not re.fullmatch(r"[^@\s<>\"]+@[^@\s<>\"]+\.[^@\s<>\"]+", item.text):
+            raise _Wrong(f"{item.shown} is not an e-mail address", "Write addresses, divided by commas.")
+    return tuple(item.text for item in value.items)
+
+
+def _when(value: Value) -> str:
+    if value.text.lower() not in NOTIFY_WHEN:
+        raise _Wrong(f"{value.shown} is not a time to notify", f"Write one of: {', '.join(NOTIFY_WHEN)}.")
+    return value.text.lower()
+
+
 def _rate(value: Value) -> float:
     try:
         rate = float(value.text)
@@ -215,22 +265,47 @@ def _raw(value: Value) -> Value:
     return value
 
 
+MOST_MINUTES = 1440
+NOTIFY_WHEN = ("never", "on error", "on warnings", "always")
+"""When people are told about a run: each also covers what stands before it."""
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("access_token", _token, "${TIKTOK_ACCESS_TOKEN}", "TikTok's access token, from the environment", True),
     Setting("advertiser_ids", _ids, '["7012345678901234567"]',
-            "Ad accounts to read, or all (needs app_id and app_secret)", True),
-    Setting("start_date", _day, "2026-01-01", "First day to import, in each ad account's time zone", True),
+            "Ad accounts to read, or all (needs app_id and app_secret)", True,
+            label="Advertiser IDs", also=("Advertiser ID", "Account IDs", "Advertisers"), form="ids"),
+    Setting("start_date", _day, "2026-01-01", "First day to import, in each ad account's time zone", True,
+            label="Start Date", form="day"),
     Setting("objects", _raw, "[advertisers, campaigns, ad_groups, ads, ad_report_daily]",
             "What to import; `owox-tiktok objects` lists everything", True),
-    Setting("end_date", _day, "2026-01-31", "Last day to import; left out: up to today"),
+    Setting("end_date", _day, "2026-01-31", "Last day to import; left out: up to today",
+            label="End Date", form="day"),
     Setting("fields", _raw, "{ad_report_daily: [spend, impressions, clicks]}",
             "Chosen fields or presets per object; left out: a useful preset"),
-    Setting("reimport_lookback_window", _lookback, "7", "Days read again in every run, for late conversions"),
-    Setting("clean_up_to_keep_window", _keep, "400", "Days of reports to keep; left out: everything"),
-    Setting("include_deleted", _switch, "true", "Also read deleted campaigns, ad groups and ads"),
-    Setting("sandbox_mode", _switch, "false", "Read TikTok's sandbox instead of production"),
+    Setting("reimport_lookback_window", _lookback, "7", "Days read again in every run, for late conversions",
+            label="Reimport Lookback Window", also=("Lookback Window",), form="number", initial="7"),
+    Setting("clean_up_to_keep_window", _keep, "400", "Days of reports to keep; left out: everything",
+            label="Clean Up To Keep Window", form="number"),
+    Setting("include_deleted", _switch, "true", "Also read deleted campaigns, ad groups and ads",
+            label="Include Deleted", form="switch", initial="true"),
+    Setting("sandbox_mode", _switch, "false", "Read TikTok's sandbox instead of production",
+            label="Sandbox Mode", also=("Sandbox",), form="switch", initial="false"),
     Setting("requests_per_second", _rate, "10", "What TikTok permits your app (Basic: 10)"),
+    Setting("max_run_timeout", _minutes, "30", "Minutes after which a run ends itself; the next one goes on from there",
+            label="Max Run Timeout", also=("Maximum Run Timeout",), form="number"),
     Setting("destination", _url, "duckdb:///tiktok_ads.duckdb", "Where the rows go"),
+    Setting("destination_dataset_id", _dataset, "my-project.tiktok_ads", "BigQuery dataset the rows go to",
+            label="Destination Dataset ID", only_bigquery=True, in_file=False),
+    Setting("destination_location", _location, "EU", "Where BigQuery makes the dataset if it is not there yet",
+            label="Destination Location", initial="US", only_bigquery=True, in_file=False),
+    Setting("notify_when", _when, "on error", "When to send a message about a run: " + ", ".join(NOTIFY_WHEN),
+            label="Notify When", form="choice", choices=NOTIFY_WHEN, initial="never"),
+    Setting("notify_by_email", _emails, "[me@example.com]", "Send it to these e-mail addresses",
+            label="Notify By E-mail", also=("Notify By Email",)),
+    Setting("notify_by_google_chat", _switch, "true", "Send it to the Google Chat space the deployment names",
+            label="Notify By Google Chat", also=("Notify By GoogleChat",), form="switch", initial="false"),
+    Setting("notify_by_slack", _switch, "true", "Send it to the Slack channel the deployment names",
+            label="Notify By Slack", form="switch", initial="false"),
     Setting("app_id", _text, "${TIKTOK_APP_ID}", "The developer app; only for advertiser_ids: all"),
     Setting("app_secret", _app_secret, "${TIKTOK_APP_SECRET}", "The app's secret; only for advertiser_ids: all"),
 )  # fmt: skip
@@ -239,18 +314,30 @@ SETTINGS: tuple[Setting, ...] = (
 # --- from values to Settings ------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How one source calls settings: the address of one that is missing, its name, and how one is added."""
+
+    where: Callable[[Setting], str]
+    say: Callable[[Setting], str]
+    add: Callable[[Setting], str]
+
+
+BY_NAME: Mapping[str, Setting] = {s.name: s for s in SETTINGS}
+
+
 def build(
     values: Mapping[str, Value],
     *,
-    where: Callable[[str], str],
     now: datetime,
     source: str,
+    wording: Wording,
     known: Iterable[Mistake] = (),
 ) -> Settings:
     """Return the Settings that ``values`` (by setting name) say; raises BadInput with every mistake.
 
-    ``where(name)`` is the address of a setting that is missing; ``known`` are mistakes the reader of the source found
-    already. ``now`` decides which days lie in the future (a day ahead is allowed: some advertiser is there already).
+    ``known`` are mistakes the reader of the source found already. ``now`` decides which days lie in the future (a day
+    ahead is allowed: some advertiser is there already).
     """
     mistakes = list(known)
     broken = {m.where for m in mistakes}
@@ -259,7 +346,9 @@ def build(
         value = values.get(setting.name)
         if value is None or value.absent:
             if setting.required and not any(setting.name in place.split() for place in broken):
-                mistakes.append(Mistake(where(setting.name), "is missing", f"Add {setting.name}: {setting.example}"))
+                at = wording.where(setting)
+                if at not in broken:
+                    mistakes.append(Mistake(at, "is missing", wording.add(setting)))
             continue
         if value.where in broken:
             continue
@@ -269,21 +358,27 @@ def build(
             mistakes.append(Mistake(value.where, wrong.what, wrong.what_to_do))
 
     streams, fields = _objects(values, bool(parsed.get("sandbox_mode")), mistakes)
-    _dates(parsed, now, mistakes, values)
+    _dates(parsed, now, mistakes, values, wording)
     needs_app = parsed.get("advertiser_ids") == () or any(s.per_app for s in streams)
     if needs_app:
-        reason = "advertiser_ids: all" if parsed.get("advertiser_ids") == () else "advertiser_ids among the objects"
-        for name in ("app_id", "app_secret"):
-            if name not in parsed and not any(name in m.where.split() for m in mistakes):
-                example = next(s.example for s in SETTINGS if s.name == name)
-                mistakes.append(Mistake(where(name), f"is missing, and {reason} needs it", f"Add {name}: {example}"))
+        all_of_them = f"{wording.say(BY_NAME['advertiser_ids'])}: all"
+        reason = all_of_them if parsed.get("advertiser_ids") == () else "advertiser_ids among the objects"
+        for setting in (BY_NAME["app_id"], BY_NAME["app_secret"]):
+            if setting.name not in parsed and not any(setting.name in m.where.split() for m in mistakes):
+                what = f"is missing, and {reason} needs it"
+                mistakes.append(Mistake(wording.where(setting), what, wording.add(setting)))
         if parsed.get("sandbox_mode") and parsed.get("advertiser_ids") == ():
             at = values["advertiser_ids"].where
             mistakes.append(Mistake(at, "the sandbox cannot list ad accounts", "Write the sandbox advertiser's id."))
     if mistakes:
         raise BadInput(sorted(mistakes, key=lambda m: _line(m.where)))
-    parsed.pop("objects", None)
-    parsed.pop("fields", None)
+    for name in ("objects", "fields"):
+        parsed.pop(name, None)
+    dataset, location = (parsed.pop(name, "") for name in ("destination_dataset_id", "destination_location"))
+    if dataset:
+        parsed["destination"] = f"bigquery://{dataset.replace('.', '/')}" + (
+            f"?location={location}" if location else ""
+        )
     return Settings(**parsed, objects=tuple(streams), fields=fields, source=source)
 
 
@@ -292,7 +387,14 @@ def _line(where: str) -> tuple[int, str]:
     return (int(found[1]) if found else 10**6, where)
 
 
-def _dates(parsed: Mapping[str, Any], now: datetime, mistakes: list[Mistake], values: Mapping[str, Value]) -> None:
+def _dates(
+    parsed: Mapping[str, Any],
+    now: datetime,
+    mistakes: list[Mistake],
+    values: Mapping[str, Value],
+    wording: Wording,
+) -> None:
+    first_name, last_name = (wording.say(BY_NAME[name]) for name in ("start_date", "end_date"))
     latest = date.fromordinal(now.date().toordinal() + 1)
     start, end = parsed.get("start_date"), parsed.get("end_date")
     if start and start > latest:
@@ -303,11 +405,13 @@ def _dates(parsed: Mapping[str, Any], now: datetime, mistakes: list[Mistake], va
         )
     if end and end > latest:
         mistakes.append(
-            Mistake(values["end_date"].where, f"{end} is in the future", "Leave end_date out to import up to today.")
+            Mistake(
+                values["end_date"].where, f"{end} is in the future", f"Leave {last_name} out to import up to today."
+            )
         )
     if start and end and end < start:
         mistakes.append(
-            Mistake(values["end_date"].where, f"{end} is before start_date {start}", "Exchange the two days.")
+            Mistake(values["end_date"].where, f"{end} is before {first_name} {start}", "Exchange the two days.")
         )
 
 
@@ -320,7 +424,7 @@ def _objects(
     for item in _items(given, mistakes):
         stream = find(item.text)
         if stream is None:
-            mistakes.append(_unknown(item, "object", STREAMS, "`owox-tiktok objects` lists"))
+            mistakes.append(unknown(item, "object", STREAMS, "`owox-tiktok objects` lists"))
         elif sandbox and not stream.in_sandbox:
             mistakes.append(
                 Mistake(item.where, f"TikTok's sandbox does not have {stream.name}", "Remove it or use production.")
@@ -342,7 +446,7 @@ def _objects(
         found = find(key)
         if found is None:
             known = [s.name for s in streams] or STREAMS
-            mistakes.append(_unknown(Value(key, names.where), "object", known, "`objects` should list"))
+            mistakes.append(unknown(Value(key, names.where), "object", known, "`objects` should list"))
         elif found not in streams:
             what = f"chooses fields of {found.name}, which is not imported"
             mistakes.append(Mistake(names.where, what, "Add it to objects."))
@@ -379,7 +483,7 @@ def _fields(stream: Stream, names: Value, mistakes: list[Mistake]) -> tuple[str,
             mistakes.append(Mistake(item.where, f"{stream.name} cannot have {item.text}", _given_where(item.text)))
         elif more is None:
             known = [*stream.fields, *(PRESETS if stream.is_report else ())]
-            mistakes.append(_unknown(item, f"field of {stream.name}", known, f"`objects {stream.name}` lists"))
+            mistakes.append(unknown(item, f"field of {stream.name}", known, f"`objects {stream.name}` lists"))
         else:
             chosen.update(dict.fromkeys(more))
     asked = [n for n in chosen if stream.fields[n].origin == "metric"]
@@ -398,96 +502,8 @@ def _given_where(metric: str) -> str:
     return f"TikTok gives it in {kinds} of these levels: {levels}{limits}."
 
 
-def _unknown(value: Value, what: str, known: Iterable[str], source: str) -> Mistake:
+def unknown(value: Value, what: str, known: Iterable[str], source: str) -> Mistake:
+    """Return that there is no such thing as ``value`` names, with the nearest name, or that ``source`` lists them."""
     near = None if value.variable else nearest(value.text, known)
     advice = f"Did you mean {near}?" if near else f"{source} what there is."
     return Mistake(value.where, f"there is no {what} called {value.shown}", advice)
-
-
-# --- the YAML file ----------------------------------------------------------------------------------------------------
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-
-
-def read_file(path: Path, *, now: datetime, environment: Mapping[str, str] | None = None) -> Settings:
-    """Return the Settings of a YAML file with ``${VARIABLE}`` references; raises BadInput with every mistake.
-
-    Relative destinations are relative to the folder the program was started in, as on any command line.
-    """
-    env = os.environ if environment is None else environment
-    name = path.name
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(
-            [Mistake(str(path), f"cannot be read ({error.strerror})", "`owox-tiktok init` writes an example.")]
-        ) from None
-    except UnicodeDecodeError:
-        raise BadInput([Mistake(str(path), "is not a UTF-8 text", "Save the file as UTF-8.")]) from None
-    try:
-        for token in yaml.scan(text):
-            if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
-                at = f"{name}:{token.start_mark.line + 1}"
-                raise BadInput([Mistake(at, "& and * refer to other lines, which is not read here", "Write it out.")])
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except RecursionError:
-        raise BadInput([Mistake(name, "is nested too deep", "`owox-tiktok init` writes an example.")]) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it is not YAML"
-        raise BadInput([Mistake(f"{name}{line}", f"cannot be read as YAML: {problem}", "Mend that line.")]) from None
-    mistakes: list[Mistake] = []
-    if not isinstance(root, yaml.MappingNode):
-        raise BadInput([Mistake(name, "holds no settings", "`owox-tiktok init` writes an example.")])
-    values: dict[str, Value] = {}
-    known = [s.name for s in SETTINGS]
-    for key_node, node in root.value:
-        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
-        at = f"{name}:{key_node.start_mark.line + 1} {key}"
-        if key not in known:
-            mistakes.append(_unknown(Value(key, at), "setting", known, "docs/GETTING_STARTED.md lists"))
-        elif key in values:
-            mistakes.append(Mistake(at, "is there twice", "Keep one of the two lines."))
-        else:
-            values[key] = _value(node, at, env, mistakes)
-    return build(values, where=lambda setting: f"{name} {setting}", now=now, source=name, known=mistakes)
-
-
-_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-
-
-def _value(node: yaml.Node, where: str, env: Mapping[str, str], mistakes: list[Mistake]) -> Value:
-    """Turn a YAML node into a Value. Texts are taken as they stand: what they mean is decided by who reads them."""
-    if isinstance(node, yaml.SequenceNode):
-        return Value([_value(n, where, env, mistakes) for n in node.value], where)
-    if isinstance(node, yaml.MappingNode):
-        inside: dict[str, Value] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
-            if key in inside:
-                mistakes.append(Mistake(f"{where}.{key}", "is there twice", "Keep one of the two."))
-            inside[key] = _value(value_node, f"{where}.{key}", env, mistakes)
-        return Value(inside, where)
-    text = str(node.value)
-    variables = _VARIABLE.findall(text)
-    if variables:
-        unset = [v for v in variables if not env.get(v)]
-        if unset:
-            what = f"the environment variable {' and '.join(unset)} is not set"
-            mistakes.append(Mistake(where, what, f"Set it before the run: export {unset[0]}=…"))
-        whole = _VARIABLE.fullmatch(text.strip()) is not None
-        filled = _VARIABLE.sub(lambda m: env.get(m[1], ""), text)
-        return Value(filled, where, variable="whole" if whole else "part")
-    if node.tag == "tag:yaml.org,2002:null":
-        return Value(None, where)
-    return Value(text, where, number=node.tag in _NUMBERS)
-
-
-def example() -> str:
-    """Return a commented example file, made from SETTINGS."""
-    lines = ["# TikTok Ads import. Every line with a leading # shows an optional setting with an example."]
-    for setting in SETTINGS:
-        lines += ["", f"# {setting.description}"]
-        lines.append(f"{'' if setting.required else '# '}{setting.name}: {setting.example}")
-    return "\n".join(lines) + "\n"

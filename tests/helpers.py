@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from owox_tiktok import app, settings
+from owox_tiktok import app, config_file, settings
 from owox_tiktok.events import Event, Failed, Finished, Warned
 from owox_tiktok.local.tiktok import Server, World, oracle
 from owox_tiktok.local.tiktok.api import LISTS
@@ -99,7 +99,7 @@ class Project:
         return path
 
     def settings(self, now: datetime, **more: Any) -> settings.Settings:
-        return settings.read_file(self.write(**more), now=now, environment=self.environment)
+        return config_file.read_file(self.write(**more), now=now, environment=self.environment)
 
     def import_(
         self, *, now: datetime | None = None, backfill: tuple[date, date] | None = None, only: str = "", **more: Any

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from owox_tiktok.config_file import FILE_SETTINGS, example, read_file
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.secret import Secret
-from owox_tiktok.settings import SETTINGS, Settings, example, read_file
+from owox_tiktok.settings import Settings
 from owox_tiktok.streams import ALIASES, MAX_METRICS, PRESETS, STREAMS, default_fields
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -68,7 +69,7 @@ def test_a_short_file_is_enough_and_the_rest_has_sensible_defaults(tmp_path: Pat
 def test_the_example_file_is_a_good_file(tmp_path: Path) -> None:
     read(example(), tmp_path)
     everything = "\n".join(
-        line.removeprefix("# ") if any(line.startswith(f"# {s.name}: ") for s in SETTINGS) else line
+        line.removeprefix("# ") if any(line.startswith(f"# {s.name}: ") for s in FILE_SETTINGS) else line
         for line in example().splitlines()
     )
     settings = read(everything, tmp_path)
