@@ -10,12 +10,14 @@ for; and if the batch is sent again, Google refuses the later of the two. So a b
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
@@ -54,6 +56,11 @@ TIMEOUT_S = 190.0
 """Google gives up on a request after 180 seconds."""
 
 MARKER = "owox.batch"
+TAB = "owox.tab"
+"""Key of the tag on each tab that is ours; it says what the tab holds, and its id."""
+
+EPOCH = date(1899, 12, 30)
+"""Day 0 of a Sheet's serial numbers."""
 _PASSING_CODES = frozenset({408, 409, 429, 500, 502, 503, 504})
 _UNTOUCHED_CODES = frozenset({429})
 """Answers that mean the request was not even begun."""
@@ -543,3 +550,76 @@ def _written(found: Json) -> Written | None:
     formula = value.get("formulaValue", "")
     plain = next((v for k, v in value.items() if k != "formulaValue"), None)
     return Written(plain if isinstance(plain, str | int | float | bool) else None, formula, note)
+
+
+# --- what is ours, and the requests of a batch ------------------------------------------------------------------------
+
+
+def serial(moment: datetime) -> float:
+    """Return a moment as a serial number: days since EPOCH. It has no zone; the wall clock's time is taken."""
+    return (moment.replace(tzinfo=None) - datetime(EPOCH.year, EPOCH.month, EPOCH.day)).total_seconds() / 86400
+
+
+def _named(tag: Tag) -> tuple[str, bool]:
+    """Return the stream a tab's tag names, and whether the tag was made for this very tab (not copied with it)."""
+    try:
+        said = json.loads(tag.value)
+        return str(said["stream"]), said.get("tab") == tag.tab
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", False
+
+
+def tagged_tab(structure: Structure, name: str) -> tuple[Tab, Tag] | None:
+    """Return the tab that is tagged as ``name``, with the tag; of a tab and its copy the one that was tagged."""
+    found = [
+        (not own, t.id, t)
+        for t in structure.tags
+        if t.key == TAB and t.tab in structure.tabs
+        for named, own in [_named(t)]
+        if named == name
+    ]
+    if not found:
+        return None
+    tag = min(found, key=lambda f: f[:2])[2]
+    return structure.tabs[tag.tab or 0], tag
+
+
+def new_tab(tab: Tab, name: str, *, hidden: bool = False) -> list[Json]:
+    """Return the making of a tab, tagged as ``name``."""
+    grid = {"rowCount": tab.rows, "columnCount": tab.columns, "frozenRowCount": tab.frozen_rows}
+    properties = {"sheetId": tab.id, "title": tab.title, "hidden": hidden, "gridProperties": grid}
+    said = json.dumps({"stream": name, "tab": tab.id}, separators=(",", ":"))
+    return [{"addSheet": {"properties": properties}}, tagged(TAB, said, tab.id)]
+
+
+def tagged(key: str, value: str, tab: int, along: str = "", index: int = 0) -> Json:
+    """Return the making of a tag on a tab, or on one of its ROWS or COLUMNS."""
+    place = {"dimensionRange": dimension(tab, along, index, index + 1)} if along else {"sheetId": tab}
+    entry = {"metadataKey": key, "metadataValue": value, "visibility": "DOCUMENT", "location": place}
+    return {"createDeveloperMetadata": {"developerMetadata": entry}}
+
+
+def dimension(tab: int, along: str, start: int, end: int) -> Json:
+    """Return ROWS or COLUMNS ``start`` to ``end`` (not included) as a ``DimensionRange``."""
+    return {"sheetId": tab, "dimension": along, "startIndex": start, "endIndex": end}
+
+
+def append(tab: int, along: str, length: int) -> Json:
+    """Return the growing of a tab by blank ROWS or COLUMNS at its end."""
+    return {"appendDimension": {"sheetId": tab, "dimension": along, "length": length}}
+
+
+def delete(tab: int, along: str, start: int, end: int) -> Json:
+    """Return the deletion of ROWS or COLUMNS ``start`` to ``end`` (not included)."""
+    return {"deleteDimension": {"range": dimension(tab, along, start, end)}}
+
+
+def write(tab: int, row: int, column: int, rows: list[Json]) -> Json:
+    """Return the writing of values, from a cell on; formats, notes and validation of the cells stay."""
+    start = {"sheetId": tab, "rowIndex": row, "columnIndex": column}
+    return {"updateCells": {"start": start, "rows": rows, "fields": "userEnteredValue"}}
+
+
+def clear(block: Block) -> Json:
+    """Return the emptying of a block's cells; formats, notes and validation stay."""
+    return {"updateCells": {"range": block.as_range(), "fields": "userEnteredValue"}}

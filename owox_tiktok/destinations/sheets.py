@@ -14,7 +14,6 @@ than one batch brings its cursor in the last.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import re
@@ -52,8 +51,8 @@ from owox_tiktok.spreadsheet import (
 log = logging.getLogger(__name__)
 
 # Keys of our tags. Short, because a tab's tags may take 30,000 characters and a report can have 800 columns.
-TAB, COLUMN, HEADER = "owox.tab", "owox.col", "owox.head"
-KEYS = (TAB, COLUMN, HEADER)
+COLUMN, HEADER = "owox.col", "owox.head"
+KEYS = (door.TAB, COLUMN, HEADER)
 
 STATE = "(state)"
 """The hidden tab's name in its tag; no stream is called that."""
@@ -77,10 +76,6 @@ MOST_TAGS = 2_000
 """Columns of whole rows, ranges times columns, that the last look reads at most."""
 VALUES_IN_MEMORY = 1_500_000
 """Up to so many values of a step are kept in memory; of more, one window at a time."""
-
-EPOCH = date(1899, 12, 30)
-"""Day 0 of a Sheet's serial numbers."""
-_EPOCH_TIME = datetime(1899, 12, 30)
 
 _NO_DECIMALS = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
 _THREE_DECIMALS = re.compile("BHD|IQD|JOD|KWD|LYD|OMR|TND")
@@ -470,7 +465,7 @@ class Sheets:
         """Give the empty grid at the ends of our own tabs back; return whether there was any."""
         batch: list[Json] = []
         for tag in structure.tags:
-            tab = structure.tabs.get(tag.tab or 0) if tag.key == TAB else None
+            tab = structure.tabs.get(tag.tab or 0) if tag.key == door.TAB else None
             if tab is None or tab.rows < 2:
                 continue
             tagged = [t.index for t in structure.tags if t.tab == tab.id and t.dimension == "COLUMNS"] or [0]
@@ -485,9 +480,9 @@ class Sheets:
             rows = max([*written, last, tab.frozen_rows, 1]) + 1
             columns = max([width - 1, *(c for line in written.values() for c in line)]) + 1
             if rows < tab.rows:
-                batch.append(_delete(tab.id, "ROWS", rows, tab.rows))
+                batch.append(door.delete(tab.id, "ROWS", rows, tab.rows))
             if columns < tab.columns:
-                batch.append(_delete(tab.id, "COLUMNS", columns, tab.columns))
+                batch.append(door.delete(tab.id, "COLUMNS", columns, tab.columns))
         if batch:
             self.book.apply(batch)
             self._index.clear()
@@ -667,15 +662,15 @@ class _Layout:
         batch = self._changed()
         table, tab = self._table, self._table.tab
         for top, bottom in _spans(sorted(self._emptied), gap=0):
-            batch += [_clear(b) for b in table.blocks([(top, bottom)], table.runs())]
+            batch += [door.clear(b) for b in table.blocks([(top, bottom)], table.runs())]
         if self._new:
             batch += self._added()
         left = tab.rows + max(0, self._grid_growth()) - len(self._deleted)
         if left <= max(tab.frozen_rows, 1):
             # The API refuses to delete all rows that are not frozen.
-            batch.append(_append(tab.id, "ROWS", 1))
+            batch.append(door.append(tab.id, "ROWS", 1))
         spans = _spans(sorted(self._deleted), gap=0)
-        batch += [_delete(tab.id, "ROWS", top, bottom) for top, bottom in reversed(spans)]
+        batch += [door.delete(tab.id, "ROWS", top, bottom) for top, bottom in reversed(spans)]
         return batch
 
     def _target(self, key: Key) -> list[Cell]:
@@ -706,7 +701,7 @@ class _Layout:
                     open_[number] = (row + 1, first, last, known[3])
                 else:
                     rows = [values]
-                    batch.append(_write(table.tab.id, row, run.left + first, rows))
+                    batch.append(door.write(table.tab.id, row, run.left + first, rows))
                     open_[number] = (row + 1, first, last, rows)
         return batch
 
@@ -727,20 +722,20 @@ class _Layout:
             batch.append(
                 {
                     "insertDimension": {
-                        "range": _dimension(tab.id, "ROWS", first, first + growth),
+                        "range": door.dimension(tab.id, "ROWS", first, first + growth),
                         "inheritFromBefore": True,
                     }
                 }
             )
         elif growth > 0:
-            batch.append(_append(tab.id, "ROWS", growth))
+            batch.append(door.append(tab.id, "ROWS", growth))
         top, bottom = self._end, self._end + count
         targets = [self._target(k) for k in self._new]
         at = 0
         for run in table.runs():
             rows = [{"values": [cell(v) for v in line[at : at + len(run.names)]]} for line in targets]
             at += len(run.names)
-            batch.append(_write(tab.id, top, run.left, rows))
+            batch.append(door.write(tab.id, top, run.left, rows))
         batch += self._formats(top, bottom, targets)
         if first < bottom:
             for left, right in _spans(self._fill, gap=0):
@@ -1034,13 +1029,12 @@ def _boolean_cell(text: str) -> Cell:
 
 
 def _day_cell(text: str) -> Cell:
-    return (date.fromisoformat(text) - EPOCH).days
+    return (date.fromisoformat(text) - door.EPOCH).days
 
 
 def _time_cell(text: str) -> Cell:
-    # A serial number has no zone: hours are the advertiser's own, instants are UTC, and the heading's note says so.
-    moment = datetime.fromisoformat(text).replace(tzinfo=None)
-    return (moment - _EPOCH_TIME).total_seconds() / 86400
+    # Hours are the advertiser's own, instants are UTC, and the heading's note says so.
+    return door.serial(datetime.fromisoformat(text))
 
 
 _CELLS: Mapping[Kind, Callable[[str], Cell]] = {
@@ -1063,38 +1057,15 @@ def _bytes(value: Cell) -> int:
 
 
 def _seconds(day: date) -> int:
-    return (day - EPOCH).days * 86400
+    return (day - door.EPOCH).days * 86400
 
 
 # --- tabs and requests ------------------------------------------------------------------------------------------------
 
 
-def _named(tag: Tag) -> tuple[str, bool]:
-    """Return the stream a tab's tag names, and whether the tag was made for this very tab (not copied with it)."""
-    try:
-        said = json.loads(tag.value)
-        return str(said["stream"]), said.get("tab") == tag.tab
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "", False
-
-
-def _tagged_tab(structure: Structure, name: str) -> tuple[Tab, Tag] | None:
-    found = [
-        (not own, t.id, t)
-        for t in structure.tags
-        if t.key == TAB and t.tab in structure.tabs
-        for named, own in [_named(t)]
-        if named == name
-    ]
-    if not found:
-        return None
-    tag = min(found, key=lambda f: f[:2])[2]
-    return structure.tabs[tag.tab or 0], tag
-
-
 def _table(structure: Structure, name: str) -> _Table | None:
     """Return the stream's tab as it is now, None when it has none."""
-    found = _tagged_tab(structure, name)
+    found = door.tagged_tab(structure, name)
     if found is None:
         return None
     tab, tag = found
@@ -1127,7 +1098,7 @@ def _after(structure: Structure, batch: Sequence[Json]) -> Structure | None:
 
 
 def _state_tab(structure: Structure) -> Tab | None:
-    found = _tagged_tab(structure, STATE)
+    found = door.tagged_tab(structure, STATE)
     return found[0] if found else None
 
 
@@ -1176,8 +1147,8 @@ def _state_requests(
     batch: list[Json] = []
     if state is None:
         state = Tab(structure.free_id(), structure.free_title(STATE_TITLE), 2, len(STATE_COLUMNS), 1)
-        batch += _new_tab(state, STATE, hidden=True)
-        batch.append(_write(state.id, 0, 0, [{"values": [cell(n) for n in STATE_COLUMNS]}]))
+        batch += door.new_tab(state, STATE, hidden=True)
+        batch.append(door.write(state.id, 0, 0, [{"values": [cell(n) for n in STATE_COLUMNS]}]))
         rows = [list(STATE_COLUMNS[:2])]
     wanted: dict[Pair, list[Cell]] = {pair: _cursor_row(pair, c) for pair, c in cursors.items()}
     for name, columns in made.items():
@@ -1188,11 +1159,11 @@ def _state_requests(
     for pair, values in wanted.items():
         if pair not in at:
             at[pair], end = end, end + 1
-        writes.append(_write(state.id, at[pair], 0, [{"values": [cell(v) for v in values]}]))
+        writes.append(door.write(state.id, at[pair], 0, [{"values": [cell(v) for v in values]}]))
     if end > state.rows:
-        batch.append(_append(state.id, "ROWS", end - state.rows))
+        batch.append(door.append(state.id, "ROWS", end - state.rows))
     if state.columns < len(STATE_COLUMNS):
-        batch.append(_append(state.id, "COLUMNS", len(STATE_COLUMNS) - state.columns))
+        batch.append(door.append(state.id, "COLUMNS", len(STATE_COLUMNS) - state.columns))
     return batch + writes
 
 
@@ -1201,18 +1172,20 @@ def _new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field],
     batch: list[Json] = []
     if table is None:
         tab = Tab(structure.free_id(), structure.free_title(stream.title), 2, len(lacking), 1)
-        batch += _new_tab(tab, stream.name)
+        batch += door.new_tab(tab, stream.name)
         header, first = 0, 0
-        batch.append(_tagged(HEADER, "", tab.id, "ROWS", 0))
+        batch.append(door.tagged(HEADER, "", tab.id, "ROWS", 0))
     else:
         tab, first = table.tab, table.tab.columns
         header = table.header if table.header is not None else 0
         if lacking:
-            batch.append(_append(tab.id, "COLUMNS", len(lacking)))
+            batch.append(door.append(tab.id, "COLUMNS", len(lacking)))
         if table.header is None:
             # The person deleted the headings.
-            batch.append({"insertDimension": {"range": _dimension(tab.id, "ROWS", 0, 1), "inheritFromBefore": False}})
-            batch.append(_tagged(HEADER, "", tab.id, "ROWS", 0))
+            batch.append(
+                {"insertDimension": {"range": door.dimension(tab.id, "ROWS", 0, 1), "inheritFromBefore": False}}
+            )
+            batch.append(door.tagged(HEADER, "", tab.id, "ROWS", 0))
             for name, at in table.columns.items():
                 if name in stream.fields:
                     batch.append(_headings(tab.id, 0, at, [stream.fields[name]], ""))
@@ -1220,7 +1193,7 @@ def _new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field],
     note = "" if table else f"{stream.title}: refreshed by owox-tiktok. {stream.description} {_PROMISE}\n\n"
     if lacking:
         batch.append(_headings(tab.id, header, first, lacking, note))
-    batch += [_tagged(COLUMN, f.name, tab.id, "COLUMNS", first + n) for n, f in enumerate(lacking)]
+    batch += [door.tagged(COLUMN, f.name, tab.id, "COLUMNS", first + n) for n, f in enumerate(lacking)]
     if table is not None and header + 1 < tab.rows:
         added = _Table(tab, table.tag, {f.name: first + n for n, f in enumerate(lacking)}, header)
         batch += _formats(added, stream.fields, header + 1, tab.rows, skip_money=False)
@@ -1248,41 +1221,6 @@ def _headings(tab: int, row: int, column: int, fields: Sequence[Field], note: st
             "fields": "userEnteredValue,note,userEnteredFormat.textFormat.bold",
         }
     }
-
-
-def _new_tab(tab: Tab, name: str, *, hidden: bool = False) -> list[Json]:
-    grid = {"rowCount": tab.rows, "columnCount": tab.columns, "frozenRowCount": tab.frozen_rows}
-    properties = {"sheetId": tab.id, "title": tab.title, "hidden": hidden, "gridProperties": grid}
-    said = json.dumps({"stream": name, "tab": tab.id}, separators=(",", ":"))
-    return [{"addSheet": {"properties": properties}}, _tagged(TAB, said, tab.id)]
-
-
-def _tagged(key: str, value: str, tab: int, dimension: str = "", index: int = 0) -> Json:
-    place = {"dimensionRange": _dimension(tab, dimension, index, index + 1)} if dimension else {"sheetId": tab}
-    entry = {"metadataKey": key, "metadataValue": value, "visibility": "DOCUMENT", "location": place}
-    return {"createDeveloperMetadata": {"developerMetadata": entry}}
-
-
-def _dimension(tab: int, dimension: str, start: int, end: int) -> Json:
-    return {"sheetId": tab, "dimension": dimension, "startIndex": start, "endIndex": end}
-
-
-def _append(tab: int, dimension: str, length: int) -> Json:
-    return {"appendDimension": {"sheetId": tab, "dimension": dimension, "length": length}}
-
-
-def _delete(tab: int, dimension: str, start: int, end: int) -> Json:
-    return {"deleteDimension": {"range": _dimension(tab, dimension, start, end)}}
-
-
-def _write(tab: int, row: int, column: int, rows: list[Json]) -> Json:
-    """Values only: formats, notes and validation of the cells stay."""
-    start = {"sheetId": tab, "rowIndex": row, "columnIndex": column}
-    return {"updateCells": {"start": start, "rows": rows, "fields": "userEnteredValue"}}
-
-
-def _clear(block: Block) -> Json:
-    return {"updateCells": {"range": block.as_range(), "fields": "userEnteredValue"}}
 
 
 def _money_format(currency: Cell) -> tuple[str, str]:
