@@ -68,7 +68,10 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The run is over. ``rows`` and ``replaced`` per object; ``failed`` counts pairs."""
+    """The run is over. ``rows`` and ``replaced`` per object; ``failed`` counts pairs.
+
+    ``stopped`` says why it ended before its end ("cancelled", "out of time"), with ``left`` windows not read.
+    """
 
     rows: Mapping[str, int]
     replaced: Mapping[str, int]
@@ -79,13 +82,47 @@ class Finished:
     seconds: float
     warnings: int = 0
     pruned: Mapping[str, int] = field(default_factory=dict)
+    stopped: str = ""
+    left: int = 0
 
     @property
     def exit_code(self) -> int:
         """0 done, 1 failed, 3 partly done."""
         if not self.failed:
-            return 0
+            return 3 if self.left else 0
         return 1 if self.failed >= self.pairs else 3
+
+    @property
+    def state(self) -> str:
+        """The outcome in a word or two."""
+        return {0: "Done", 1: "Failed", 3: "Partly done"}[self.exit_code]
+
+    @property
+    def summary(self) -> str:
+        """What came of it, as one sentence for people; begins with ``state``."""
+        total, replaced = sum(self.rows.values()), sum(self.replaced.values())
+        parts = [f"{self.state} in {duration(self.seconds)}: {total:,} rows stored"]
+        if replaced:
+            parts.append(f"{replaced:,} of them in place of rows that were there")
+        parts.append(f"{self.requests:,} requests")
+        if self.refused:
+            parts.append(f"{self.refused:,} refused for their number")
+        if self.warnings:
+            parts.append(f"{self.warnings} warning{'s' if self.warnings > 1 else ''}")
+        if self.failed:
+            parts.append(f"{self.failed} of {self.pairs} not complete (the next run goes on there)")
+        if self.left:
+            parts.append(f"{self.stopped} with {self.left:,} windows left (the next run goes on there)")
+        return ", ".join(parts) + "."
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in words: "0.8 s", "40 seconds", "12 minutes", "3.5 hours"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{round(seconds)} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 Event = Started | Stored | Waiting | Warned | Failed | Pruned | Finished

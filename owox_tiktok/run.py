@@ -70,6 +70,8 @@ class Outcome:
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
     warnings: int = 0
     pruned: dict[str, int] = field(default_factory=dict)
+    stopped: str = ""
+    left: int = 0
 
 
 class _Board:
@@ -139,6 +141,7 @@ class _Board:
     def wait(self) -> tuple[list[_Arrived], list[tuple[_Task, BaseException]]] | None:
         """Return what may be stored now (of one stream, a pair's days in order) and then what failed; None at the end.
 
+        Both are empty when nothing has come for a second.
         A failure waits for the earlier days of its pair, which are good and will be stored.
         """
         with self._lock:
@@ -154,8 +157,9 @@ class _Board:
                     return ready, due
                 if not self._todo and not self._under_way:
                     return None
-                # A time-out lets Ctrl-C through on every platform.
-                self._lock.wait(1.0)
+                # A time-out lets Ctrl-C through on every platform, and the run see whether it is to stop.
+                if not self._lock.wait(1.0):
+                    return [], []
 
     def _worth_waiting(self) -> bool:
         """Whether more rows may soon make a better step: there are some, not enough, and windows still being read."""
@@ -215,6 +219,11 @@ class _Board:
         """Whether a pair has ended early."""
         return order in self._closed
 
+    def left(self) -> int:
+        """Return how many windows are not stored, of pairs that are not closed."""
+        with self._lock:
+            return len(self._todo) + self._under_way
+
     def stop(self) -> None:
         """Let the readers end."""
         with self._lock:
@@ -230,8 +239,13 @@ def run(
     *,
     now: datetime,
     readers: int,
+    halted: Callable[[], str] = lambda: "",
 ) -> Outcome:
-    """Read and store every window of ``pairs``; raises only when nothing can go on (StoreBusy, an interruption)."""
+    """Read and store every window of ``pairs``; raises only when nothing can go on (StoreBusy, an interruption).
+
+    ``halted`` is asked between stores, at least once a second: a word ends the run cleanly, and becomes the outcome's
+    ``stopped``; the windows not stored are its ``left``.
+    """
     outcome = Outcome()
     work: dict[str, int] = {}
     for pair in pairs:
@@ -256,10 +270,15 @@ def run(
                 writer.store(ready)
                 for task, error in troubles:
                     writer.trouble(task, error)
+                outcome.stopped = halted()
+                if outcome.stopped:
+                    outcome.left = board.left()
+                    break
         finally:
             board.stop()
         for thread in threads:
-            thread.join(timeout=5)
+            # One that waits for TikTok ends with the process; what it reads is read again by the next run.
+            thread.join(timeout=0 if outcome.stopped else 5)
     return outcome
 
 

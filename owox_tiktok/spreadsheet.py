@@ -6,6 +6,8 @@ addressed by id and columns by index, never by title, because a person may renam
 Every batch carries a marker: its first request creates developer metadata with an id of the batch's own, and an id can
 exist only once. After a time-out or a 5xx, which say nothing about whether the batch was applied, the marker is looked
 for; and if the batch is sent again, Google refuses the later of the two. So a batch is applied once or not at all.
+Who holds the lease (see ``lease``) counts its markers up from a number that is known to others, so that one who takes
+the lease over can occupy the next marker, and with it stop every batch that is still under way.
 """
 
 from __future__ import annotations
@@ -14,16 +16,19 @@ import json
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
+from email.utils import mktime_tz, parsedate_tz
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 import requests
 
-from owox_tiktok.errors import BadInput, Mistake, StoreFailed
+from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.retry import retrying
 
 if TYPE_CHECKING:
@@ -97,6 +102,9 @@ class Structure:
 
     tabs: Mapping[int, Tab]
     tags: tuple[Tag, ...]
+    title: str = ""
+    zone: str = "UTC"
+    """The spreadsheet's own time zone, in which it shows what NOW() is."""
 
     @property
     def cells(self) -> int:
@@ -210,6 +218,11 @@ class Spreadsheet:
         self._sleep = sleep
         self._opened: HTTPClient | None = None
         self._markers: tuple[int, ...] = ()
+        self._writing = threading.RLock()
+        self._next_marker: int | None = None
+        self._clock: tuple[datetime, float] | None = None
+        self.until: float | None = None
+        """The moment of ``time.monotonic`` at which waiting for Google ends, whatever the deadline of a call."""
 
     @property
     def where(self) -> str:
@@ -227,7 +240,8 @@ class Spreadsheet:
     def structure(self, keys: Sequence[str]) -> Structure:
         """Return the tabs, and the tags with one of ``keys``; two calls."""
         properties = "sheetId,title,gridProperties(rowCount,columnCount,frozenRowCount)"
-        answer = self._read("get", "", params={"fields": f"sheets.properties({properties})"})
+        fields = f"properties(title,timeZone),sheets.properties({properties})"
+        answer = self._read("get", "", params={"fields": fields})
         tabs = {}
         for one in answer.get("sheets", []):
             known = one["properties"]
@@ -239,13 +253,24 @@ class Spreadsheet:
                 grid.get("columnCount", 0),
                 grid.get("frozenRowCount", 0),
             )
-        filters = [{"developerMetadataLookup": {"metadataKey": key}} for key in (*keys, MARKER)]
-        found = self._read("post", "/developerMetadata:search", body={"dataFilters": filters})
-        tags = [_tag(one["developerMetadata"]) for one in found.get("matchedDeveloperMetadata", [])]
+        tags = self.tags((*keys, MARKER))
         # Old markers are cleared away by the next batch; only ones seen here, because it is not known whether
         # deleting one that is not there is an error.
         self._markers = tuple(t.id for t in tags if t.key == MARKER)
-        return Structure(tabs, tuple(sorted((t for t in tags if t.key != MARKER), key=lambda t: t.id)))
+        about = answer.get("properties", {})
+        return Structure(
+            tabs,
+            tuple(t for t in tags if t.key != MARKER),
+            str(about.get("title", "")),
+            str(about.get("timeZone", "UTC")),
+        )
+
+    def tags(self, keys: Sequence[str]) -> tuple[Tag, ...]:
+        """Return the tags with one of ``keys``, by id; one call."""
+        filters = [{"developerMetadataLookup": {"metadataKey": key}} for key in keys]
+        found = self._read("post", "/developerMetadata:search", body={"dataFilters": filters})
+        tags = (_tag(one["developerMetadata"]) for one in found.get("matchedDeveloperMetadata", []))
+        return tuple(sorted(tags, key=lambda t: t.id))
 
     def values(self, blocks: Sequence[Block]) -> list[list[list[Cell]]]:
         """Return the values of each block, row by row, blanks included; one call. Blocks must lie inside the grid."""
@@ -334,27 +359,26 @@ class Spreadsheet:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def apply(self, batch: Sequence[Json]) -> None:
-        """Apply the requests, all or none, once and not twice; StoreFailed when that cannot be done."""
-        number, token = secrets.randbelow(2**31 - 1) + 1, secrets.token_hex(8)
-        marker = {
-            "metadataId": number,
-            "metadataKey": MARKER,
-            "metadataValue": token,
-            "visibility": "DOCUMENT",
-            "location": {"spreadsheet": True},
-        }
-        body = _ENCODER.encode(
-            {
-                "requests": [
-                    {"createDeveloperMetadata": {"developerMetadata": marker}},
-                    *batch,
-                    *(
-                        {"deleteDeveloperMetadata": {"dataFilter": {"developerMetadataLookup": {"metadataId": old}}}}
-                        for old in self._markers
-                    ),
-                ]
-            }
-        )
+        """Apply the requests, all or none, once and not twice; StoreFailed when that cannot be done.
+
+        StoreBusy when another run has taken the lease over: then nothing of the batch is applied.
+        """
+        with self._writing:
+            self._apply(batch)
+
+    def count_markers_from(self, first: int | None) -> None:
+        """Use the numbers from ``first`` on as markers; None: numbers nobody knows, and leave others' markers alone."""
+        with self._writing:
+            self._next_marker = first
+
+    def _apply(self, batch: Sequence[Json]) -> None:
+        held = self._next_marker is not None
+        number = self._next_marker if self._next_marker is not None else secrets.randbelow(2**31 - 1) + 1
+        token = secrets.token_hex(8)
+        marker = create_metadata(MARKER, token, number)
+        # Without the lease another run may need its markers still.
+        old = [delete_metadata(one) for one in self._markers] if held else []
+        body = _ENCODER.encode({"requests": [marker, *batch, *old]})
         if len(body) > MOST_BYTES:
             raise StoreFailed(
                 f"a single step would need {len(body):,} bytes, and Google takes {MOST_BYTES:,}",
@@ -364,27 +388,49 @@ class Spreadsheet:
         unsure = False
         for attempt in self._retrying():
             with attempt:
-                if unsure and self._applied(number, token):
+                if unsure and self.metadata(number) == token:
                     break
                 try:
                     self._call("post", ":batchUpdate", params={"fields": "spreadsheetId"}, data=body)
                 except _Passing as error:
                     unsure = unsure or error.unsure
                     raise
-                except SheetRefused:
+                except SheetRefused as error:
                     # The first try may have arrived after we looked: then it is this second one that is refused.
-                    if not (unsure and self._applied(number, token)):
+                    there = self.metadata(number) if unsure or (held and error.code == HTTPStatus.BAD_REQUEST) else None
+                    if there is None:
                         raise
+                    if there != token:
+                        raise StoreBusy(
+                            "another import has taken this spreadsheet over",
+                            where=self.where,
+                            what_to_do="Nothing is lost: it goes on where this one ended.",
+                        ) from None
         self._markers = (number,)
+        if held:
+            self._next_marker = number + 1
 
-    def _applied(self, number: int, token: str) -> bool:
+    def metadata(self, number: int) -> str | None:
+        """Return the value of the developer metadata with the id ``number``, None when there is none; one call."""
         try:
-            found = self._read("get", f"/developerMetadata/{number}")
+            return str(self._read("get", f"/developerMetadata/{number}").get("metadataValue", ""))
         except SheetRefused as error:
-            if error.code == 404:
-                return False
+            if error.code == HTTPStatus.NOT_FOUND:
+                return None
             raise
-        return bool(found.get("metadataValue") == token)
+
+    def now(self) -> datetime:
+        """Return the time by Google's clock, as of its last answer: the one that all runs share."""
+        if self._clock is None:
+            return datetime.now(UTC)
+        said, heard = self._clock
+        return said + timedelta(seconds=time.monotonic() - heard)
+
+    @property
+    def _left_s(self) -> float:
+        """How long a call may take from now on."""
+        left = self._deadline_s if self.until is None else self.until - time.monotonic()
+        return max(1.0, min(self._deadline_s, left))
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -393,7 +439,7 @@ class Spreadsheet:
             retrying(
                 _Passing,
                 attempts=ATTEMPTS,
-                deadline_s=self._deadline_s,
+                deadline_s=self._left_s,
                 first_s=FIRST_WAIT_S,
                 longest_s=LONGEST_WAIT_S,
                 sleep=self._sleep,
@@ -419,6 +465,8 @@ class Spreadsheet:
                 method, f"{self._base}/v4/spreadsheets/{self.id}{path}", params=params, data=data, headers=headers
             )
             decoded: Json = msgspec.json.decode(answer.content)
+            if said := parsedate_tz(answer.headers.get("Date", "")):
+                self._clock = (datetime.fromtimestamp(mktime_tz(said), UTC), time.monotonic())
         except APIError as error:
             raise self._trouble(error) from None
         except TransportError as error:
@@ -582,6 +630,37 @@ def tagged_tab(structure: Structure, name: str) -> tuple[Tab, Tag] | None:
         return None
     tag = min(found, key=lambda f: f[:2])[2]
     return structure.tabs[tag.tab or 0], tag
+
+
+def create_metadata(key: str, value: str, number: int) -> Json:
+    """Return the making of developer metadata on the whole spreadsheet; refused where the id ``number`` exists."""
+    entry = {
+        "metadataId": number,
+        "metadataKey": key,
+        "metadataValue": value,
+        "visibility": "DOCUMENT",
+        "location": {"spreadsheet": True},
+    }
+    return {"createDeveloperMetadata": {"developerMetadata": entry}}
+
+
+def delete_metadata(number: int, value: str | None = None) -> Json:
+    """Return the deletion of developer metadata by its id; only if it still has ``value``, where one is given."""
+    lookup: Json = {"metadataId": number}
+    if value is not None:
+        lookup["metadataValue"] = value
+    return {"deleteDeveloperMetadata": {"dataFilter": {"developerMetadataLookup": lookup}}}
+
+
+def update_metadata(number: int, old: str, new: str) -> Json:
+    """Return the changing of developer metadata from one value to another."""
+    return {
+        "updateDeveloperMetadata": {
+            "dataFilters": [{"developerMetadataLookup": {"metadataId": number, "metadataValue": old}}],
+            "developerMetadata": {"metadataValue": new},
+            "fields": "metadataValue",
+        }
+    }
 
 
 def new_tab(tab: Tab, name: str, *, hidden: bool = False) -> list[Json]:

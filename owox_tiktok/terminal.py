@@ -16,7 +16,7 @@ from rich.table import Table
 
 from owox_tiktok.app import Checked, Planned
 from owox_tiktok.errors import BadInput, Problem
-from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned
+from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, duration
 from owox_tiktok.model import Stream
 
 
@@ -149,19 +149,8 @@ class Terminal:
             self.say("[red]Stopped:[/] ", problem.sentence)
 
     def _finished(self, event: Finished) -> None:
-        word = {0: "[green]Done[/]", 1: "[red]Failed[/]", 3: "[yellow]Partly done[/]"}[event.exit_code]
-        total, replaced = sum(event.rows.values()), sum(event.replaced.values())
-        parts = [f"{word} in {event.seconds:.1f} s: {total:,} rows stored"]
-        if replaced:
-            parts.append(f"{replaced:,} of them in place of rows that were there")
-        parts.append(f"{event.requests:,} requests")
-        if event.refused:
-            parts.append(f"{event.refused:,} refused for their number")
-        if event.warnings:
-            parts.append(f"{event.warnings} warning{'s' if event.warnings > 1 else ''}")
-        if event.failed:
-            parts.append(f"{event.failed} of {event.pairs} not complete (the next run goes on there)")
-        self.say(", ".join(parts) + ".")
+        colour = {0: "green", 1: "red", 3: "yellow"}[event.exit_code]
+        self.say(f"[{colour}]{event.state}[/]", event.summary.removeprefix(event.state))
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
@@ -202,13 +191,6 @@ def show_plan(console: Console, planned: Sequence[Planned], rate: float) -> None
         if p.problem:
             what = f"{p.object} of {p.advertiser.id}" if p.object else f"advertiser {p.advertiser.id}"
             console.print(f"cannot be read: {what}: {p.problem}", markup=False, soft_wrap=True)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds in words: "40 seconds", "12 minutes", "3.5 hours"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} second{'s' if round(seconds) > 1 else ''}"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def show_checks(console: Console, checks: Sequence[Checked]) -> None:

@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 from owox_tiktok import spreadsheet as door
 from owox_tiktok.errors import BadInput, Mistake, Problem, StoreFailed
+from owox_tiktok.lease import Lease
 from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream
 from owox_tiktok.spool import read_text
 from owox_tiktok.spreadsheet import (
@@ -192,9 +193,11 @@ class _Table:
 class Sheets:
     """A Google spreadsheet as a Destination."""
 
-    def __init__(self, book: Spreadsheet, *, read_only: bool = False) -> None:
+    def __init__(self, book: Spreadsheet, *, read_only: bool = False, lease: Lease | None = None) -> None:
+        """Without a ``lease`` that its caller holds it takes one of its own, as long as it is open."""
         self.book = book
         self._read_only = read_only
+        self._lease = None if read_only or lease else Lease(book)
         self._structure: Structure | None = None
         self._state: dict[Pair, Cursor] = {}
         self._made: dict[str, frozenset[str]] = {}
@@ -203,6 +206,8 @@ class Sheets:
         self._index: dict[str, list[Key | None]] = {}
 
     def __enter__(self) -> Sheets:
+        if self._lease:
+            self._lease.acquire()
         return self
 
     def __exit__(
@@ -214,7 +219,9 @@ class Sheets:
                 with suppress(Problem):
                     self._flush()
         finally:
-            self.book.close()
+            if self._lease:
+                self._lease.release()
+                self.book.close()
 
     # --- cursors ------------------------------------------------------------------------------------------------------
 

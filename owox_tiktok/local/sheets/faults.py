@@ -41,6 +41,7 @@ class Faults:
     Lasting: ``forbidden`` and ``office`` are ids of spreadsheets whose permission is withdrawn, or that
     are Office files. ``refuse_empty_filters`` makes changing or deleting developer metadata by a filter
     that selects nothing an error; it is not known which of the two the real API does.
+    ``clock_ahead_s`` puts the answers' ``Date`` ahead, so that what runs out by Google's clock does so without waiting.
     """
 
     rate: float = 0.0
@@ -55,6 +56,7 @@ class Faults:
     forbidden: set[str] = field(default_factory=set)
     office: set[str] = field(default_factory=set)
     refuse_empty_filters: bool = False
+    clock_ahead_s: float = 0.0
 
     def __post_init__(self) -> None:
         unknown = [kind for kind in (*self.kinds, *self.script) if kind and kind not in KINDS]

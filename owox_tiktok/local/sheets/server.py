@@ -212,10 +212,10 @@ class Server:
         """Answer one request; False when the connection must be closed."""
         raw_path, _, query = target.partition("?")
         if raw_path.startswith("/_"):
-            _send(connection, self._control(method, raw_path, body))
+            _send(connection, self._control(method, raw_path, body), self.faults.clock_ahead_s)
             return True
         if method == "GET" and (raw_path == "/" or raw_path.startswith("/view/")):
-            _send(connection, self._page(raw_path))
+            _send(connection, self._page(raw_path), self.faults.clock_ahead_s)
             return True
         path = unquote(raw_path)
         size = len(body)
@@ -225,7 +225,7 @@ class Server:
         if raw_path == "/token" and method == "POST":
             answer = self._grant(body)
             self._record(method, path, answer, "", size)
-            _send(connection, answer)
+            _send(connection, answer, self.faults.clock_ahead_s)
             return True
         try:
             caller = self.tokens.caller(headers.get("authorization", ""))
@@ -236,12 +236,12 @@ class Server:
         except ApiError as error:
             answer = Answer(error.code, to_bytes(error.body()))
             self._record(method, path, answer, "", size)
-            _send(connection, answer)
+            _send(connection, answer, self.faults.clock_ahead_s)
             return True
         except (OSError, EOFError):
             answer = Answer(400, to_bytes(invalid("The request body cannot be decompressed.").body()))
             self._record(method, path, answer, "", size)
-            _send(connection, answer)
+            _send(connection, answer, self.faults.clock_ahead_s)
             return True
         failure = self._fault_state.next_kind(f"{method} {path}")
         if failure and failure not in AFTER:
@@ -254,7 +254,7 @@ class Server:
         if failure:
             return self._fail(connection, failure, method, path, size, answer.requests)
         self._record(method, path, answer, "", size)
-        _send(connection, answer)
+        _send(connection, answer, self.faults.clock_ahead_s)
         return True
 
     def _grant(self, body: bytes) -> Answer:
@@ -295,7 +295,7 @@ class Server:
             error = quota("Read" if method == "GET" else "Write") if code == 429 else server_side(code)
             answer = Answer(code, to_bytes(error.body()), requests=requests)
         self._record(method, path, answer, kind, size)
-        _send(connection, answer)
+        _send(connection, answer, self.faults.clock_ahead_s)
         return True
 
     def _page(self, path: str) -> Answer:
@@ -358,9 +358,9 @@ class Server:
         return answer
 
 
-def _send(connection: socket.socket, answer: Answer) -> None:
+def _send(connection: socket.socket, answer: Answer, clock_ahead_s: float) -> None:
     reason = _REASONS.get(answer.status, "Unknown")
-    head = f"HTTP/1.1 {answer.status} {reason}\r\nDate: {formatdate(usegmt=True)}\r\n"
+    head = f"HTTP/1.1 {answer.status} {reason}\r\nDate: {formatdate(time.time() + clock_ahead_s, usegmt=True)}\r\n"
     if answer.status != 204:
         head += f"Content-Type: {answer.content_type}\r\n"
     head += f"Content-Length: {len(answer.body)}\r\n\r\n"

@@ -1,0 +1,232 @@
+"""One import per spreadsheet at a time: a lease kept in the spreadsheet itself, as developer metadata with a fixed id.
+
+Google refuses to make an id that exists, and applies a batch altogether or not at all. So two who ask at once cannot
+both get it. Who holds it says every now and then that it is still there; who gives no sign of life for ``TTL_S`` is
+taken over, and before that its next marker is occupied (see ``spreadsheet``), so that a batch it may still be sending
+is refused. All times are Google's, so that clocks of two machines need not agree.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from owox_tiktok.errors import Problem, StoreBusy, StoreFailed
+from owox_tiktok.spreadsheet import (
+    MARKER,
+    SheetRefused,
+    Spreadsheet,
+    create_metadata,
+    delete_metadata,
+    update_metadata,
+)
+
+LEASE_ID = 1_907_405_121
+LEASE, FENCE = "owox.lease", "owox.fence"
+TTL_S = 300.0
+"""A holder that has given no sign of life for so long is taken for dead."""
+GIVE_BACK_S = 10.0
+"""Giving it back may take so long: who presses Ctrl-C does not want to wait."""
+ATTEMPTS = 6
+"""How often the lease is asked for when others come and go meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the lease: the run, where it runs, since and until when, and its first marker."""
+
+    book: str
+    run: str
+    owner: str
+    since: datetime
+    until: datetime
+    base: int
+
+    def encode(self) -> str:
+        """Return it as text."""
+        return msgspec.json.encode(asdict(self)).decode()
+
+
+def holder(book: Spreadsheet) -> Holder | None:
+    """Return who holds the lease of a spreadsheet now; None for nobody, a dead run, or a copied spreadsheet."""
+    found = _decoded(book.metadata(LEASE_ID))
+    return found if found is not None and _lives(found, book) else None
+
+
+class Lease:
+    """The lease of one spreadsheet, for a ``with`` block; StoreBusy when another run holds it.
+
+    ``run`` names the run in what others are told. While it is held, a thread gives the signs of life.
+    """
+
+    def __init__(self, book: Spreadsheet, run: str = "", *, environment: Mapping[str, str] = os.environ) -> None:
+        self.run = run or new_run_id()
+        self._book = book
+        self._owner = _owner(environment)
+        self._held: Holder | None = None
+        self._ended = threading.Event()
+        self._alive: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Take the lease, from a dead run if need be; StoreBusy when a run that lives holds it."""
+        for _ in range(ATTEMPTS):
+            text = self._book.metadata(LEASE_ID)
+            if text is not None:
+                old = _decoded(text)
+                if old is not None and _lives(old, self._book):
+                    raise _busy(old, self._book)
+                if not self._evict(old, text):
+                    continue
+            if self._take():
+                self._alive = threading.Thread(target=self._live, name="lease", daemon=True)
+                self._alive.start()
+                return
+        raise StoreFailed(
+            "several imports want it at once", where=self._book.where, what_to_do="Import again in a minute."
+        )
+
+    def release(self) -> None:
+        """Give it back. What goes wrong here is told by nobody: then it ends by itself."""
+        self._ended.set()
+        with self._lock:
+            held, self._held = self._held, None
+            if held is None:
+                return
+            self._book.until = time.monotonic() + GIVE_BACK_S
+            try:
+                self._book.apply([delete_metadata(LEASE_ID, held.encode())])
+            except Problem:
+                pass
+            finally:
+                self._book.count_markers_from(None)
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def _take(self) -> bool:
+        book = self._book
+        now = book.now()
+        base = secrets.randbelow(2**30) + 1_000
+        wanted = Holder(book.id, self.run, self._owner, now, now + timedelta(seconds=TTL_S), base)
+        fences = [delete_metadata(t.id) for t in book.tags((FENCE,)) if _old(t.value, now)]
+        book.count_markers_from(base)
+        try:
+            book.apply([create_metadata(LEASE, wanted.encode(), LEASE_ID), *fences])
+        except SheetRefused:
+            book.count_markers_from(None)
+            if book.metadata(LEASE_ID) is None:
+                raise  # it was not for the lease that Google refused
+            return False
+        self._held = wanted
+        return True
+
+    def _evict(self, old: Holder | None, text: str) -> bool:
+        """Take the lease from a run that is dead, or let go of one that came with a copied file; False: look again."""
+        book = self._book
+        batch = [delete_metadata(LEASE_ID, text)]
+        if old is not None and old.book == book.id:
+            used = [t.id for t in book.tags((MARKER, FENCE)) if old.base <= t.id < old.base + 10_000_000]
+            batch.insert(0, create_metadata(FENCE, book.now().isoformat(), max(used, default=old.base - 1) + 1))
+        try:
+            book.apply(batch)
+        except SheetRefused:
+            if book.metadata(LEASE_ID) == text and not batch[1:]:
+                raise
+            return False
+        return True
+
+    def _live(self) -> None:
+        while not self._ended.wait(TTL_S / 3):
+            with self._lock:
+                if self._held is None:
+                    return
+                renewed = replace(self._held, until=self._book.now() + timedelta(seconds=TTL_S))
+                try:
+                    self._book.apply([update_metadata(LEASE_ID, self._held.encode(), renewed.encode())])
+                except StoreBusy:
+                    return  # the run notices with its next batch
+                except Problem:
+                    continue
+                self._held = renewed
+
+
+def new_run_id() -> str:
+    """Return a name for a run."""
+    return f"run-{secrets.token_hex(6)}"
+
+
+def _decoded(text: str | None) -> Holder | None:
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=Holder)
+    except msgspec.DecodeError:
+        return None
+
+
+def _lives(found: Holder, book: Spreadsheet) -> bool:
+    if found.book != book.id or found.until <= book.now():
+        return False
+    where, _, process = found.owner.rpartition(" ")
+    here = _machine()
+    if not here or where != here or not process.isdigit():
+        return True
+    # On the same machine a run that was killed need not be waited for.
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _busy(found: Holder, book: Spreadsheet) -> StoreBusy:
+    since = f"{found.since:%Y-%m-%d %H:%M} UTC"
+    return StoreBusy(
+        f"another import has been running here since {since}",
+        where=book.where,
+        what_to_do=f"Wait for it, or cancel it. If it died, it is taken over after {found.until:%H:%M} UTC.",
+    )
+
+
+def _old(at: str, now: datetime) -> bool:
+    """Whether a fence has stood for a day, so that nothing can be on its way any more."""
+    try:
+        return datetime.fromisoformat(at) < now - timedelta(days=1)
+    except (ValueError, TypeError):
+        return True
+
+
+def _machine() -> str:
+    """Return a name of this machine since its last start; empty where two may have the same."""
+    try:
+        started = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+    return f"{socket.gethostname()} {started}"
+
+
+def _owner(environment: Mapping[str, str]) -> str:
+    # Containers of a service share names and process numbers: there, only the time counts.
+    return "service" if environment.get("K_SERVICE") else f"{_machine()} {os.getpid()}".strip()
