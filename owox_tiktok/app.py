@@ -10,21 +10,26 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, Mistake, Problem, Refused
+from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy
 from owox_tiktok.events import Event, Failed, Finished, Listener, Waiting, Warned
-from owox_tiktok.model import Advertiser, Window
+from owox_tiktok.lease import Lease
+from owox_tiktok.model import Advertiser, Destination, Window
 from owox_tiktok.plan import WHOLE_APP, Pair, keep_from, oldest_kept
 from owox_tiktok.plan import plan as make_plan
+from owox_tiktok.report import Report
 from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
-from owox_tiktok.settings import Settings
+from owox_tiktok.settings import BY_NAME, Settings
 from owox_tiktok.source import Reading, Source
+from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
 from owox_tiktok.streams import find, nearest
 from owox_tiktok.tiktok import TikTok, base_url
 
@@ -90,7 +95,8 @@ def backfill_range(first: date | None, last: date | None, now: datetime) -> tupl
 def _check_kept(settings: Settings, backfill: tuple[date, date] | None, now: datetime) -> None:
     keep = settings.clean_up_to_keep_window
     if keep and backfill and backfill[0] < (oldest := oldest_kept(now.date(), keep)):
-        what = f"{backfill[0]} is before {oldest}, the oldest day that clean_up_to_keep_window keeps"
+        name = settings.wording.say(BY_NAME["clean_up_to_keep_window"])
+        what = f"{backfill[0]} is before {oldest}, the oldest day that {name} keeps"
         raise BadInput([Mistake("--from", what, "Begin later, or keep more days.")])
 
 
@@ -111,12 +117,23 @@ def import_(
     listen: Listener,
     backfill: tuple[date, date] | None = None,
     environment: Mapping[str, str] | None = None,
+    until: float | None = None,
+    halted: Callable[[], str] = lambda: "",
+    open_: Callable[[str], Destination] = open_destination,
 ) -> Finished:
     """Import what the settings name and return what came of it; told event by event to ``listen``.
 
-    Raises BadInput, StoreBusy, or a Problem that left nothing to do (such as a refused token before the plan was made).
+    At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` says a word, it
+    ends after what it has stored, and the next one goes on there. Raises BadInput, StoreBusy, or a Problem that left
+    nothing to do (such as a refused token before the plan was made).
     """
     began = time.monotonic()
+    if settings.max_run_timeout:
+        until = min(until or math.inf, began + 60 * settings.max_run_timeout)
+
+    def stop() -> str:
+        return "out of time" if until is not None and time.monotonic() >= until else halted()
+
     warnings = 0
     _check_kept(settings, backfill, now)
 
@@ -128,7 +145,7 @@ def import_(
     api = connect(settings, count, environment)
     source = Source(api, include_deleted=settings.include_deleted)
     try:
-        with open_destination(settings.destination) as destination:
+        with open_(settings.destination) as destination:
             advertisers, refused = _accounts(source, settings)
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
@@ -137,11 +154,12 @@ def import_(
             def read(pair: Pair, window: Window | None, path: Path) -> Reading:
                 return source.read(pair.stream, pair.advertiser, window, pair.fields, path)
 
-            outcome = run(pairs, read, destination, count, now=now, readers=readers_for(settings.requests_per_second))
+            readers = readers_for(settings.requests_per_second)
+            outcome = run(pairs, read, destination, count, now=now, readers=readers, halted=stop)
             per_account = [s for s in settings.objects if not s.per_app]
             lost = len(refused) * len(per_account)
             broken = {name for name, _ in outcome.failed}
-            healthy = [s for s in settings.objects if s.name not in broken]
+            healthy = [s for s in settings.objects if s.name not in broken and not outcome.left]
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
     finally:
         api.stop()
@@ -162,7 +180,76 @@ def _finished(outcome: Outcome, api: TikTok, pairs: int, failed: int, warnings: 
         seconds=time.monotonic() - began,
         warnings=warnings,
         pruned={name: n for name, n in outcome.pruned.items() if n},
+        stopped=outcome.stopped if outcome.left else "",
+        left=outcome.left,
     )
+
+
+# --- steered by a Sheet -----------------------------------------------------------------------------------------------
+
+
+def open_sheet(spreadsheet: str, *, environment: Mapping[str, str] | None = None) -> Control:
+    """Return the control Sheet with this id or address; the token comes from the environment, never from the Sheet."""
+    env = os.environ if environment is None else environment
+    return Control(Spreadsheet(spreadsheet_id(spreadsheet), environment=env), environment=env)
+
+
+def import_sheet(
+    control: Control,
+    *,
+    now: datetime,
+    listen: Listener,
+    backfill: tuple[date, date] | None = None,
+    names: Sequence[str] = (),
+    until: float | None = None,
+    run: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
+    """Import what a Sheet says, and tell it how far it is and what came of it: status, log and record.
+
+    ``run`` names the run in the Sheet's record; the same name goes on with a run that stopped. Raises what
+    ``import_`` raises, once it stands in the Sheet; StoreBusy when another run holds the Sheet, which is told nothing.
+    """
+    book = control.book
+    with Lease(book, run) as lease:
+        book.until = until
+        report = Report(book, lease.run)
+        report.begin()
+
+        def told(event: Event) -> None:
+            listen(event)
+            report(event)
+
+        def open_(address: str) -> Destination:
+            if address == f"sheets://{book.id}":
+                from owox_tiktok.destinations.sheets import Sheets
+
+                return Sheets(book, lease=lease)
+            return open_destination(address)
+
+        try:
+            reading = control.read(now)
+            for warning in reading.warnings:
+                told(Warned("", "", warning))
+            return import_(
+                only(reading.settings, names),
+                now=now,
+                listen=told,
+                backfill=backfill,
+                environment=environment,
+                until=until,
+                halted=report.halted,
+                open_=open_,
+            )
+        except StoreBusy:
+            raise
+        except Problem as problem:
+            report.problem(problem)
+            raise
+        except BaseException:
+            with suppress(Problem):
+                report.interrupted("the run was interrupted; the next one goes on where it ended")
+            raise
 
 
 # --- before anything runs ---------------------------------------------------------------------------------------------
@@ -328,15 +415,9 @@ def prune_(
 ) -> dict[str, int]:
     """Delete (or count) the report rows older than the keep window; return how many per object."""
     if settings.clean_up_to_keep_window is None:
-        raise BadInput(
-            [
-                Mistake(
-                    f"{settings.source} clean_up_to_keep_window",
-                    "is not set, so everything is kept",
-                    "Add clean_up_to_keep_window: 400",
-                )
-            ]
-        )
+        keep = BY_NAME["clean_up_to_keep_window"]
+        what = "is not set, so everything is kept"
+        raise BadInput([Mistake(settings.wording.where(keep), what, settings.wording.add(keep))])
     api = connect(settings, listen, environment)
     source = Source(api)
     with open_destination(settings.destination, read_only=dry_run) as destination:

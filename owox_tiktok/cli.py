@@ -29,6 +29,7 @@ Examples:
   owox-tiktok plan tiktok.yaml              what would be read, and how long it takes
   owox-tiktok import tiktok.yaml            import, and go on where the last run ended
   owox-tiktok import tiktok.yaml --from 2026-01-01 --to 2026-01-31 --object ad_report_daily
+  owox-tiktok import --sheet SPREADSHEET_ID as the tabs Config and Fields of that Sheet say
   owox-tiktok objects ad_report_daily       its fields, with kinds and descriptions
   owox-tiktok demo                          try it all without a TikTok account
 
@@ -70,7 +71,14 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-_config = click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.yaml")
+def _source(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the settings from a file or from a Sheet."""
+    command = click.option(
+        "--sheet", metavar="ID", help="Take the settings from this Google Sheet (id or address), not from a file."
+    )(command)
+    return click.argument("config", type=click.Path(path_type=Path), metavar="[CONFIG.yaml]", required=False)(command)
+
+
 _objects = click.option("--object", "names", multiple=True, metavar="NAME", help="Only this object; may be repeated.")
 
 
@@ -115,23 +123,36 @@ def _guarded(log: str, work: Callable[[Screen], int]) -> None:
     sys.exit(code)
 
 
-def _read(config: Path, names: tuple[str, ...], now: datetime | None) -> tuple[Settings, datetime]:
-    from owox_tiktok.app import only
+def _one_of(config: Path | None, sheet: str | None) -> None:
+    if (config is None) == (sheet is None):
+        raise click.UsageError("Name either a file, such as tiktok.yaml, or a Sheet: --sheet SPREADSHEET_ID.")
+
+
+def _read(config: Path | None, sheet: str | None, names: tuple[str, ...], now: datetime) -> Settings:
+    """Return the settings of the file or the Sheet, with only the objects ``names``."""
+    from owox_tiktok.app import only, open_sheet
     from owox_tiktok.config_file import read_file
 
-    moment = now or datetime.now(UTC)
-    return only(read_file(config, now=moment), names), moment
+    if sheet is None:
+        assert config is not None
+        return only(read_file(config, now=now), names)
+    with open_sheet(sheet) as control:
+        reading = control.read(now)
+    for warning in reading.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return only(reading.settings, names)
 
 
 @cli.command("import")
-@_config
+@_source
 @click.option("--from", "first", callback=_day, metavar="DAY", help="Read these days again (backfill), from this one …")
 @click.option("--to", "last", callback=_day, metavar="DAY", help="… to this one, both included.")
 @_objects
 @click.option("--dry-run", is_flag=True, help="Only say what would be read.")
 @_common
 def import_(
-    config: Path,
+    config: Path | None,
+    sheet: str | None,
     first: date | None,
     last: date | None,
     names: tuple[str, ...],
@@ -139,19 +160,25 @@ def import_(
     log: str,
     now: datetime | None,
 ) -> None:
-    """Import what CONFIG.yaml names, and go on where the last run ended.
+    """Import what CONFIG.yaml or a Sheet names, and go on where the last run ended.
 
     The last days (reimport_lookback_window) are read again and replaced. With --from and --to exactly those days are
     read again, and the next run goes on where it would have.
     """
     from owox_tiktok import app
 
+    _one_of(config, sheet)
+    moment = now or datetime.now(UTC)
+
     def work(screen: Screen) -> int:
-        settings, moment = _read(config, names, now)
         backfill = app.backfill_range(first, last, moment)
-        if dry_run:
-            return _show_plan(settings, moment, backfill, log)
-        return app.import_(settings, now=moment, listen=screen, backfill=backfill).exit_code
+        if sheet is None or dry_run:
+            settings = _read(config, sheet, names, moment)
+            if dry_run:
+                return _show_plan(settings, moment, backfill, log)
+            return app.import_(settings, now=moment, listen=screen, backfill=backfill).exit_code
+        with app.open_sheet(sheet) as control:
+            return app.import_sheet(control, now=moment, listen=screen, backfill=backfill, names=names).exit_code
 
     _guarded(log, work)
 
@@ -171,35 +198,47 @@ def _show_plan(settings: Settings, now: datetime, backfill: tuple[date, date] | 
 
 
 @cli.command()
-@_config
+@_source
 @click.option("--from", "first", callback=_day, metavar="DAY", help="Plan a backfill from this day …")
 @click.option("--to", "last", callback=_day, metavar="DAY", help="… to this one.")
 @_objects
 @_common
 def plan(
-    config: Path, first: date | None, last: date | None, names: tuple[str, ...], log: str, now: datetime | None
+    config: Path | None,
+    sheet: str | None,
+    first: date | None,
+    last: date | None,
+    names: tuple[str, ...],
+    log: str,
+    now: datetime | None,
 ) -> None:
     """Show which days would be read, with the requests, rows and minutes to expect. Writes nothing."""
     from owox_tiktok import app
 
+    _one_of(config, sheet)
+    moment = now or datetime.now(UTC)
+
     def work(screen: Screen) -> int:
-        settings, moment = _read(config, names, now)
+        settings = _read(config, sheet, names, moment)
         return _show_plan(settings, moment, app.backfill_range(first, last, moment), log)
 
     _guarded(log, work)
 
 
 @cli.command()
-@_config
+@_source
 @_objects
 @_common
-def check(config: Path, names: tuple[str, ...], log: str, now: datetime | None) -> None:
+def check(config: Path | None, sheet: str | None, names: tuple[str, ...], log: str, now: datetime | None) -> None:
     """Try the destination, the token, each advertiser and each object, and say what to do about each that fails."""
     from owox_tiktok import app
     from owox_tiktok.terminal import show_checks
 
+    _one_of(config, sheet)
+    moment = now or datetime.now(UTC)
+
     def work(screen: Screen) -> int:
-        settings, moment = _read(config, names, now)
+        settings = _read(config, sheet, names, moment)
         checks = app.check(settings, now=moment)
         if log == "json":
             for c in checks:
@@ -214,16 +253,21 @@ def check(config: Path, names: tuple[str, ...], log: str, now: datetime | None) 
 
 
 @cli.command()
-@_config
+@_source
 @_objects
 @click.option("--dry-run", is_flag=True, help="Only say how many rows would be deleted.")
 @_common
-def prune(config: Path, names: tuple[str, ...], dry_run: bool, log: str, now: datetime | None) -> None:
+def prune(
+    config: Path | None, sheet: str | None, names: tuple[str, ...], dry_run: bool, log: str, now: datetime | None
+) -> None:
     """Delete report rows older than clean_up_to_keep_window days. Entities are never deleted."""
     from owox_tiktok import app
 
+    _one_of(config, sheet)
+    moment = now or datetime.now(UTC)
+
     def work(screen: Screen) -> int:
-        settings, moment = _read(config, names, now)
+        settings = _read(config, sheet, names, moment)
         gone = app.prune_(settings, now=moment, dry_run=dry_run, listen=screen)
         if not gone and log == "text":
             click.echo("None of the objects has dated rows.", err=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import TracebackType
 from typing import Literal, Protocol, Self
 from zoneinfo import ZoneInfo
 
@@ -224,7 +225,9 @@ class Destination(Protocol):
     """
 
     def __enter__(self) -> Self: ...
-    def __exit__(self, *exc: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
     def cursors(self) -> dict[tuple[str, str], Cursor]:
         """Return every cursor stored here."""

@@ -19,6 +19,19 @@ from owox_tiktok.streams import LEVELS, MAX_METRICS, PRESETS, STREAMS, default_f
 
 
 @dataclass(frozen=True, slots=True)
+class Wording:
+    """How one source calls settings: the address of one that is missing, its name, and how one is added."""
+
+    where: Callable[[Setting], str]
+    say: Callable[[Setting], str]
+    add: Callable[[Setting], str]
+
+
+NAMES = Wording(lambda s: s.name, lambda s: s.name, lambda s: f"Add {s.name}: {s.example}")
+"""For settings that come from nowhere in particular."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything one import needs to know; days and lookbacks are whole days of each advertiser's calendar.
 
@@ -46,6 +59,7 @@ class Settings:
     app_id: str = ""
     app_secret: Secret = field(default_factory=lambda: Secret(""))
     source: str = "settings"
+    wording: Wording = field(default_factory=lambda: NAMES, compare=False)
 
 
 Form = Literal["text", "ids", "day", "number", "switch", "choice"]
@@ -314,15 +328,6 @@ SETTINGS: tuple[Setting, ...] = (
 # --- from values to Settings ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """How one source calls settings: the address of one that is missing, its name, and how one is added."""
-
-    where: Callable[[Setting], str]
-    say: Callable[[Setting], str]
-    add: Callable[[Setting], str]
-
-
 BY_NAME: Mapping[str, Setting] = {s.name: s for s in SETTINGS}
 
 
@@ -379,7 +384,7 @@ def build(
         parsed["destination"] = f"bigquery://{dataset.replace('.', '/')}" + (
             f"?location={location}" if location else ""
         )
-    return Settings(**parsed, objects=tuple(streams), fields=fields, source=source)
+    return Settings(**parsed, objects=tuple(streams), fields=fields, source=source, wording=wording)
 
 
 def _line(where: str) -> tuple[int, str]:

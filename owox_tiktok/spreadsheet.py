@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from email.utils import mktime_tz, parsedate_tz
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -600,12 +600,27 @@ def _written(found: Json) -> Written | None:
     return Written(plain if isinstance(plain, str | int | float | bool) else None, formula, note)
 
 
+def spreadsheet_id(text: str, where: str = "spreadsheet") -> str:
+    """Return the id in a spreadsheet's address, or the id itself; BadInput when it is neither."""
+    found = re.search(r"/d/([A-Za-z0-9_-]+)", text)
+    name = found[1] if found else text.strip().strip("/")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{5,}", name):
+        raise BadInput([Mistake(where, "names no spreadsheet", "Write the id from its address, after /d/.")])
+    return name
+
+
 # --- what is ours, and the requests of a batch ------------------------------------------------------------------------
 
 
 def serial(moment: datetime) -> float:
     """Return a moment as a serial number: days since EPOCH. It has no zone; the wall clock's time is taken."""
     return (moment.replace(tzinfo=None) - datetime(EPOCH.year, EPOCH.month, EPOCH.day)).total_seconds() / 86400
+
+
+def moment(number: float, zone: tzinfo) -> datetime:
+    """Return the moment, to the second, that a serial number is in a zone."""
+    day = datetime(EPOCH.year, EPOCH.month, EPOCH.day, tzinfo=zone)
+    return day + timedelta(seconds=round(number * 86400))
 
 
 def _named(tag: Tag) -> tuple[str, bool]:

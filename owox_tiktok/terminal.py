@@ -37,7 +37,7 @@ class Screen(Protocol):
 def name_of(event: Failed | Warned) -> str:
     """Return "ad_report_daily of 7012…", or only the advertiser when it concerns all objects."""
     parts = [p for p in (event.object, event.advertiser_id) if p]
-    return " of ".join(parts) if event.object else f"advertiser {event.advertiser_id}"
+    return " of ".join(parts) if event.object or not parts else f"advertiser {event.advertiser_id}"
 
 
 class JsonLog:
@@ -112,7 +112,8 @@ class Terminal:
             case Waiting():
                 self.say(f"[yellow]waiting {event.seconds:.0f} s[/]: {event.reason}")
             case Warned():
-                self.say(f"[yellow]warning[/] {name_of(event)}: ", event.message)
+                name = name_of(event)
+                self.say(f"[yellow]warning[/]{name and ' '}{name}: ", event.message)
             case Failed():
                 self._advance(event.object, event.work)
                 self.say(f"[red]failed[/] {name_of(event)}: ", event.message)

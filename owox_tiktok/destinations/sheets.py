@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from owox_tiktok import spreadsheet as door
-from owox_tiktok.errors import BadInput, Mistake, Problem, StoreFailed
+from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.lease import Lease
 from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream
 from owox_tiktok.spool import read_text
@@ -109,12 +109,7 @@ Pair = tuple[str, str]
 
 def open_at(rest: str, *, read_only: bool = False) -> Sheets:
     """Open the spreadsheet whose id follows ``sheets://``; nothing is read or made before it is asked for."""
-    found = re.search(r"/d/([A-Za-z0-9_-]+)", rest)
-    name = found[1] if found else rest.strip("/")
-    if not re.fullmatch(r"[A-Za-z0-9_-]{5,}", name):
-        raise BadInput(
-            [Mistake("destination", "names no spreadsheet", "Write sheets:// and the id from its address, after /d/.")]
-        )
+    name = door.spreadsheet_id(rest, "destination")
     # Asked for here, so that a missing package is told before anything is read from TikTok.
     import google.auth  # noqa: F401
     import gspread  # noqa: F401

@@ -1,0 +1,315 @@
+"""The control Sheet: what its people wrote, as Settings; and what the run has to say to them.
+
+Tabs are known by their tag, or by their title where a file was uploaded; parameters by their label, objects and fields
+by their names: never by their place. A mistake carries the address of its cell, ``Config!B4``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from owox_tiktok import spreadsheet as door
+from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.settings import BY_NAME, SETTINGS, Setting, Settings, Value, Wording, build
+from owox_tiktok.spreadsheet import Block, Cell, Spreadsheet, Structure, Tab
+from owox_tiktok.streams import nearest
+from owox_tiktok.template import (
+    CONFIG,
+    CONFIG_HEADINGS,
+    FIELDS,
+    FIELDS_HEADINGS,
+    OUTPUTS,
+    normal,
+)
+
+HEADINGS_WITHIN = 30
+"""Headings are looked for in so many rows from the top."""
+EXACT_NUMBER = 2**53
+"""Whole numbers up to this are exact in a cell."""
+
+ENVIRONMENT = {
+    "access_token": "TIKTOK_ACCESS_TOKEN",
+    "app_id": "TIKTOK_APP_ID",
+    "app_secret": "TIKTOK_APP_SECRET",
+    "requests_per_second": "TIKTOK_REQUESTS_PER_SECOND",
+}
+"""What never stands in a Sheet, and the environment variable it comes from."""
+
+_SECRETS = re.compile(
+    r"\b[0-9a-f]{40}\b"  # TikTok's tokens and secrets
+    r"|\bya29\.[\w-]{20,}|\bAIza[\w-]{30,}|-----BEGIN [A-Z ]*PRIVATE KEY|\beyJ[\w-]{10,}\.eyJ"
+    r"|\bxox[abposr]-[\w-]{10,}|hooks\.slack(-gov)?\.com/services/|chat\.googleapis\.com/v1/spaces/\S*key="
+)
+_SECRET_LABELS = frozenset(
+    normal(label)
+    for label in ("Access Token", "Refresh Token", "App Secret", "Client Secret", "Secret", "Auth Code", "API Key")
+)
+
+Labels = Mapping[str, Setting]
+LABELS: Labels = {normal(label): s for s in SETTINGS if s.label for label in (s.label, *s.also)}
+"""Parameters by every label they have or had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tab of the control Sheet: where its headings are, and the columns under them by ``normal`` heading."""
+
+    tab: Tab
+    row: int
+    columns: Mapping[str, int]
+
+    def at(self, row: int, heading: str) -> str:
+        """Return the address of a cell, as people write it."""
+        return address(self.tab, row, self.columns[normal(heading)])
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read from the tabs: settings, and sentences for people although all is well."""
+
+    settings: Settings
+    warnings: list[str] = field(default_factory=list)
+
+
+class Control:
+    """One control Sheet, for a ``with`` block. ``environment`` holds the secrets; never the Sheet."""
+
+    def __init__(self, book: Spreadsheet, *, environment: Mapping[str, str] = os.environ) -> None:
+        self.book = book
+        self._environment = environment
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.book.close()
+
+    def read(self, now: datetime) -> Reading:
+        """Return the settings that the tabs say; BadInput with every mistake, each with its cell."""
+        structure = self.book.structure((door.TAB,))
+        config, fields = (tab_called(structure, title) for title in (CONFIG, FIELDS))
+        lacking = [title for title, tab in ((CONFIG, config), (FIELDS, fields)) if tab is None]
+        if config is None or fields is None:
+            raise BadInput([_no_tab(title, self.book.id) for title in lacking])
+        tops = [Block(tab.id, 0, min(tab.rows, HEADINGS_WITHIN), 0, min(tab.columns, 26)) for tab in (config, fields)]
+        whole = Block(config.id, 0, config.rows, 0, min(config.columns, 26))
+        all_config, _, top_fields = self.book.values([whole, *tops])
+        places, mistakes = [], []
+        for tab, rows, headings in (
+            (config, all_config, CONFIG_HEADINGS[:2]),
+            (fields, top_fields, FIELDS_HEADINGS[:3]),
+        ):
+            place = find_headings(tab, rows, headings)
+            if place is None:
+                what = f"has no row with the headings {' and '.join(headings)}"
+                mistakes.append(Mistake(_quoted(tab.title), what, _repair(self.book.id)))
+            else:
+                places.append(place)
+        if mistakes:
+            raise BadInput(mistakes)
+        return self._settings(places[0], all_config, places[1], now)
+
+    def _settings(self, config: Place, rows: Sequence[Sequence[Cell]], fields: Place, now: datetime) -> Reading:
+        _refuse_secrets(config, rows)
+        values, warnings, mistakes = _parameters(config, rows)
+        columns = [fields.columns[normal(h)] for h in FIELDS_HEADINGS[:3]]
+        blocks = [Block(fields.tab.id, fields.row + 1, fields.tab.rows, c, c + 1) for c in columns]
+        cells = self.book.values([b for b in blocks if b.top < b.bottom])
+        lines = list(zip(*([v for (v,) in column] for column in cells), strict=True))
+        chosen, said = _ticked(fields, lines)
+        values.update(chosen)
+        warnings += said
+        if values["objects"].absent:
+            mistakes.append(
+                Mistake(values["objects"].where, "no object is ticked", "Tick at least one, such as ad_report_daily.")
+            )
+        for name, variable in ENVIRONMENT.items():
+            if self._environment.get(variable):
+                values[name] = Value(self._environment[variable], variable, variable="whole")
+        # The template for BigQuery has a row for the dataset; without one the rows go into this spreadsheet.
+        dataset = BY_NAME["destination_dataset_id"]
+        at = values.get(dataset.name)
+        if at is None:
+            values["destination"] = Value(f"sheets://{self.book.id}", "")
+        elif at.absent:
+            mistakes.append(Mistake(at.where, f"{dataset.label} is missing", f"Write one such as {dataset.example}."))
+        wording = Wording(
+            where=lambda s: values[s.name].where if s.name in values else _home(s, config, fields),
+            say=lambda s: s.label or s.name,
+            add=_add,
+        )
+        settings = build(values, now=now, source=self.book.where, wording=wording, known=mistakes)
+        return Reading(settings, warnings)
+
+
+# --- tabs and cells ---------------------------------------------------------------------------------------------------
+
+
+def tab_called(structure: Structure, title: str) -> Tab | None:
+    """Return a tab of the control Sheet: by its tag, or by its title where nothing is tagged so."""
+    found = door.tagged_tab(structure, tag_of(title))
+    if found:
+        return found[0]
+    return next((t for t in structure.tabs.values() if normal(t.title) == normal(title)), None)
+
+
+def tag_of(title: str) -> str:
+    """Return what the tag of a control tab says; no stream is called that."""
+    return f"({title.partition(' ')[0].lower()})"
+
+
+def find_headings(tab: Tab, rows: Sequence[Sequence[Cell]], headings: Sequence[str]) -> Place | None:
+    """Return where a tab's headings are: the first row that has all of them, in any order."""
+    wanted = {normal(h) for h in headings}
+    for number, row in enumerate(rows[:HEADINGS_WITHIN]):
+        columns: dict[str, int] = {}
+        for column, value in enumerate(row):
+            if isinstance(value, str):
+                columns.setdefault(normal(value), column)
+        if wanted <= columns.keys():
+            return Place(tab, number, columns)
+    return None
+
+
+def address(tab: Tab, row: int, column: int) -> str:
+    """Return the address of a cell (row and column from 0), as people write it."""
+    letters = ""
+    number = column + 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(65 + rest) + letters
+    return f"{_quoted(tab.title)}!{letters}{row + 1}"
+
+
+def _quoted(title: str) -> str:
+    return title if re.fullmatch(r"[A-Za-z]\w*", title) else "'" + title.replace("'", "''") + "'"
+
+
+def _no_tab(title: str, book: str) -> Mistake:
+    return Mistake(title, "there is no such tab", _repair(book))
+
+
+def _repair(book: str) -> str:
+    return f"Build it with: owox-tiktok sheet init {book}"
+
+
+def _home(setting: Setting, config: Place, fields: Place) -> str:
+    if setting.name in ENVIRONMENT:
+        return ENVIRONMENT[setting.name]
+    return _quoted((config if setting.label else fields).tab.title)
+
+
+def _add(setting: Setting) -> str:
+    if setting.name in ENVIRONMENT:
+        return f"Set the environment variable: export {ENVIRONMENT[setting.name]}=…"
+    example = setting.example.strip("[]").replace('"', "")
+    return f"Fill in {setting.label}, such as {example}."
+
+
+# --- Config -----------------------------------------------------------------------------------------------------------
+
+
+def _refuse_secrets(config: Place, rows: Sequence[Sequence[Cell]]) -> None:
+    """Stop at a cell that looks like a token or secret: who can see the Sheet has it."""
+    mistakes = []
+    label_at, value_at = (config.columns[normal(h)] for h in CONFIG_HEADINGS[:2])
+    for number, row in enumerate(rows):
+        labelled = normal(str(row[label_at] or "")) in _SECRET_LABELS and row[value_at] not in (None, False)
+        for column, value in enumerate(row):
+            if (isinstance(value, str) and _SECRETS.search(value)) or (labelled and column == value_at):
+                mistakes.append(
+                    Mistake(
+                        address(config.tab, number, column),
+                        "holds what looks like a token or secret, and everybody who can open this Sheet can read it",
+                        "Clear the cell, revoke the secret (docs/CREDENTIALS.md says how), and keep the new one where "
+                        "the program runs.",
+                    )
+                )
+    if mistakes:
+        raise BadInput(mistakes)
+
+
+def _parameters(config: Place, rows: Sequence[Sequence[Cell]]) -> tuple[dict[str, Value], list[str], list[Mistake]]:
+    """Return the values by setting name, with warnings and mistakes."""
+    values: dict[str, Value] = {}
+    warnings: list[str] = []
+    mistakes: list[Mistake] = []
+    label_at, value_at = (config.columns[normal(h)] for h in CONFIG_HEADINGS[:2])
+    outputs = {normal(o) for o in OUTPUTS}
+    for number in range(config.row + 1, len(rows)):
+        label, content = rows[number][label_at], rows[number][value_at]
+        if not isinstance(label, str) or normal(label) in outputs:
+            continue
+        at = address(config.tab, number, value_at)
+        setting = LABELS.get(normal(label)) or _by_name(label)
+        if setting is None:
+            if content is not None:
+                near = nearest(label.strip(" *"), [s.label for s in SETTINGS if s.label])
+                advice = f"Did you mean {near}?" if near else "It is left out."
+                warnings.append(f"{at}: there is no parameter called {label.strip()[:40]!r}. {advice}")
+        elif setting.name in values:
+            mistakes.append(Mistake(at, f"{setting.label} is there twice", "Keep one of the two rows."))
+        else:
+            values[setting.name] = _value(content, at, setting)
+    return values, warnings, mistakes
+
+
+def _by_name(label: str) -> Setting | None:
+    return next((s for s in SETTINGS if s.label and normal(s.name) == normal(label)), None)
+
+
+def _value(content: Cell, at: str, setting: Setting) -> Value:
+    """Return a cell's content as the text that a file would hold."""
+    if content is None:
+        return Value(None, at)
+    if isinstance(content, bool):
+        return Value("true" if content else "false", at)
+    if isinstance(content, str):
+        return Value(content.strip(), at)
+    if setting.form == "day":
+        # A day that was typed or picked is kept as its number; what lies outside any calendar stays a number.
+        if 0 < content < 2_958_466:
+            return Value((door.EPOCH + timedelta(days=int(content))).isoformat(), at)
+        return Value(f"{content:g}", at)
+    whole = content == int(content)
+    text = str(int(content)) if whole else repr(content)
+    if setting.form == "ids" and not (whole and abs(content) < EXACT_NUMBER):
+        return Value(text, at, number="Choose Format → Number → Plain text for the cell, and type the id again.")
+    return Value(text, at)
+
+
+# --- Fields -----------------------------------------------------------------------------------------------------------
+
+
+def _ticked(place: Place, lines: Sequence[tuple[Cell, ...]]) -> tuple[dict[str, Value], list[str]]:
+    """Return ``objects`` and ``fields`` as the ticks say them."""
+    objects: list[Value] = []
+    fields: dict[str, list[Value]] = {}
+    for number, (tick, object_, field_) in enumerate(lines, place.row + 1):
+        if not isinstance(object_, str) or not object_.strip() or not _is_ticked(tick):
+            continue
+        at = place.at(number, FIELDS_HEADINGS[0])
+        if field_ is None:
+            objects.append(Value(object_.strip(), at))
+        else:
+            fields.setdefault(object_.strip(), []).append(Value(str(field_).strip(), at))
+    warnings = [
+        f"{one.where}: no field of {one.text} is ticked, so a useful few are imported"
+        for one in objects
+        if not fields.get(one.text)
+    ]
+    where = _quoted(place.tab.title)
+    chosen = {o.text: Value(fields[o.text], o.where) for o in objects if fields.get(o.text)}
+    return {"objects": Value(objects or None, where), "fields": Value(chosen or None, where)}, warnings
+
+
+def _is_ticked(value: Cell) -> bool:
+    return value is True or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "x", "✓", "1"))

@@ -1,0 +1,381 @@
+"""What a run tells the people of its control Sheet: the status, the log, and a record for those who ask from outside.
+
+A ``Report`` listens to a run's events and writes seldom: a look at where things are, and one batch, at most every
+``EVERY_S`` seconds, so that the quota is left to the rows. The record is developer metadata of the spreadsheet (how far
+the run is, and what came of the last ones); a request to cancel is another piece of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from owox_tiktok import lease
+from owox_tiktok import spreadsheet as door
+from owox_tiktok.control import find_headings, tab_called
+from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
+from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned
+from owox_tiktok.spreadsheet import Block, Cell, Json, Snapshot, Spreadsheet, Tab, cell
+from owox_tiktok.streams import STREAMS
+from owox_tiktok.template import (
+    CONFIG,
+    CONFIG_HEADINGS,
+    CURRENT_STATUS,
+    LAST_IMPORT_DATE,
+    LAST_REQUESTED_DATE,
+    LOGS,
+    LOGS_HEADINGS,
+    MOST_LOG_ROWS,
+    normal,
+)
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 15.0
+"""Seconds between two writes: four a minute, of the sixty that Google grants."""
+PATIENCE_S = 20.0
+"""So long a write of the status may be tried; the rows are more important."""
+LAST_PATIENCE_S = 90.0
+MOST_CHARACTERS = 2_000
+PAST_RUNS = 10
+
+RECORD_ID, RECORD = 1_907_405_122, "owox.run"
+CANCEL_ID, CANCEL = 1_907_405_123, "owox.cancel"
+
+DATE_TIME: Json = {"numberFormat": {"type": "DATE_TIME", "pattern": "yyyy-mm-dd hh:mm:ss"}}
+DATE: Json = {"numberFormat": {"type": "DATE", "pattern": "yyyy-mm-dd"}}
+
+
+class ObjectProgress(msgspec.Struct):
+    """How far one object is: days (or lists) to read and read, rows stored."""
+
+    work: int = 0
+    done: int = 0
+    rows: int = 0
+
+
+class Run(msgspec.Struct):
+    """One run: ``state`` is running, done, partly done, error, cancelled or stopped (out of time)."""
+
+    run: str
+    started: datetime
+    state: str = "running"
+    ended: datetime | None = None
+    message: str = ""
+    rows: int = 0
+    windows: int = 0
+    windows_done: int = 0
+    objects: dict[str, ObjectProgress] = msgspec.field(default_factory=dict)
+
+    @property
+    def percent(self) -> int:
+        """How much of the work is done."""
+        work = sum(o.work for o in self.objects.values())
+        return 100 * sum(o.done for o in self.objects.values()) // work if work else 0
+
+
+class Record(msgspec.Struct):
+    """The run that is on, or the last one, and those before it, newest first, without their objects."""
+
+    run: Run
+    past: list[Run] = msgspec.field(default_factory=list)
+
+
+class Report:
+    """Tells a Sheet about one run; to be called with its events. The caller holds the lease."""
+
+    def __init__(self, book: Spreadsheet, run: str) -> None:
+        self._book = book
+        self.run = Run(run, book.now())
+        self._past: list[Run] = []
+        self._lines: deque[tuple[datetime, str, str, str, str]] = deque(maxlen=MOST_LOG_ROWS)
+        self._status = "Importing · making the plan"
+        self._last_day: date | None = None
+        self._written: str | None = None
+        self._cancelled = False
+        self._due = 0.0
+        self._config: Tab | None = None
+        self._logs: Tab | None = None
+        self._zone = ZoneInfo("UTC")
+
+    def begin(self) -> None:
+        """Find the tabs and say that the run has begun. A Sheet without these tabs is told nothing."""
+        structure = self._book.structure((door.TAB,))
+        self._config, self._logs = tab_called(structure, CONFIG), tab_called(structure, LOGS)
+        with suppress(Exception):  # a zone that this machine does not know
+            self._zone = ZoneInfo(structure.zone)
+        known = {t.id: t.value for t in self._book.tags((RECORD, CANCEL))}
+        self._written = known.get(RECORD_ID)
+        before = _decoded(self._written)
+        if before:
+            self._past = [_brief(before.run), *before.past][:PAST_RUNS]
+            if before.run.run == self.run.run:  # this goes on with a run that stopped
+                self.run.started, self._past = before.run.started, before.past
+        if CANCEL_ID in known:
+            self._book.apply([door.delete_metadata(CANCEL_ID)])
+        self._flush(PATIENCE_S)
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event; written with the next batch."""
+        match event:
+            case Started():
+                self.run.windows = event.windows
+                self.run.objects = {name: ObjectProgress(work) for name, work in event.work.items()}
+                self._status = f"Importing 0 % · {event.windows} windows to read"
+                self.say("INFO", f"Import started: {event.windows} windows of {len(event.work)} objects to read")
+            case Stored():
+                self._stored(event)
+            case Waiting() if event.seconds >= EVERY_S:
+                self.say("INFO", f"Waiting {event.seconds:.0f} s: {event.reason}")
+            case Warned():
+                self.say("WARNING", event.message, event.object, event.advertiser_id)
+            case Failed():
+                self._advance(event.object, event.work, 0)
+                self.say("ERROR", event.message, event.object, event.advertiser_id)
+            case Pruned():
+                verb = "would be deleted" if event.dry_run else "deleted"
+                self.say("INFO", f"{event.rows:,} rows older than the keep window {verb}", event.object)
+            case Finished():
+                self._finished(event)
+
+    def say(self, level: str, message: str, object_: str = "", advertiser_id: str = "") -> None:
+        """Add a line to the log."""
+        title = STREAMS[object_].title if object_ in STREAMS else object_
+        self._lines.append((self._book.now(), level, title, advertiser_id, message[:MOST_CHARACTERS]))
+
+    def halted(self) -> str:
+        """Return "cancelled" when somebody asked for it; writes what is due, so it is to be called often."""
+        if time.monotonic() >= self._due:
+            self._flush(PATIENCE_S)
+        return "cancelled" if self._cancelled else ""
+
+    def problem(self, problem: Problem) -> None:
+        """Say why the run could not go on, and write it."""
+        if isinstance(problem, BadInput):
+            for mistake in problem.mistakes:
+                self.say("ERROR", str(mistake))
+            count = len(problem.mistakes)
+            rest = f" (and {count - 1} more, see {LOGS})" if count > 1 else ""
+            message = f"{problem.mistakes[0]}{rest}"
+        else:
+            message = problem.sentence
+            self.say("ERROR", message)
+        self._end("error", f"Error: {message}")
+
+    def interrupted(self, why: str) -> None:
+        """Say that the run was broken off, and write it."""
+        self.say("WARNING", why)
+        self._end("stopped", f"Partly done: {why}")
+
+    # --- what the events say ------------------------------------------------------------------------------------------
+
+    def _stored(self, event: Stored) -> None:
+        self.run.windows_done += 1
+        self.run.rows += event.rows
+        self._advance(event.object, event.work, event.rows)
+        if event.last and (self._last_day is None or event.last > self._last_day):
+            self._last_day = event.last
+        done, all_ = self.run.windows_done, max(self.run.windows, self.run.windows_done)
+        title = STREAMS[event.object].title
+        self._status = f"Importing {self.run.percent} % · {title} · {done} of {all_} windows"
+
+    def _advance(self, name: str, work: int, rows: int) -> None:
+        if name in self.run.objects:
+            self.run.objects[name].done += work
+            self.run.objects[name].rows += rows
+
+    def _finished(self, event: Finished) -> None:
+        for name, rows in event.rows.items():
+            self.say("INFO", f"{rows:,} rows stored", name)
+        state = {0: "done", 1: "error", 3: "partly done"}[event.exit_code]
+        if event.left:
+            state = "cancelled" if event.stopped == "cancelled" else "stopped"
+        summary = event.summary if event.exit_code != 1 else event.summary.replace(event.state, "Error", 1)
+        self.say("ERROR" if event.exit_code == 1 else "WARNING" if event.exit_code else "INFO", summary)
+        self._end(state, summary)
+
+    def _end(self, state: str, status: str) -> None:
+        self._status = status
+        self.run.state, self.run.ended, self.run.message = state, self._book.now(), status[:MOST_CHARACTERS]
+        self._flush(LAST_PATIENCE_S)
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def _flush(self, patience_s: float) -> None:
+        """Write status, log and record in one batch. A write that fails is tried again with the next."""
+        until = self._book.until
+        self._book.until = min(time.monotonic() + patience_s, until or float("inf"))
+        try:
+            self._write()
+        except StoreBusy:
+            raise
+        except StoreFailed as error:
+            log.warning("the status was not written: %s", error.sentence)
+        finally:
+            self._book.until = until
+            self._due = time.monotonic() + EVERY_S
+
+    def _write(self) -> None:
+        lines = list(self._lines)
+        self.run.message = self.run.message if self.run.ended else self._status
+        blocks = []
+        if self._config:
+            blocks.append(Block(self._config.id, 0, self._config.rows, 0, min(self._config.columns, 26)))
+        if self._logs:
+            blocks.append(Block(self._logs.id, 0, min(30, self._logs.rows), 0, min(self._logs.columns, 26)))
+        seen = self._book.snapshot(blocks) if blocks else {}
+        self._cancelled = self._cancelled or self._book.metadata(CANCEL_ID) in (self.run.run, "")
+        batch: list[Json] = []
+        if self._config and self._config.id in seen:
+            batch += self._outputs(self._config, seen[self._config.id])
+        if self._logs and self._logs.id in seen and lines:
+            batch += self._log_rows(self._logs, seen[self._logs.id], lines)
+        text = msgspec.json.encode(Record(self.run, self._past)).decode()
+        if self._written is None:
+            batch.append(door.create_metadata(RECORD, text, RECORD_ID))
+        else:
+            batch.append(door.update_metadata(RECORD_ID, self._written, text))
+        self._book.apply(batch)
+        self._written = text
+        for _ in lines:
+            self._lines.popleft()
+
+    def _outputs(self, tab: Tab, seen: Snapshot) -> list[Json]:
+        """Return the writes of the status, and at the end of the dates, wherever their rows are now."""
+        width = max((c for row in seen.values.values() for c in row), default=0) + 1
+        rows = [[seen.values.get(r, {}).get(c) for c in range(width)] for r in range(seen.rows)]
+        place = find_headings(tab, rows, CONFIG_HEADINGS[:2])
+        if place is None:
+            return []
+        label_at, value_at = (place.columns[normal(h)] for h in CONFIG_HEADINGS[:2])
+        wanted: dict[str, tuple[Cell, Json | None]] = {normal(CURRENT_STATUS): (self._status, None)}
+        if self.run.ended and self.run.state in ("done", "partly done"):
+            ended = self.run.ended.astimezone(self._zone)
+            wanted[normal(LAST_IMPORT_DATE)] = (door.serial(ended), DATE_TIME)
+            if self._last_day:
+                wanted[normal(LAST_REQUESTED_DATE)] = ((self._last_day - door.EPOCH).days, DATE)
+        batch = []
+        for number, row in enumerate(rows):
+            label = row[label_at]
+            if isinstance(label, str) and normal(label) in wanted:
+                value, shown = wanted.pop(normal(label))
+                batch.append(door.write(tab.id, number, value_at, [{"values": [cell(value)]}]))
+                if shown:
+                    batch.append(_shown(Block(tab.id, number, number + 1, value_at, value_at + 1), shown))
+        return batch
+
+    def _log_rows(self, tab: Tab, seen: Snapshot, lines: Iterable[tuple[datetime, str, str, str, str]]) -> list[Json]:
+        """Return the writes of log lines below the headings, newest on top, and the end of what is too old."""
+        width = max((c for row in seen.values.values() for c in row), default=0) + 1
+        rows = [[seen.values.get(r, {}).get(c) for c in range(width)] for r in range(min(30, seen.rows))]
+        place = find_headings(tab, rows, LOGS_HEADINGS)
+        if place is None:
+            return []
+        newest: list[Mapping[str, Cell]] = []
+        for at, *texts in lines:
+            newest.insert(0, dict(zip(LOGS_HEADINGS, (door.serial(at.astimezone(self._zone)), *texts), strict=True)))
+        first, count = place.row + 1, len(newest)
+        batch: list[Json] = []
+        if first < seen.rows:
+            span = door.dimension(tab.id, "ROWS", first, first + count)
+            batch.append({"insertDimension": {"range": span, "inheritFromBefore": False}})
+        else:
+            batch.append(door.append(tab.id, "ROWS", count))
+        for heading in LOGS_HEADINGS:
+            column = place.columns[normal(heading)]
+            values: list[Json] = [{"values": [cell(line[heading] or None)]} for line in newest]
+            batch.append(door.write(tab.id, first, column, values))
+        time_at = place.columns[normal(LOGS_HEADINGS[0])]
+        batch.append(_shown(Block(tab.id, first, first + count, time_at, time_at + 1), DATE_TIME))
+        end = first + MOST_LOG_ROWS
+        if seen.rows + count > end:
+            batch.append(door.delete(tab.id, "ROWS", end, seen.rows + count))
+        return batch
+
+
+def _shown(block: Block, format_: Json) -> Json:
+    return {
+        "repeatCell": {
+            "range": block.as_range(),
+            "cell": {"userEnteredFormat": format_},
+            "fields": "userEnteredFormat.numberFormat",
+        }
+    }
+
+
+def _decoded(text: str | None) -> Record | None:
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text, type=Record)
+    except msgspec.DecodeError:
+        return None
+
+
+def _brief(run: Run) -> Run:
+    """Return a run as it is kept among the past ones."""
+    return Run(run.run, run.started, run.state, run.ended, run.message[:200], run.rows)
+
+
+# --- from outside -----------------------------------------------------------------------------------------------------
+
+
+def record(book: Spreadsheet) -> Record | None:
+    """Return the record of the spreadsheet's runs, None when there was none; two calls.
+
+    A run that is said to be on although nobody holds the lease has died: it is called stopped.
+    """
+    found = _decoded(book.metadata(RECORD_ID))
+    if found and found.run.state == "running":
+        holds = lease.holder(book)
+        if holds is None or holds.run != found.run.run:
+            found.run.state = "stopped"
+            found.run.message = "The run ended without a word; the next one goes on where it was."
+    return found
+
+
+def cancel(book: Spreadsheet) -> str | None:
+    """Ask the run that is on to end between two windows; return its name, None when none is on."""
+    holds = lease.holder(book)
+    if holds is None:
+        return None
+    try:
+        book.apply([door.create_metadata(CANCEL, holds.run, CANCEL_ID)])
+    except door.SheetRefused:
+        there = book.metadata(CANCEL_ID)
+        if there is None:
+            raise
+        if there != holds.run:  # left by a run that is over
+            book.apply([door.delete_metadata(CANCEL_ID, there)])
+            book.apply([door.create_metadata(CANCEL, holds.run, CANCEL_ID)])
+    return holds.run
+
+
+def recent_lines(book: Spreadsheet, most: int = 20) -> list[dict[str, str]]:
+    """Return the newest lines of the log, as texts by lower-case heading; times in UTC as ISO 8601."""
+    structure = book.structure((door.TAB,))
+    tab = tab_called(structure, LOGS)
+    if tab is None:
+        return []
+    rows = book.values([Block(tab.id, 0, min(tab.rows, 30 + most), 0, min(tab.columns, 26))])[0]
+    place = find_headings(tab, rows, LOGS_HEADINGS)
+    if place is None:
+        return []
+    zone = ZoneInfo("UTC")
+    with suppress(Exception):
+        zone = ZoneInfo(structure.zone)
+    found = []
+    for row in rows[place.row + 1 : place.row + 1 + most]:
+        line: Mapping[str, Cell] = {h: row[place.columns[normal(h)]] for h in LOGS_HEADINGS}
+        at = line[LOGS_HEADINGS[0]]
+        if isinstance(at, int | float) and not isinstance(at, bool):
+            texts = {h.lower(): str(line[h] or "") for h in LOGS_HEADINGS}
+            found.append({**texts, "time": door.moment(at, zone).astimezone(UTC).isoformat(timespec="seconds")})
+    return found
