@@ -1,0 +1,478 @@
+"""An import steered by a Sheet: what its people write, what they are told, and one import at a time."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+
+from owox_tiktok import app, lease, report
+from owox_tiktok.errors import BadInput, StoreBusy
+from owox_tiktok.events import Event, Finished, Stored
+from owox_tiktok.local.sheets import Server, serve
+from owox_tiktok.spreadsheet import Spreadsheet
+from owox_tiktok.streams import STREAMS
+from tests.control_sheet import OBJECTS, ControlSheet, config_rows, control_sheet, run
+from tests.helpers import Project, differences, expected, process_environment
+from tests.sheets import columns_of_tab, in_a_cell, sheet_rows
+
+
+@pytest.fixture
+def google() -> Iterator[Server]:
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def sheet(google: Server, project: Project, monkeypatch: pytest.MonkeyPatch) -> ControlSheet:
+    monkeypatch.setenv("SHEETS_API_URL", google.url)
+    return control_sheet(google, project)
+
+
+def wrong(sheet: ControlSheet, project: Project) -> list[str]:
+    """Every difference between the data tabs and TikTok."""
+    found = []
+    for name in OBJECTS:
+        stream = STREAMS[name]
+        names = list(columns_of_tab(sheet.server, sheet.book, stream))
+        wanted = [
+            {k: in_a_cell(v) for k, v in row.items()}
+            for advertiser_id in project.server.advertiser_ids
+            for row in expected(project.server.world, stream, advertiser_id, names)
+        ]
+        assert wanted
+        found += differences(sheet_rows(sheet.server, sheet.book, stream), wanted, stream.keys)
+    return found
+
+
+def mistakes(sheet: ControlSheet, project: Project) -> dict[str, str]:
+    """The mistakes of an import by their address."""
+    with pytest.raises(BadInput) as caught:
+        run(sheet, project)
+    return {m.where: f"{m.what} {m.what_to_do}" for m in caught.value.mistakes}
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_ticked_and_filled_in_is_imported_and_told(sheet: ControlSheet, project: Project) -> None:
+    finished = run(sheet, project)
+    assert finished.exit_code == 0
+    assert wrong(sheet, project) == []
+    assert columns_of_tab(sheet.server, sheet.book, STREAMS["ads"]).keys() == {"advertiser_id", "ad_id", "ad_name"}
+    assert sheet.status.startswith("Done in")
+    assert f"{sum(finished.rows.values()):,} rows stored" in sheet.status
+    ended = datetime(1899, 12, 30).timestamp() + float(sheet.get("Last Import Date")) * 86400
+    assert abs(ended - datetime.now().astimezone(None).timestamp()) < 48 * 3600  # the Sheet's own zone
+    assert date.fromordinal(int(sheet.get("Last Requested Date")) + date(1899, 12, 30).toordinal()) == date(2026, 3, 1)
+    assert {line[2] for line in sheet.log} >= {"Ads", "Ad report daily"}
+    assert sheet.messages()[0] == sheet.status, "the newest line is on top"
+
+
+def test_labels_places_and_spaces_do_not_matter(google: Server, sheet: ControlSheet, project: Project) -> None:
+    rows = config_rows(project)
+    renamed = {
+        "Advertiser IDs*": "AdvertiserIDs",
+        "Start Date*": "  start   date * ",
+        "Include Deleted": "IncludeDeleted",
+        "Reimport Lookback Window": "Lookback window",
+    }
+    rows = [[None, renamed.get(str(r[0]), r[0]), *r[1:]] if r else [] for r in rows]  # a column of hers before ours
+    rows = [["My TikTok report"], [], *rows[:1], *reversed(rows[1:])]
+    other = control_sheet(google, project)
+    google.batch(other.book, [{"deleteSheet": {"sheetId": other.tab("Config").sheet_id}}])
+    google.batch(other.book, [{"addSheet": {"properties": {"title": " config"}}}])
+    number = other.tab(" config").sheet_id
+    for n, row in enumerate(rows):
+        for at, value in enumerate(row):
+            if value is not None:
+                other.write(" config", n, at, value)
+    assert number
+    assert run(other, project).exit_code == 0
+    assert wrong(other, project) == []
+    status = next(r for r in other.values(" config") if len(r) > 1 and r[1] == "Current Status")
+    assert str(status[2]).startswith("Done")
+
+
+def test_all_mistakes_come_at_once_each_with_its_cell(sheet: ControlSheet, project: Project) -> None:
+    sheet.set("Advertiser IDs*", 7012345678901234567.0)
+    sheet.set("Start Date*", "31.01.2026")
+    sheet.set("Reimport Lookback Window", 7.5)
+    sheet.set("Include Deleted", "perhaps")
+    sheet.set("Max Run Timeout", -3)
+    sheet.write("Fields", 4, 1, "adz")
+    sheet.write("Fields", 4, 2, None)
+    sheet.write("Fields", 4, 0, True)
+    found = mistakes(sheet, project)
+    labels = ("Advertiser IDs*", "Start Date*", "Reimport Lookback Window", "Include Deleted", "Max Run Timeout")
+    at = {label: f"Config!B{sheet.row_of(label) + 1}" for label in labels}
+    assert found.keys() == {*at.values(), "Fields!A5"}
+    assert "Plain text" in found[at["Advertiser IDs*"]]
+    assert "year-month-day" in found[at["Start Date*"]]
+    assert "Did you mean ads?" in found["Fields!A5"]
+    for where, words in found.items():
+        assert any(line.startswith(f"{where}: {words[:20]}") for line in sheet.messages("ERROR")), where
+    assert sheet.status.startswith("Error: Config!B")
+    assert "5 more, see Logs" in sheet.status
+
+
+@pytest.mark.parametrize("label", ["Advertiser IDs*", "Start Date*"])
+def test_what_must_be_there_is_named_by_its_cell(sheet: ControlSheet, project: Project, label: str) -> None:
+    sheet.set(label, None)
+    words = mistakes(sheet, project)[f"Config!B{sheet.row_of(label) + 1}"]
+    assert words.startswith("is missing")
+    assert f"Fill in {label.rstrip('*')}" in words
+
+
+def test_nothing_ticked_and_nothing_there(google: Server, sheet: ControlSheet, project: Project) -> None:
+    for row in range(1, 12):
+        sheet.write("Fields", row, 0, False)
+    assert mistakes(sheet, project)["Fields"].startswith("no object is ticked")
+    empty = ControlSheet(google, google.create("Empty"))
+    found = mistakes(empty, project)
+    assert found.keys() == {"Config", "Fields"}
+    assert f"owox-tiktok sheet init {empty.book}" in found["Config"]
+
+
+def test_an_unknown_parameter_is_a_warning_with_the_nearest_name(sheet: ControlSheet, project: Project) -> None:
+    sheet.write("Config", 20, 0, "Reimport Lookbak Windw")
+    sheet.write("Config", 20, 1, 9)
+    sheet.write("Config", 21, 0, "My own remarks")
+    run(sheet, project)
+    assert any("Config!B21" in w and "Did you mean Reimport Lookback Window?" in w for w in sheet.messages("WARNING"))
+    assert not any("remarks" in w for w in sheet.messages())
+
+
+def test_an_object_without_ticked_fields_brings_the_useful_ones(
+    google: Server, project: Project, sheet: ControlSheet
+) -> None:
+    other = control_sheet(google, project, {"ad_report_daily": ()})
+    run(other, project)
+    assert {"spend", "impressions"} <= columns_of_tab(google, other.book, STREAMS["ad_report_daily"]).keys()
+    assert any("no field of ad_report_daily is ticked" in w for w in other.messages("WARNING"))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "0123456789abcdef0123456789abcdef01234567",
+        "Bearer ya29.a0AfB_byC1234567890abcdefghij",
+        "-----BEGIN PRIVATE KEY-----",
+        "https://hooks.slack.com/services/T000/B000/XXXX",
+    ],
+)
+def test_a_token_in_a_cell_stops_the_run_and_is_not_repeated(sheet: ControlSheet, project: Project, cell: str) -> None:
+    sheet.write("Config", 25, 3, f" {cell}")
+    found = mistakes(sheet, project)
+    assert found.keys() == {"Config!D26"}
+    assert "revoke" in found["Config!D26"]
+    assert not any(cell in str(line) for line in sheet.log)
+    assert project.server.counts["requests"] == 0, "TikTok was not asked"
+
+
+def test_a_row_for_a_token_is_refused_whatever_it_holds(sheet: ControlSheet, project: Project) -> None:
+    sheet.write("Config", 25, 0, "Access Token*")
+    assert run(sheet, project).exit_code == 0, "an empty one does no harm"
+    sheet.write("Config", 25, 1, "short")
+    assert mistakes(sheet, project).keys() == {"Config!B26"}
+
+
+def test_a_missing_token_is_a_sentence_about_the_environment(sheet: ControlSheet) -> None:
+    with app.open_sheet(sheet.book, environment=sheet.environment) as control, pytest.raises(BadInput) as caught:
+        control.read(datetime.now().astimezone())
+    assert "TIKTOK_ACCESS_TOKEN" in str(caught.value)
+
+
+# --- what people are told ---------------------------------------------------------------------------------------------
+
+
+def test_progress_is_shown_while_it_runs_and_seldom(
+    sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "EVERY_S", 0.0)
+    seen: list[str] = []
+    sheet.server.on_call = lambda *_: seen.append(sheet.status)
+    run(sheet, project)
+    shown = [s for s in dict.fromkeys(seen) if re.fullmatch(r"Importing \d+ % · [A-Z][a-z ]+ · \d+ of \d+ windows", s)]
+    assert shown, seen
+    monkeypatch.undo()
+    monkeypatch.setenv("SHEETS_API_URL", sheet.server.url)
+    before = len(sheet.server.log)
+    run(sheet, project)
+    assert len(sheet.server.log) - before < 45, "calls do not depend on windows or rows"
+
+
+def test_the_log_is_bounded_and_newest_first(sheet: ControlSheet, project: Project) -> None:
+    book = Spreadsheet(sheet.book)
+    with lease.Lease(book):
+        for turn in range(4):
+            told = report.Report(book, f"run-{turn}")
+            told.begin()
+            for n in range(400):
+                told.say("INFO", f"{turn}/{n}")
+            told(Finished({}, {}, 1, 0, 0, 0, 0.1))
+    messages = sheet.messages()
+    assert len(messages) == 1000
+    assert messages[1:400] == [f"3/{n}" for n in range(399, 0, -1)]
+    assert sheet.tab("Logs").grid.row_count == 1001
+
+
+NASTY = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(1)",
+    "\t=1",
+    '=HYPERLINK("http://x.example","y")',
+    '=IMPORTXML("http://x.example","//a")',
+]
+
+
+def test_no_text_becomes_a_formula(sheet: ControlSheet) -> None:
+    book = Spreadsheet(sheet.book)
+    with lease.Lease(book):
+        told = report.Report(book, "=1+1")
+        told.begin()
+        for text in NASTY:
+            told.say(text, text, text, text)
+        told.problem(StoreBusy(NASTY[-1]))
+    assert [f for s in sheet.server.spreadsheet(sheet.book).sheets for f in s.grid.formulas()] == []
+    lines = [[str(v) for v in line[1:]] for line in sheet.log]
+    assert all([text] * 4 in lines for text in NASTY), "and it is all there as text"
+    assert sheet.status == f"Error: {NASTY[-1]}"
+
+
+def test_a_run_leaves_a_record_of_itself_and_those_before(sheet: ControlSheet, project: Project) -> None:
+    run(sheet, project, run="first")
+    sheet.set("Start Date*", "nonsense")
+    with pytest.raises(BadInput):
+        run(sheet, project, run="second")
+    found = report.record(Spreadsheet(sheet.book))
+    assert found is not None
+    assert (found.run.run, found.run.state) == ("second", "error")
+    assert [(r.run, r.state) for r in found.past] == [("first", "done")]
+    assert found.past[0].rows > 0
+    lines = report.recent_lines(Spreadsheet(sheet.book))
+    assert lines[0]["level"] == "ERROR"
+    assert datetime.fromisoformat(lines[0]["time"]).tzinfo
+
+
+# --- one at a time ----------------------------------------------------------------------------------------------------
+
+
+def slowly(project: Project) -> None:
+    project.server.faults.latency_s = 0.4
+
+
+def test_two_started_together_one_runs_and_the_other_says_so(sheet: ControlSheet, project: Project) -> None:
+    slowly(project)
+    said: list[Any] = []
+
+    def start() -> None:
+        try:
+            said.append(run(sheet, project).exit_code)
+        except StoreBusy as busy:
+            said.append(busy.sentence)
+
+    threads = [threading.Thread(target=start) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert 0 in said
+    (other,) = (s for s in said if s != 0)
+    assert "another import has been running here since" in other
+    assert wrong(sheet, project) == []
+
+
+def test_a_file_that_names_the_sheet_waits_for_it_too(sheet: ControlSheet, project: Project) -> None:
+    with lease.Lease(Spreadsheet(sheet.book)), pytest.raises(StoreBusy):
+        project.import_(destination=f"sheets://{sheet.book}")
+    assert project.import_(destination=f"sheets://{sheet.book}").exit_code == 0
+
+
+def test_a_run_that_was_killed_on_this_machine_is_taken_over_at_once(sheet: ControlSheet, project: Project) -> None:
+    slowly(project)
+    environment = process_environment(project.environment | sheet.environment)
+    command = [sys.executable, "-m", "owox_tiktok", "import", "--sheet", sheet.book, "--now", "2026-03-01T12:00Z"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+        while not sheet.status.startswith("Importing"):
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            time.sleep(0.02)
+        process.kill()
+    found = report.record(Spreadsheet(sheet.book))
+    assert found is not None
+    assert found.run.state == "stopped"
+    project.server.faults.latency_s = 0
+    assert run(sheet, project).exit_code == 0
+    assert wrong(sheet, project) == []
+
+
+def test_a_run_that_gave_no_sign_of_life_is_taken_over_and_cannot_write_any_more(sheet: ControlSheet) -> None:
+    first, second = Spreadsheet(sheet.book), Spreadsheet(sheet.book)
+    dead = lease.Lease(first)
+    dead.acquire()
+    first.apply([])
+    with pytest.raises(StoreBusy):
+        lease.Lease(second).acquire()
+    sheet.server.faults.clock_ahead_s = lease.TTL_S + 1
+    with lease.Lease(second, "the second"):
+        write = {"updateSpreadsheetProperties": {"properties": {"title": "late"}, "fields": "title"}}
+        with pytest.raises(StoreBusy, match="taken this spreadsheet over"):
+            first.apply([write])
+        assert sheet.server.spreadsheet(sheet.book).title == "TikTok Ads"
+        dead.release()
+        assert (found := lease.holder(second)) is not None
+        assert found.run == "the second"
+        second.apply([])
+    assert lease.holder(second) is None
+
+
+@pytest.mark.parametrize("kind", ["lost", "late_500", "reset", "http_503", "http_429"])
+def test_a_lease_survives_lost_answers(sheet: ControlSheet, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("owox_tiktok.spreadsheet.FIRST_WAIT_S", 0.0)
+    sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", [kind, "", kind, "", kind]
+    book = Spreadsheet(sheet.book)
+    with lease.Lease(book, "mine"):
+        assert (found := lease.holder(book)) is not None
+        assert found.run == "mine"
+        book.apply([])
+    assert lease.holder(book) is None
+
+
+def test_a_copied_spreadsheet_is_not_held_by_the_run_of_the_original(sheet: ControlSheet) -> None:
+    book = Spreadsheet(sheet.book)
+    with lease.Lease(book):
+        text = book.metadata(lease.LEASE_ID)
+        copy = sheet.server.create("Copy of TikTok Ads")
+        entry = {"metadataId": lease.LEASE_ID, "metadataKey": lease.LEASE, "metadataValue": text,
+                 "location": {"spreadsheet": True}, "visibility": "DOCUMENT"}  # fmt: skip
+        sheet.server.batch(copy, [{"createDeveloperMetadata": {"developerMetadata": entry}}])
+        with lease.Lease(Spreadsheet(copy)):
+            assert lease.holder(book) is not None
+
+
+# --- stopping ---------------------------------------------------------------------------------------------------------
+
+
+class Stopper(list[Event]):
+    """A listener that does something when so many windows are stored."""
+
+    def __init__(self, after: int, act: Any) -> None:
+        super().__init__()
+        self._after, self._act = after, act
+
+    def append(self, event: Event) -> None:
+        super().append(event)
+        if isinstance(event, Stored) and sum(isinstance(e, Stored) for e in self) == self._after:
+            self._act()
+
+
+def test_cancelled_between_windows_and_the_next_run_goes_on(
+    sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "EVERY_S", 0.0)
+    monkeypatch.setattr("owox_tiktok.run.LINGER_S", 0.0)
+    project.server.faults.latency_s = 0.05
+    finished = run(sheet, project, listen=Stopper(1, lambda: report.cancel(Spreadsheet(sheet.book))))
+    assert finished.stopped == "cancelled"
+    assert finished.left > 0
+    assert finished.exit_code == 3
+    assert sheet.status.startswith("Partly done")
+    assert "cancelled with" in sheet.status
+    assert (found := report.record(Spreadsheet(sheet.book))) is not None
+    assert found.run.state == "cancelled"
+    assert run(sheet, project).stopped == "", "a request to cancel counts for one run"
+    assert wrong(sheet, project) == []
+
+
+def test_nothing_to_cancel(sheet: ControlSheet) -> None:
+    assert report.cancel(Spreadsheet(sheet.book)) is None
+
+
+def test_out_of_time_ends_cleanly_and_the_next_run_goes_on(
+    sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("owox_tiktok.run.LINGER_S", 0.0)
+    project.server.faults.latency_s = 0.3
+    environment = project.environment | sheet.environment | {"TIKTOK_REQUESTS_PER_SECOND": "2"}
+    turns = 0
+    while True:
+        turns += 1
+        with app.open_sheet(sheet.book, environment=environment) as control:
+            finished = app.import_sheet(
+                control,
+                now=project.server.world.now(),
+                listen=lambda _: None,
+                environment=environment,
+                until=time.monotonic() + 2.5,
+                run="one run",
+            )
+        if not finished.left:
+            break
+        assert finished.stopped == "out of time"
+        assert turns < 12
+    assert turns > 1
+    assert wrong(sheet, project) == []
+    assert (found := report.record(Spreadsheet(sheet.book))) is not None
+    assert (found.run.run, found.run.state, found.past) == ("one run", "done", [])
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def command(sheet: ControlSheet, project: Project, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "owox_tiktok", *words, "--now", "2026-03-01T12:00Z"],
+        env=process_environment(project.environment | sheet.environment),
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_line_takes_a_sheet(sheet: ControlSheet, project: Project) -> None:
+    address = f"https://docs.google.com/spreadsheets/d/{sheet.book}/edit#gid=0"
+    planned = command(sheet, project, "plan", "--sheet", address)
+    assert planned.returncode == 0, planned.stderr
+    assert "ad_report_daily" in planned.stdout
+    assert sheet.status == "", "a plan writes nothing"
+    ran = command(sheet, project, "import", "--sheet", sheet.book)
+    assert ran.returncode == 0, ran.stderr
+    assert wrong(sheet, project) == []
+    checked = command(sheet, project, "check", "--sheet", sheet.book)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    sheet.set("Clean Up To Keep Window", 10)
+    dry = command(sheet, project, "prune", "--sheet", sheet.book, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "would delete" in dry.stderr
+    sheet.set("Start Date*", "soon")
+    bad = command(sheet, project, "import", "--sheet", sheet.book)
+    assert bad.returncode == 2
+    assert f"Config!B{sheet.row_of('Start Date*') + 1}" in bad.stderr
+    assert "Traceback" not in bad.stderr
+
+
+def test_an_unshared_sheet_says_with_whom_to_share_it(sheet: ControlSheet, project: Project) -> None:
+    sheet.server.faults.forbidden = {sheet.book}
+    ran = command(sheet, project, "import", "--sheet", sheet.book)
+    assert ran.returncode == 1
+    assert "not shared with this program" in ran.stderr
+    assert os.environ.get("HOME", "?") not in ran.stderr
+
+
+def test_a_file_or_a_sheet_but_not_both(sheet: ControlSheet, project: Project) -> None:
+    for words in (["import"], ["plan", "x.yaml", "--sheet", sheet.book]):
+        ran = command(sheet, project, *words)
+        assert ran.returncode == 2
+        assert "Name either a file" in ran.stderr
