@@ -3,10 +3,11 @@
     paced      10 advertisers x 300 ads x 365 days at 50 ms latency and 10 requests per second
     unlimited  the same without limit and latency: wall, CPU and memory; and a tenth of it, to see memory stay flat
     refresh    the daily refresh (7 days of lookback) on top of it
+    sheets     1 advertiser x 300 ads x 365 days into a Google Sheet with 15 columns, and the daily refresh on top of it
     start      --help, and what importing the package loads
 
-The stand-in for TikTok runs in a process of its own and has every answer ready before the clock starts, so that the
-figures are the loader's. One run each; the machine should have nothing else to do.
+The stand-ins for TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
+clock starts, so that the figures are the loader's. One run each; the machine should have nothing else to do.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ METRICS = (
     "frequency, conversion, cost_per_conversion, conversion_rate_v2, result, cost_per_result, result_rate, "
     "video_play_actions, video_watched_2s, video_watched_6s"
 )
+FIELDS_OF_15 = (
+    "ad_name, campaign_name, spend, impressions, clicks, ctr, cpc, reach, conversion, cost_per_conversion, result"
+)
+"""With advertiser, ad, day and currency they make 15 columns."""
 PROGRAM = [sys.executable, "-m", "owox_tiktok"]
 
 SERVER = """
@@ -91,16 +96,28 @@ class Run:
     requests: int
 
 
-def run(folder: Path, source: Server, *, advertisers: int = 10, rate: float = 1000, now: datetime = NOW) -> Run:
+def run(
+    folder: Path,
+    source: Server,
+    *,
+    advertisers: int = 10,
+    rate: float = 1000,
+    now: datetime = NOW,
+    fields: str = METRICS,
+    destination: str = "",
+    sheets_url: str = "",
+) -> Run:
     """Import into ``folder``/ads.duckdb with the program as a user would, and measure the whole process."""
     ids = ", ".join(f'"{one}"' for one in source.advertiser_ids[:advertisers])
     config = folder / "tiktok.yaml"
     config.write_text(
         f"access_token: ${{TIKTOK_ACCESS_TOKEN}}\nadvertiser_ids: [{ids}]\nstart_date: {FIRST_DAY}\n"
-        f"objects: [ad_report_daily]\nfields: {{ad_report_daily: [{METRICS}]}}\nrequests_per_second: {rate:g}\n"
-        f"destination: duckdb:///{folder / 'ads.duckdb'}\n"
+        f"objects: [ad_report_daily]\nfields: {{ad_report_daily: [{fields}]}}\nrequests_per_second: {rate:g}\n"
+        f"destination: {destination or f'duckdb:///{folder}/ads.duckdb'}\n"
     )
     environment = {**os.environ, "TIKTOK_API_URL": source.url, "TIKTOK_ACCESS_TOKEN": "local-token-not-a-secret"}
+    if sheets_url:
+        environment["SHEETS_API_URL"] = sheets_url
     began = time.perf_counter()
     process = subprocess.Popen(
         [*PROGRAM, "import", str(config), "--now", now.isoformat()],
@@ -173,6 +190,40 @@ def paced(source: Server) -> None:
     source.set()
 
 
+def sheets(source: Server) -> None:
+    """Measure a Google Sheet: calls against the megabytes that must go, seconds and memory."""
+    print("sheets: 1 advertiser x 300 ads x 365 days, 15 columns, into a Google Sheet; and the next day's run")
+    source.set()
+    with subprocess.Popen([*PROGRAM, "local", "sheets", "--port", "0"], stdout=subprocess.PIPE, text=True) as google:
+        assert google.stdout is not None
+        url = re.findall(r"http://\S+", google.stdout.readline())[0]
+        try:
+            made = requests.post(f"{url}/_control", json={"create": {"title": "Benchmark"}}, timeout=10).json()
+            for what, now in (("first import", NOW), ("refresh", NOW.replace(hour=18))):
+                before = requests.get(f"{url}/_counts", timeout=10).json()
+                with tempfile.TemporaryDirectory() as name:
+                    done = run(
+                        Path(name),
+                        source,
+                        advertisers=1,
+                        now=now,
+                        fields=FIELDS_OF_15,
+                        destination=f"sheets://{made['spreadsheetId']}",
+                        sheets_url=url,
+                    )
+                after = requests.get(f"{url}/_counts", timeout=10).json()
+                calls = after["calls"] - before["calls"]
+                sent = (after["request_bytes"] - before["request_bytes"]) / 1e6
+                say(f"{what}: rows, megabytes sent", f"{done.rows:,} rows, {sent:.1f} MB", "")
+                # Each step looks at what is there before it writes, and the lease and the tabs take a dozen calls.
+                bound = 12 + 3 * (sent / 2 + 1)
+                say(f"{what}: calls", f"{calls}", f"12 + 3 x (MB / 2 + 1) = {bound:.0f}", calls <= bound)
+                say(f"{what}: wall, CPU", f"{done.wall_s:.1f} s, {done.cpu_s:.1f} s", "")
+                say(f"{what}: peak memory", f"{done.peak_mb:.0f} MB", "300 MB", done.peak_mb < 300)
+        finally:
+            google.terminate()
+
+
 def start() -> None:
     """Measure what starting costs."""
     print("start")
@@ -190,14 +241,16 @@ def start() -> None:
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
-    names = sys.argv[1:] or ["start", "unlimited", "paced"]
+    names = sys.argv[1:] or ["start", "unlimited", "sheets", "paced"]
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
     if "start" in names:
         start()
-    if {"unlimited", "refresh", "paced"} & set(names):
+    if {"unlimited", "refresh", "sheets", "paced"} & set(names):
         with server() as source:
             if {"unlimited", "refresh"} & set(names):
                 unlimited(source)
+            if "sheets" in names:
+                sheets(source)
             if "paced" in names:
                 paced(source)
 
