@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.set-up
 
-.PHONY: setup demo test check format docs bench clean
+.PHONY: setup demo test check format docs templates bench clean
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 …"; exit 1; }
@@ -26,6 +26,7 @@ check: setup  ## lint, types, import floors, docs in step
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/make_objects_doc.py --check
+	$(BIN)/python tools/make_templates.py --check
 	$(BIN)/python tools/check_docs.py
 
 format: setup  ## put the code in order
@@ -35,6 +36,9 @@ format: setup  ## put the code in order
 docs: setup  ## write docs/objects.md and the picture of the demo anew
 	$(BIN)/python tools/make_objects_doc.py
 	$(BIN)/python tools/make_picture.py
+
+templates: setup  ## write the template Sheets anew
+	$(BIN)/python tools/make_templates.py
 
 bench: setup  ## measure; prints each figure with its bound
 	$(BIN)/python -m benchmarks

@@ -2,14 +2,23 @@
 
 Two kinds come from one definition: rows go into the Sheet itself, or into BigQuery. Parameters come from SETTINGS and
 fields from STREAMS, so that a new one is in the template by itself. Nothing here reads or writes a Sheet or a file.
+
+Formulas are written with ``;`` between arguments, which Google Sheets takes in every locale; a file needs commas
+(``in_file``). A formula of the Dashboard names a column of the data as ``{spend}``; who writes it says what stands for
+it: the column itself (``'Ad report daily'!$F:$F``, which follows every renaming and moving), or, in a file whose data
+tab is not there yet, ``looked_up``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from owox_tiktok.settings import SETTINGS, Setting
+from owox_tiktok.model import Field, Stream
+from owox_tiktok.settings import SETTINGS, Form, Setting
+from owox_tiktok.streams import STREAMS, default_fields
 
 SheetKind = Literal["sheets", "bigquery"]
 
@@ -35,3 +44,610 @@ def parameters(kind: SheetKind) -> tuple[Setting, ...]:
 def normal(label: str) -> str:
     """Return a label as it is compared: ``Start Date*``, `` start  date`` and ``StartDate`` are the same."""
     return re.sub(r"[\s*_:-]+", "", label).casefold()
+
+
+# --- nouns ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How cells look. Colours are ``#rrggbb``; ``form`` is a number format, ``form_type`` what the API calls it."""
+
+    fill: str = ""
+    colour: str = ""
+    bold: bool = False
+    italic: bool = False
+    size: int = 10
+    wrap: bool = False
+    align: Literal["", "left", "center", "right"] = ""
+    middle: bool = False
+    form: str = ""
+    form_type: Literal["", "TEXT", "NUMBER", "PERCENT", "DATE", "DATE_TIME"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One cell: a value, or a formula, and how it looks and what it takes.
+
+    ``takes`` is empty where anything may be typed; "tick" is a tick box.
+    """
+
+    value: str | int | float | bool | None = None
+    style: str = "text"
+    formula: str = ""
+    takes: Literal["", "tick", "day", "number", "choice"] = ""
+    choices: tuple[str | int, ...] = ()
+    link: str = ""
+
+
+Line = tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A colour that depends on what a cell says: rows ``top`` to ``bottom`` (not included) of the column ``column``.
+
+    ``when`` is how ``text`` is looked for; "formula" is true of the cell or not, written for the first of them.
+    """
+
+    column: int
+    top: int
+    bottom: int
+    when: Literal["starts", "contains", "formula"]
+    text: str
+    fill: str = ""
+    colour: str = ""
+    bold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line or row of columns of a chart, from the column ``column`` of its table."""
+
+    column: int
+    kind: Literal["column", "line", "bar"]
+    colour: str
+    right: bool = False
+    form: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart over a small range: headings in row ``top``, labels in the column ``labels``, down to ``bottom``."""
+
+    title: str
+    top: int
+    bottom: int
+    labels: int
+    series: tuple[Series, ...]
+    row: int
+    column: int
+    width: int
+    height: int = 280
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A tab of the template. Rows and columns are counted from 0.
+
+    ``tag`` is its name in the tab's tag; ``witness`` are texts that stand in it, by which a tab of that title without
+    a tag is known to be ours. ``groups`` are rows to fold away, the ends not included.
+    """
+
+    title: str
+    tag: str
+    widths: tuple[int, ...]
+    lines: tuple[Line, ...]
+    witness: tuple[str, ...]
+    colour: str
+    frozen: int = 0
+    rows: int = 0
+    gridlines: bool = True
+    heights: Mapping[int, int] = ()  # type: ignore[assignment]
+    column_styles: Mapping[int, str] = ()  # type: ignore[assignment]
+    groups: tuple[tuple[int, int], ...] = ()
+    rules: tuple[Rule, ...] = ()
+    charts: tuple[Chart, ...] = ()
+
+
+INK, GREY, PALE, LINE, BLUE = "#202124", "#5f6368", "#f1f3f4", "#e8eaed", "#174ea6"
+_BLUE_FILL, _GREEN_FILL, _AMBER_FILL, _RED_FILL = "#d2e3fc", "#ceead6", "#feefc3", "#fad2cf"
+_GREEN, _AMBER, _RED = "#0d652d", "#7a4f01", "#a50e0e"
+_CHART = {"spend": "#1a73e8", "impressions": "#9aa0a6", "clicks": "#12b5cb", "conversion": "#34a853", "ctr": "#f9ab00"}
+
+STYLES: Mapping[str, Style] = {
+    "text": Style(colour=INK, middle=True),
+    "title": Style(colour=INK, bold=True, size=18, middle=True),
+    "subtitle": Style(colour=GREY, middle=True),
+    "paragraph": Style(colour=INK, wrap=True, middle=True),
+    "number": Style(colour="#ffffff", fill="#1a73e8", bold=True, size=12, align="center", middle=True),
+    "step": Style(colour=INK, bold=True, size=11, wrap=True, middle=True),
+    "heading": Style(fill="#3c4043", colour="#ffffff", bold=True, middle=True),
+    "label": Style(colour=INK, bold=True, middle=True),
+    "value": Style(colour=INK, fill="#fffdf5", wrap=True, align="left", middle=True, form="@", form_type="TEXT"),
+    "value day": Style(colour=INK, fill="#fffdf5", align="left", middle=True, form="yyyy-mm-dd", form_type="DATE"),
+    "value number": Style(colour=INK, fill="#fffdf5", align="left", middle=True, form="0", form_type="NUMBER"),
+    "value switch": Style(colour=INK, fill="#fffdf5", align="left", middle=True),
+    "output label": Style(fill=PALE, colour=INK, bold=True, middle=True),
+    "output": Style(fill=PALE, colour=INK, wrap=True, align="left", middle=True),
+    "output day": Style(
+        fill=PALE, colour=INK, align="left", middle=True, form="yyyy-mm-dd hh:mm", form_type="DATE_TIME"
+    ),
+    "output help": Style(fill=PALE, colour=GREY, wrap=True, middle=True),
+    "help": Style(colour=GREY, wrap=True, middle=True),
+    "object": Style(fill="#e8f0fe", colour=BLUE, bold=True, middle=True),
+    "object tick": Style(fill="#e8f0fe", colour=BLUE, bold=True, align="center", middle=True),
+    "object text": Style(fill="#e8f0fe", colour=INK, middle=True),
+    "tick": Style(colour=INK, align="center", middle=True),
+    "faint": Style(colour="#9aa0a6", middle=True),
+    "key": Style(colour=INK, bold=True, middle=True),
+    "note": Style(colour=GREY, middle=True),
+    "moment": Style(colour=GREY, align="left", form="yyyy-mm-dd hh:mm:ss", form_type="DATE_TIME"),
+    "message": Style(colour=INK, wrap=True),
+    "plain": Style(colour=INK, form="@", form_type="TEXT"),
+    "tile label": Style(fill=PALE, colour=GREY, align="left", middle=True),
+    "tile money": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="#,##0.00", form_type="NUMBER"),
+    "tile count": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="#,##0", form_type="NUMBER"),
+    "tile rate": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="0.00%", form_type="PERCENT"),
+    "control": Style(fill="#fffdf5", colour=INK, bold=True, align="left"),
+    "control day": Style(colour=INK, align="left", form="yyyy-mm-dd", form_type="DATE"),
+    "section": Style(colour=INK, bold=True, size=12, middle=True),
+    "column": Style(fill=LINE, colour=INK, bold=True, align="right", middle=True),
+    "column left": Style(fill=LINE, colour=INK, bold=True, align="left", middle=True),
+    "day": Style(colour=INK, align="left", form="yyyy-mm-dd", form_type="DATE"),
+    "money": Style(colour=INK, align="right", form="#,##0.00", form_type="NUMBER"),
+    "count": Style(colour=INK, align="right", form="#,##0", form_type="NUMBER"),
+    "rate": Style(colour=INK, align="right", form="0.00%", form_type="PERCENT"),
+}
+"""Calm colours: what a person fills in is on pale yellow, what an import writes on grey."""
+
+
+def pages(kind: SheetKind, column: Callable[[str], str] | None = None) -> tuple[Page, ...]:
+    """Return the tabs of a template. ``column`` says how a formula names a column of the data; see ``looked_up``."""
+    return (_start(kind), _config(kind), _fields(), _logs(), _dashboard(kind, column or looked_up))
+
+
+def in_file(formula: str) -> str:
+    """Return a formula as a spreadsheet file has it."""
+    return formula.replace(";", ",")
+
+
+# --- Start here -------------------------------------------------------------------------------------------------------
+
+_STEPS: tuple[tuple[str, str], ...] = (
+    (
+        "Share this spreadsheet",
+        "Press Share and add, as Editor, the e-mail address of the account the import runs as. It looks like "
+        "name@project.iam.gserviceaccount.com; whoever set the import up knows it.",
+    ),
+    (
+        "Fill in Config",
+        "Parameters marked with * are needed: the first day, and the ids of your ad accounts (in TikTok Ads Manager, "
+        "above the account's name). Everything else has a sensible beginning.",
+    ),
+    (
+        "Tick what you want in Fields",
+        "Tick an object to import it, open its group with + and tick the fields you need. The usual ones are ticked.",
+    ),
+    (
+        "Run the import",
+        "On a schedule it runs by itself. By hand: owox-tiktok import --sheet and the address of this spreadsheet. "
+        "Current Status in Config says how far it is.",
+    ),
+    (
+        "Look at the result",
+        "{result} Logs says what happened, the newest first.",
+    ),
+)
+_RESULT: Mapping[SheetKind, str] = {
+    "sheets": "Each object has a tab of its own, refreshed in place, and Dashboard shows the most important figures.",
+    "bigquery": "Each object has a table in your BigQuery dataset, to be used in SQL or in Looker Studio.",
+}
+_GOOD_TO_KNOW: Mapping[SheetKind, str] = {
+    "sheets": "Rename, move, sort and filter tabs and columns as you like, and add columns and formulas of your own: "
+    "they stay beside their rows. What you type over imported values is replaced at the next import.",
+    "bigquery": "You may rename and move these tabs, and add notes of your own beside the parameters and fields.",
+}
+_NEVER = (
+    "Never write an access token or a secret into a cell: everybody with whom the spreadsheet is shared could read it. "
+    "Whoever set the import up keeps them elsewhere."
+)
+_MORE = (
+    "In the project's folder docs: GETTING_STARTED.md (the whole way), objects.md (every object and field), "
+    "behavior.md (why the figures equal TikTok Ads Manager)."
+)
+
+
+def _start(kind: SheetKind) -> Page:
+    into = "Google Sheets" if kind == "sheets" else "Google BigQuery"
+    lines: list[Line] = [
+        (Item(), Item(), Item(f"TikTok Ads → {into}", "title")),
+        (Item(), Item(), Item("Five steps from here to your figures", "subtitle")),
+        (),
+    ]
+    for number, (what, how) in enumerate(_STEPS, 1):
+        lines.append((Item(number, "number"), Item(), Item(what, "step")))
+        lines.append((Item(), Item(), Item(how.format(result=_RESULT[kind]), "help")))
+    for what, how in (("Good to know", _GOOD_TO_KNOW[kind]), ("Keep secrets out", _NEVER), ("Read more", _MORE)):
+        lines += [(), (Item(), Item(), Item(what, "step")), (Item(), Item(), Item(how, "help"))]
+    heights = {0: 44, **{n: 28 for n, line in enumerate(lines) if line and line[-1].style == "step"}}
+    heights |= {n: 40 for n, line in enumerate(lines) if line and line[-1].style == "help"}
+    return Page(
+        START, "(start)", (36, 16, 760), tuple(lines), (f"TikTok Ads → {into}",), "#1a73e8", gridlines=False,
+        heights=heights,
+    )  # fmt: skip
+
+
+# --- Config -----------------------------------------------------------------------------------------------------------
+
+_WORDS: Mapping[str, str] = {
+    "advertiser_ids": "Ids of the ad accounts to import, divided by commas, such as 7012345678901234567. "
+    "Write all to import every account the authorisation covers.",
+    "start_date": "First day to import. Days are those of each ad account's own time zone.",
+    "end_date": "Last day to import. Leave it blank to import up to today.",
+    "reimport_lookback_window": "How many recent days are read again in every run. TikTok still adds conversions to "
+    "them; 7 is enough for most accounts.",
+    "clean_up_to_keep_window": "How many days of reports to keep; older rows are deleted. Leave it blank to keep all.",
+    "include_deleted": "Ticked: deleted campaigns, ad groups and ads are imported too, so that past spend adds up.",
+    "sandbox_mode": "Ticked: read TikTok's sandbox with made-up data. Leave it unticked for real accounts.",
+    "max_run_timeout": "Minutes after which a run ends itself; the next one goes on from there. Blank: no limit.",
+    "destination_dataset_id": "Where the tables go: project.dataset, such as my-project.tiktok_ads.",
+    "destination_location": "Where Google keeps the dataset if it has to be made, such as EU, US or europe-west3.",
+    "notify_when": "When to send a message about a run. Each choice also covers those before it.",
+    "notify_by_email": "E-mail addresses that get the messages, divided by commas.",
+    "notify_by_google_chat": "Ticked: messages also go to the Google Chat space that was set up with the import.",
+    "notify_by_slack": "Ticked: messages also go to the Slack channel that was set up with the import.",
+}
+"""What a parameter is for, in a marketer's words; one that is not here is explained as in the configuration file."""
+_OUTPUT_WORDS: Mapping[str, str] = {
+    CURRENT_STATUS: "Written by the import: how far it is, and how it ended.",
+    LAST_IMPORT_DATE: "Written by the import: when it last ended, in UTC.",
+    LAST_REQUESTED_DATE: "Written by the import: the last day that was asked for.",
+}
+NOT_YET = "Not run yet"
+
+
+def label(setting: Setting) -> str:
+    """Return a parameter's label as the template shows it, with a star where it is required."""
+    return f"{setting.label}*" if setting.required or setting.name == "destination_dataset_id" else setting.label
+
+
+def parameter_line(setting: Setting) -> Line:
+    """Return a parameter's row: label, value, description."""
+    return (
+        Item(label(setting), "label"),
+        _value_item(setting),
+        Item(_WORDS.get(setting.name, setting.description), "help"),
+    )
+
+
+def output_line(name: str) -> Line:
+    """Return the row of something an import writes."""
+    style = {LAST_IMPORT_DATE: "output day", LAST_REQUESTED_DATE: "output day"}.get(name, "output")
+    return (
+        Item(name, "output label"),
+        Item(NOT_YET if name == CURRENT_STATUS else None, style),
+        Item(_OUTPUT_WORDS[name], "output help"),
+    )
+
+
+def _value_item(setting: Setting) -> Item:
+    initial = setting.initial or None
+    forms: Mapping[Form, Callable[[], Item]] = {
+        "day": lambda: Item(initial, "value day", takes="day"),
+        "number": lambda: Item(int(initial) if initial else None, "value number", takes="number"),
+        "switch": lambda: Item(initial == "true", "value switch", takes="tick"),
+        "choice": lambda: Item(initial, "value", takes="choice", choices=setting.choices),
+    }
+    return forms.get(setting.form, lambda: Item(initial, "value"))()
+
+
+def config_lines(kind: SheetKind) -> dict[str, Line]:
+    """Return the rows of Config by label, in order: what an import writes first, then the parameters."""
+    return {name: output_line(name) for name in OUTPUTS} | {s.label: parameter_line(s) for s in parameters(kind)}
+
+
+def _config(kind: SheetKind) -> Page:
+    rows = list(config_lines(kind).values())
+    split = len(OUTPUTS)
+    lines = (tuple(Item(h, "heading") for h in CONFIG_HEADINGS), *rows[:split], (), *rows[split:])
+    return Page(
+        CONFIG, "(config)", (230, 320, 560), lines, CONFIG_HEADINGS[:2], "#f9ab00", frozen=1, gridlines=False,
+        heights={0: 30, split + 1: 14, **{n: 38 for n in range(1, len(lines)) if n != split + 1}},
+        rules=(*status_rules(1, 1), required_rule(split + 2, len(lines))),
+    )  # fmt: skip
+
+
+def status_rules(row: int, column: int) -> tuple[Rule, ...]:
+    """Return the colours of Current Status."""
+    looks = (
+        ("Importing", _BLUE_FILL, BLUE), ("Done", _GREEN_FILL, _GREEN), ("Partly", _AMBER_FILL, _AMBER),
+        ("Error", _RED_FILL, _RED),
+    )  # fmt: skip
+    return tuple(Rule(column, row, row + 1, "starts", word, fill, ink, bold=True) for word, fill, ink in looks)
+
+
+def required_rule(top: int, bottom: int) -> Rule:
+    """Return the colour of a parameter that is required and blank. The formula has no separator of arguments."""
+    return Rule(1, top, bottom, "formula", f'=(RIGHT($A{top + 1})="*")*($B{top + 1}="")', _AMBER_FILL)
+
+
+# --- Fields -----------------------------------------------------------------------------------------------------------
+
+TICKED = frozenset({"advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily"})
+"""Objects that are imported unless the person says otherwise."""
+DOCUMENTATION = "docs/objects.md"
+TIKTOK_DOCUMENTATION = "https://business-api.tiktok.com/portal/docs"
+NO_LONGER_OFFERED = "No longer offered: TikTok or this program does not know it any more."
+
+Names = tuple[str, str]
+"""Names a row of Fields is known by: object and field; the field of an object's own row is empty."""
+
+
+def anchor(stream: Stream) -> str:
+    """Return where the documentation of an object is, in the project's own documents."""
+    if not stream.is_report:
+        return f"{DOCUMENTATION}#{stream.name}"
+    return f"{DOCUMENTATION}#{'audience-reports' if stream.report_type == 'AUDIENCE' else 'reports'}"
+
+
+def object_line(stream: Stream, count: str) -> Line:
+    """Return an object's own row. ``count`` is the formula that counts its ticks."""
+    about = f"{stream.title}. {stream.description}. Documentation: {anchor(stream)}"
+    return (
+        Item(stream.name in TICKED, "object tick", takes="tick"),
+        Item(stream.name, "object", link=TIKTOK_DOCUMENTATION),
+        Item(None, "object text"),
+        Item(style="object text", formula=count),
+        Item(about, "object text"),
+    )
+
+
+def field_line(stream: Stream, field: Field, *, ticked: bool | None = None) -> Line:
+    """Return a field's row; keys are always ticked, because rows are known by them."""
+    key = field.name in stream.keys
+    default = field.name in default_fields(stream)
+    return (
+        Item(key or (default if ticked is None else ticked), "tick", takes="tick"),
+        Item(stream.name, "faint"),
+        Item(field.name, "key" if key else "text"),
+        Item(field.kind.value, "note"),
+        Item(_about(field, key), "note"),
+    )
+
+
+def _about(field: Field, key: bool) -> str:
+    unit = f" ({field.unit})" if field.unit else ""
+    retired = ". TikTok retires it" if field.deprecated else ""
+    always = ". Always there: a row is known by it" if key else ""
+    return f"{field.description}{unit}{retired}{always}"
+
+
+def count_formula(column: str, first: int, last: int) -> str:
+    """Return the formula that counts the ticks in ``column`` from the row ``first`` to ``last``, counted from 1."""
+    cells = f"{column}{first}:{column}{last}"
+    return f'=COUNTIF({cells};TRUE)&" of "&COUNTA({cells})&" fields"'
+
+
+def object_lines(stream: Stream, row: int, column: str = "A") -> dict[Names, Line]:
+    """Return an object's rows, its own first, as they stand from ``row`` (from 0) on."""
+    fields = stream.fields
+    names = [*stream.keys, *(n for n in fields if n not in stream.keys)]
+    own = object_line(stream, count_formula(column, row + 2, row + 1 + len(names)))
+    return {(stream.name, ""): own} | {(stream.name, n): field_line(stream, fields[n]) for n in names}
+
+
+def _fields() -> Page:
+    lines: list[Line] = [tuple(Item(h, "heading") for h in FIELDS_HEADINGS)]
+    groups = []
+    for stream in STREAMS.values():  # lists first, then reports, then audience reports
+        rows = object_lines(stream, len(lines))
+        groups.append((len(lines) + 1, len(lines) + len(rows)))
+        lines += rows.values()
+    return Page(
+        FIELDS, "(fields)", (64, 330, 290, 120, 900), tuple(lines), FIELDS_HEADINGS[:3], "#1a73e8", frozen=1,
+        heights={0: 30}, groups=tuple(groups),
+    )  # fmt: skip
+
+
+# --- Logs -------------------------------------------------------------------------------------------------------------
+
+
+def _logs() -> Page:
+    styles = ("moment", "plain", "plain", "plain", "message")
+    rows = MOST_LOG_ROWS + 1
+    level = LOGS_HEADINGS.index("Level")
+    return Page(
+        LOGS, "(logs)", (150, 90, 260, 180, 760), (tuple(Item(h, "heading") for h in LOGS_HEADINGS),),
+        LOGS_HEADINGS[:2], "#5f6368", frozen=1, rows=rows, heights={0: 30},
+        column_styles=dict(enumerate(styles)),
+        rules=(
+            Rule(level, 1, rows, "contains", "error", _RED_FILL, _RED, bold=True),
+            Rule(level, 1, rows, "contains", "warn", _AMBER_FILL, _AMBER, bold=True),
+        ),
+    )  # fmt: skip
+
+
+# --- Dashboard --------------------------------------------------------------------------------------------------------
+
+DATA = STREAMS["ad_report_daily"]
+"""The object whose tab the Dashboard follows, and the columns it needs beside the keys."""
+DATA_FIELDS = ("campaign_id", "campaign_name", "spend", "impressions", "clicks", "conversion")
+
+POINTS, CAMPAIGNS = 30, 10
+_SHOWN = ("stat_time_day", "currency", *DATA_FIELDS)
+_TOP = 40
+"""Row (from 1) of the headings of the two small tables; the charts are above."""
+_LOOKED_UP_FROM = _TOP + 1
+_METRICS = (
+    ("spend", "Spend", "money"), ("impressions", "Impressions", "count"), ("clicks", "Clicks", "count"),
+    ("conversion", "Conversions", "count"),
+)  # fmt: skip
+
+
+def looked_up(name: str) -> str:
+    """Return a column of the data, found by its heading in the tab whose title stands in B6."""
+    return f"INDIRECT($Q${_LOOKED_UP_FROM + _SHOWN.index(name)})"
+
+
+def _where_the_columns_are(n: int) -> tuple[Item, Item]:
+    """Return the name of a column of the data, and the formula that finds it."""
+    found = f'MATCH($P{_LOOKED_UP_FROM + n};INDIRECT("\'"&$B$6&"\'!1:1");0)'
+    letter = f'SUBSTITUTE(ADDRESS(1;{found};4);"1";"")'
+    return (
+        Item(_SHOWN[n], "faint"),
+        Item(style="faint", formula=f'=IFERROR("\'"&$B$6&"\'!"&{letter}&":"&{letter};"")'),
+    )
+
+
+def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
+    if kind == "bigquery":
+        return _dashboard_elsewhere()
+    data = {name: column(name) for name in _SHOWN}
+    first, last = _TOP + 1, _TOP + POINTS
+    grid: dict[tuple[int, int], Item] = {}
+
+    def put(row: int, left: int, *items: Item) -> None:
+        grid.update({(row - 1, left + n): item for n, item in enumerate(items)})
+
+    def formula(text: str, style: str) -> Item:
+        return Item(style=style, formula=text.format(**data))
+
+    put(1, 0, Item("Dashboard", "title"))
+    put(2, 0, Item("The figures of the tab Ad report daily; they follow every import.", "subtitle"))
+    put(
+        4, 0, Item("Currency", "note"),
+        formula('=IFERROR(INDEX({currency};MATCH("???";{currency};0));"")', "control"),
+        Item(), Item("First day", "note"),
+        formula('=IFERROR(IF(MAX({stat_time_day})=0;"";MIN({stat_time_day}));"")', "control day"),
+    )  # fmt: skip
+    put(
+        5, 0, Item("Days per point", "note"), Item(1, "control", takes="choice", choices=(1, 7, 30)),
+        Item(), Item("Last day", "note"),
+        formula('=IFERROR(IF(MAX({stat_time_day})=0;"";MAX({stat_time_day}));"")', "control day"),
+    )  # fmt: skip
+    put(
+        6, 3, Item("Shown from", "note"),
+        formula(f'=IF($E$5="";"";MAX($E$4;$E$5-{POINTS}*$B$5+1))', "control day"),
+    )  # fmt: skip
+    if column is looked_up:
+        put(6, 0, Item("Data tab", "note"), Item(DATA.title, "control"))
+    put(
+        4, 7,
+        formula(
+            '=IF($B$4="";"No data yet: the charts fill with the first import of Ad report daily.";'
+            'IFERROR(IF(COUNTIFS({currency};"<>"&$B$4;{stat_time_day};">0")>0;'
+            '"Only rows in "&$B$4&" are shown; type another currency into B4 to see its rows.";"");""))',
+            "subtitle",
+        ),
+    )  # fmt: skip
+    totals = [("B", "tile money"), ("C", "tile count"), ("D", "tile count"), ("E", "tile count")]
+    put(8, 0, *(Item(n, "tile label") for n in ("Spend", "Impressions", "Clicks", "Conversions", "CTR")))
+    put(9, 0, *(Item(style=style, formula=f"=SUM({c}{first}:{c}{last})") for c, style in totals))
+    put(9, 4, Item(style="tile rate", formula=f'=IFERROR(SUM(D{first}:D{last})/SUM(C{first}:C{last});"")'))
+    put(_TOP - 1, 0, Item("Over time", "section"))
+    put(_TOP - 1, 7, Item(f"By campaign: the {CAMPAIGNS} with the highest spend", "section"))
+    heads = [Item(word, "column") for _, word, _ in _METRICS]
+    put(_TOP, 0, Item("From day", "column left"), *heads, Item("CTR", "column"))
+    put(_TOP, 7, Item("Campaign", "column left"), *heads, Item("CTR", "column"), Item("Campaign ID", "column left"))
+    for n in range(POINTS):
+        row = first + n
+        earlier = "$E$6" if n == 0 else f"$E$6+{n}*$B$5"
+        put(row, 0, formula(f'=IF($E$6="";"";IF({earlier}>$E$5;"";{earlier}))', "day"))
+        span = f'{{stat_time_day}};">="&$A{row};{{stat_time_day}};"<"&($A{row}+$B$5);{{currency}};$B$4'
+        for at, (name, _, style) in enumerate(_METRICS, 1):
+            put(row, at, formula(f'=IF($A{row}="";"";IFERROR(SUMIFS({{{name}}};{span});""))', style))
+        put(row, 5, Item(style="rate", formula=f'=IFERROR(D{row}/C{row};"")'))
+    for n in range(CAMPAIGNS):
+        row = first + n
+        asked = (
+            '"select Col1, sum(Col2) where Col3 >= date \'"&TEXT($E$6;"yyyy-mm-dd")&"\' and Col4 = \'"&$B$4&"\' '
+            f'group by Col1 order by sum(Col2) desc limit {CAMPAIGNS}"'
+        )
+        found = f"QUERY(HSTACK({{campaign_id}};{{spend}};{{stat_time_day}};{{currency}});{asked};1)"
+        put(row, 13, formula(f'=IFERROR(INDEX({found};{n + 2};1)&"";"")', "faint"))
+        name = f"INDEX({{campaign_name}};MATCH($N{row};{{campaign_id}};0))"
+        put(row, 7, formula(f'=IF($N{row}="";"";IFERROR({name};$N{row}))', "text"))
+        # With a star the id is compared as text; as a number it would lose its last digits.
+        span = f'{{campaign_id}};$N{row}&"*";{{stat_time_day}};">="&$E$6;{{currency}};$B$4'
+        for at, (metric, _, style) in enumerate(_METRICS, 8):
+            put(row, at, formula(f'=IF($N{row}="";"";IFERROR(SUMIFS({{{metric}}};{span});""))', style))
+        put(row, 12, Item(style="rate", formula=f'=IFERROR(K{row}/J{row};"")'))
+    if column is looked_up:
+        put(_TOP, 15, Item("Column", "faint"), Item("Found at", "faint"))
+        for n in range(len(_SHOWN)):
+            put(_LOOKED_UP_FROM + n, 15, *_where_the_columns_are(n))
+    return Page(
+        DASHBOARD, "(dashboard)", (110, 110, 110, 110, 110, 90, 40, 230, 90, 100, 90, 100, 80, 160, 30, 110, 190),
+        _as_lines(grid), ("Dashboard",), "#34a853", rows=last + 5, gridlines=False,
+        heights={0: 44, 7: 26, 8: 36, _TOP - 2: 30}, charts=tuple(_charts()),
+    )  # fmt: skip
+
+
+def _as_lines(grid: Mapping[tuple[int, int], Item]) -> tuple[Line, ...]:
+    lines = []
+    for row in range(max(r for r, _ in grid) + 1):
+        width = max((c for r, c in grid if r == row), default=-1) + 1
+        lines.append(tuple(grid.get((row, c), Item()) for c in range(width)))
+    return tuple(lines)
+
+
+def _charts() -> Iterator[Chart]:
+    tables: Sequence[tuple[str, int, int, int]] = (("over time", 0, POINTS, 10), ("by campaign", 7, CAMPAIGNS, 24))
+    for words, left, count, row in tables:
+        shape: Literal["column", "bar"] = "column" if left == 0 else "bar"
+        area = (_TOP - 1, _TOP + count, left)
+        yield Chart(f"Spend {words}", *area, (Series(left + 1, shape, _CHART["spend"]),), row, 0, 430)
+        yield Chart(
+            f"Impressions and clicks {words}", *area,
+            (
+                Series(left + 2, "column", _CHART["impressions"]),
+                Series(left + 3, "line", _CHART["clicks"], right=True),
+            ),
+            row, 4, 460,
+        )  # fmt: skip
+        yield Chart(
+            f"Conversions and CTR {words}", *area,
+            (
+                Series(left + 4, "column", _CHART["conversion"]),
+                Series(left + 5, "line", _CHART["ctr"], right=True, form="0.0%"),
+            ),
+            row, 8, 500,
+        )  # fmt: skip
+
+
+def _dashboard_elsewhere() -> Page:
+    lines: tuple[Line, ...] = (
+        (Item("Dashboard", "title"),),
+        (Item("Your figures are in BigQuery; charts are best made there", "subtitle"),),
+        (),
+        (Item("Looker Studio", "step"),),
+        (
+            Item(
+                "Create → Report → BigQuery, choose your project and dataset, then the table "
+                f"{DATA.table}. Use stat_time_day as the date, and spend, impressions, clicks and conversion as "
+                "metrics.",
+                "help",
+            ),
+        ),
+        (),
+        (Item("Click-through rate", "step"),),
+        (
+            Item(
+                "Add a calculated field CTR = SUM(clicks) / SUM(impressions). The column ctr is TikTok's figure for "
+                "one ad and one day; neither its sum nor its average is the rate of several.",
+                "help",
+            ),
+        ),
+        (),
+        (Item("In this spreadsheet", "step"),),
+        (
+            Item(
+                "Data → Data connectors → Connect to BigQuery brings a table, a view or a query of your own into a "
+                "connected sheet, with charts and pivot tables.",
+                "help",
+            ),
+        ),
+    )
+    heights = {0: 44} | {n: 40 for n, line in enumerate(lines) if line and line[0].style == "help"}
+    return Page(DASHBOARD, "(dashboard)", (760,), lines, ("Dashboard",), "#34a853", gridlines=False, heights=heights)
