@@ -10,15 +10,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 if TYPE_CHECKING:
     from owox_tiktok.secret import Secret
     from owox_tiktok.settings import Settings
+    from owox_tiktok.spreadsheet import Spreadsheet
     from owox_tiktok.terminal import Screen
     from owox_tiktok.tiktok import TikTok
 
@@ -337,6 +339,61 @@ def init(path: Path) -> None:
 def _end(sentence: str) -> None:
     click.echo(sentence, err=True)
     sys.exit(2)
+
+
+# --- the control Sheet ------------------------------------------------------------------------------------------------
+
+
+@cli.group()
+def sheet() -> None:
+    """Set up a Google spreadsheet that steers imports."""
+
+
+_book = click.argument("spreadsheet_id", metavar="SPREADSHEET")
+_dry = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+
+
+@sheet.command("init")
+@_book
+@click.option("--kind", type=click.Choice(["sheets", "bigquery"]), help="Where rows go [as it is, else sheets].")
+@_dry
+def sheet_init(spreadsheet_id: str, kind: Literal["sheets", "bigquery"] | None, dry_run: bool) -> None:
+    """Build the template's tabs in SPREADSHEET (its id or address), or complete those that are there.
+
+    What is filled in stays as it is: values, ticks, formats, and rows and columns of your own.
+    """
+    from owox_tiktok import sheet_setup
+
+    _set_up(spreadsheet_id, lambda book: sheet_setup.init(book, kind, dry_run=dry_run), dry_run)
+
+
+@sheet.command("fields")
+@_book
+@_dry
+def sheet_fields(spreadsheet_id: str, dry_run: bool) -> None:
+    """Bring the tab Fields of SPREADSHEET up to date after an upgrade; ticks and your own columns stay."""
+    from owox_tiktok import sheet_setup
+
+    _set_up(spreadsheet_id, lambda book: sheet_setup.fields(book, dry_run=dry_run), dry_run)
+
+
+def _set_up(address: str, work: Callable[[Spreadsheet], list[str]], dry_run: bool) -> None:
+    """Run ``work`` on a spreadsheet and say in one sentence what was done."""
+    from owox_tiktok.lease import Lease
+    from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
+
+    def said(screen: Screen) -> int:
+        book = Spreadsheet(spreadsheet_id(address))
+        try:
+            with nullcontext() if dry_run else Lease(book):
+                done = work(book)
+        finally:
+            book.close()
+        what = "; ".join(done) if done else "everything is there already"
+        click.echo(f"{'Would be done: ' if dry_run and done else ''}{what[0].upper()}{what[1:]}.", err=True)
+        return 0
+
+    _guarded("text", said)
 
 
 # --- authorisation ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from owox_tiktok.model import Field, Stream
@@ -44,6 +44,15 @@ def parameters(kind: SheetKind) -> tuple[Setting, ...]:
 def normal(label: str) -> str:
     """Return a label as it is compared: ``Start Date*``, `` start  date`` and ``StartDate`` are the same."""
     return re.sub(r"[\s*_:-]+", "", label).casefold()
+
+
+def letters(column: int) -> str:
+    """Return a column's letters; ``column`` counts from 0."""
+    text = ""
+    while column >= 0:
+        column, rest = divmod(column, 26)
+        text, column = chr(65 + rest) + text, column - 1
+    return text
 
 
 # --- nouns ------------------------------------------------------------------------------------------------------------
@@ -143,8 +152,8 @@ class Page:
     frozen: int = 0
     rows: int = 0
     gridlines: bool = True
-    heights: Mapping[int, int] = ()  # type: ignore[assignment]
-    column_styles: Mapping[int, str] = ()  # type: ignore[assignment]
+    heights: Mapping[int, int] = field(default_factory=dict)
+    column_styles: Mapping[int, str] = field(default_factory=dict)
     groups: tuple[tuple[int, int], ...] = ()
     rules: tuple[Rule, ...] = ()
     charts: tuple[Chart, ...] = ()
@@ -307,6 +316,15 @@ _OUTPUT_WORDS: Mapping[str, str] = {
 NOT_YET = "Not run yet"
 
 
+def known_as(label: str) -> frozenset[str]:
+    """Return every ``normal`` label by which a row of Config is this one."""
+    names = {normal(label)}
+    for setting in SETTINGS:
+        if normal(setting.label) in names:
+            names |= {normal(other) for other in (setting.name, *setting.also)}
+    return frozenset(names)
+
+
 def label(setting: Setting) -> str:
     """Return a parameter's label as the template shows it, with a star where it is required."""
     return f"{setting.label}*" if setting.required or setting.name == "destination_dataset_id" else setting.label
@@ -367,9 +385,10 @@ def status_rules(row: int, column: int) -> tuple[Rule, ...]:
     return tuple(Rule(column, row, row + 1, "starts", word, fill, ink, bold=True) for word, fill, ink in looks)
 
 
-def required_rule(top: int, bottom: int) -> Rule:
+def required_rule(top: int, bottom: int, label_at: int = 0, value_at: int = 1) -> Rule:
     """Return the colour of a parameter that is required and blank. The formula has no separator of arguments."""
-    return Rule(1, top, bottom, "formula", f'=(RIGHT($A{top + 1})="*")*($B{top + 1}="")', _AMBER_FILL)
+    starred, blank = f"${letters(label_at)}{top + 1}", f"${letters(value_at)}{top + 1}"
+    return Rule(value_at, top, bottom, "formula", f'=(RIGHT({starred})="*")*({blank}="")', _AMBER_FILL)
 
 
 # --- Fields -----------------------------------------------------------------------------------------------------------
@@ -403,24 +422,24 @@ def object_line(stream: Stream, count: str) -> Line:
     )
 
 
-def field_line(stream: Stream, field: Field, *, ticked: bool | None = None) -> Line:
+def field_line(stream: Stream, one: Field, *, ticked: bool | None = None) -> Line:
     """Return a field's row; keys are always ticked, because rows are known by them."""
-    key = field.name in stream.keys
-    default = field.name in default_fields(stream)
+    key = one.name in stream.keys
+    default = one.name in default_fields(stream)
     return (
         Item(key or (default if ticked is None else ticked), "tick", takes="tick"),
         Item(stream.name, "faint"),
-        Item(field.name, "key" if key else "text"),
-        Item(field.kind.value, "note"),
-        Item(_about(field, key), "note"),
+        Item(one.name, "key" if key else "text"),
+        Item(one.kind.value, "note"),
+        Item(_about(one, key), "note"),
     )
 
 
-def _about(field: Field, key: bool) -> str:
-    unit = f" ({field.unit})" if field.unit else ""
-    retired = ". TikTok retires it" if field.deprecated else ""
+def _about(one: Field, key: bool) -> str:
+    unit = f" ({one.unit})" if one.unit else ""
+    retired = ". TikTok retires it" if one.deprecated else ""
     always = ". Always there: a row is known by it" if key else ""
-    return f"{field.description}{unit}{retired}{always}"
+    return f"{one.description}{unit}{retired}{always}"
 
 
 def count_formula(column: str, first: int, last: int) -> str:

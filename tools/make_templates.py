@@ -57,16 +57,12 @@ class _Book:
 
     def page(self, page: Page) -> None:
         sheet = self.book.add_worksheet(page.title)
-        styles = dict(page.column_styles)
         for column, width in enumerate(page.widths):
-            sheet.set_column_pixels(
-                column, column, width, self.format(styles[column]) if column in styles else self.format("text")
-            )
+            sheet.set_column_pixels(column, column, width, self.format(page.column_styles.get(column, "text")))
         sheet.set_tab_color(page.colour)
         sheet.freeze_panes(page.frozen, 0)
         if not page.gridlines:
             sheet.hide_gridlines(2)
-        heights = dict(page.heights)
         folded = {row for first, end in page.groups for row in range(first, end)}
         owners = {first - 1 for first, _ in page.groups}
         sheet.outline_settings(symbols_below=False)
@@ -77,8 +73,8 @@ class _Book:
             options: dict[str, Any] = {"level": 1, "hidden": True} if row in folded else {}
             if row in owners:
                 options = {"collapsed": True}
-            if row in heights or options:
-                sheet.set_row_pixels(row, heights.get(row, 20), None, options)
+            if row in page.heights or options:
+                sheet.set_row_pixels(row, page.heights.get(row, 20), None, options)
             for column, item in enumerate(line):
                 self.item(sheet, row, column, item)
         self.choices(sheet, page)

@@ -12,9 +12,11 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from .a1 import column_letters
 from .formats import display_number, to_datetime, to_serial
-from .formulas import Area, Array, Evaluator, Failure, Node, Value, compare
-from .values import ErrorValue, Result, parse_date, parse_number
+from .formulas import Area, Array, Evaluator, Failure, Node, Value, compare, parse
+from .query import query
+from .values import ErrorValue, Formula, Result, parse_date, parse_number
 
 if TYPE_CHECKING:
     from .model import Sheet
@@ -157,7 +159,17 @@ def _sumproduct(this: Call) -> Value:
     return total
 
 
+def _indirect(this: Call) -> Value:
+    text = this.one(0)
+    if isinstance(text, str):
+        node = parse(Formula(f"={text}"))
+        if node.kind in ("ref", "name"):
+            return this.evaluator.evaluate(node, this.sheet, this.row, this.column)
+    raise Failure("REF", "Function INDIRECT parameter 1 is not a valid cell/range reference.")
+
+
 _LAZY: dict[str, Lazy] = {
+    "INDIRECT": _indirect,
     "IF": _if,
     "IFS": _ifs,
     "IFERROR": _iferror,
@@ -439,6 +451,29 @@ def _index(evaluator: Evaluator, values: list[Value]) -> Value:
         raise Failure("NUM", "INDEX evaluates to an out of bounds range.") from None
 
 
+def _address(evaluator: Evaluator, values: list[Value]) -> Value:
+    row, column, kind = (int(_number(evaluator, values, at, 1.0)) for at in range(3))
+    if row < 1 or column < 1 or not 1 <= kind <= 4:
+        raise Failure("VALUE", "Function ADDRESS parameter is out of range.")
+    fixed_row, fixed_column = kind in (1, 2), kind in (1, 3)
+    return f"{'$' * fixed_column}{column_letters(column - 1)}{'$' * fixed_row}{row}"
+
+
+def _hstack(evaluator: Evaluator, values: list[Value]) -> Value:
+    blocks = [evaluator.rows(one) for one in values]
+    missing: Result = ErrorValue("N_A")
+    out: Array = []
+    for row in range(max(len(block) for block in blocks)):
+        out.append([one for block in blocks for one in (block[row] if row < len(block) else [missing] * len(block[0]))])
+    return out
+
+
+def _query(evaluator: Evaluator, values: list[Value]) -> Value:
+    return query(
+        evaluator.rows(values[0]), _text(evaluator, values, 1), max(0, int(_number(evaluator, values, 2, 1.0)))
+    )
+
+
 def _choose(evaluator: Evaluator, values: list[Value]) -> Value:
     place = int(evaluator.number(evaluator.single(values[0], 0, 0)))
     if not 1 <= place < len(values):
@@ -672,6 +707,9 @@ _EAGER: dict[str, Eager] = {
     "MATCH": _match,
     "INDEX": _index,
     "CHOOSE": _choose,
+    "ADDRESS": _address,
+    "HSTACK": _hstack,
+    "QUERY": _query,
     "ROWS": _size(True),
     "COLUMNS": _size(False),
     "AND": _logic(all),
@@ -786,6 +824,8 @@ _RANGES = frozenset(
         "MATCH",
         "INDEX",
         "CHOOSE",
+        "HSTACK",
+        "QUERY",
         "ROWS",
         "COLUMNS",
         "AND",
@@ -802,7 +842,6 @@ _TAKES_ERRORS = frozenset(("ISBLANK", "ISNUMBER", "ISTEXT", "ISLOGICAL"))
 _BLANK = frozenset(
     [
         "FILTER",
-        "QUERY",
         "SORT",
         "SORTN",
         "UNIQUE",
@@ -828,7 +867,6 @@ _BLANK = frozenset(
         "MAKEARRAY",
         "LET",
         "OFFSET",
-        "INDIRECT",
         "ARRAY_CONSTRAIN",
         "GETPIVOTDATA",
     ]

@@ -1,0 +1,112 @@
+"""``QUERY``: columns, sums and conditions, which is what a small dashboard asks.
+
+Understood are ``select``, ``where`` with comparisons joined by ``and``, ``group by``, ``order by`` and ``limit``.
+Columns are ``Col1`` …, values are numbers, texts in quotes and ``date '2026-01-31'``. Of anything else the result is
+None: the cell stays blank rather than wrong.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable
+from datetime import date
+from functools import cmp_to_key
+from typing import NamedTuple
+
+from .formulas import Array, compare
+from .values import Result
+
+_ITEM = r"(?:col\d+|sum\(\s*col\d+\s*\))"
+_QUERY = re.compile(
+    rf"\s*select\s+(?P<select>{_ITEM}(?:\s*,\s*{_ITEM})*)"
+    r"(?:\s+where\s+(?P<where>.+?))?"
+    r"(?:\s+group\s+by\s+(?P<group>col\d+(?:\s*,\s*col\d+)*))?"
+    rf"(?:\s+order\s+by\s+(?P<order>{_ITEM})(?:\s+(?P<way>asc|desc))?)?"
+    r"(?:\s+limit\s+(?P<limit>\d+))?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+_CONDITION = re.compile(
+    r"\s*col(?P<column>\d+)\s*(?P<op><=|>=|<>|!=|=|<|>)\s*"
+    r"(?:date\s+'(?P<date>\d{4}-\d\d-\d\d)'|'(?P<text>[^']*)'|(?P<number>-?\d+(?:\.\d+)?))\s*",
+    re.IGNORECASE,
+)
+_COMPARE: dict[str, Callable[[int, int], bool]] = {
+    "=": operator.eq, "<>": operator.ne, "!=": operator.ne,
+    "<": operator.lt, ">": operator.gt, "<=": operator.le, ">=": operator.ge,
+}  # fmt: skip
+_DAY_0 = date(1899, 12, 30)
+
+
+class _Item(NamedTuple):
+    column: int
+    summed: bool
+
+
+def query(rows: Array, text: str, headings: int) -> Array | None:
+    """Rows of the answer under their headings; None where the question is not understood."""
+    match = _QUERY.fullmatch(text)
+    if match is None:
+        return None
+    chosen = [_item(one) for one in match["select"].split(",")]
+    conditions = _conditions(match["where"] or "")
+    order = _item(match["order"]) if match["order"] else None
+    groups = [_item(one).column for one in (match["group"] or "").split(",") if one]
+    width = max((len(line) for line in rows), default=0)
+    used = [*chosen, *([order] if order else [])]
+    if conditions is None or any(item.column >= width for item in used):
+        return None
+    grouped = bool(groups) or any(item.summed for item in used)
+    if grouped and any(not item.summed and item.column not in groups for item in used):
+        return None
+    names = [" ".join(str(line[c]) for line in rows[:headings] if line[c] is not None) for c in range(width)]
+    found = [line for line in rows[headings:] if all(meets(line) for meets in conditions)]
+    sets: list[Array] = [[line] for line in found]
+    if grouped:
+        by_key: dict[tuple[Result, ...], Array] = {}
+        for line in found:
+            by_key.setdefault(tuple(line[c] for c in groups), []).append(line)
+        sets = [by_key[key] for key in sorted(by_key, key=lambda key: [str(one) for one in key])]
+    if order:
+        rank = cmp_to_key(compare)
+        sets.sort(key=lambda lines: rank(_of(order, lines)), reverse=(match["way"] or "").lower() == "desc")
+    if match["limit"]:
+        sets = sets[: int(match["limit"])]
+    out: Array = [[_of(item, lines) for item in chosen] for lines in sets]
+    if headings or grouped:
+        out.insert(0, [f"{'sum ' if item.summed else ''}{names[item.column]}".strip() for item in chosen])
+    return out
+
+
+def _item(text: str) -> _Item:
+    return _Item(int(re.sub(r"\D", "", text)) - 1, "sum" in text.lower())
+
+
+def _of(item: _Item, lines: Array) -> Result:
+    if not item.summed:
+        return lines[0][item.column]
+    return math.fsum(one for line in lines if type(one := line[item.column]) is float)
+
+
+def _conditions(text: str) -> list[Callable[[list[Result]], bool]] | None:
+    found: list[Callable[[list[Result]], bool]] = []
+    for part in re.split(r"\s+and\s+", text, flags=re.IGNORECASE) if text else ():
+        match = _CONDITION.fullmatch(part)
+        if match is None:
+            return None
+        wanted: float | str = match["text"] or ""
+        if match["date"]:
+            wanted = float((date.fromisoformat(match["date"]) - _DAY_0).days)
+        elif match["number"]:
+            wanted = float(match["number"])
+        found.append(_condition(int(match["column"]) - 1, _COMPARE[match["op"]], wanted))
+    return found
+
+
+def _condition(column: int, holds: Callable[[int, int], bool], wanted: float | str) -> Callable[[list[Result]], bool]:
+    def meets(line: list[Result]) -> bool:
+        cell = line[column]
+        return type(cell) is type(wanted) and holds(compare(cell, wanted), 0)
+
+    return meets

@@ -1,0 +1,771 @@
+"""Build, repair and bring up to date the template's tabs in a Google spreadsheet.
+
+What is there stays: values, ticks, formats, rows, columns, rules and charts of people are never touched; what the
+template has and the spreadsheet lacks is added. So doing it twice changes nothing the second time, and a run that was
+cut off is completed by the next. Rows are known by their names and columns by their headings, as the import knows them.
+
+Everything is read once and written at once: it is for the person who sets the spreadsheet up, while nobody sorts it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from owox_tiktok import spreadsheet as door
+from owox_tiktok import template
+from owox_tiktok.destinations.sheets import COLUMN, Sheets
+from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.spreadsheet import Block, Cell, Json, Spreadsheet, Structure, Tab
+from owox_tiktok.streams import STREAMS, find
+from owox_tiktok.template import Chart, Item, Line, Names, Page, Rule, SheetKind, normal
+
+HEADINGS_WITHIN = 30
+"""Headings are looked for in so many rows from the top."""
+_LOOK = (
+    "sheets(properties(sheetId,hidden),charts.chartId,conditionalFormats.ranges,rowGroups.range,"
+    "data.rowData.values(userEnteredValue,dataValidation.condition.type))"
+)
+
+
+def init(book: Spreadsheet, kind: SheetKind | None = None, *, dry_run: bool = False) -> list[str]:
+    """Build the tabs that are missing and complete those that are there; return what was done, in words.
+
+    Without a ``kind`` it is the one the spreadsheet has already, else "sheets". Raises BadInput for a tab of ours whose
+    headings are gone. With ``dry_run`` nothing is written.
+    """
+    structure = book.structure((door.TAB, COLUMN))
+    before = len(structure.tabs)
+    first = _one_blank_tab(book, structure)
+    if kind is None:
+        kind = _kind(book, structure)
+    made: list[str] = []
+    done: list[str] = []
+    if kind == "sheets" and not _has_data(structure):
+        if there := door.tagged_tab(structure, template.DATA.name):
+            done.append(f"completed the tab {there[0].title}")
+        else:
+            made.append(template.DATA.title)
+        if not dry_run:
+            # By the destination itself, so that the first import finds it; the Dashboard has something to point at.
+            Sheets(book).prepare(template.DATA, template.DATA.columns(template.DATA_FIELDS))
+            structure = book.structure((door.TAB, COLUMN))
+    pages = template.pages(kind, _columns(structure).__getitem__ if _has_data(structure) else None)
+    return _bring(book, structure, pages, made, done, first=first, place=before, dry_run=dry_run)
+
+
+def fields(book: Spreadsheet, *, dry_run: bool = False) -> list[str]:
+    """Bring Fields up to date: add what is new, refresh descriptions, mark what is gone; return what was done.
+
+    Ticks, and rows and columns of people, stay. Raises BadInput when there is no such tab.
+    """
+    structure = book.structure((door.TAB, COLUMN))
+    page = next(p for p in template.pages("sheets") if p.title == template.FIELDS)
+    if _find(book, structure, [page])[page.title] is None:
+        what_to_do = f"Build it with: owox-tiktok sheet init {book.id}"
+        raise BadInput([Mistake(template.FIELDS, "there is no such tab", what_to_do)])
+    return _bring(book, structure, [page], [], [], first=None, place=0, dry_run=dry_run, refresh=True)
+
+
+def _bring(
+    book: Spreadsheet,
+    structure: Structure,
+    pages: Sequence[Page],
+    made: Sequence[str],
+    done: list[str],
+    *,
+    first: Tab | None,
+    place: int,
+    dry_run: bool,
+    refresh: bool = False,
+) -> list[str]:
+    """Make or complete the pages; ``first`` is a blank tab to use, and ``place`` where a new tab goes."""
+    found = _find(book, structure, pages)
+    steps: list[list[Json]] = []
+    new: list[str] = []
+    for page in pages:
+        seen = found[page.title]
+        if seen is not None and not seen.bare:
+            steps += _complete(page, seen, done, refresh=refresh)
+            continue
+        use = seen.tab if seen else first
+        if use is first:
+            first = None
+        steps += _make(structure, page, use, place, tagged=seen is not None and seen.tagged)
+        place += use is None
+        new.append(page.title)
+    if made := [*new, *made]:
+        done.insert(0, f"made the tab{'s' if len(made) > 1 else ''} {', '.join(made)}")
+    if not dry_run:
+        for batch in _batches(steps):
+            book.apply(batch)
+    return done
+
+
+def _batches(steps: Iterable[Sequence[Json]]) -> Iterator[list[Json]]:
+    """Yield the steps as batches of the size Google advises; a step is never cut."""
+    batch: list[Json] = []
+    size = 0
+    for step in steps:
+        bytes_ = sum(map(door.size_of, step))
+        if batch and size + bytes_ > door.BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch += step
+        size += bytes_
+    if batch:
+        yield batch
+
+
+# --- what is there ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A tab as it is: what is written in it (formulas with their ``=``), and what may be typed where."""
+
+    tab: Tab
+    tagged: bool
+    cells: dict[int, dict[int, Cell]] = field(default_factory=dict)
+    takes: dict[int, dict[int, str]] = field(default_factory=dict)
+    groups: list[tuple[int, int]] = field(default_factory=list)
+    rules: int = 0
+    charts: int = 0
+
+    @property
+    def bare(self) -> bool:
+        """Whether nothing at all is in it."""
+        return not self.cells and not self.charts
+
+    @property
+    def end(self) -> int:
+        """The row after the last with something in it."""
+        return max(self.cells, default=-1) + 1
+
+    def at(self, row: int, column: int) -> Cell:
+        return self.cells.get(row, {}).get(column)
+
+    def columns(self, headings: Sequence[str], needed: int) -> tuple[int, list[int | None]]:
+        """Return the row of the headings, and the column of each; BadInput when one of the first few is missing."""
+        for row in range(HEADINGS_WITHIN):
+            columns: dict[str, int] = {}
+            for column, value in sorted(self.cells.get(row, {}).items()):
+                if isinstance(value, str):
+                    columns.setdefault(normal(value), column)
+            if all(normal(h) in columns for h in headings[:needed]):
+                return row, [columns.get(normal(h)) for h in headings]
+        what = f"has no row with the headings {', '.join(headings[:needed])}"
+        what_to_do = "Put them back, or rename the tab and delete its content: it is filled anew."
+        raise BadInput([Mistake(self.tab.title, what, what_to_do)])
+
+
+def _find(book: Spreadsheet, structure: Structure, pages: Sequence[Page]) -> dict[str, _Seen | None]:
+    """Return each page's tab: the one tagged so, else one of its title that is blank or holds what ours holds."""
+    tabs: dict[str, tuple[Tab, bool]] = {}
+    for page in pages:
+        tagged = door.tagged_tab(structure, page.tag)
+        named = next((t for t in structure.tabs.values() if normal(t.title) == normal(page.title)), None)
+        if tagged:
+            tabs[page.title] = tagged[0], True
+        elif named:
+            tabs[page.title] = named, False
+    looked = _look(book, [tab for tab, _ in tabs.values()])
+    found: dict[str, _Seen | None] = {}
+    for page in pages:
+        found[page.title] = None
+        if page.title in tabs:
+            tab, tagged_so = tabs[page.title]
+            seen = looked[tab.id]
+            seen.tagged = tagged_so
+            texts = {v for line in seen.cells.values() for v in line.values() if isinstance(v, str)}
+            if tagged_so or seen.bare or texts >= set(page.witness):
+                found[page.title] = seen
+    return found
+
+
+def _look(book: Spreadsheet, tabs: Sequence[Tab]) -> dict[int, _Seen]:
+    by_id = {tab.id: tab for tab in tabs}
+    found = {tab.id: _Seen(tab, tagged=False) for tab in tabs}
+    for sheet in book.look(list(by_id), _LOOK).get("sheets", []):
+        seen = found[sheet["properties"]["sheetId"]]
+        seen.rules, seen.charts = len(sheet.get("conditionalFormats", [])), len(sheet.get("charts", []))
+        ranges = [group["range"] for group in sheet.get("rowGroups", [])]
+        seen.groups = [(one.get("startIndex", 0), one["endIndex"]) for one in ranges]
+        for data in sheet.get("data", []):
+            for row, line in enumerate(data.get("rowData", [])):
+                for column, one in enumerate(line.get("values", [])):
+                    value = next(iter(one.get("userEnteredValue", {}).values()), None)
+                    if isinstance(value, str | int | float | bool):
+                        seen.cells.setdefault(row, {})[column] = value
+                    if "dataValidation" in one:
+                        seen.takes.setdefault(row, {})[column] = one["dataValidation"]["condition"]["type"]
+    return found
+
+
+def _one_blank_tab(book: Spreadsheet, structure: Structure) -> Tab | None:
+    """Return the one tab of a spreadsheet that was just made, else None."""
+    if len(structure.tabs) != 1 or structure.tags:
+        return None
+    tab = next(iter(structure.tabs.values()))
+    seen = _look(book, [tab])[tab.id]
+    return tab if seen.bare and not seen.takes and not seen.rules else None
+
+
+def _kind(book: Spreadsheet, structure: Structure) -> SheetKind:
+    """Return which template a spreadsheet has: the one for BigQuery asks for a dataset."""
+    pages = [p for p in template.pages("bigquery") if p.title == template.CONFIG]
+    seen = _find(book, structure, pages)[template.CONFIG]
+    theirs = {normal(s.label) for s in template.parameters("bigquery") if s.only_bigquery}
+    texts = (v for line in seen.cells.values() for v in line.values()) if seen else ()
+    return "bigquery" if any(isinstance(v, str) and normal(v) in theirs for v in texts) else "sheets"
+
+
+def _has_data(structure: Structure) -> bool:
+    """Whether the tab the Dashboard follows is there, with the columns it needs."""
+    found = door.tagged_tab(structure, template.DATA.name)
+    if found is None:
+        return False
+    there = {t.value for t in structure.tags if t.tab == found[0].id and t.key == COLUMN}
+    return there >= {f.name for f in template.DATA.columns(template.DATA_FIELDS)}
+
+
+def _columns(structure: Structure) -> dict[str, str]:
+    """Return how a formula names each column of the data: by its place, which Google keeps right when it changes."""
+    found = door.tagged_tab(structure, template.DATA.name)
+    if found is None:
+        return {}
+    title = found[0].title.replace("'", "''")
+    places = {t.value: t.index for t in structure.tags if t.tab == found[0].id and t.key == COLUMN}
+    return {name: f"'{title}'!${template.letters(at)}:${template.letters(at)}" for name, at in places.items()}
+
+
+# --- a tab that is not there yet --------------------------------------------------------------------------------------
+
+
+def _make(structure: Structure, page: Page, use: Tab | None, place: int, *, tagged: bool) -> list[list[Json]]:
+    """Return the making of a whole tab; ``use`` is a blank one to take, else a new one comes at ``place``."""
+    rows = max(page.rows, len(page.lines) + (0 if page.groups else SPARE_ROWS), use.rows if use else 0)
+    columns = max(len(page.widths), use.columns if use else 0)
+    grid = {
+        "rowCount": rows,
+        "columnCount": columns,
+        "frozenRowCount": page.frozen,
+        "hideGridlines": not page.gridlines,
+    }
+    tab = use or Tab(structure.free_id(), structure.free_title(page.title), rows, columns, page.frozen)
+    colour = {"tabColorStyle": _colour(page.colour), "gridProperties": grid}
+    if use is None:
+        properties = {"sheetId": tab.id, "title": tab.title, "index": place, **colour}
+        start: list[Json] = [{"addSheet": {"properties": properties}}]
+    else:
+        title = page.title if normal(use.title) == normal(page.title) else structure.free_title(page.title)
+        mask = "title,tabColorStyle,gridProperties(rowCount,columnCount,frozenRowCount,hideGridlines)"
+        properties = {"sheetId": tab.id, "title": title, **colour}
+        start = [{"updateSheetProperties": {"properties": properties, "fields": mask}}]
+    if not tagged:
+        start.append(_tag(page, tab))
+    start += [_sized(tab, "COLUMNS", n, n + 1, width) for n, width in enumerate(page.widths)]
+    start += [_sized(tab, "ROWS", n, n + 1, height) for n, height in sorted(page.heights.items())]
+    for column, style in page.column_styles.items():
+        start.append(_styled(Block(tab.id, page.frozen, rows, column, column + 1), style))
+    start += [_rule(tab, rule) for rule in page.rules]
+    at = list(range(len(page.widths)))
+    cuts = [0, *(first - 1 for first, _ in page.groups), len(page.lines)]
+    steps = [start]
+    folds = dict(page.groups)
+    for top, bottom in pairwise(cuts):
+        step = _lines(tab, top, page.lines[top:bottom], at)
+        if top + 1 in folds:
+            step += _fold(tab, top + 1, folds[top + 1])
+        steps.append(step)
+    if page.groups:
+        steps.append([_fold_upwards(tab)])
+    steps.append([_chart(tab, chart) for chart in page.charts])
+    return steps
+
+
+SPARE_ROWS = 20
+"""Blank rows below what stands in a tab, for people."""
+
+
+# --- a tab that is there ----------------------------------------------------------------------------------------------
+
+
+def _complete(page: Page, seen: _Seen, done: list[str], *, refresh: bool) -> list[list[Json]]:
+    """Return what the tab lacks, and say so in ``done``."""
+    steps: list[list[Json]] = []
+    if not seen.tagged:
+        steps.append([_tag(page, seen.tab)])
+        done.append(f"tagged the tab {seen.tab.title}")
+    if page.title == template.CONFIG:
+        steps += _complete_config(page, seen, done)
+    elif page.title == template.FIELDS:
+        steps += _complete_fields(seen, done, refresh=refresh)
+    elif page.title == template.LOGS and not seen.rules:
+        _, at = seen.columns(template.LOGS_HEADINGS, 2)
+        level = at[template.LOGS_HEADINGS.index("Level")]
+        steps.append([_rule(seen.tab, replace(rule, column=level)) for rule in page.rules if level is not None])
+        done.append(f"gave {seen.tab.title} its colours")
+    elif page.title == template.DASHBOARD:
+        steps += _complete_dashboard(page, seen, done)
+    return steps
+
+
+def _complete_config(page: Page, seen: _Seen, done: list[str]) -> list[list[Json]]:
+    top, at = seen.columns(template.CONFIG_HEADINGS, 2)
+    label_at, value_at = at[0], at[1]
+    assert label_at is not None
+    assert value_at is not None
+    rows: dict[str, int] = {}
+    for row in range(top + 1, seen.end):
+        name = seen.at(row, label_at)
+        if isinstance(name, str):
+            rows.setdefault(normal(name), row)
+    step: list[Json] = []
+    lacking: list[Line] = []
+    for line in page.lines[1:]:
+        if not line:
+            continue
+        known = [rows[name] for name in template.known_as(str(line[0].value)) if name in rows]
+        if not known:
+            lacking.append(line)
+        elif not _takes(line[1].takes, seen, row := min(known), value_at):
+            step.append(_valid(Block(seen.tab.id, row, row + 1, value_at, value_at + 1), line[1]))
+    if step:
+        done.append(f"{seen.tab.title}: {_many(len(step), 'cell')} got a tick box or a list")
+    if lacking:
+        end = seen.end
+        if end + len(lacking) > seen.tab.rows:
+            step.append(door.append(seen.tab.id, "ROWS", end + len(lacking) - seen.tab.rows))
+        step += _lines(seen.tab, end, lacking, at)
+        done.append(f"{seen.tab.title}: added {', '.join(str(line[0].value) for line in lacking)}")
+    if not seen.rules:
+        status = rows.get(normal(template.CURRENT_STATUS))
+        rules = template.status_rules(status, value_at) if status is not None else ()
+        required = template.required_rule(top + 1, seen.end + len(lacking), label_at, value_at)
+        step += [_rule(seen.tab, rule) for rule in (*rules, required)]
+        done.append(f"gave {seen.tab.title} its colours")
+    return [step]
+
+
+def _takes(takes: str, seen: _Seen, row: int, column: int) -> bool:
+    """Whether a cell takes what it should. A file has lists where there should be tick boxes; else any rule is fine."""
+    there = seen.takes.get(row, {}).get(column, "")
+    if takes == "tick":
+        return there == "BOOLEAN" or isinstance(seen.at(row, column), str)
+    return bool(there) or not takes
+
+
+_REFERENCE = re.compile(r"(?:(?:'[^']*'|\w+)!)?(?:#REF!|\$[A-Z]+:\$[A-Z]+)")
+
+
+def _complete_dashboard(page: Page, seen: _Seen, done: list[str]) -> list[list[Json]]:
+    """Return the formulas that do not point at the data any more (or yet), and the charts if there are none."""
+    looked_up = next(p for p in template.pages("sheets") if p.title == template.DASHBOARD)
+    step: list[Json] = []
+    ours = False
+    for row, line in enumerate(page.lines):
+        for column, item in enumerate(line):
+            there = seen.at(row, column)
+            if not item.formula or not isinstance(there, str) or not there.startswith("="):
+                continue
+            ours = True
+            before = looked_up.lines[row][column].formula
+            pointing = _REFERENCE.sub("?", _plain(there)) == _REFERENCE.sub("?", _plain(item.formula))
+            if _plain(there) != _plain(item.formula) and (pointing or _plain(there) == _plain(before)):
+                step.append(door.write(seen.tab.id, row, column, [{"values": [_value(item)]}]))
+    if step:
+        done.append(f"{seen.tab.title}: {_many(len(step), 'formula')} now follow the tab of the data")
+    if page.charts and ours and not seen.charts:
+        step += [_chart(seen.tab, chart) for chart in page.charts]
+        done.append(f"{seen.tab.title}: added {_many(len(page.charts), 'chart')}")
+    return [step]
+
+
+def _plain(formula: str) -> str:
+    """Return a formula as it is compared: Google may change its spaces, quotes and separators."""
+    return formula.replace("'", "").replace(" ", "").replace(";", ",").upper()
+
+
+# --- Fields -----------------------------------------------------------------------------------------------------------
+
+
+def _complete_fields(seen: _Seen, done: list[str], *, refresh: bool) -> list[list[Json]]:
+    top, at = seen.columns(template.FIELDS_HEADINGS, 3)
+    tick_at, object_at, field_at, type_at, about_at = at
+    assert tick_at is not None
+    assert object_at is not None
+    assert field_at is not None
+    rows: dict[Names, int] = {}
+    gone: dict[int, str] = {}
+    for row in range(top + 1, seen.end):
+        named = seen.at(row, object_at)
+        if not isinstance(named, str) or not named.strip():
+            continue
+        stream = find(named)
+        name = str(seen.at(row, field_at) or "").strip()
+        if stream is not None and (not name or name in stream.fields):
+            rows.setdefault((stream.name, name), row)
+        elif isinstance(seen.at(row, tick_at), bool):
+            gone[row] = str(seen.at(row, about_at) or "") if about_at is not None else ""
+    steps = [_boxes(seen, rows, tick_at, done)]
+    if refresh:
+        steps += _refreshed(seen, rows, gone, type_at, about_at, done)
+    if not seen.groups:
+        steps.append(_folds(seen, rows))
+    steps += _added(seen, top, rows, at, done)
+    return steps
+
+
+def _boxes(seen: _Seen, rows: Mapping[Names, int], column: int, done: list[str]) -> list[Json]:
+    """Return the making of tick boxes where there are none."""
+    lacking = [row for row in sorted(rows.values()) if not _takes("tick", seen, row, column)]
+    if lacking:
+        done.append(f"{seen.tab.title}: {_many(len(lacking), 'cell')} got a tick box")
+    box = Item(takes="tick")
+    return [_valid(Block(seen.tab.id, first, last + 1, column, column + 1), box) for first, last in _runs(lacking)]
+
+
+def _refreshed(
+    seen: _Seen,
+    rows: Mapping[Names, int],
+    gone: Mapping[int, str],
+    type_at: int | None,
+    about_at: int | None,
+    done: list[str],
+) -> list[list[Json]]:
+    """Return types and descriptions that have changed, and the mark of what is not offered any more."""
+    wanted: dict[tuple[int, int], str] = {}
+    for (name, one), row in rows.items():
+        stream = STREAMS[name]
+        line = template.field_line(stream, stream.fields[one]) if one else template.object_line(stream, "")
+        if about_at is not None:
+            wanted[row, about_at] = str(line[4].value)
+        if type_at is not None and one:
+            wanted[row, type_at] = str(line[3].value)
+    changed = {place: text for place, text in wanted.items() if seen.at(*place) != text}
+    marked = {row: text for row, text in gone.items() if not text.startswith(template.NO_LONGER_OFFERED)}
+    if about_at is not None:
+        changed |= {(row, about_at): f"{template.NO_LONGER_OFFERED} {text}".strip() for row, text in marked.items()}
+        if marked:
+            done.append(f"{seen.tab.title}: {_many(len(marked), 'row')} marked as no longer offered")
+    if len(changed) > len(marked):
+        done.append(f"{seen.tab.title}: {_many(len(changed) - len(marked), 'description')} refreshed")
+    steps = []
+    for column in {c for _, c in changed}:
+        for first, last in _runs([r for r, c in changed if c == column]):
+            values = [{"values": [door.cell(changed[row, column])]} for row in range(first, last + 1)]
+            steps.append([door.write(seen.tab.id, first, column, values)])
+    return steps
+
+
+def _folds(seen: _Seen, rows: Mapping[Names, int]) -> list[Json]:
+    """Return the groups of a tab that has none: of each object whose rows stand together."""
+    step: list[Json] = []
+    for stream in STREAMS.values():
+        theirs = sorted(row for (name, one), row in rows.items() if name == stream.name and one)
+        if theirs and theirs[-1] - theirs[0] + 1 == len(theirs) and rows.get((stream.name, "")) == theirs[0] - 1:
+            step += _fold(seen.tab, theirs[0], theirs[-1] + 1)
+    return [*step, _fold_upwards(seen.tab)] if step else []
+
+
+def _added(
+    seen: _Seen, top: int, rows: Mapping[Names, int], at: Sequence[int | None], done: list[str]
+) -> list[list[Json]]:
+    """Return the rows that are lacking, each at its place: an object behind the one before, a field with its object."""
+    new: dict[int, list[tuple[Names, bool]]] = {}
+    behind = top + 1
+    for stream in STREAMS.values():
+        names = list(template.object_lines(stream, 0))
+        theirs = [rows[n] for n in names if n in rows]
+        previous = rows.get((stream.name, ""))
+        for n in names:
+            if n in rows:
+                previous = rows[n]
+            elif not theirs:
+                new.setdefault(behind, []).append((n, True))
+            elif previous is None or not n[1]:
+                new.setdefault(min(theirs), []).append((n, False))
+            else:
+                # Before the last row rather than behind it: inside the group, and inside what the count counts.
+                last = previous == max(theirs) and previous != rows.get((stream.name, ""))
+                new.setdefault(previous if last else previous + 1, []).append((n, False))
+        behind = max([behind, *(row + 1 for row in theirs)])
+    if new:
+        objects = sum(not n[1] for lines in new.values() for n, _ in lines)
+        count = sum(map(len, new.values())) - objects
+        what = [_many(objects, "object")] * bool(objects) + [_many(count, "field")] * bool(count)
+        done.append(f"{seen.tab.title}: added {' and '.join(what)}")
+    steps = []
+    offset = 0
+    for place, names_here in sorted(new.items()):
+        start = place + offset
+        steps.append(_inserted(seen, start, offset, names_here, at))
+        offset += len(names_here)
+    return steps
+
+
+def _inserted(
+    seen: _Seen, start: int, offset: int, names: Sequence[tuple[Names, bool]], at: Sequence[int | None]
+) -> list[Json]:
+    """Return the insertion of rows at ``start``; ``offset`` rows were inserted above before."""
+    tab, count = seen.tab, len(names)
+    if start >= tab.rows + offset:
+        step: list[Json] = [door.append(tab.id, "ROWS", count)]
+    else:
+        rows = door.dimension(tab.id, "ROWS", start, start + count)
+        step = [{"insertDimension": {"range": rows, "inheritFromBefore": True}}]
+    lines: list[Line] = []
+    folds = []
+    for (name, one), whole in names:
+        stream = STREAMS[name]
+        if whole:
+            block = template.object_lines(stream, start + len(lines), template.letters(at[0] or 0))
+            if not one:
+                folds.append((start + len(lines) + 1, start + len(lines) + len(block)))
+                lines += block.values()
+            continue
+        if one:
+            lines.append(template.field_line(stream, stream.fields[one], ticked=False))
+        else:
+            own = template.object_lines(stream, start, template.letters(at[0] or 0))
+            lines.append(own[name, ""])
+    step += _lines(tab, start, lines, at)
+    for first, end in folds:
+        step += _fold(tab, first, end)
+    return step
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return numbers as runs of adjacent ones: first and last of each."""
+    runs: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+
+def _tag(page: Page, tab: Tab) -> Json:
+    return door.new_tab(tab, page.tag)[1]
+
+
+def _sized(tab: Tab, along: str, start: int, end: int, pixels: int) -> Json:
+    return {
+        "updateDimensionProperties": {
+            "range": door.dimension(tab.id, along, start, end),
+            "properties": {"pixelSize": pixels},
+            "fields": "pixelSize",
+        }
+    }
+
+
+def _fold(tab: Tab, start: int, end: int) -> list[Json]:
+    """Return the grouping of rows, folded away."""
+    rows = door.dimension(tab.id, "ROWS", start, end)
+    group = {"range": rows, "depth": 1, "collapsed": True}
+    return [
+        {"addDimensionGroup": {"range": rows}},
+        {"updateDimensionGroup": {"dimensionGroup": group, "fields": "collapsed"}},
+    ]
+
+
+def _fold_upwards(tab: Tab) -> Json:
+    """Return that the + of a group stands beside the row above it, which is the object's own."""
+    properties = {"sheetId": tab.id, "gridProperties": {"rowGroupControlAfter": False}}
+    return {"updateSheetProperties": {"properties": properties, "fields": "gridProperties.rowGroupControlAfter"}}
+
+
+def _lines(tab: Tab, top: int, lines: Sequence[Line], at: Sequence[int | None]) -> list[Json]:
+    """Return the writing of whole rows from ``top`` on, with looks and tick boxes; the n-th item goes to ``at[n]``."""
+    batch: list[Json] = []
+    for run in _adjacent(at):
+        items = [[line[n] if n < len(line) else Item() for n in run] for line in lines]
+        left = at[run[0]] or 0
+        values = [{"values": _trimmed([_value(item) for item in row])} for row in items]
+        batch.append(door.write(tab.id, top, left, values))
+        batch += _looks(tab, top, left, items)
+        for n in range(len(run)):
+            batch += _choices(tab, top, left + n, [row[n] for row in items])
+    return batch
+
+
+def _adjacent(at: Sequence[int | None]) -> list[list[int]]:
+    """Return the places in ``at`` whose columns stand side by side, as runs."""
+    runs: list[list[int]] = []
+    for n, column in enumerate(at):
+        if column is None:
+            continue
+        if runs and n and at[n - 1] is not None and at[n - 1] == column - 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    return runs
+
+
+def _trimmed(cells: list[Json]) -> list[Json]:
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def _value(item: Item) -> Json:
+    return {"userEnteredValue": {"formulaValue": item.formula}} if item.formula else door.cell(item.value)
+
+
+Look = tuple[str, str]
+
+
+def _looks(tab: Tab, top: int, left: int, items: Sequence[Sequence[Item]]) -> list[Json]:
+    """Return how cells look: rows that look the same as one."""
+    looks = [[("", "") if i == Item() else (i.style, i.link) for i in row] for row in items]
+    batch = []
+    first = 0
+    while first < len(looks):
+        last = first
+        while last + 1 < len(looks) and looks[last + 1] == looks[first]:
+            last += 1
+        column = 0
+        while column < len(looks[first]):
+            end = column
+            while end + 1 < len(looks[first]) and looks[first][end + 1] == looks[first][column]:
+                end += 1
+            style, link = looks[first][column]
+            if style:
+                block = Block(tab.id, top + first, top + last + 1, left + column, left + end + 1)
+                batch.append(_styled(block, style, link))
+            column = end + 1
+        first = last + 1
+    return batch
+
+
+def _styled(block: Block, name: str, link: str = "") -> Json:
+    style = template.STYLES[name]
+    text: Json = {"fontSize": style.size, "bold": style.bold, "italic": style.italic}
+    if style.colour:
+        text["foregroundColorStyle"] = _colour(style.colour)
+    if link:
+        text["link"] = {"uri": link}
+    look: Json = {
+        "textFormat": text,
+        "wrapStrategy": "WRAP" if style.wrap else "OVERFLOW_CELL",
+    }
+    if style.fill:
+        look["backgroundColorStyle"] = _colour(style.fill)
+    if style.align:
+        look["horizontalAlignment"] = style.align.upper()
+    if style.middle:
+        look["verticalAlignment"] = "MIDDLE"
+    if style.form_type:
+        look["numberFormat"] = {"type": style.form_type, "pattern": style.form}
+    cell = {"userEnteredFormat": look}
+    return {"repeatCell": {"range": block.as_range(), "cell": cell, "fields": "userEnteredFormat"}}
+
+
+def _colour(text: str) -> Json:
+    red, green, blue = (int(text[n : n + 2], 16) / 255 for n in (1, 3, 5))
+    return {"rgbColor": {"red": red, "green": green, "blue": blue}}
+
+
+def _choices(tab: Tab, top: int, column: int, items: Sequence[Item]) -> list[Json]:
+    """Return what may be typed into the cells of a column: one rule for adjacent cells that take the same."""
+    batch = []
+    first = 0
+    while first < len(items):
+        last = first
+        same = items[first].takes, items[first].choices
+        while last + 1 < len(items) and (items[last + 1].takes, items[last + 1].choices) == same:
+            last += 1
+        if items[first].takes:
+            batch.append(_valid(Block(tab.id, top + first, top + last + 1, column, column + 1), items[first]))
+        first = last + 1
+    return batch
+
+
+def _valid(block: Block, item: Item) -> Json:
+    conditions: Mapping[str, Json] = {
+        "tick": {"type": "BOOLEAN"},
+        "day": {"type": "DATE_IS_VALID"},
+        "number": {"type": "NUMBER_GREATER_THAN_EQ", "values": [{"userEnteredValue": "0"}]},
+        "choice": {"type": "ONE_OF_LIST", "values": [{"userEnteredValue": str(c)} for c in item.choices]},
+    }
+    rule = {"condition": conditions[item.takes], "strict": True, "showCustomUi": True}
+    return {"setDataValidation": {"range": block.as_range(), "rule": rule}}
+
+
+_CONDITIONS = {"starts": "TEXT_STARTS_WITH", "contains": "TEXT_CONTAINS", "formula": "CUSTOM_FORMULA"}
+
+
+def _rule(tab: Tab, rule: Rule) -> Json:
+    look: Json = {"textFormat": {"bold": rule.bold}} if rule.bold else {}
+    if rule.colour:
+        look.setdefault("textFormat", {})["foregroundColorStyle"] = _colour(rule.colour)
+    if rule.fill:
+        look["backgroundColorStyle"] = _colour(rule.fill)
+    condition = {"type": _CONDITIONS[rule.when], "values": [{"userEnteredValue": rule.text}]}
+    where = Block(tab.id, rule.top, rule.bottom, rule.column, rule.column + 1).as_range()
+    return {
+        "addConditionalFormatRule": {
+            "index": 0,
+            "rule": {"ranges": [where], "booleanRule": {"condition": condition, "format": look}},
+        }
+    }
+
+
+def _chart(tab: Tab, chart: Chart) -> Json:
+    def cells(column: int) -> Json:
+        block = Block(tab.id, chart.top, chart.bottom, column, column + 1)
+        return {"sourceRange": {"sources": [block.as_range()]}}
+
+    bars = chart.series[0].kind == "bar"
+    mixed = len({s.kind for s in chart.series}) > 1
+    axes = ["BOTTOM_AXIS", "LEFT_AXIS", *(["RIGHT_AXIS"] if any(s.right for s in chart.series) else [])]
+    series = []
+    for one in chart.series:
+        said: Json = {
+            "series": cells(one.column),
+            "targetAxis": "RIGHT_AXIS" if one.right else "BOTTOM_AXIS" if bars else "LEFT_AXIS",
+            "colorStyle": _colour(one.colour),
+        }
+        if mixed:
+            said["type"] = one.kind.upper()
+        series.append(said)
+    basic = {
+        "chartType": "COMBO" if mixed else chart.series[0].kind.upper(),
+        "legendPosition": "BOTTOM_LEGEND" if len(series) > 1 else "NO_LEGEND",
+        "headerCount": 1,
+        "axis": [{"position": axis} for axis in axes],
+        "domains": [{"domain": cells(chart.labels)}],
+        "series": series,
+    }
+    title = {"bold": True, "fontSize": 12, "foregroundColorStyle": _colour(template.INK)}
+    anchor = {"sheetId": tab.id, "rowIndex": chart.row, "columnIndex": chart.column}
+    return {
+        "addChart": {
+            "chart": {
+                "spec": {
+                    "title": chart.title,
+                    "titleTextFormat": title,
+                    "hiddenDimensionStrategy": "SHOW_ALL",
+                    "basicChart": basic,
+                },
+                "position": {
+                    "overlayPosition": {
+                        "anchorCell": anchor,
+                        "widthPixels": chart.width,
+                        "heightPixels": chart.height,
+                    }
+                },
+            }
+        }
+    }
