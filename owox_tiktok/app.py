@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy
+from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Listener, Waiting, Warned
 from owox_tiktok.lease import Lease
 from owox_tiktok.model import Advertiser, Destination, Window
@@ -32,6 +32,7 @@ from owox_tiktok.source import Reading, Source
 from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
 from owox_tiktok.streams import find, nearest
 from owox_tiktok.tiktok import TikTok, base_url
+from owox_tiktok.views import HoldsViews, View, definitions
 
 T = TypeVar("T")
 
@@ -146,6 +147,8 @@ def import_(
     source = Source(api, include_deleted=settings.include_deleted)
     try:
         with open_(settings.destination) as destination:
+            if settings.views:
+                _holding_views(destination, settings)
             advertisers, refused = _accounts(source, settings)
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
@@ -161,6 +164,8 @@ def import_(
             broken = {name for name, _ in outcome.failed}
             healthy = [s for s in settings.objects if s.name not in broken and not outcome.left]
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
+            if settings.views:
+                _refresh_views(destination, settings, count)
     finally:
         api.stop()
     outcome.pruned = pruned
@@ -425,3 +430,54 @@ def prune_(
         for advertiser_id, error in refused.items():
             listen(Failed("", advertiser_id, error.sentence, error.request_id))
         return prune(settings.objects, keep_from(settings, advertisers, now), destination, listen, dry_run=dry_run)
+
+
+# --- views ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Viewed:
+    """What came of one view: the ``statement`` that makes it, unless it must be left out, and if it was left alone."""
+
+    view: View
+    statement: str
+    left_alone: bool = False
+
+
+def views(settings: Settings, *, dry_run: bool) -> list[Viewed]:
+    """Create or refresh every view that what is stored allows; dry: only say how.
+
+    Raises BadInput when the destination cannot have views, StoreFailed when nothing is stored or it says no.
+    """
+    with open_destination(settings.destination, read_only=dry_run) as destination:
+        holder = _holding_views(destination, settings)
+        found = definitions(holder.columns(), holder.dialect)
+        if not any(view.sql for view in found):
+            raise StoreFailed(
+                "no table is there yet, so no view can be made",
+                where=settings.destination,
+                what_to_do="Import first, and then make them.",
+            )
+        alone = [] if dry_run else holder.create_views([view for view in found if view.sql])
+        return [
+            Viewed(view, holder.dialect.create_view(view.name, view.sql) if view.sql else "", view.name in alone)
+            for view in found
+        ]
+
+
+def _holding_views(destination: Destination, settings: Settings) -> HoldsViews:
+    if isinstance(destination, HoldsViews):
+        return destination
+    what = f"{settings.destination.partition('://')[0]}:// has no views"
+    raise BadInput([Mistake(f"{settings.source} views", what, "Leave them out, or use duckdb:// or bigquery://.")])
+
+
+def _refresh_views(destination: Destination, settings: Settings, listen: Listener) -> None:
+    """Refresh the views after an import; its rows are stored, so what goes wrong here is only told."""
+    holder = _holding_views(destination, settings)
+    try:
+        found = definitions(holder.columns(), holder.dialect)
+        for name in holder.create_views([view for view in found if view.sql]):
+            listen(Warned("views", "", f"{name} was not made: somebody else's is there under that name"))
+    except StoreFailed as error:
+        listen(Warned("views", "", error.sentence))

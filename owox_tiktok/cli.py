@@ -32,6 +32,7 @@ Examples:
   owox-tiktok import tiktok.yaml            import, and go on where the last run ended
   owox-tiktok import tiktok.yaml --from 2026-01-01 --to 2026-01-31 --object ad_report_daily
   owox-tiktok import --sheet SPREADSHEET_ID as the tabs Config and Fields of that Sheet say
+  owox-tiktok views tiktok.yaml             make views to report on, from what is imported
   owox-tiktok objects ad_report_daily       its fields, with kinds and descriptions
   owox-tiktok demo                          try it all without a TikTok account
 
@@ -274,6 +275,32 @@ def prune(
         if not gone and log == "text":
             click.echo("None of the objects has dated rows.", err=True)
         return 0
+
+    _guarded(log, work)
+
+
+@cli.command()
+@_source
+@click.option("--dry-run", is_flag=True, help="Only print their SQL.")
+@_common
+def views(config: Path | None, sheet: str | None, dry_run: bool, log: str, now: datetime | None) -> None:
+    """Make the views to report on, or make them anew, from the objects and fields that are stored."""
+    from owox_tiktok import app
+    from owox_tiktok.terminal import show_views, show_views_sql
+
+    _one_of(config, sheet)
+    moment = now or datetime.now(UTC)
+
+    def work(screen: Screen) -> int:
+        found = app.views(_read(config, sheet, (), moment), dry_run=dry_run)
+        if log == "json":
+            for v in found:
+                state = "left alone" if v.left_alone else "ready" if v.statement else "left out"
+                facts = {"event": "view", "view": v.view.name, "state": state, "missing": v.view.missing}
+                _json({**facts, "sql": v.statement} if dry_run else facts)
+        else:
+            (show_views_sql if dry_run else show_views)(_console(), found)
+        return 3 if any(v.left_alone for v in found) else 0
 
     _guarded(log, work)
 

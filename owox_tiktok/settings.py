@@ -52,6 +52,7 @@ class Settings:
     requests_per_second: float = 10.0
     max_run_timeout: int | None = None
     destination: str = "duckdb:///tiktok_ads.duckdb"
+    views: bool = False
     notify_when: str = "never"
     notify_by_email: tuple[str, ...] = ()
     notify_by_google_chat: bool = False
@@ -312,6 +313,7 @@ SETTINGS: tuple[Setting, ...] = (
             label="Destination Dataset ID", only_bigquery=True, in_file=False),
     Setting("destination_location", _location, "EU", "Where BigQuery makes the dataset if it is not there yet",
             label="Destination Location", initial="US", only_bigquery=True, in_file=False),
+    Setting("views", _switch, "true", "Refresh the views after each import; `owox-tiktok views` does it by hand"),
     Setting("notify_when", _when, "on error", "When to send a message about a run: " + ", ".join(NOTIFY_WHEN),
             label="Notify When", form="choice", choices=NOTIFY_WHEN, initial="never"),
     Setting("notify_by_email", _emails, "[me@example.com]", "Send it to these e-mail addresses",

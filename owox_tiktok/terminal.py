@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from owox_tiktok.app import Checked, Planned
+from owox_tiktok.app import Checked, Planned, Viewed
 from owox_tiktok.errors import BadInput, Problem
 from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, duration
 from owox_tiktok.model import Stream
@@ -205,6 +205,33 @@ def show_checks(console: Console, checks: Sequence[Checked]) -> None:
     less = sum(c.ok and c.detail.startswith("without ") for c in checks)
     with_less = f" ({less} with fewer fields)" if less else ""
     console.print(f"Everything works{with_less}." if not bad else f"{bad} of {len(checks)} do not work.")
+
+
+def show_views(console: Console, found: Sequence[Viewed]) -> None:
+    """Print each view with what it lacks, and what to do about those that are not there."""
+    for v in found:
+        mark = "taken " if v.left_alone else "ready " if v.statement else "none  "
+        console.print(f"{mark}{v.view.name}{_but(v)}", markup=False, soft_wrap=True)
+    ready = sum(bool(v.statement) and not v.left_alone for v in found)
+    console.print(f"{ready} of {len(found)} views are ready.")
+
+
+def _but(viewed: Viewed) -> str:
+    """Return what is not as it could be with a view, as the end of a line."""
+    if viewed.left_alone:
+        return ": somebody else made what has this name. Rename that, and run this again."
+    whole = [name for name, fields in viewed.view.missing.items() if not fields]
+    parts = [f"{', '.join(fields)} of {name}" for name, fields in viewed.view.missing.items() if fields]
+    if not viewed.statement:
+        return f": needs {' and '.join(whole + parts)}. Add it to objects and import."
+    return f": without {'; '.join(whole + parts)}, not imported" if whole or parts else ""
+
+
+def show_views_sql(console: Console, found: Sequence[Viewed]) -> None:
+    """Print the statements that make the views, as a script."""
+    for v in found:
+        sql = f"-- {v.view.description}{_but(v)}\n{v.statement};\n" if v.statement else f"-- {v.view.name}{_but(v)}\n"
+        console.out(sql, highlight=False)
 
 
 def show_objects(console: Console, streams: Iterable[Stream]) -> None:

@@ -18,30 +18,18 @@ from types import TracebackType
 
 import duckdb
 
+from owox_tiktok.dialects import CURSORS, DUCKDB, MARK
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
-from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream
+from owox_tiktok.model import Chunk, Cursor, Field, Stored, Stream
+from owox_tiktok.views import View
 
 MEMORY_MB = 64
 """DuckDB's own share. A small one keeps an import's memory flat however large the file grows, and costs no time."""
 MORE_MEMORY_MB = (256, 1024, 4096)
 """What a step may have that needs more: very wide rows, or very many of a single day."""
 
-TYPES: Mapping[Kind, str] = {
-    Kind.ID: "VARCHAR",
-    Kind.TEXT: "VARCHAR",
-    Kind.MONEY: "DECIMAL(38,9)",
-    Kind.RATE: "DECIMAL(38,9)",
-    Kind.COUNT: "BIGINT",
-    Kind.BOOLEAN: "BOOLEAN",
-    Kind.DAY: "DATE",
-    Kind.HOUR: "TIMESTAMP",
-    Kind.INSTANT: "TIMESTAMP WITH TIME ZONE",
-    Kind.JSON: "JSON",
-}
-
-CURSORS = "_owox_tiktok_cursors"
-MARK = "Written by owox_tiktok"
-"""Begins the comment of every table that is ours."""
+TYPES = DUCKDB.types
+_name = DUCKDB.name
 
 
 def open_at(rest: str, *, read_only: bool = False) -> DuckDB:
@@ -76,7 +64,9 @@ def open_at(rest: str, *, read_only: bool = False) -> DuckDB:
 
 
 class DuckDB:
-    """A DuckDB file as a Destination."""
+    """A DuckDB file as a Destination that holds views, too."""
+
+    dialect = DUCKDB
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, *, read_only: bool = False) -> None:
         self.connection = connection
@@ -165,6 +155,14 @@ class DuckDB:
                 [table],
             ).fetchall()
         )
+
+    def columns(self) -> dict[str, frozenset[str]]:
+        """Return the columns of every table here that is ours, the cursors' included."""
+        with _sentences(self._name):
+            found = self.connection.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND starts_with(comment, $1)", [MARK]
+            ).fetchall()
+            return {table: frozenset(self._columns(table)) for (table,) in found}
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
@@ -267,6 +265,27 @@ class DuckDB:
             if cursor is not None:
                 self._set_cursor(chunks[0].stream.name, advertiser_id, cursor)
 
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    def create_views(self, views: Sequence[View]) -> list[str]:
+        """Create or replace the views; return the names of those left alone, because somebody else made them."""
+        with _transaction(self.connection, self._name):
+            return [view.name for view in views if not self._create_view(view)]
+
+    def _create_view(self, view: View) -> bool:
+        others = self.connection.execute(
+            "SELECT 1 FROM (SELECT view_name AS name, comment FROM duckdb_views() WHERE schema_name = 'main' UNION ALL "
+            "SELECT table_name, comment FROM duckdb_tables() WHERE schema_name = 'main') "
+            "WHERE lower(name) = $1 AND NOT starts_with(coalesce(comment, ''), $2)",
+            [view.name, MARK],
+        ).fetchone()
+        if others:
+            return False
+        self.connection.execute(DUCKDB.create_view(view.name, view.sql))
+        self.connection.execute(f"COMMENT ON VIEW {_name(view.name)} IS {_quote(f'{MARK}: {view.description}')}")
+        self._describe(view.name, view.fields)
+        return True
+
     # --- pruning ------------------------------------------------------------------------------------------------------
 
     def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
@@ -307,13 +326,6 @@ def _rows(chunks: Sequence[Chunk]) -> str:
         "quote='\"', escape='\"', nullstr='', allow_quoted_nulls=false, new_line='\\n', buffer_size=8000000, "
         "parallel=false)"
     )
-
-
-def _name(identifier: str) -> str:
-    """Return an SQL identifier; they come from our own schema, and this keeps it so."""
-    if not re.fullmatch(r"\w{1,128}", identifier):
-        raise ValueError(f"{identifier!r} is not a column or table of ours")
-    return f'"{identifier}"'
 
 
 def _quote(text: str) -> str:

@@ -1,0 +1,92 @@
+"""How the databases that speak SQL call things: a type for each kind of column, quotes, and the table of cursors.
+
+Data, without any database's client: destinations create tables with it, views are written in it, documents list it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from owox_tiktok.model import Kind
+
+CURSORS = "_owox_tiktok_cursors"
+"""Table of how far each object of an advertiser is read; object, advertiser_id and read_at are among its columns."""
+MARK = "Written by owox_tiktok"
+"""Begins the description of every table and view that is ours. What lacks it is someone else's and is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The words in which two databases differ. ``within`` is where tables live: ``project.dataset``, or nothing."""
+
+    types: Mapping[Kind, str]
+    quote: str
+    json_as_text: str
+    within: str = ""
+
+    def name(self, identifier: str) -> str:
+        """Return a column's or table's name for SQL; they come from our own schema, and this keeps it so."""
+        if not re.fullmatch(r"\w{1,128}", identifier, re.ASCII):
+            raise ValueError(f"{identifier!r} is not a column or table of ours")
+        return f"{self.quote}{identifier}{self.quote}"
+
+    def table(self, identifier: str) -> str:
+        """Return a table's or view's whole name for SQL."""
+        if not self.within:
+            return self.name(identifier)
+        return f"{self.quote}{self.within}.{self.name(identifier).strip(self.quote)}{self.quote}"
+
+    def create_view(self, identifier: str, select: str) -> str:
+        """Return the statement that makes a view, or makes it anew."""
+        return f"CREATE OR REPLACE VIEW {self.table(identifier)} AS\n{select}"
+
+    def null(self, kind: Kind) -> str:
+        """Return a null that has a type."""
+        return f"CAST(NULL AS {self.types[kind]})"
+
+
+DUCKDB = Dialect(
+    types={
+        Kind.ID: "VARCHAR",
+        Kind.TEXT: "VARCHAR",
+        Kind.MONEY: "DECIMAL(38,9)",
+        Kind.RATE: "DECIMAL(38,9)",
+        Kind.COUNT: "BIGINT",
+        Kind.BOOLEAN: "BOOLEAN",
+        Kind.DAY: "DATE",
+        Kind.HOUR: "TIMESTAMP",
+        Kind.INSTANT: "TIMESTAMP WITH TIME ZONE",
+        Kind.JSON: "JSON",
+    },
+    quote='"',
+    json_as_text="CAST({} AS VARCHAR)",
+)
+
+BIGQUERY = Dialect(
+    types={
+        Kind.ID: "STRING",
+        Kind.TEXT: "STRING",
+        Kind.MONEY: "NUMERIC",
+        Kind.RATE: "NUMERIC",
+        Kind.COUNT: "INT64",
+        Kind.BOOLEAN: "BOOL",
+        Kind.DAY: "DATE",
+        Kind.HOUR: "DATETIME",
+        Kind.INSTANT: "TIMESTAMP",
+        Kind.JSON: "JSON",
+    },
+    quote="`",
+    # TO_JSON_STRING alone would make the text "null" of a value that is missing.
+    json_as_text="IF({0} IS NULL, NULL, TO_JSON_STRING({0}))",
+)
+"""BigQuery's; a view names its tables in full, so see ``bigquery``."""
+
+
+def bigquery(project: str, dataset: str) -> Dialect:
+    """Return BigQuery's dialect for tables of one dataset; raises ValueError for ids that cannot be."""
+    within = f"{project}.{dataset}"
+    if not re.fullmatch(r"[a-z0-9.:-]+\.\w+", within, re.ASCII):
+        raise ValueError(f"{within!r} is not a dataset of BigQuery")
+    return replace(BIGQUERY, within=within)
