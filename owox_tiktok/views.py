@@ -208,14 +208,14 @@ def _performance(there: _There, name: str, level: Level, sources: Sequence[str])
         if column not in stream.keys:
             # What the report may not say itself, a smaller entity knows: an ad its ad group, an ad group its campaign.
             ids[entity.level] += [expression for smaller in joined for expression in of(smaller, column)]
+        if not ids[entity.level]:
+            select.lacks(source, column)
         if not there.has(entity.stream):
             select.lacks(entity.stream)
         elif ids[entity.level]:
             by = {"advertiser_id": first(report("advertiser_id")), column: first(ids[entity.level])}
             select.join(there.table(entity.stream), entity.level, by)
             joined.append(entity)
-        else:
-            select.lacks(source, column)
 
     select.add(stream.fields["stat_time_day"], report("stat_time_day"))
     for entity in reversed(entities):

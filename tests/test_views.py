@@ -1,0 +1,622 @@
+"""Views: equal to TikTok's own sums and ratios, for whatever is stored, in DuckDB and as BigQuery's SQL."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import sqlglot
+import yaml
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sqlglot import exp
+from sqlglot.errors import OptimizeError
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.schema import MappingSchema
+
+from owox_tiktok.dialects import BIGQUERY, CURSORS, DUCKDB, Dialect, bigquery
+from owox_tiktok.errors import BadInput
+from owox_tiktok.local.tiktok import Server
+from owox_tiktok.model import Kind, Stream
+from owox_tiktok.streams import STREAMS, default_fields, metrics
+from owox_tiktok.views import RATIOS, definitions
+from tests.helpers import Project, Row, expected
+from tests.sheets import stand_in
+
+LISTS = ["advertisers", "campaigns", "ad_groups", "ads"]
+START = date(2026, 2, 18)
+QUERIES = Path(__file__).parent.parent / "docs" / "queries.md"
+PERFORMANCE = ["v_ad_performance_daily", "v_campaign_performance_daily"]
+
+
+def rows(database: Path, query: str) -> list[Row]:
+    """What a query gives, as the database's users see it."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        cursor = connection.execute(query)
+        names = [column[0] for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def views_in(database: Path) -> dict[str, str]:
+    """The comment of each view, by its name."""
+    found = rows(database, "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal")
+    return {row["view_name"]: row["comment"] for row in found}
+
+
+def types_of(database: Path, view: str) -> dict[str, str]:
+    return {row["column_name"]: row["column_type"] for row in rows(database, f'DESCRIBE "{view}"')}
+
+
+def oracle(project: Project, stream: str, names: Sequence[str]) -> list[Row]:
+    """TikTok's own rows of all accounts, with the keys and the fields ``names``."""
+    one = STREAMS[stream]
+    return [
+        row
+        for advertiser_id in project.server.advertiser_ids
+        for row in expected(project.server.world, one, advertiser_id, [*one.keys, *names], start=START)
+    ]
+
+
+def the_only(stated: Sequence[Row]) -> Row:
+    assert len(stated) == 1, stated
+    return stated[0]
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory, lasting_tiktok: Server) -> Project:
+    """Everything the views can use, imported with the setting on."""
+    project = Project(tmp_path_factory.mktemp("views"), lasting_tiktok)
+    reports = ["ad_report_daily", "ad_report_hourly", "campaign_report_daily", "campaign_report_daily_by_country"]
+    fields = {
+        "ad_report_daily": ["performance", "video", "ecommerce"],
+        "ad_report_hourly": ["performance", "video", "real_time_conversion", "total_purchase_value"],
+        "campaign_report_daily": ["performance"],
+    }
+    project.say = {"objects": [*LISTS, *reports], "fields": fields, "start_date": START.isoformat()}
+    ran = project.import_(views=True)
+    assert ran.exit_code == 0
+    assert not ran.warnings
+    return project
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_ad_view_has_tiktoks_rows_and_sums_under_the_names_of_today(imported: Project) -> None:
+    sums = ["spend", "impressions", "clicks", "conversion", "result", "likes", "total_complete_payment_rate"]
+    wanted = {
+        tuple(r[k] for k in STREAMS["ad_report_daily"].keys): r for r in oracle(imported, "ad_report_daily", sums)
+    }
+    seen = rows(imported.database, "SELECT * FROM v_ad_performance_daily")
+    assert len(seen) == len(wanted) > 50
+    names = {(r["advertiser_id"], r["ad_id"]): r for r in imported.table("ads")}
+    campaigns = {(r["advertiser_id"], r["campaign_id"]): r for r in imported.table("campaigns")}
+    accounts = {r["advertiser_id"]: r for r in imported.table("advertisers")}
+    for row in seen:
+        tiktoks = wanted[row["advertiser_id"], row["ad_id"], row["stat_time_day"]]
+        assert {s: row[s] for s in sums} == {s: tiktoks[s] for s in sums}
+        ad = names[row["advertiser_id"], row["ad_id"]]
+        campaign = campaigns[row["advertiser_id"], row["campaign_id"]]
+        assert (row["ad_name"], row["adgroup_name"]) == (ad["ad_name"], ad["adgroup_name"])
+        assert (row["campaign_name"], row["objective_type"]) == (campaign["campaign_name"], campaign["objective_type"])
+        assert row["advertiser_name"] == accounts[row["advertiser_id"]]["name"]
+        assert row["currency"] == accounts[row["advertiser_id"]]["currency"]
+
+
+def test_a_ratio_is_tiktoks_own_and_null_where_there_is_nothing_to_divide_by(imported: Project) -> None:
+    stored = STREAMS["ad_report_daily"].fields
+    offered = set(types_of(imported.database, "v_ad_performance_daily"))
+    compared = [name for name in RATIOS if name in offered and name in stored and not metrics()[name].field.deprecated]
+    assert {"ctr", "cpc", "cpm", "cost_per_conversion", "complete_payment_roas"} <= set(compared)
+    parts = {part for name in compared for part in RATIOS[name][:2]}
+    tiktoks = oracle(imported, "ad_report_daily", [*dict.fromkeys([*compared, *parts])])
+    wanted = {tuple(r[k] for k in STREAMS["ad_report_daily"].keys): r for r in tiktoks}
+    checked, empty = 0, 0
+    for row in rows(imported.database, "SELECT * FROM v_ad_performance_daily"):
+        one = wanted[row["advertiser_id"], row["ad_id"], row["stat_time_day"]]
+        for name in compared:
+            if not one[RATIOS[name].denominator]:
+                assert row[name] is None
+                empty += 1
+            elif one[name] is not None:
+                # TikTok rounds to two digits.
+                assert abs(row[name] - one[name]) <= Decimal("0.00500001"), (name, row, one)
+                checked += 1
+    assert checked > 200
+    assert empty > 10
+
+
+def test_the_campaign_view_has_tiktoks_campaign_rows(imported: Project) -> None:
+    sums = ["spend", "impressions", "clicks", "conversion"]
+    key = STREAMS["campaign_report_daily"].keys
+    wanted = {tuple(r[k] for k in key): [r[s] for s in sums] for r in oracle(imported, "campaign_report_daily", sums)}
+    seen = rows(imported.database, "SELECT * FROM v_campaign_performance_daily")
+    assert {tuple(r[k] for k in key): [r[s] for s in sums] for r in seen} == wanted
+    assert len(seen) == len(wanted)
+
+
+def test_without_campaign_reports_the_ads_are_added_up_and_ratios_are_of_the_sums(project: Project) -> None:
+    project.say = {"objects": ["ad_report_daily"], "start_date": START.isoformat()}
+    assert project.import_(views=True).exit_code == 0
+    sums = ["spend", "impressions", "clicks"]
+    totals: dict[tuple[str, str, date], Row] = defaultdict(lambda: dict.fromkeys(sums, 0))
+    for row in oracle(project, "ad_report_daily", [*sums, "campaign_id"]):
+        total = totals[row["advertiser_id"], row["campaign_id"], row["stat_time_day"]]
+        for name in sums:
+            total[name] += row[name]
+    seen = rows(project.database, "SELECT * FROM v_campaign_performance_daily")
+    assert len(seen) == len(totals)
+    assert any(
+        len({r["ad_id"] for r in project.table("ad_report_daily") if r["campaign_id"] == k[1]}) > 1 for k in totals
+    )
+    for row in seen:
+        total = totals[row["advertiser_id"], row["campaign_id"], row["stat_time_day"]]
+        assert {name: row[name] for name in sums} == total
+        shown = Decimal(total["impressions"])
+        assert row["ctr"] == (pytest.approx(100 * total["clicks"] / shown) if shown else None)
+        assert row["cpm"] == (pytest.approx(1000 * total["spend"] / shown) if shown else None)
+    assert "Made from ad_report_daily" in views_in(project.database)["v_campaign_performance_daily"]
+
+
+def test_what_cannot_be_added_up_is_not_offered(imported: Project) -> None:
+    fields = STREAMS["ad_report_daily"].fields
+    for view in PERFORMANCE:
+        for name in types_of(imported.database, view):
+            field = fields.get(name)
+            if field is not None and field.origin == "metric" and field.kind in (Kind.MONEY, Kind.COUNT, Kind.RATE):
+                assert field.additive or name in RATIOS, name
+    assert "reach" not in types_of(imported.database, PERFORMANCE[0])
+
+
+def test_currencies_are_kept_apart(imported: Project) -> None:
+    currencies = {r["advertiser_id"]: r["currency"] for r in imported.table("advertisers")}
+    for view in PERFORMANCE:
+        found = rows(imported.database, f"SELECT DISTINCT advertiser_id, currency FROM {view}")
+        assert {r["advertiser_id"]: r["currency"] for r in found} == currencies
+        assert len(found) == len(currencies)
+
+
+def test_latest_entities_lists_each_once_with_its_state(imported: Project) -> None:
+    query = "SELECT * EXCLUDE (create_time, modify_time), epoch(modify_time) AS modified FROM v_latest_entities"
+    seen = rows(imported.database, query)
+    wanted = {
+        (kind, row["advertiser_id"], row[key]): row
+        for kind, stream, key in (
+            ("advertiser", "advertisers", "advertiser_id"),
+            ("campaign", "campaigns", "campaign_id"),
+            ("ad_group", "ad_groups", "adgroup_id"),
+            ("ad", "ads", "ad_id"),
+        )
+        for row in imported.table(stream)
+    }
+    assert len(seen) == len(wanted)
+    for row in seen:
+        entity = wanted[row["entity_type"], row["advertiser_id"], row["entity_id"]]
+        name = {"advertiser": "name", "ad_group": "adgroup_name"}.get(row["entity_type"], f"{row['entity_type']}_name")
+        assert row["entity_name"] == entity[name]
+        assert row["budget"] == entity.get("budget")
+        assert row["modified"] == (entity["modify_time"].timestamp() if entity.get("modify_time") else None)
+        state = entity.get("secondary_status") or entity["status"]
+        assert row["is_deleted"] == state.endswith("DELETE")
+    assert any(row["is_deleted"] for row in seen)
+
+
+# --- whatever is stored -----------------------------------------------------------------------------------------------
+
+
+def test_each_column_has_the_type_that_is_promised(imported: Project) -> None:
+    made = definitions(columns_of(imported.database), DUCKDB)
+    assert len(views_in(imported.database)) == len([v for v in made if v.sql]) >= 8
+    for view in made:
+        if view.sql:
+            assert types_of(imported.database, view.name) == {f.name: DUCKDB.types[f.kind] for f in view.fields}
+
+
+def columns_of(database: Path) -> dict[str, set[str]]:
+    """The columns of each table, read by hand."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in rows(database, "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"):
+        if row["table_name"] in {s.table for s in STREAMS.values()} | {CURSORS}:
+            found[row["table_name"]].add(row["column_name"])
+    return found
+
+
+def test_what_is_not_imported_is_null_and_named_and_the_next_refresh_has_it(project: Project) -> None:
+    project.say = {"start_date": START.isoformat(), "objects": ["ad_report_daily"]}
+    assert project.import_(fields={"ad_report_daily": ["impressions", "campaign_id"]}).exit_code == 0
+    ran = project.cli("views", "tiktok.yaml", "--log", "json")
+    assert ran.returncode == 0, ran.stderr
+    said = {line["view"]: line for line in map(json.loads, ran.stdout.splitlines())}
+    lists: dict[str, list[str]] = {name: [] for name in LISTS}
+    unknown = ["adgroup_id", "spend", "clicks", "conversion"]
+    assert said["v_ad_performance_daily"]["missing"] == {**lists, "ad_report_daily": unknown}
+    assert said["campaign_country_report"] == {
+        "event": "view",
+        "view": "campaign_country_report",
+        "state": "left out",
+        "missing": {"campaign_report_daily_by_country": []},
+    }
+    found = rows(project.database, "SELECT * FROM v_ad_performance_daily")
+    assert found
+    assert all(row["spend"] is row["cpc"] is row["ad_name"] is row["ctr"] is None for row in found)
+    assert all(row["impressions"] is not None for row in found)
+    assert "campaign_country_report" not in views_in(project.database)
+
+    fields = {"ad_report_daily": ["performance"]}
+    assert project.import_(objects=["ads", "ad_report_daily"], fields=fields, views=True).exit_code == 0
+    found = rows(project.database, "SELECT * FROM v_ad_performance_daily")
+    assert all(row["spend"] is not None and row["ad_name"] for row in found)
+
+
+CANDIDATES = [
+    *LISTS, "ad_report_daily", "ad_group_report_daily", "campaign_report_daily", "ad_report_hourly",
+    "ad_group_report_hourly", "campaign_report_hourly", "campaign_report_daily_by_country",
+]  # fmt: skip
+READ = {
+    "secondary_status", "status", "name", "campaign_name", "ad_name", "adgroup_name", "campaign_id", "adgroup_id",
+    "objective_type", "currency", "create_time", "modify_time", "spend", "impressions", "clicks", "conversion",
+    "video_views_p25", "conversion_rate_v2", "languages", "landing_page_url", "reach",
+}  # fmt: skip
+
+
+@st.composite
+def stored(draw: st.DrawFn) -> dict[str, list[str]]:
+    """The tables and columns that some choice of objects and fields may have made."""
+    chosen = draw(st.lists(st.sampled_from(CANDIDATES), unique=True))
+    tables = {}
+    for stream in (STREAMS[name] for name in chosen):
+        optional = sorted(READ & set(stream.fields))
+        picked = draw(st.lists(st.sampled_from(optional), unique=True)) if optional else []
+        tables[stream.table] = [f.name for f in stream.columns(picked)]
+    if draw(st.booleans()):
+        tables[CURSORS] = ["object", "advertiser_id", "read_at"]
+    return tables
+
+
+def kinds_of(tables: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Kind]]:
+    by_table: dict[str, Stream] = {s.table: s for s in STREAMS.values()}
+    cursors = {"object": Kind.TEXT, "advertiser_id": Kind.ID, "read_at": Kind.INSTANT}
+    return {
+        table: cursors if table == CURSORS else {n: by_table[table].fields[n].kind for n in names}
+        for table, names in tables.items()
+    }
+
+
+@hypothesis_settings(max_examples=40)
+@given(stored())
+def test_whatever_is_stored_the_views_refer_to_nothing_else(tables: dict[str, list[str]]) -> None:
+    kinds = kinds_of(tables)
+    with duckdb.connect() as connection:
+        for table, columns in kinds.items():
+            typed = ", ".join(f'"{name}" {DUCKDB.types[kind]}' for name, kind in columns.items())
+            connection.execute(f'CREATE TABLE "{table}" ({typed})')
+        for view in definitions(tables, DUCKDB):
+            if view.sql:
+                made = connection.execute(view.sql).description or ()
+                assert [column[0] for column in made] == [f.name for f in view.fields]
+            else:
+                assert view.missing
+    if not tables:
+        return
+    schema = MappingSchema(
+        {"my-project": {"tiktok": {t: {n: BIGQUERY.types[k] for n, k in c.items()} for t, c in kinds.items()}}},
+        dialect="bigquery",
+    )
+    for view in definitions(tables, bigquery("my-project", "tiktok")):
+        if view.sql:
+            parsed = sqlglot.parse_one(view.sql, read="bigquery")
+            qualified = qualify(parsed, schema=schema, dialect="bigquery", validate_qualify_columns=True)
+            assert isinstance(qualified, exp.Query)
+            assert qualified.named_selects == [f.name for f in view.fields]
+
+
+def test_the_check_above_would_notice_a_column_that_is_not_there() -> None:
+    schema = MappingSchema({"my-project": {"tiktok": {"t": {"a": "STRING"}}}}, dialect="bigquery")
+    wrong = sqlglot.parse_one("SELECT r.`b` FROM `my-project.tiktok.t` AS r", read="bigquery")
+    with pytest.raises(OptimizeError, match="b"):
+        qualify(wrong, schema=schema, dialect="bigquery")
+
+
+@pytest.mark.parametrize(("dialect", "read"), [(DUCKDB, "duckdb"), (bigquery("my-project", "tiktok"), "bigquery")])
+def test_the_column_that_dates_a_row_is_passed_on_untouched(dialect: Dialect, read: str) -> None:
+    """A filter on anything else than the bare partition column would scan the whole table."""
+    hourly = [*LISTS, "ad_report_hourly", "campaign_report_daily", "campaign_report_daily_by_country"]
+    daily = [*LISTS, "ad_report_daily"]
+    passed = set()
+    for objects in (hourly, daily):
+        tables = {STREAMS[o].table: [f.name for f in STREAMS[o].columns(default_fields(STREAMS[o]))] for o in objects}
+        for view in definitions(tables, dialect):
+            dated = {"stat_time_day", "stat_time_hour"} & {f.name for f in view.fields}
+            if not dated or "00:00" in view.description:
+                continue
+            parsed = sqlglot.parse_one(view.sql, read=read)
+            for select in parsed.find_all(exp.Select):
+                made = {e.alias_or_name: e.unalias() for e in select.expressions}
+                for name in dated & set(made):
+                    assert isinstance(made[name], exp.Column)
+                    passed.add(view.name)
+            assert not parsed.find(exp.Where) or "synced" in view.sql
+            assert not parsed.find(exp.Window)
+    assert passed >= {*PERFORMANCE, "ad_report_hourly", "campaign_country_report"}
+
+
+# --- refresh ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(project: Project) -> Project:
+    project.say = {"objects": ["campaigns", "ads", "ad_report_daily"], "start_date": START.isoformat()}
+    assert project.import_().exit_code == 0
+    assert views_in(project.database) == {}, "views were not asked for"
+    return project
+
+
+def test_refreshing_twice_is_refreshing_once_and_the_views_are_described(small: Project) -> None:
+    first = small.cli("views", "tiktok.yaml")
+    assert first.returncode == 0, first.stderr
+    assert "ready v_ad_performance_daily" in first.stdout
+    assert "none  campaign_country_report: needs campaign_report_daily_by_country" in first.stdout
+    before = views_in(small.database), rows(small.database, "SELECT * FROM v_ad_performance_daily ORDER BY ALL")
+    second = small.cli("views", "tiktok.yaml")
+    assert (second.returncode, second.stdout) == (0, first.stdout)
+    assert before == (
+        views_in(small.database),
+        rows(small.database, "SELECT * FROM v_ad_performance_daily ORDER BY ALL"),
+    )
+    assert all(comment.startswith("Written by owox_tiktok: ") for comment in before[0].values())
+    columns = rows(
+        small.database, "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'v_ad_performance_daily'"
+    )
+    assert columns
+    assert all(column["comment"] for column in columns)
+
+
+def test_a_dry_run_prints_a_script_that_makes_the_views_and_makes_none(small: Project) -> None:
+    ran = small.cli("views", "tiktok.yaml", "--dry-run")
+    assert ran.returncode == 0, ran.stderr
+    assert views_in(small.database) == {}
+    with duckdb.connect(str(small.database)) as connection:
+        connection.execute(ran.stdout)
+    by_script = rows(small.database, "SELECT * FROM v_ad_performance_daily ORDER BY ALL")
+    assert by_script
+    assert len(views_in(small.database)) == ran.stdout.count("CREATE OR REPLACE VIEW") >= 5
+
+
+def test_what_somebody_else_made_is_left_alone_and_said(small: Project) -> None:
+    with duckdb.connect(str(small.database)) as connection:
+        connection.execute("CREATE VIEW v_ad_performance_daily AS SELECT 42 AS mine")
+        connection.execute("CREATE TABLE V_Latest_Entities AS SELECT 43 AS mine")
+    ran = small.cli("views", "tiktok.yaml")
+    assert ran.returncode == 3
+    assert "taken v_ad_performance_daily: somebody else made what has this name" in ran.stdout
+    assert "taken v_latest_entities" in ran.stdout
+    assert rows(small.database, "SELECT * FROM v_ad_performance_daily") == [{"mine": 42}]
+    assert rows(small.database, "SELECT * FROM v_latest_entities") == [{"mine": 43}]
+    assert rows(small.database, "SELECT count(*) AS n FROM v_campaign_performance_daily")[0]["n"] > 0
+    again = small.import_(views=True)
+    assert again.exit_code == 0, "the rows are there all the same"
+    assert sum("v_ad_performance_daily was not made" in w for w in again.warnings) == 1
+
+
+def test_somebody_elses_table_is_not_reported_on(small: Project) -> None:
+    with duckdb.connect(str(small.database)) as connection:
+        connection.execute("CREATE TABLE tiktok_ads_advertisers (advertiser_id VARCHAR, name VARCHAR)")
+    assert small.cli("views", "tiktok.yaml").returncode == 0
+    assert "advertiser" not in views_in(small.database)
+
+
+def test_an_import_adds_columns_under_the_views(small: Project) -> None:
+    assert small.cli("views", "tiktok.yaml").returncode == 0
+    ran = small.import_(fields={"ad_report_daily": ["performance", "video"]}, views=True)
+    assert ran.exit_code == 0, ran.failures
+    assert "likes" in types_of(small.database, "v_ad_performance_daily")
+
+
+def test_before_the_first_import_there_is_nothing_to_view(project: Project) -> None:
+    project.write()
+    for words in ((), ("--dry-run",)):
+        ran = project.cli("views", "tiktok.yaml", *words)
+        assert ran.returncode == 1
+        assert "no view can be made. Import first: owox-tiktok import tiktok.yaml" in ran.stderr
+    ran = project.cli("views", "tiktok.yaml", "--dry-run")
+    assert ran.returncode == 1
+
+
+def test_a_sheet_has_no_views_and_says_so_before_anything_is_read(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHEETS_API_URL", stand_in().url)
+    destination = f"sheets://{stand_in().create('views')}"
+    with pytest.raises(BadInput, match=r"tiktok.yaml views: sheets:// has no views. Leave them out, or use duckdb://"):
+        project.import_(views=True, destination=destination)
+    assert project.server.counts["requests"] == 0
+
+
+# --- dbt_tiktok_ads ---------------------------------------------------------------------------------------------------
+
+CONTRACT = Path(__file__).parent / "dbt_tiktok_ads_1.2.0.csv"
+"""The columns that the staging models of Fivetran's package read, with the types of its macros (version 1.2.0)."""
+IDS = {"ad_id", "adgroup_id", "campaign_id", "advertiser_id", "id", "category"}
+FITS = {
+    "string": {"VARCHAR"},
+    "numeric": {"BIGINT", "DECIMAL(38,9)"},
+    "float": {"BIGINT", "DECIMAL(38,9)"},
+    "int": {"BIGINT"},
+    "timestamp": {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"},
+    "datetime": {"DATE", "TIMESTAMP"},
+}
+
+
+def contract() -> dict[str, dict[str, str]]:
+    tables: dict[str, dict[str, str]] = defaultdict(dict)
+    with CONTRACT.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            tables[row["table"]][row["column"]] = row["type"]
+    return tables
+
+
+@pytest.fixture(scope="module")
+def for_dbt(tmp_path_factory: pytest.TempPathFactory, lasting_tiktok: Server) -> Project:
+    """An import with the lines that docs/queries.md gives for the package."""
+    lines = re.findall(r"```yaml\n(objects:.*?)```", QUERIES.read_text(encoding="utf-8"), re.S)
+    assert len(lines) == 1
+    project = Project(tmp_path_factory.mktemp("dbt"), lasting_tiktok)
+    project.say = {**yaml.safe_load(lines[0]), "start_date": START.isoformat()}
+    assert project.import_().exit_code == 0
+    return project
+
+
+def test_dbt_tiktok_ads_finds_every_column_it_reads_with_a_type_it_can_use(for_dbt: Project) -> None:
+    tables = contract()
+    assert len(tables) == 8
+    assert sum(map(len, tables.values())) == 155
+    for table, columns in tables.items():
+        there = types_of(for_dbt.database, table)
+        for column, wanted in columns.items():
+            # Ids are text in all eight, so that they join. Fivetran's own data has a boolean is_new_structure.
+            fits = {"VARCHAR"} if column in IDS else {"BOOLEAN"} if column == "is_new_structure" else FITS[wanted]
+            assert there.get(column) in fits, (table, column)
+        assert there["_fivetran_synced"] == "TIMESTAMP WITH TIME ZONE"
+
+
+def test_dbt_tiktok_ads_finds_a_value_where_tiktok_gives_one(for_dbt: Project) -> None:
+    gone = {"phone_number", "telephone", "display_name", "landing_page_url of an ad group"}
+    for view in definitions(columns_of(for_dbt.database), DUCKDB):
+        assert view.sql, view.name
+        if not view.name.startswith("v_"):
+            assert not view.missing, "docs/queries.md says what to import for all of it"
+            for column in contract()[view.name]:
+                empty = the_only(rows(for_dbt.database, f"SELECT count({column}) AS n FROM {view.name}"))["n"] == 0
+                label = f"{column} of an ad group" if view.name == "adgroup_history" else column
+                if label in gone or column in gone:
+                    assert empty
+
+
+@pytest.mark.parametrize(("hours", "stream"), [(False, "ad_report_daily"), (True, "ad_report_hourly")])
+def test_the_packages_sums_are_tiktoks(hours: bool, stream: str, for_dbt: Project, imported: Project) -> None:
+    project = imported if hours else for_dbt
+    (total,) = rows(
+        project.database,
+        "SELECT sum(spend) AS spend, sum(video_views_p_25) AS quarter, sum(total_purchase_value) AS value, "
+        "count(DISTINCT hour(stat_time_hour)) AS hours FROM ad_report_hourly",
+    )
+    tiktoks = oracle(project, stream, ["spend", "video_views_p25", "total_purchase_value"])
+    assert total["spend"] == sum(r["spend"] for r in tiktoks)
+    assert total["quarter"] == sum(r["video_views_p25"] for r in tiktoks)
+    assert total["value"] == sum(r["total_purchase_value"] or 0 for r in tiktoks)
+    assert (total["hours"] == 24) if hours else (total["hours"] == 1)
+
+
+def test_an_entity_has_one_version_that_says_when_it_was_changed_and_read(for_dbt: Project) -> None:
+    for view, stream, key in (
+        ("campaign_history", "campaigns", "campaign_id"),
+        ("adgroup_history", "ad_groups", "adgroup_id"),
+        ("ad_history", "ads", "ad_id"),
+    ):
+        wanted = {(r["advertiser_id"], r[key]): r["modify_time"] or r["create_time"] for r in for_dbt.table(stream)}
+        found = rows(for_dbt.database, f"SELECT advertiser_id, {key}, epoch(updated_at) AS t FROM {view}")
+        assert {(r["advertiser_id"], r[key]): r["t"] for r in found} == {k: v.timestamp() for k, v in wanted.items()}
+        read = rows(for_dbt.database, f"SELECT DISTINCT epoch(_fivetran_synced) AS t FROM {view}")
+        cursors = rows(
+            for_dbt.database, f"SELECT DISTINCT epoch(read_at) AS t FROM {CURSORS} WHERE object = '{stream}'"
+        )
+        assert read == cursors
+
+
+def test_lists_are_json_text(for_dbt: Project) -> None:
+    texts = [r["languages"] for r in rows(for_dbt.database, "SELECT languages FROM adgroup_history")]
+    assert any(isinstance(json.loads(text), list) for text in texts if text)
+
+
+# --- the questions of docs/queries.md ---------------------------------------------------------------------------------
+
+
+def questions() -> dict[str, str]:
+    """The documented queries by their heading, in BigQuery's SQL."""
+    found = re.findall(r"^### (.+?)$.*?```sql\n(.*?)```", QUERIES.read_text(encoding="utf-8"), re.S | re.M)
+    return dict(found)
+
+
+def for_duckdb(sql: str) -> str:
+    """A query of BigQuery's in DuckDB's words."""
+
+    def local(node: exp.Expression) -> exp.Expression:
+        if not isinstance(node, exp.Table) or not node.db:
+            return node
+        assert f"{node.catalog}.{node.db}" == "my-project.tiktok_ads"
+        return exp.table_(node.name, alias=node.alias or None)
+
+    return sqlglot.parse_one(sql, read="bigquery").transform(local).sql(dialect="duckdb")
+
+
+@pytest.mark.parametrize("question", questions())
+def test_a_documented_question_has_an_answer_and_reads_only_the_days_it_names(question: str, imported: Project) -> None:
+    sql = questions()[question]
+    answer = rows(imported.database, for_duckdb(sql))
+    # Whether an ad should be stopped depends on the made-up ads; its conditions are tested below.
+    assert answer or "stopped" in question
+    for table in sqlglot.parse_one(sql, read="bigquery").find_all(exp.Table):
+        if table.db and table.name != "v_latest_entities":
+            select = table.find_ancestor(exp.Select)
+            assert select is not None
+            where = select.args["where"]
+            days = [b for b in where.find_all(exp.Between) if b.this.name == "stat_time_day"]
+            assert days, f"{table.name} is read whole"
+
+
+def test_the_documented_answers_are_tiktoks_numbers(imported: Project) -> None:
+    asked = questions()
+    assert len(asked) == 5
+    ads = oracle(imported, "ad_report_daily", ["spend", "clicks", "impressions", "conversion"])
+    campaigns = oracle(imported, "campaign_report_daily", ["spend", "clicks", "impressions", "conversion"])
+    countries = oracle(imported, "campaign_report_daily_by_country", ["spend", "conversion"])
+    last = date(2026, 2, 28)
+
+    def total(of: Sequence[Row], name: str, first: date = START, end: date = last) -> Any:
+        return sum(r[name] for r in of if first <= r["stat_time_day"] <= end)
+
+    def answer(words: str) -> list[Row]:
+        return rows(imported.database, for_duckdb(next(sql for title, sql in asked.items() if words in title)))
+
+    by_day = answer("day by day")
+    assert sum(r["spend"] for r in by_day) == total(campaigns, "spend") > 0
+    assert sum(r["impressions"] for r in by_day) == total(campaigns, "impressions")
+    assert len(by_day) == len(
+        {(r["advertiser_id"], r["stat_time_day"]) for r in campaigns if r["stat_time_day"] <= last}
+    )
+    best = answer("most for their money")
+    assert sum(r["conversions"] for r in best) == total(campaigns, "conversion")
+    assert sum(r["spend"] / Decimal(r["cost_per_click"]) for r in best if r["cost_per_click"]) == pytest.approx(
+        total(campaigns, "clicks")
+    )
+    week = answer("week before")
+    assert sum(r["spend_now"] for r in week) == total(campaigns, "spend", date(2026, 2, 22))
+    assert sum(r["spend_before"] for r in week) == total(campaigns, "spend", START, date(2026, 2, 21))
+    assert sum(r["spend"] for r in answer("countries")) == total(countries, "spend")
+
+    running = {
+        (r["advertiser_id"], r["ad_id"])
+        for r in imported.table("ads")
+        if r["operation_status"] == "ENABLE" and not r["secondary_status"].endswith("_DELETE")
+    }
+    wasteful = set()
+    for account in imported.server.advertiser_ids:
+        mine = [r for r in ads if r["advertiser_id"] == account and r["stat_time_day"] <= last]
+        ids = {r["ad_id"] for r in mine}
+        spent = {i: total([r for r in mine if r["ad_id"] == i], "spend") for i in ids}
+        converted = {i: total([r for r in mine if r["ad_id"] == i], "conversion") for i in ids}
+        fair, cost = sum(spent.values()) / len(ids), sum(spent.values()) / sum(converted.values())
+        wasteful |= {
+            i for i in ids if (account, i) in running and spent[i] > fair and spent[i] > 2 * cost * converted[i]
+        }
+    assert {r["ad_id"] for r in answer("stopped")} == wasteful
