@@ -31,7 +31,7 @@ def lines(ran: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 def test_help_names_every_command_with_examples_and_exit_codes(project: Project) -> None:
     ran = project.cli("--help", now=False)
     assert ran.returncode == 0
-    for word in ("import", "plan", "check", "prune", "objects", "init", "auth", "demo", "Examples:",
+    for word in ("import", "plan", "check", "prune", "views", "objects", "init", "auth", "demo", "Examples:",
                  "owox-tiktok import",
                  "Exit codes: 0 done, 1 failed, 2 bad input, 3 partly done"):  # fmt: skip
         assert word in ran.stdout
@@ -40,7 +40,7 @@ def test_help_names_every_command_with_examples_and_exit_codes(project: Project)
 @pytest.mark.parametrize(
     ("command", "options"),
     [("import", ("--from", "--to", "--object", "--dry-run", "--now", "--log")), ("plan", ("--from", "--object")),
-     ("check", ("--object", "--log")), ("prune", ("--dry-run",)), ("objects", ("--log",)), ("init", ())],
+     ("check", ("--object", "--log")), ("prune", ("--dry-run",)), ("views", ("--dry-run",)), ("objects", ("--log",)), ("init", ())],
 )  # fmt: skip
 def test_each_command_explains_itself(command: str, options: tuple[str, ...], project: Project) -> None:
     ran = project.cli(command, "-h", now=False)

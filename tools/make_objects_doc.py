@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from owox_tiktok.dialects import BIGQUERY, DUCKDB
 from owox_tiktok.model import Field, Kind, Stream
 from owox_tiktok.streams import (
     ALIASES,
@@ -42,17 +43,18 @@ the fields of one.
 """
 
 KINDS: tuple[tuple[Kind, str, str], ...] = (
-    (Kind.ID, "An identifier. Always text, since a long number loses its last digits in many programs.", "VARCHAR"),
-    (Kind.TEXT, "Text as TikTok wrote it.", "VARCHAR"),
-    (Kind.MONEY, "An exact amount in the ad account's currency, in main units (12.50, not 1250).", "DECIMAL(38,9)"),
-    (Kind.RATE, "An exact percentage, ratio or number of seconds. A percentage of 1.18 means 1.18 %.", "DECIMAL(38,9)"),
-    (Kind.COUNT, "A whole number.", "BIGINT"),
-    (Kind.BOOLEAN, "true or false.", "BOOLEAN"),
-    (Kind.DAY, "A day of the ad account's own calendar.", "DATE"),
-    (Kind.HOUR, "An hour on the ad account's own clock.", "TIMESTAMP"),
-    (Kind.INSTANT, "A moment, in UTC.", "TIMESTAMP WITH TIME ZONE"),
-    (Kind.JSON, "A list or an object, as JSON.", "JSON"),
+    (Kind.ID, "An identifier. Always text, since a long number loses its last digits in many programs.", "text"),
+    (Kind.TEXT, "Text as TikTok wrote it.", "text"),
+    (Kind.MONEY, "An exact amount in the ad account's currency, in main units (12.50, not 1250).", "number"),
+    (Kind.RATE, "An exact percentage, ratio or number of seconds. A percentage of 1.18 means 1.18 %.", "number"),
+    (Kind.COUNT, "A whole number.", "number"),
+    (Kind.BOOLEAN, "true or false.", "TRUE, FALSE"),
+    (Kind.DAY, "A day of the ad account's own calendar.", "date"),
+    (Kind.HOUR, "An hour on the ad account's own clock.", "date time"),
+    (Kind.INSTANT, "A moment, in UTC.", "date time"),
+    (Kind.JSON, "A list or an object, as JSON.", "text"),
 )
+"""Each kind with what it holds and what a Google Sheet has for it."""
 
 NAMING = """\
 ## How reports are named
@@ -190,7 +192,11 @@ def _also(name: str) -> list[str]:
 
 def _kinds() -> Iterator[str]:
     yield "## Kinds of fields\n"
-    yield _table(("kind", "what it holds", "type in DuckDB"), ((k.value, words, type_) for k, words, type_ in KINDS))
+    yield "A column's type follows from its kind.\n"
+    yield _table(
+        ("kind", "what it holds", "in BigQuery", "in DuckDB", "in a Google Sheet"),
+        ((k.value, words, BIGQUERY.types[k], DUCKDB.types[k], sheet) for k, words, sheet in KINDS),
+    )
     yield "A missing value is null, never 0: TikTok writes `-` for it.\n"
 
 
