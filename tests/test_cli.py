@@ -40,7 +40,8 @@ def test_help_names_every_command_with_examples_and_exit_codes(project: Project)
 @pytest.mark.parametrize(
     ("command", "options"),
     [("import", ("--from", "--to", "--object", "--dry-run", "--now", "--log")), ("plan", ("--from", "--object")),
-     ("check", ("--object", "--log")), ("prune", ("--dry-run",)), ("views", ("--dry-run",)), ("objects", ("--log",)), ("init", ())],
+     ("check", ("--object", "--log")), ("prune", ("--dry-run",)), ("views", ("--dry-run",)),
+     ("objects", ("--log",)), ("init", ())],
 )  # fmt: skip
 def test_each_command_explains_itself(command: str, options: tuple[str, ...], project: Project) -> None:
     ran = project.cli(command, "-h", now=False)
