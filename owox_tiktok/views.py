@@ -108,7 +108,7 @@ class _Select:
     def add(self, made: Field, expressions: Sequence[str]) -> None:
         """Add a column: the first of the expressions that is not null, or a null when there is none."""
         self.fields.append(made)
-        value = first(expressions) or self.dialect.null(made.kind)
+        value = _first(expressions) or self.dialect.null(made.kind)
         self._columns.append(f"{value} AS {self.dialect.name(made.name)}")
 
     def join(self, table: str, alias: str, by: Mapping[str, str]) -> None:
@@ -127,7 +127,7 @@ class _Select:
         return View(name, description, self.sql, tuple(self.fields), missing)
 
 
-def first(expressions: Sequence[str]) -> str:
+def _first(expressions: Sequence[str]) -> str:
     """Return SQL for the first of the expressions that is not null; an empty text when there are none."""
     return expressions[0] if len(expressions) == 1 else f"COALESCE({', '.join(expressions)})" if expressions else ""
 
@@ -213,7 +213,7 @@ def _performance(there: _There, name: str, level: Level, sources: Sequence[str])
         if not there.has(entity.stream):
             select.lacks(entity.stream)
         elif ids[entity.level]:
-            by = {"advertiser_id": first(report("advertiser_id")), column: first(ids[entity.level])}
+            by = {"advertiser_id": _first(report("advertiser_id")), column: _first(ids[entity.level])}
             select.join(there.table(entity.stream), entity.level, by)
             joined.append(entity)
 
@@ -385,7 +385,7 @@ _DBT_REPORTS = (
 )
 
 
-def fivetran_name(name: str) -> str:
+def _fivetran_name(name: str) -> str:
     """Return TikTok's name as Fivetran writes it, with letters and digits apart: ``video_views_p25`` is ``…_p_25``."""
     return re.sub(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z])", "_", name)
 
@@ -445,7 +445,7 @@ def _dbt_report(there: _There, wanted: _DbtReport) -> View:
         select.add(stream.fields[name], of(name))
     if source != wanted.streams[0]:
         about = f"{about}, with each day at 00:00: made from {source}, since the hours are not imported"
-        day = f"CAST({first(of('stat_time_day'))} AS {there.dialect.types[Kind.HOUR]})"
+        day = f"CAST({_first(of('stat_time_day'))} AS {there.dialect.types[Kind.HOUR]})"
         select.add(STREAMS[wanted.streams[0]].fields["stat_time_hour"], [day])
     elif stream.time is not None:
         select.add(stream.fields[stream.time], of(stream.time))
@@ -456,6 +456,6 @@ def _dbt_report(there: _There, wanted: _DbtReport) -> View:
         metric = stream.fields[name]
         if not of(name):
             select.lacks(source, name)
-        select.add(replace(metric, name=fivetran_name(name)), of(name))
+        select.add(replace(metric, name=_fivetran_name(name)), of(name))
     select.add(_SYNCED, _synced(select, "report", source))
     return select.view(wanted.name, about)

@@ -575,7 +575,6 @@ def test_a_documented_question_has_an_answer_and_reads_only_the_days_it_names(qu
 def test_the_documented_answers_are_tiktoks_numbers(imported: Project) -> None:
     asked = questions()
     assert len(asked) == 5
-    ads = oracle(imported, "ad_report_daily", ["spend", "clicks", "impressions", "conversion"])
     campaigns = oracle(imported, "campaign_report_daily", ["spend", "clicks", "impressions", "conversion"])
     countries = oracle(imported, "campaign_report_daily_by_country", ["spend", "conversion"])
     last = date(2026, 2, 28)
@@ -594,27 +593,48 @@ def test_the_documented_answers_are_tiktoks_numbers(imported: Project) -> None:
     )
     best = answer("most for their money")
     assert sum(r["conversions"] for r in best) == total(campaigns, "conversion")
-    assert sum(r["spend"] / Decimal(r["cost_per_click"]) for r in best if r["cost_per_click"]) == pytest.approx(
-        total(campaigns, "clicks")
-    )
+    clicks = sum(float(r["total_spend"]) / r["spend_per_click"] for r in best if r["spend_per_click"])
+    assert clicks == pytest.approx(total(campaigns, "clicks"))
     week = answer("week before")
     assert sum(r["spend_now"] for r in week) == total(campaigns, "spend", date(2026, 2, 22))
     assert sum(r["spend_before"] for r in week) == total(campaigns, "spend", START, date(2026, 2, 21))
     assert sum(r["spend"] for r in answer("countries")) == total(countries, "spend")
 
+
+@pytest.mark.parametrize("times", [2, 0.9])
+def test_the_ads_to_stop_are_those_that_run_cost_much_and_bring_little(times: float, imported: Project) -> None:
+    (sql,) = (sql for title, sql in questions().items() if "stopped" in title)
+    assert "> 2 * accounts" in sql
+    answer = rows(imported.database, for_duckdb(sql.replace("> 2 * accounts", f"> {times} * accounts")))
     running = {
         (r["advertiser_id"], r["ad_id"])
         for r in imported.table("ads")
         if r["operation_status"] == "ENABLE" and not r["secondary_status"].endswith("_DELETE")
     }
-    wasteful = set()
+    ads = [r for r in oracle(imported, "ad_report_daily", ["spend", "conversion"]) if r["stat_time_day"].month == 2]
+    wasteful = []
     for account in imported.server.advertiser_ids:
-        mine = [r for r in ads if r["advertiser_id"] == account and r["stat_time_day"] <= last]
-        ids = {r["ad_id"] for r in mine}
-        spent = {i: total([r for r in mine if r["ad_id"] == i], "spend") for i in ids}
-        converted = {i: total([r for r in mine if r["ad_id"] == i], "conversion") for i in ids}
-        fair, cost = sum(spent.values()) / len(ids), sum(spent.values()) / sum(converted.values())
-        wasteful |= {
-            i for i in ids if (account, i) in running and spent[i] > fair and spent[i] > 2 * cost * converted[i]
-        }
-    assert {r["ad_id"] for r in answer("stopped")} == wasteful
+        spent: dict[str, float] = defaultdict(float)
+        converted: dict[str, int] = defaultdict(int)
+        for row in ads:
+            if row["advertiser_id"] == account:
+                spent[row["ad_id"]] += float(row["spend"])
+                converted[row["ad_id"]] += row["conversion"]
+        fair, cost = sum(spent.values()) / len(spent), sum(spent.values()) / sum(converted.values())
+        wasteful += [
+            ad
+            for ad in spent
+            if (account, ad) in running and spent[ad] > fair and spent[ad] > times * cost * converted[ad]
+        ]
+    assert sorted(r["ad_id"] for r in answer) == sorted(wasteful)
+    assert wasteful or times == 2
+
+
+def test_no_question_adds_up_a_sum() -> None:
+    """In HAVING and ORDER BY BigQuery takes a name for the column that is selected, before the table's."""
+    for sql in questions().values():
+        for select in sqlglot.parse_one(sql, read="bigquery").find_all(exp.Select):
+            made = {e.alias_or_name for e in select.expressions if not isinstance(e.unalias(), exp.Column)}
+            for clause in (select.args.get("having"), select.args.get("order")):
+                for added in clause.find_all(exp.AggFunc) if clause else ():
+                    assert not made & {c.name for c in added.find_all(exp.Column)}, added.sql()
