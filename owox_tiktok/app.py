@@ -449,20 +449,25 @@ def views(settings: Settings, *, dry_run: bool) -> list[Viewed]:
 
     Raises BadInput when the destination cannot have views, StoreFailed when nothing is stored or it says no.
     """
-    with open_destination(settings.destination, read_only=dry_run) as destination:
+    # Read first: where nothing is stored, nothing is created either.
+    with open_destination(settings.destination, read_only=True) as destination:
         holder = _holding_views(destination, settings)
-        found = definitions(holder.columns(), holder.dialect)
-        if not any(view.sql for view in found):
-            raise StoreFailed(
-                "no table is there yet, so no view can be made",
-                where=settings.destination,
-                what_to_do="Import first, and then make them.",
-            )
-        alone = [] if dry_run else holder.create_views([view for view in found if view.sql])
-        return [
-            Viewed(view, holder.dialect.create_view(view.name, view.sql) if view.sql else "", view.name in alone)
-            for view in found
-        ]
+        dialect = holder.dialect
+        found = definitions(holder.columns(), dialect)
+    possible = [view for view in found if view.sql]
+    if not possible:
+        raise StoreFailed(
+            "no table is there yet, so no view can be made",
+            where=settings.destination,
+            what_to_do="Import first, and then make them.",
+        )
+    alone: list[str] = []
+    if not dry_run:
+        with open_destination(settings.destination) as destination:
+            alone = _holding_views(destination, settings).create_views(possible)
+    return [
+        Viewed(view, dialect.create_view(view.name, view.sql) if view.sql else "", view.name in alone) for view in found
+    ]
 
 
 def _holding_views(destination: Destination, settings: Settings) -> HoldsViews:

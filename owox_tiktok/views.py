@@ -358,7 +358,7 @@ _DBT_LISTS = (
 class _DbtReport(NamedTuple):
     name: str
     streams: tuple[str, ...]
-    """The first that is stored is taken."""
+    """The first that is stored is taken; the last is the one to recommend."""
     dimensions: tuple[str, ...]
     metrics: tuple[str, ...]
 
@@ -434,7 +434,7 @@ def _dbt_report(there: _There, wanted: _DbtReport) -> View:
     source = next((s for s in wanted.streams if there.has(s)), None)
     about = f"{STREAMS[wanted.streams[0]].title} for the dbt package tiktok_ads"
     if source is None:
-        return View(wanted.name, about, missing={wanted.streams[0]: ()})
+        return View(wanted.name, about, missing={wanted.streams[-1]: ()})
     stream = STREAMS[source]
     select = _Select(there, f"{there.table(source)} AS report")
 

@@ -428,6 +428,7 @@ def test_before_the_first_import_there_is_nothing_to_view(project: Project) -> N
         ran = project.cli("views", "tiktok.yaml", *words)
         assert ran.returncode == 1
         assert "no view can be made. Import first, and then make them." in ran.stderr
+    assert not project.database.exists(), "nothing was created"
 
 
 def test_a_sheet_has_no_views_and_says_so_before_anything_is_read(
