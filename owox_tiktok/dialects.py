@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from owox_tiktok.model import Kind
 
 CURSORS = "_owox_tiktok_cursors"
-"""Table of how far each object of an advertiser is read; object, advertiser_id and read_at are among its columns."""
+"""Table of how far each object of an advertiser is read; a row without ``read_on`` says that reading failed."""
 MARK = "Written by owox_tiktok"
 """Begins the description of every table and view that is ours. What lacks it is someone else's and is left alone."""
 

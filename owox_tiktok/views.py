@@ -393,12 +393,13 @@ def _fivetran_name(name: str) -> str:
 def _synced(select: _Select, alias: str, stream: str) -> list[str]:
     """Join the time at which the account's rows were read; return it as a column, or nothing without cursors."""
     dialect, cursors = select.dialect, select.there.tables.get(CURSORS, ())
-    if not {"object", "advertiser_id", "read_at"} <= set(cursors):
+    if not {"object", "advertiser_id", "read_at", "read_on"} <= set(cursors):
         return []
     advertiser, read_at = dialect.name("advertiser_id"), dialect.name("read_at")
     last = (
         f"(SELECT {advertiser}, MAX({read_at}) AS {read_at} FROM {dialect.table(CURSORS)} "
-        f"WHERE {dialect.name('object')} = '{stream}' GROUP BY {advertiser})"
+        # A row without a day is no reading: it says that one failed.
+        f"WHERE {dialect.name('object')} = '{stream}' AND {dialect.name('read_on')} IS NOT NULL GROUP BY {advertiser})"
     )
     select.join(last, "synced", {"advertiser_id": f"{alias}.{advertiser}"})
     return [f"synced.{read_at}"]

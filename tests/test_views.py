@@ -279,13 +279,13 @@ def stored(draw: st.DrawFn) -> dict[str, list[str]]:
         picked = draw(st.lists(st.sampled_from(optional), unique=True)) if optional else []
         tables[stream.table] = [f.name for f in stream.columns(picked)]
     if draw(st.booleans()):
-        tables[CURSORS] = ["object", "advertiser_id", "read_at"]
+        tables[CURSORS] = ["object", "advertiser_id", "read_at", "read_on"]
     return tables
 
 
 def kinds_of(tables: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Kind]]:
     by_table: dict[str, Stream] = {s.table: s for s in STREAMS.values()}
-    cursors = {"object": Kind.TEXT, "advertiser_id": Kind.ID, "read_at": Kind.INSTANT}
+    cursors = {"object": Kind.TEXT, "advertiser_id": Kind.ID, "read_at": Kind.INSTANT, "read_on": Kind.DAY}
     return {
         table: cursors if table == CURSORS else {n: by_table[table].fields[n].kind for n in names}
         for table, names in tables.items()
