@@ -1,0 +1,248 @@
+"""One message about a run, to the people who asked for it: Google Chat, Slack, e-mail.
+
+The Sheet (or file) says when and by which ways; where to comes from the environment of whoever deployed it, so that an
+editor of the Sheet can name no address of a server: GOOGLE_CHAT_WEBHOOK_URL, SLACK_WEBHOOK_URL, and SMTP_HOST,
+SMTP_PORT, SMTP_USER, SMTP_PASSWORD, SMTP_FROM. A message never fails a run and never holds it up for long.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from email.message import EmailMessage
+from functools import partial
+from http.client import HTTPException, HTTPSConnection
+from typing import Literal
+from urllib.parse import urlsplit
+
+from owox_tiktok.errors import Mistake, Problem
+from owox_tiktok.secret import Secret
+from owox_tiktok.settings import NOTIFY_WHEN, Settings
+
+Level = Literal["done", "warnings", "error"]
+"""How a run ended: all well, all well with warnings, or nothing or not everything imported."""
+
+GOOGLE_CHAT_HOSTS = ("chat.googleapis.com",)
+SLACK_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
+LONGEST = 3000
+"""Characters of a message; Google Chat takes 4,096 bytes, and the Logs have the rest anyway."""
+MOST_RECIPIENTS = 20
+CALL_S = 5.0
+"""A connection, and each wait for an answer, may take so long …"""
+ALL_S = 12.0
+"""… and all messages of a run together so long. They are sent side by side."""
+
+_HEADLINES: Mapping[Level, str] = {"done": "imported", "warnings": "imported with warnings", "error": "needs you"}
+
+
+def wanted(when: str, level: Level) -> bool:
+    """Return whether ``when``, one of NOTIFY_WHEN, asks for a message about a run that ended so."""
+    return NOTIFY_WHEN.index(when) >= {"error": 1, "warnings": 2, "done": 3}[level]
+
+
+def mistakes(settings: Settings, environment: Mapping[str, str]) -> list[Mistake]:
+    """Return what keeps the messages that ``settings`` ask for from being sent; empty when nothing does."""
+    if settings.notify_when == "never":
+        return []
+    return [m for wrong in _wrong(settings, environment, GOOGLE_CHAT_HOSTS, SLACK_HOSTS).values() for m in wrong]
+
+
+def _wrong(
+    settings: Settings, environment: Mapping[str, str], google_chat_hosts: Sequence[str], slack_hosts: Sequence[str]
+) -> dict[str, list[Mistake]]:
+    """Return the mistakes per way that is chosen."""
+    wrong: dict[str, list[Mistake]] = {}
+    if settings.notify_by_google_chat:
+        wrong["Google Chat"] = _webhook_mistakes("GOOGLE_CHAT_WEBHOOK_URL", environment, google_chat_hosts)
+    if settings.notify_by_slack:
+        wrong["Slack"] = _webhook_mistakes("SLACK_WEBHOOK_URL", environment, slack_hosts)
+    if settings.notify_by_email:
+        wrong["e-mail"] = _mail_mistakes(settings, environment)
+    if not wrong:
+        what = f"is {settings.notify_when}, but no way to notify is chosen"
+        advice = "Choose e-mail, Google Chat or Slack as well, or write never."
+        wrong[""] = [Mistake(f"{settings.source} notify_when", what, advice)]
+    return wrong
+
+
+def _webhook_mistakes(variable: str, environment: Mapping[str, str], hosts: Sequence[str]) -> list[Mistake]:
+    """Return what is wrong with a webhook's address, without showing it: whoever has it can write into the room."""
+    text = environment.get(variable, "").strip()
+    if not text:
+        return [
+            Mistake(variable, "is not set where the import runs", "Set it to the webhook's address, or switch it off.")
+        ]
+    if not _webhook_ok(text, hosts):
+        what = f"is not an address that begins with https://{' or https://'.join(hosts)}"
+        return [Mistake(variable, what, "Copy the webhook's address again.")]
+    return []
+
+
+def _webhook_ok(text: str, hosts: Sequence[str]) -> bool:
+    # What may follow the host is left to its owner; what could smuggle a second line or another host is not.
+    if not re.fullmatch(r"https://[\x21-\x7e]+", text) or "\\" in text:
+        return False
+    try:
+        return urlsplit(text).netloc in hosts
+    except ValueError:
+        return False
+
+
+def _mail_mistakes(settings: Settings, environment: Mapping[str, str]) -> list[Mistake]:
+    found = [
+        Mistake(name, "is not set where the import runs", f"Set it to {what}, or name no e-mail address.")
+        for name, what in (("SMTP_HOST", "your mail server"), ("SMTP_FROM", "the address the message comes from"))
+        if not environment.get(name)
+    ]
+    port = environment.get("SMTP_PORT", "")
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port[:9]) < 65536):
+        found.append(Mistake("SMTP_PORT", "is not a port", "Write 587 (STARTTLS) or 465 (TLS)."))
+    if environment.get("SMTP_USER") and not environment.get("SMTP_PASSWORD"):
+        found.append(Mistake("SMTP_PASSWORD", "is not set, but SMTP_USER is", "Set both, or neither."))
+    sender = environment.get("SMTP_FROM", "")
+    if sender and not re.fullmatch(r"[^@\s<>\"]+@[^@\s<>\"]+", sender):
+        found.append(Mistake("SMTP_FROM", "is not an e-mail address", "Write one such as reports@example.com."))
+    if (count := len(settings.notify_by_email)) > MOST_RECIPIENTS:
+        what = f"names {count} addresses, and {MOST_RECIPIENTS} are the most"
+        found.append(Mistake(f"{settings.source} notify_by_email", what, "Write to a mailing list or a group instead."))
+    return found
+
+
+def notify(
+    settings: Settings,
+    level: Level,
+    sentence: str,
+    environment: Mapping[str, str],
+    *,
+    google_chat_hosts: Sequence[str] = GOOGLE_CHAT_HOSTS,
+    slack_hosts: Sequence[str] = SLACK_HOSTS,
+    tls: ssl.SSLContext | None = None,
+    within_s: float = ALL_S,
+) -> list[str]:
+    """Send ``sentence`` by the ways that ``settings`` choose, if a run that ended so is to be told; return warnings.
+
+    Raises nothing. ``google_chat_hosts`` and ``slack_hosts`` are the only hosts a webhook may have (with a port where
+    it is not 443), ``tls`` says which certificates are trusted: both stay as they are outside of tests.
+    """
+    if not wanted(settings.notify_when, level):
+        return []
+    wrong = _wrong(settings, environment, google_chat_hosts, slack_hosts)
+    trust = tls or ssl.create_default_context()
+    text = _text(settings, level, sentence)
+    ways: dict[str, Callable[[], None]] = {}
+    if wrong.get("Google Chat") == []:
+        hook = Secret(environment["GOOGLE_CHAT_WEBHOOK_URL"].strip())
+        # Google Chat knows no escape: <users/all> would call everybody, so the brackets are exchanged.
+        body = {"text": text.replace("<", "‹").replace(">", "›")}
+        ways["Google Chat"] = partial(_post, hook, body, trust)
+    if wrong.get("Slack") == []:
+        hook = Secret(environment["SLACK_WEBHOOK_URL"].strip())
+        shown = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        ways["Slack"] = partial(_post, hook, {"text": shown, "unfurl_links": False}, trust)
+    if wrong.get("e-mail") == []:
+        ways["e-mail"] = partial(_mail, settings, level, text, environment, trust)
+    return [str(m) for found in wrong.values() for m in found] + _side_by_side(ways, within_s)
+
+
+def _text(settings: Settings, level: Level, sentence: str) -> str:
+    if len(sentence) > LONGEST:
+        sentence = sentence[: LONGEST - 1] + "…"
+    scheme, _, rest = settings.destination.partition("://")
+    where = f"\nhttps://docs.google.com/spreadsheets/d/{rest}" if scheme == "sheets" else ""
+    return f"TikTok Ads import {_HEADLINES[level]}: {sentence}{where}"
+
+
+def _side_by_side(ways: Mapping[str, Callable[[], None]], within_s: float) -> list[str]:
+    """Send by every way at once and return what went wrong; one that hangs (a name server, say) is left behind."""
+    said: dict[str, str] = {}
+
+    def send(name: str, way: Callable[[], None]) -> None:
+        try:
+            way()
+            said[name] = ""
+        except Problem as problem:
+            said[name] = problem.sentence
+        except Exception as error:
+            # Only its kind: the text of a foreign error may hold the webhook's address or the mail server's words.
+            said[name] = f"an unexpected {type(error).__name__}"
+
+    threads = [threading.Thread(target=send, args=way, daemon=True) for way in ways.items()]
+    end = time.monotonic() + within_s
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    late = f"no answer within {within_s:g} s"
+    return [f"The message by {name} was not sent: {why}" for name in ways if (why := said.get(name, late))]
+
+
+def _post(hook: Secret, body: Mapping[str, object], trust: ssl.SSLContext) -> None:
+    """Post JSON to a webhook; raises Problem.
+
+    http.client and nothing above it: it follows no redirect, reads no .netrc, and writes no line about the address.
+    The answer's body is never read.
+    """
+    parts = urlsplit(hook.reveal())
+    connection = HTTPSConnection(parts.netloc, timeout=CALL_S, context=trust)
+    try:
+        connection.request(
+            "POST",
+            f"{parts.path}?{parts.query}" if parts.query else parts.path or "/",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json; charset=UTF-8"},
+        )
+        status = connection.getresponse().status
+    except ssl.SSLCertVerificationError:
+        raise Problem("the certificate of its server is not trusted") from None
+    except (OSError, HTTPException) as error:
+        raise Problem(f"its server could not be reached ({type(error).__name__})") from None
+    finally:
+        connection.close()
+    if 300 <= status < 400:
+        raise Problem(f"its server answered {status}, a redirect, which is not followed")
+    if status in (400, 401, 403, 404, 410):
+        raise Problem(f"its server answered {status}", what_to_do="Make a new webhook and set its address.")
+    if not 200 <= status < 300:
+        raise Problem(f"its server answered {status}")
+
+
+def _mail(settings: Settings, level: Level, text: str, environment: Mapping[str, str], trust: ssl.SSLContext) -> None:
+    """Send an e-mail, always encrypted: TLS at port 465, STARTTLS at any other; raises Problem."""
+    import smtplib
+
+    message = EmailMessage()
+    message["Subject"] = f"TikTok Ads import {_HEADLINES[level]}"
+    message["From"] = environment["SMTP_FROM"]
+    message["To"] = ", ".join(settings.notify_by_email)
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(text)
+    host, port = environment["SMTP_HOST"], int(environment.get("SMTP_PORT") or 587)
+    try:
+        with (
+            smtplib.SMTP_SSL(host, port, timeout=CALL_S, context=trust)
+            if port == 465
+            else smtplib.SMTP(host, port, timeout=CALL_S)
+        ) as server:
+            if port != 465:
+                server.starttls(context=trust)
+            if user := environment.get("SMTP_USER"):
+                server.login(user, environment["SMTP_PASSWORD"])
+            refused = server.send_message(message)
+    except smtplib.SMTPNotSupportedError:
+        raise Problem("the mail server offers no encryption or no sign-in", what_to_do="Use port 587 or 465.") from None
+    except smtplib.SMTPAuthenticationError:
+        raise Problem("the mail server refused SMTP_USER and SMTP_PASSWORD") from None
+    except smtplib.SMTPRecipientsRefused:
+        raise Problem("the mail server refused every address", what_to_do="Look at the addresses.") from None
+    except smtplib.SMTPResponseException as error:
+        raise Problem(f"the mail server answered {error.smtp_code}") from None
+    except ssl.SSLCertVerificationError:
+        raise Problem("the certificate of the mail server is not trusted") from None
+    except (OSError, smtplib.SMTPException) as error:
+        raise Problem(f"the mail server could not be reached ({type(error).__name__})") from None
+    if refused:
+        raise Problem(f"the mail server refused {len(refused)} of the addresses; the others have it")

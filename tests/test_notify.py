@@ -1,0 +1,437 @@
+"""Messages about a run, sent to real servers: HTTPS ones that stand for a webhook's host, and SMTP ones."""
+
+from __future__ import annotations
+
+import contextlib
+import email
+import email.policy
+import http.client
+import json
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import trustme
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope
+
+from owox_tiktok.notify import LONGEST, MOST_RECIPIENTS, mistakes, notify, wanted
+from owox_tiktok.secret import Secret
+from owox_tiktok.settings import NOTIFY_WHEN, Settings
+from owox_tiktok.streams import STREAMS
+
+KEY = "planted-webhook-key"
+SENTENCE = "Partly done: 1,741 rows stored, 1 of 4 not complete."
+
+
+def settings(**more: Any) -> Settings:
+    plain = Settings(
+        access_token=Secret("t"),
+        advertiser_ids=("1",),
+        start_date=date(2026, 1, 1),
+        objects=(STREAMS["campaigns"],),
+        fields={},
+        destination="sheets://1aBcD",
+        notify_when="always",
+        source="Config",
+    )
+    return replace(plain, **more)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def trust(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def served(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    return context
+
+
+# --- webhooks ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Room:
+    """A host of webhooks: what was posted to it, and what it answers."""
+
+    host: str
+    posts: list[tuple[str, str, bytes]] = field(default_factory=list)
+    status: int = 200
+    slow_s: float = 0.0
+
+    @property
+    def hook(self) -> str:
+        return f"https://{self.host}/v1/spaces/A/messages?key={KEY}&token=t"
+
+
+@pytest.fixture
+def room(authority: trustme.CA) -> Iterator[Room]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            found.posts.append((self.path, self.headers["Content-Type"], body))
+            time.sleep(found.slow_s)
+            with contextlib.suppress(OSError):
+                self.send_response(found.status)
+                self.send_header("Location", f"https://{found.host}/elsewhere")
+                self.end_headers()
+                self.wfile.write(b"x" * 10_000_000 if found.status == 200 else b"")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            """One that hangs up early, or does not trust us, is what some tests are about."""
+
+    server = Quiet(("localhost", 0), Handler)
+    server.socket = served(authority).wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    found = Room(f"localhost:{server.server_port}")
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield found
+    server.shutdown()
+    server.server_close()
+
+
+def test_google_chat_and_slack_get_the_sentence_and_the_address_of_the_sheet(room: Room, trust: ssl.SSLContext) -> None:
+    said = notify(
+        settings(notify_by_google_chat=True, notify_by_slack=True),
+        "error",
+        SENTENCE,
+        {"GOOGLE_CHAT_WEBHOOK_URL": room.hook, "SLACK_WEBHOOK_URL": f"https://{room.host}/services/T/B/x\n"},
+        google_chat_hosts=[room.host],
+        slack_hosts=[room.host],
+        tls=trust,
+    )
+    assert said == []
+    posts = {path: json.loads(body) for path, kind, body in room.posts if kind.startswith("application/json")}
+    wanted_text = f"TikTok Ads import needs you: {SENTENCE}\nhttps://docs.google.com/spreadsheets/d/1aBcD"
+    assert posts[f"/v1/spaces/A/messages?key={KEY}&token=t"] == {"text": wanted_text}
+    assert posts["/services/T/B/x"]["text"] == wanted_text
+    assert len(room.posts) == 2
+
+
+def test_names_that_came_from_tiktok_call_nobody_and_link_nowhere(room: Room, trust: ssl.SSLContext) -> None:
+    evil = "<!channel> <users/all> <https://evil.example|Sheet> a & b"
+    notify(
+        settings(notify_by_google_chat=True, notify_by_slack=True),
+        "done",
+        evil,
+        {"GOOGLE_CHAT_WEBHOOK_URL": room.hook, "SLACK_WEBHOOK_URL": f"https://{room.host}/s"},
+        google_chat_hosts=[room.host],
+        slack_hosts=[room.host],
+        tls=trust,
+    )
+    texts = {path: json.loads(body)["text"] for path, _, body in room.posts}
+    assert "<" not in "".join(texts.values())
+    assert "&lt;!channel&gt;" in texts["/s"]
+    assert "a &amp; b" in texts["/s"]
+
+
+def test_a_long_sentence_is_cut(room: Room, trust: ssl.SSLContext) -> None:
+    notify(
+        settings(notify_by_slack=True),
+        "done",
+        "x" * 100_000,
+        {"SLACK_WEBHOOK_URL": room.hook},
+        slack_hosts=[room.host],
+        tls=trust,
+    )
+    text = json.loads(room.posts[0][2])["text"]
+    assert LONGEST < len(text) < LONGEST + 200
+    assert "x…\nhttps://docs.google.com/" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(302, "redirect, which is not followed"), (404, "Make a new webhook"), (500, "answered 500")]
+)
+def test_a_host_that_refuses_is_a_warning_and_is_not_followed(
+    status: int, words: str, room: Room, trust: ssl.SSLContext
+) -> None:
+    room.status = status
+    (said,) = notify(
+        settings(notify_by_slack=True),
+        "done",
+        SENTENCE,
+        {"SLACK_WEBHOOK_URL": room.hook},
+        slack_hosts=[room.host],
+        tls=trust,
+    )
+    assert said.startswith("The message by Slack was not sent: ")
+    assert words in said
+    assert len(room.posts) == 1
+
+
+def test_a_host_that_hangs_holds_the_run_up_for_a_moment_only(room: Room, trust: ssl.SSLContext) -> None:
+    room.slow_s = 3
+    began = time.monotonic()
+    said = notify(
+        settings(notify_by_google_chat=True, notify_by_slack=True),
+        "done",
+        SENTENCE,
+        {"GOOGLE_CHAT_WEBHOOK_URL": room.hook, "SLACK_WEBHOOK_URL": room.hook},
+        google_chat_hosts=[room.host],
+        slack_hosts=[room.host],
+        tls=trust,
+        within_s=0.3,
+    )
+    assert time.monotonic() - began < 2
+    assert said == [f"The message by {way} was not sent: no answer within 0.3 s" for way in ("Google Chat", "Slack")]
+
+
+def test_a_server_without_a_trusted_certificate_gets_nothing(room: Room) -> None:
+    (said,) = notify(
+        settings(notify_by_slack=True), "done", SENTENCE, {"SLACK_WEBHOOK_URL": room.hook}, slack_hosts=[room.host]
+    )
+    assert said == "The message by Slack was not sent: the certificate of its server is not trusted"
+    assert room.posts == []
+
+
+def test_a_server_that_is_not_there_is_a_warning(room: Room, trust: ssl.SSLContext) -> None:
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        host = f"localhost:{taken.getsockname()[1]}"
+        (said,) = notify(
+            settings(notify_by_slack=True),
+            "done",
+            SENTENCE,
+            {"SLACK_WEBHOOK_URL": f"https://{host}/{KEY}"},
+            slack_hosts=[host],
+            tls=trust,
+        )
+    assert "could not be reached" in said
+    assert KEY not in said
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://hooks.slack.com/services/planted-webhook-key",
+        "https://hooks.slack.com.evil.example/planted-webhook-key",
+        "https://evil.example/?https://hooks.slack.com/planted-webhook-key",
+        "https://hooks.slack.com@evil.example/planted-webhook-key",
+        "https://evil.example\\@hooks.slack.com/planted-webhook-key",
+        "https://hooks.slack.com:8443/planted-webhook-key",
+        "https://hooks.slack.com/a\r\nHost: evil.example/planted-webhook-key",
+        "https://[hooks.slack.com/planted-webhook-key",
+        "https://169.254.169.254/planted-webhook-key",
+        "https://chat.googleapis.com/v1/spaces/planted-webhook-key",
+        "planted-webhook-key",
+    ],
+)
+def test_a_webhook_elsewhere_is_refused_without_being_shown(address: str) -> None:
+    environment = {"SLACK_WEBHOOK_URL": address}
+    chosen = settings(notify_by_slack=True)
+    (mistake,) = mistakes(chosen, environment)
+    assert mistake.where == "SLACK_WEBHOOK_URL"
+    assert "https://hooks.slack.com" in mistake.what
+    (said,) = notify(chosen, "error", SENTENCE, environment)
+    assert said == str(mistake)
+    assert KEY not in said
+
+
+def test_hosts_of_the_services_are_accepted() -> None:
+    for host in ("hooks.slack.com", "hooks.slack-gov.com"):
+        assert mistakes(settings(notify_by_slack=True), {"SLACK_WEBHOOK_URL": f"https://{host}/services/T/B/x"}) == []
+    chat = {"GOOGLE_CHAT_WEBHOOK_URL": "https://chat.googleapis.com/v1/spaces/A/messages?key=k&token=t"}
+    assert mistakes(settings(notify_by_google_chat=True), chat) == []
+
+
+def test_the_address_is_in_no_log_line_even_when_everything_is_logged(
+    room: Room, trust: ssl.SSLContext, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        notify(
+            settings(notify_by_slack=True),
+            "done",
+            SENTENCE,
+            {"SLACK_WEBHOOK_URL": room.hook},
+            slack_hosts=[room.host],
+            tls=trust,
+        )
+    assert http.client.HTTPConnection.debuglevel == 0
+    assert len(room.posts) == 1
+    out, err = capfd.readouterr()
+    assert KEY not in caplog.text + out + err
+
+
+# --- e-mail -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Post:
+    """A mail server with STARTTLS and a sign-in: what it was given."""
+
+    port: int = 0
+    letters: list[Envelope] = field(default_factory=list)
+    signed_in: list[bytes] = field(default_factory=list)
+    refuse: str = ""
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Envelope, address: str, options: Any) -> str:
+        if address == self.refuse:
+            return "550 nobody here"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:
+        self.letters.append(envelope)
+        return "250 OK"
+
+    def authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+        self.signed_in.append(data.login)
+        return AuthResult(success=data.password == b"planted-password", handled=False)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "SMTP_HOST": "localhost",
+            "SMTP_PORT": str(self.port),
+            "SMTP_USER": "me",
+            "SMTP_PASSWORD": "planted-password",
+            "SMTP_FROM": "reports@example.com",
+        }
+
+
+@contextlib.contextmanager
+def mail_server(post: Post, **more: Any) -> Iterator[Post]:
+    controller = Controller(post, hostname="localhost", port=0, authenticator=post.authenticate, **more)
+    with socket.socket() as free:  # the controller greets itself at the port it was given, so it cannot be 0
+        free.bind(("localhost", 0))
+        controller.port = post.port = free.getsockname()[1]
+    controller.start()
+    try:
+        yield post
+    finally:
+        controller.stop()
+
+
+@pytest.fixture
+def post(authority: trustme.CA) -> Iterator[Post]:
+    with mail_server(Post(), tls_context=served(authority), require_starttls=True, auth_required=True) as found:
+        yield found
+
+
+def test_an_e_mail_goes_encrypted_and_signed_in_to_every_address(post: Post, trust: ssl.SSLContext) -> None:
+    chosen = settings(notify_by_email=("a@example.com", "b@example.com"))
+    assert notify(chosen, "error", SENTENCE + "\nBcc: c@example.com", post.environment, tls=trust) == []
+    (letter,) = post.letters
+    assert isinstance(letter.content, bytes)
+    message = email.message_from_bytes(letter.content, policy=email.policy.default)
+    text = message.get_content()
+    assert post.signed_in == [b"me"]
+    assert letter.mail_from == "reports@example.com"
+    assert letter.rcpt_tos == ["a@example.com", "b@example.com"]
+    assert message["Subject"] == "TikTok Ads import needs you"
+    assert message["To"] == "a@example.com, b@example.com"
+    assert message["Bcc"] is None
+    assert SENTENCE in text
+    assert "https://docs.google.com/spreadsheets/d/1aBcD" in text
+
+
+def test_a_wrong_password_is_a_warning_that_does_not_show_it(post: Post, trust: ssl.SSLContext) -> None:
+    environment = post.environment | {"SMTP_PASSWORD": "planted-but-wrong"}
+    (said,) = notify(settings(notify_by_email=("a@example.com",)), "done", SENTENCE, environment, tls=trust)
+    assert said == "The message by e-mail was not sent: the mail server refused SMTP_USER and SMTP_PASSWORD"
+    assert post.letters == []
+
+
+def test_an_address_that_is_refused_does_not_keep_the_others_from_their_message(
+    post: Post, trust: ssl.SSLContext
+) -> None:
+    post.refuse = "gone@example.com"
+    chosen = settings(notify_by_email=("a@example.com", "gone@example.com"))
+    (said,) = notify(chosen, "done", SENTENCE, post.environment, tls=trust)
+    assert "refused 1 of the addresses" in said
+    assert post.letters[0].rcpt_tos == ["a@example.com"]
+
+
+def test_a_mail_server_without_encryption_gets_neither_password_nor_message(trust: ssl.SSLContext) -> None:
+    with mail_server(Post(), auth_require_tls=False) as plain:
+        (said,) = notify(settings(notify_by_email=("a@b.cd",)), "done", SENTENCE, plain.environment, tls=trust)
+    assert "offers no encryption" in said
+    assert plain.signed_in == []
+    assert plain.letters == []
+
+
+def test_a_mail_server_without_a_trusted_certificate_gets_neither(post: Post) -> None:
+    (said,) = notify(settings(notify_by_email=("a@example.com",)), "done", SENTENCE, post.environment)
+    assert "certificate of the mail server is not trusted" in said
+    assert post.signed_in == []
+
+
+# --- when and whether -------------------------------------------------------------------------------------------------
+
+
+def test_each_time_covers_what_stands_before_it() -> None:
+    told = {when: [level for level in ("error", "warnings", "done") if wanted(when, level)] for when in NOTIFY_WHEN}
+    assert told == {
+        "never": [],
+        "on error": ["error"],
+        "on warnings": ["error", "warnings"],
+        "always": ["error", "warnings", "done"],
+    }
+
+
+def test_nothing_is_sent_when_nobody_asked(room: Room, trust: ssl.SSLContext) -> None:
+    for when in ("never", "on error", "on warnings"):
+        said = notify(
+            settings(notify_when=when, notify_by_slack=True),
+            "done",
+            SENTENCE,
+            {"SLACK_WEBHOOK_URL": room.hook},
+            slack_hosts=[room.host],
+            tls=trust,
+        )
+        assert said == []
+    assert room.posts == []
+
+
+def test_every_mistake_of_the_deployment_is_named() -> None:
+    chosen = settings(
+        notify_by_google_chat=True,
+        notify_by_slack=True,
+        notify_by_email=tuple(f"{n}@example.com" for n in range(MOST_RECIPIENTS + 1)),
+    )
+    environment = {"SMTP_PORT": "mail", "SMTP_USER": "me", "SMTP_FROM": "no address"}
+    assert [m.where for m in mistakes(chosen, environment)] == [
+        "GOOGLE_CHAT_WEBHOOK_URL",
+        "SLACK_WEBHOOK_URL",
+        "SMTP_HOST",
+        "SMTP_PORT",
+        "SMTP_PASSWORD",
+        "SMTP_FROM",
+        "Config notify_by_email",
+    ]
+    assert mistakes(replace(chosen, notify_when="never"), environment) == []
+    (alone,) = mistakes(settings(notify_when="on error"), {})
+    assert "no way to notify is chosen" in alone.what
+
+
+def test_one_way_that_is_not_set_up_does_not_silence_the_other(room: Room, trust: ssl.SSLContext) -> None:
+    (said,) = notify(
+        settings(notify_by_slack=True, notify_by_email=("a@example.com",)),
+        "done",
+        SENTENCE,
+        {"SLACK_WEBHOOK_URL": room.hook, "SMTP_FROM": "reports@example.com"},
+        slack_hosts=[room.host],
+        tls=trust,
+    )
+    assert said.startswith("SMTP_HOST: is not set")
+    assert len(room.posts) == 1
