@@ -151,8 +151,8 @@ def notify(
 def _text(settings: Settings, level: Level, sentence: str) -> str:
     if len(sentence) > LONGEST:
         sentence = sentence[: LONGEST - 1] + "…"
-    scheme, _, rest = settings.destination.partition("://")
-    where = f"\nhttps://docs.google.com/spreadsheets/d/{rest}" if scheme == "sheets" else ""
+    sheet = re.fullmatch(r"sheets://(?:.*/d/)?([A-Za-z0-9_-]+)(?:/.*)?", settings.destination)
+    where = f"\nhttps://docs.google.com/spreadsheets/d/{sheet[1]}" if sheet else ""
     return f"TikTok Ads import {_HEADLINES[level]}: {sentence}{where}"
 
 
