@@ -69,10 +69,19 @@ class Deployment:
         return f"{self.name}-{self.spreadsheet_id}"
 
     @property
+    def find_number(self) -> list[str]:
+        """The command that prints the project's number, which is part of the worker's address."""
+        return ["gcloud", "projects", "describe", self.project, "--format=value(projectNumber)"]
+
+    @property
     def find_worker(self) -> list[str]:
-        """The command that prints the worker's address."""
+        """The command that fails when the worker was not deployed."""
         service = ["gcloud", "run", "services", "describe", f"{self.name}-worker"]
-        return [*service, f"--project={self.project}", f"--region={self.region}", "--format=value(status.url)"]
+        return [*service, f"--project={self.project}", f"--region={self.region}", "--format=value(metadata.name)"]
+
+    def worker(self, number: str) -> str:
+        """The worker's address."""
+        return f"https://{self.name}-worker-{number}.{self.region}.run.app"
 
     def _on_job(self, *verb: str) -> list[str]:
         where = [f"--project={self.project}", f"--location={self.region}"]
@@ -88,8 +97,9 @@ class Deployment:
         """The command that ends the schedule."""
         return [*self._on_job("delete"), "--quiet"]
 
-    def store(self, often: str, at: time, zone: str, worker: str, *, update: bool) -> list[str]:
-        """Return the command that makes (or with ``update`` changes) the job that calls the address ``worker``."""
+    def store(self, often: str, at: time, zone: str, number: str, *, update: bool) -> list[str]:
+        """Return the command that makes (or with ``update`` changes) the job; ``number`` is the project's."""
+        worker = self.worker(number)
         body = json.dumps({"action": "import", "spreadsheet_id": self.spreadsheet_id}, separators=(",", ":"))
         return [
             *self._on_job("update" if update else "create", "http"),
@@ -109,33 +119,22 @@ class Deployment:
 
     def shown(self, often: str, at: time, zone: str) -> str:
         """Return the commands for a shell that make the job."""
-        store = self.store(often, at, zone, "$WORKER", update=False)
-        words = [f'"{word}"' if "$WORKER" in word else shlex.quote(word) for word in store]
+        store = self.store(often, at, zone, "$NUMBER", update=False)
+        words = [f'"{word}"' if "$NUMBER" in word else shlex.quote(word) for word in store]
         # The command and its subject on the first line, an option on each that follows.
-        return f"WORKER=$({shlex.join(self.find_worker)})\n{' '.join(words[:6])} \\\n  " + " \\\n  ".join(words[6:])
+        return f"NUMBER=$({shlex.join(self.find_number)})\n{' '.join(words[:6])} \\\n  " + " \\\n  ".join(words[6:])
 
     def apply(self, often: str, at: time, zone: str) -> None:
         """Make the job, or change the one that is there; raises Problem."""
-        worker = run(self.find_worker)
-        if not worker.startswith("https://"):
-            raise Problem(
-                f"{self.name}-worker has no address in {self.region}", what_to_do="Run cloud_function/deploy.sh first."
-            )
-        run(self.store(often, at, zone, worker, update=self.scheduled()))
-
-    def scheduled(self) -> bool:
-        """Return whether the job is there; raises Problem when that cannot be told."""
-        try:
-            run(self.find_job)
-        except Problem as problem:
-            if "NOT_FOUND" in problem.message:
-                return False
-            raise
-        return True
+        if not _there(self.find_worker):
+            what = f"{self.name}-worker is not deployed in {self.region}"
+            raise Problem(what, what_to_do="Run cloud_function/deploy.sh first, or name its region.")
+        number = run(self.find_number)
+        run(self.store(often, at, zone, number, update=_there(self.find_job)))
 
     def end(self) -> bool:
         """Delete the job; return whether there was one. Raises Problem."""
-        if there := self.scheduled():
+        if there := _there(self.find_job):
             run(self.delete)
         return there
 
@@ -171,6 +170,17 @@ def run(command: Sequence[str]) -> str:
         said = " ".join(ran.stderr.split())[-500:] or f"exit code {ran.returncode}"
         raise Problem(f"gcloud said: {said}", where=" ".join(command[:4]))
     return ran.stdout.strip()
+
+
+def _there(describe: Sequence[str]) -> bool:
+    """Return whether what ``describe`` asks for exists; raises Problem when that cannot be told."""
+    try:
+        run(describe)
+    except Problem as problem:
+        if re.search("NOT_FOUND|cannot find", problem.message, re.I):
+            return False
+        raise
+    return True
 
 
 # --- a computer of one's own ------------------------------------------------------------------------------------------

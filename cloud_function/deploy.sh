@@ -1,0 +1,569 @@
+#!/usr/bin/env bash
+# Put the service into a Google Cloud project, or bring it up to date there: safe to run again at any time.
+#
+# It makes, all named after --name:
+#   NAME, NAME-worker     two Cloud Run functions of the same source: the door for Sheets, and the worker that imports
+#   NAME-runtime          the account both run as: reads the secrets below, adds tasks to the queue, nothing else
+#   NAME-invoker          the account of the queue and the schedule: may call the worker, nothing else
+#   NAME-build            the account that builds the source
+#   NAME-token-ALIAS      a secret per TikTok token; NAME-registry, NAME-slack-webhook … where they are used
+#   NAME                  a Cloud Tasks queue; NAME-SPREADSHEET, a Cloud Scheduler job per Sheet
+#
+# `gcloud run deploy --function` and not `gcloud functions deploy`: only the first knows custom audiences, which the menu
+# of a Sheet needs. A token never stands on a command line: it goes from the environment or standard input into a pipe.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() {
+  cat <<'HELP'
+Usage: cloud_function/deploy.sh --project P --region R (--spreadsheet ID --caller WHO … | --registry FILE) [options]
+       cloud_function/deploy.sh --project P --region R --uninstall
+
+One Sheet:
+  --spreadsheet ID        the long text in the Sheet's address after /d/
+  --caller WHO            who may use its menu: an e-mail address, or @example.com for a Workspace domain; may be repeated
+  --dataset P.D           a BigQuery dataset it may fill; may be repeated
+Many Sheets:
+  --registry FILE         YAML: per spreadsheet its secret's alias, callers and datasets (docs/security.md)
+
+When imports start by themselves (left out: what is scheduled stays):
+  --daily HH:MM           every day at this time
+  --hourly                seven minutes past every hour
+  --no-schedule           never
+  --zone ZONE             whose clock --daily means, such as Europe/Berlin [UTC]
+
+  --client-id ID          OAuth client id of a Sheet's script, which "Set up…" in its menu shows; may be repeated
+  --forget-client-id ID   one that shall not count any more
+  --new-token             store the token in the environment as a new version, though there is one
+  --name NAME             what everything is named after [owox-tiktok]
+  --queue NAME            name of the queue, when the old one was deleted in the last days [NAME]
+  --imports-at-once N     [the number of TikTok tokens]
+  --memory SIZE           of the worker [1Gi]
+  --dry-run               print every command and run none; takes for granted that nothing is there yet
+  --uninstall             list what was made, ask, and delete it; Sheets and datasets stay
+  --yes                   do not ask
+  --help
+
+Secrets come from the environment, or are asked for:
+  TIKTOK_ACCESS_TOKEN     and TIKTOK_APP_ID with TIKTOK_APP_SECRET, if accounts are to be found by themselves.
+                          With a registry one per alias: TIKTOK_ACCESS_TOKEN_ACME for acme
+  GOOGLE_CHAT_WEBHOOK_URL, SLACK_WEBHOOK_URL, SMTP_PASSWORD (with SMTP_HOST, SMTP_PORT, SMTP_USER, SMTP_FROM)
+
+Examples:
+  cloud_function/deploy.sh --project my-project --region europe-west1 \
+    --spreadsheet 1aBcDeFgHiJkLmNoPqRsTuVwXyZ --caller anna@example.com --daily 13:30 --dry-run
+  cloud_function/deploy.sh --project my-project --region europe-west1 --registry registry.yaml --hourly
+  cloud_function/deploy.sh --project my-project --region europe-west1 --uninstall
+HELP
+}
+
+say() { printf '%s\n' "$*" >&2; }
+stop() {
+  say "Stopped: $1"
+  exit "${2:-1}"
+}
+
+# --- what was asked for ------------------------------------------------------------------------------------------------
+
+project='' region='' name=owox-tiktok queue='' spreadsheet='' registry='' schedule='' at='' zone=UTC at_once='' memory=1Gi
+callers='' datasets='' client_ids='' forgotten='' mistakes='' # lists: one entry per line
+dry_run='' uninstall='' yes='' new_token=''
+line=$'\n'
+
+wrong() { mistakes+="  • $1: $2$line"; }
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --project | --region | --name | --queue | --spreadsheet | --registry | --daily | --zone | --caller | --dataset | \
+      --client-id | --forget-client-id | --imports-at-once | --memory)
+      if [ $# -lt 2 ] || [[ $2 == --* ]]; then
+        wrong "$1" 'needs a value after it.'
+        shift
+        continue
+      fi
+      case $1 in
+        --project) project=$2 ;;
+        --region) region=$2 ;;
+        --name) name=$2 ;;
+        --queue) queue=$2 ;;
+        --spreadsheet) spreadsheet=$2 ;;
+        --registry) registry=$2 ;;
+        --daily) schedule+=daily at=$2 ;;
+        --zone) zone=$2 ;;
+        --caller) callers+=$2$line ;;
+        --dataset) datasets+=$2$line ;;
+        --client-id) client_ids+=$2$line ;;
+        --forget-client-id) forgotten+=$2$line ;;
+        --imports-at-once) at_once=$2 ;;
+        --memory) memory=$2 ;;
+      esac
+      shift 2
+      continue
+      ;;
+    --hourly) schedule+=hourly ;;
+    --no-schedule) schedule+=off ;;
+    --new-token) new_token=yes ;;
+    --dry-run) dry_run=yes ;;
+    --uninstall) uninstall=yes ;;
+    --yes) yes=yes ;;
+    --help | -h)
+      usage
+      exit 0
+      ;;
+    # Not shown: somebody may have put a token here.
+    *) wrong 'an argument' 'is not an option. Secrets go into the environment, and --help lists the options.' ;;
+  esac
+  shift
+done
+
+like() { [[ $1 =~ ^($2)$ ]]; }
+each() { # each LIST PATTERN OPTION ADVICE: every entry has this shape
+  local entry
+  while IFS= read -r entry; do
+    [ -z "$entry" ] || like "$entry" "$2" || wrong "$3" "${entry:0:60} $4"
+  done <<<"$1"
+}
+
+like "$project" '[a-z][a-z0-9-]{4,28}[a-z0-9]' || wrong --project 'name the project by its id, such as my-project.'
+like "$region" '[a-z]+-[a-z]+[0-9]{1,2}' || wrong --region 'name a region, such as europe-west1.'
+like "$name" '[a-z][a-z0-9-]{0,15}[a-z0-9]' && [[ $name != *-worker ]] ||
+  wrong --name 'takes 2 to 17 small letters, digits and hyphens, and does not end in -worker.'
+like "${queue:=$name}" '[A-Za-z0-9-]{1,100}' || wrong --queue 'takes letters, digits and hyphens.'
+if [ -z "$uninstall" ]; then
+  if [ -n "$registry" ]; then
+    [ -z "$spreadsheet$callers$datasets" ] ||
+      wrong --registry 'says it all: leave --spreadsheet, --caller and --dataset out.'
+    [ -r "$registry" ] || wrong --registry "$registry cannot be read. Name a YAML file."
+  else
+    like "$spreadsheet" '[A-Za-z0-9_-]{20,100}' ||
+      wrong --spreadsheet 'name the Sheet by the long text in its address after /d/, or give a --registry.'
+    [ -n "$callers" ] || wrong --caller 'name at least one person who may use the menu.'
+  fi
+  each "$callers" '[^@[:space:]]*@[^@[:space:]]+\.[^@[:space:]]+' --caller 'is neither an e-mail address nor @domain.'
+  each "$datasets" '[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]+' --dataset 'is not project.dataset.'
+  client='[0-9]+-[a-z0-9]+\.apps\.googleusercontent\.com'
+  each "$client_ids$forgotten" "$client" --client-id 'is not a client id; it ends in .apps.googleusercontent.com.'
+  case $schedule in
+    '' | hourly | off) ;;
+    daily) like "$at" '([01][0-9]|2[0-3]):[0-5][0-9]' || wrong --daily 'takes a time such as 06:15.' ;;
+    *) wrong '--daily, --hourly, --no-schedule' 'say only one of them.' ;;
+  esac
+  like "$zone" '[A-Za-z_+-]+(/[A-Za-z0-9_+-]+)*' || wrong --zone 'takes a time zone such as Europe/Berlin.'
+  like "${at_once:-1}" '[1-9][0-9]?' || wrong --imports-at-once 'takes a number from 1 to 99.'
+  like "$memory" '[0-9]+[MG]i' || wrong --memory 'takes a size such as 1Gi.'
+fi
+
+# What a registry names. Its entries are checked by the service; here only names are picked out, comments left aside.
+aliases=default spreadsheets=$spreadsheet
+if [ -n "$registry" ] && [ -r "$registry" ]; then
+  entries=$(sed -E 's/(^|[[:space:]])#.*$//' "$registry")
+  aliases=$(grep -oE "secret[\"']?:[[:space:]]*[\"']?[a-z][a-z0-9-]{0,62}" <<<"$entries" | grep -oE '[a-z0-9-]+$' | sort -u) || true
+  spreadsheets=$(grep -oE "^[\"']?[A-Za-z0-9_-]{20,100}[\"']?:" <<<"$entries" | tr -d "\"':" | sort -u) || true
+  callers=$(grep -oE "[^][[:space:],\"'{}]*@[^][[:space:],\"'{}]+" <<<"$entries" | sort -u) || true
+  [ -n "$spreadsheets" ] || wrong --registry "$registry names no spreadsheet."
+  [ -n "$aliases" ] || wrong --registry "$registry names no secret."
+  [ -n "$callers" ] || wrong --registry "$registry names no caller."
+fi
+: "${at_once:=$(grep -c . <<<"$aliases")}"
+
+if [ -n "$mistakes" ]; then
+  say 'To mend:'
+  printf '%s' "$mistakes" >&2
+  say 'cloud_function/deploy.sh --help shows what it takes.'
+  exit 2
+fi
+[ -n "$dry_run" ] || command -v gcloud >/dev/null ||
+  stop 'gcloud is not installed here. Install the Google Cloud CLI, or run this in Cloud Shell.'
+
+runtime=$name-runtime@$project.iam.gserviceaccount.com
+invoker=$name-invoker@$project.iam.gserviceaccount.com
+build=$name-build@$project.iam.gserviceaccount.com
+queue_path=projects/$project/locations/$region/queues/$queue
+
+# --- asking and doing ---------------------------------------------------------------------------------------------------
+
+step=''
+step() {
+  step=$1
+  say "== $1"
+}
+
+shown() { # a command as a shell would take it
+  local word command=''
+  for word in "$@"; do
+    like "$word" '[A-Za-z0-9_./:=@,-]+' || word="'$word'" # no word of ours holds a quotation mark
+    command+="$word "
+  done
+  printf '%s\n' "${command% }"
+}
+
+run() { # change something; a failure ends everything
+  if [ -n "$dry_run" ]; then
+    shown "$@"
+    return
+  fi
+  "$@" >/dev/null || stop "could not: $step. gcloud says why above. Mend that and run the same again: what is done stays done."
+}
+
+run_again() { # the same for what may need some seconds to be known everywhere, such as a new account
+  local try
+  [ -n "$dry_run" ] || for try in 3 6 12; do
+    "$@" >/dev/null 2>&1 && return
+    sleep "$try"
+  done
+  run "$@"
+}
+
+ask() { # print what a command prints, or nothing where the thing is not there; in a dry run nothing is there
+  [ -z "$dry_run" ] || return 0
+  local said errors
+  errors=$(mktemp)
+  if said=$("$@" 2>"$errors"); then
+    rm -f "$errors"
+    printf '%s' "$said"
+  elif grep -qiE 'NOT_FOUND|not found|does not exist|cannot find' "$errors"; then
+    rm -f "$errors"
+  else
+    cat "$errors" >&2
+    rm -f "$errors"
+    stop "could not: $step. gcloud says why above. Are you signed in (gcloud auth login), and may you see the project?"
+  fi
+}
+
+members() { # members ROLE RESOURCE…: who has the role there
+  local role=$1
+  shift
+  ask gcloud "$@" --flatten='bindings[].members' --filter="bindings.role=$role" --format='value(bindings.members)'
+}
+
+grant() { # grant MEMBER ROLE VERB-GROUP… -- RESOURCE OPTIONS…
+  local member=$1 role=$2 group=() condition=() have
+  shift 2
+  while [ "$1" != -- ]; do
+    group+=("$1")
+    shift
+  done
+  shift
+  # Only a project's policy tends to hold conditions, and only then gcloud asks.
+  [ "${group[0]}" != projects ] || condition=(--condition=None)
+  have=$(members "$role" "${group[@]}" get-iam-policy "$@") || exit 1
+  grep -qxF "$member" <<<"$have" || run_again gcloud "${group[@]}" add-iam-policy-binding "$@" --member="$member" \
+    --role="$role" ${condition[@]+"${condition[@]}"}
+}
+
+in_project=(--project="$project")
+in_region=("${in_project[@]}" --region="$region")
+in_location=("${in_project[@]}" --location="$region")
+
+# --- taking it away -----------------------------------------------------------------------------------------------------
+
+uninstall() {
+  local found='' one listed answer
+  keep() { found+="$1$line"; }
+  step 'see what was made'
+  for one in "$name" "$name-worker"; do
+    listed=$(ask gcloud run services describe "$one" "${in_region[@]}" --format='value(metadata.name)') || exit 1
+    [ -z "$listed" ] || keep "run services delete $one ${in_region[*]}"
+  done
+  # Jobs and secrets are known by what only this deployment gives them, so that a longer name's stay.
+  listed=$(ask gcloud scheduler jobs list "${in_location[@]}" --format='value(name.basename())' \
+    --filter="httpTarget.oidcToken.serviceAccountEmail=$invoker") || exit 1
+  for one in $listed; do keep "scheduler jobs delete $one ${in_location[*]}"; done
+  listed=$(ask gcloud tasks queues describe "$queue" "${in_location[@]}" --format='value(name)') || exit 1
+  [ -z "$listed" ] || keep "tasks queues delete $queue ${in_location[*]}"
+  listed=$(ask gcloud secrets list "${in_project[@]}" --filter="labels.owox-tiktok=$name" --format='value(name.basename())') || exit 1
+  for one in $listed; do keep "secrets delete $one ${in_project[*]}"; done
+  listed=$(members roles/run.builder projects get-iam-policy "$project") || exit 1
+  ! grep -qxF "serviceAccount:$build" <<<"$listed" ||
+    keep "projects remove-iam-policy-binding $project --member=serviceAccount:$build --role=roles/run.builder --condition=None"
+  listed=$(members roles/bigquery.jobUser projects get-iam-policy "$project") || exit 1
+  ! grep -qxF "serviceAccount:$runtime" <<<"$listed" ||
+    keep "projects remove-iam-policy-binding $project --member=serviceAccount:$runtime --role=roles/bigquery.jobUser --condition=None"
+  for one in "$runtime" "$invoker" "$build"; do
+    listed=$(ask gcloud iam service-accounts describe "$one" "${in_project[@]}" --format='value(email)') || exit 1
+    [ -z "$listed" ] || keep "iam service-accounts delete $one ${in_project[*]}"
+  done
+  if [ -z "$found" ]; then
+    say "There is nothing of $name in $project, $region."
+    return
+  fi
+  printf '%s' "$found" | sed 's/^/gcloud /'
+  [ -z "$dry_run" ] || return 0
+  if [ -z "$yes" ]; then
+    printf 'Delete all of this for good? Type %s to go on: ' "$name" >&2
+    IFS= read -r answer || answer=''
+    [ "$answer" = "$name" ] || stop 'nothing was deleted.'
+  fi
+  while IFS= read -r one; do
+    step "gcloud $one"
+    # The words hold no spaces: they are names that were checked above, or that Google gave.
+    # shellcheck disable=SC2086
+    run gcloud $one --quiet </dev/null
+  done <<<"${found%"$line"}"
+  say 'Deleted. Sheets and datasets are as they were; take the Sheet from the service account, and revoke the TikTok token'
+  say '(docs/CREDENTIALS.md). The name of the queue stays taken for some days: --queue gives it another one until then.'
+  say 'Built images are in Artifact Registry, repository cloud-run-source-deploy.'
+}
+
+if [ -n "$uninstall" ]; then
+  uninstall
+  exit
+fi
+
+# --- secrets ------------------------------------------------------------------------------------------------------------
+
+mounts='' # what --set-secrets gets, one entry per line
+
+secret_there() { # whether it has a version that can be read
+  local version
+  version=$(ask gcloud secrets versions list "$1" "${in_project[@]}" --filter=state=ENABLED --limit=1 --format='value(name)') ||
+    exit 1
+  [ -n "$version" ]
+}
+
+store() { # store SECRET SOURCE: a new version with what standard input holds; SOURCE stands for it in a dry run
+  local there
+  there=$(ask gcloud secrets describe "$1" "${in_project[@]}" --format='value(name)') || exit 1
+  local command=(gcloud secrets create "$1" "${in_project[@]}" --replication-policy=automatic --labels="owox-tiktok=$name" --data-file=-)
+  [ -z "$there" ] || command=(gcloud secrets versions add "$1" "${in_project[@]}" --data-file=-)
+  if [ -n "$dry_run" ]; then
+    printf '%s | ' "$2"
+    shown "${command[@]}"
+  else
+    "${command[@]}" >/dev/null || stop "could not store the secret $1. gcloud says why above."
+  fi
+}
+
+mount() { # mount SECRET AS: let the service read it, as a file or a variable
+  grant "serviceAccount:$runtime" roles/secretmanager.secretAccessor secrets -- "$1" "${in_project[@]}"
+  mounts+="$2=$1:latest$line"
+}
+
+token() { # token ALIAS
+  local secret=$name-token-$1 suffix='' access app_id app_secret
+  [ "$1" = default ] || suffix=_$(tr 'a-z-' 'A-Z_' <<<"$1")
+  access=TIKTOK_ACCESS_TOKEN$suffix app_id=TIKTOK_APP_ID$suffix app_secret=TIKTOK_APP_SECRET$suffix
+  step "keep the TikTok token $1"
+  if [ -n "$dry_run" ]; then
+    store "$secret" "printf %s \"\$$access\""
+  elif [ -n "$new_token" ] && [ -n "${!access:-}" ] || ! secret_there "$secret"; then
+    local value=${!access:-}
+    if [ -z "$value" ]; then
+      printf 'TikTok access token for %s (it stays invisible): ' "$1" >&2
+      IFS= read -rs value || true
+      say ''
+    fi
+    [[ $value =~ ^[^[:space:]]+$ ]] ||
+      stop "there is no TikTok token for $1. Set $access in the environment, or paste it when asked." 2
+    if [ -n "${!app_secret:-}" ]; then
+      printf 'TIKTOK_ACCESS_TOKEN=%s\nTIKTOK_APP_ID=%s\nTIKTOK_APP_SECRET=%s\n' "$value" "${!app_id:-}" "${!app_secret}"
+    else
+      printf %s "$value"
+    fi | store "$secret" ''
+  fi
+  mount "$secret" "/secrets/$1/token"
+}
+
+optional() { # optional VARIABLE SECRET: kept when it is in the environment, mounted when it is kept
+  if [ -n "$dry_run" ]; then
+    [ -n "${!1:-}" ] || return 0
+    store "$2" "printf %s \"\$$1\""
+  elif [ -n "${!1:-}" ] && { [ -n "$new_token" ] || ! secret_there "$2"; }; then
+    printf %s "${!1}" | store "$2" ''
+  elif ! secret_there "$2"; then
+    return 0
+  fi
+  mount "$2" "$1"
+}
+
+# --- the two functions --------------------------------------------------------------------------------------------------
+
+source_digest() { # a fingerprint of what is deployed
+  local sum=(sha256sum)
+  command -v sha256sum >/dev/null || sum=(shasum -a 256)
+  {
+    find cloud_function owox_tiktok requirements.txt -type f ! -name '*.sh' ! -path '*/__pycache__/*' ! -path 'owox_tiktok/local/*' |
+      LC_ALL=C sort | xargs "${sum[@]}"
+    printf '%s\n' "$@"
+  } | "${sum[@]}" | cut -c1-40
+}
+
+expect_address() { # expect_address SERVICE URL
+  local said
+  [ -z "$dry_run" ] || return 0
+  said=$(ask gcloud run services describe "$1" "${in_region[@]}" --format='value(status.url,metadata.annotations)')
+  [[ $said == *"$2"* ]] || stop "Cloud Run gave $1 the address ${said%%$'\t'*} and not $2, under which it knows itself."
+}
+
+deploy() { # deploy SERVICE OPTION…: unless just this is deployed already
+  local service=$1 digest deployed
+  shift
+  digest=$(source_digest "$@")
+  deployed=$(ask gcloud run services describe "$service" "${in_region[@]}" --format='value(metadata.labels.owox-digest)') || exit 1
+  if [ "$deployed" = "$digest" ]; then
+    say "   as it is"
+    return
+  fi
+  run gcloud run deploy "$service" "${in_region[@]}" --source=. --function=owox --base-image=python313 \
+    --set-build-env-vars=GOOGLE_FUNCTION_SOURCE=cloud_function/main.py \
+    --build-service-account="projects/$project/serviceAccounts/$build" --service-account="$runtime" \
+    --no-allow-unauthenticated --ingress=all --min-instances=0 --cpu=1 --cpu-boost \
+    --update-labels="owox-tiktok=$name,owox-digest=$digest" "$@" --quiet
+}
+
+variables() { # NAME=VALUE… for --update-env-vars; the bar divides, since values hold commas
+  local joined='' one
+  for one in "$@"; do joined+="${joined:+|}$one"; done
+  printf '^|^%s' "$joined"
+}
+
+joined() { # a list in one line, divided by commas
+  local all
+  all=$(grep . <<<"$1" | tr '\n' ',') || true
+  printf %s "${all%,}"
+}
+
+# --- all of it ----------------------------------------------------------------------------------------------------------
+
+step "look at the project $project"
+number=PROJECT_NUMBER
+if [ -z "$dry_run" ]; then
+  number=$(ask gcloud projects describe "$project" --format='value(projectNumber)')
+  [ -n "$number" ] || stop "there is no project $project that you may see. gcloud projects list shows yours."
+fi
+# Cloud Run's addresses that are known beforehand; it may show another one for the same service.
+door_url=https://$name-$number.$region.run.app
+worker_url=https://$name-worker-$number.$region.run.app
+
+step 'switch on the APIs'
+missing=()
+enabled=$(ask gcloud services list "${in_project[@]}" --enabled --format='value(config.name)')
+for api in run cloudbuild artifactregistry secretmanager cloudtasks cloudscheduler sheets iam ${datasets:+bigquery}; do
+  grep -qx "$api.googleapis.com" <<<"$enabled" || missing+=("$api.googleapis.com")
+done
+[ ${#missing[@]} -eq 0 ] || run gcloud services enable "${missing[@]}" "${in_project[@]}"
+
+step 'make the service accounts'
+account() { # account ID WHAT-FOR
+  local there
+  there=$(ask gcloud iam service-accounts describe "$1@$project.iam.gserviceaccount.com" "${in_project[@]}" --format='value(email)') ||
+    exit 1
+  [ -n "$there" ] || run gcloud iam service-accounts create "$1" "${in_project[@]}" --display-name="$2"
+}
+account "$name-runtime" 'TikTok Ads imports: runs them'
+account "$name-invoker" 'TikTok Ads imports: starts them'
+account "$name-build" 'TikTok Ads imports: builds the service'
+grant "serviceAccount:$build" roles/run.builder projects -- "$project"
+grant "serviceAccount:$runtime" roles/iam.serviceAccountUser iam service-accounts -- "$invoker" "${in_project[@]}"
+[ -z "$datasets" ] || grant "serviceAccount:$runtime" roles/bigquery.jobUser projects -- "$project"
+
+for alias in $aliases; do token "$alias"; done
+
+step 'keep the other secrets'
+if [ -n "$registry" ]; then
+  secret=$name-registry
+  if [ -n "$dry_run" ]; then
+    store "$secret" "cat $registry"
+  else
+    secret_there "$secret" && kept=$(gcloud secrets versions access latest --secret="$secret" "${in_project[@]}" 2>/dev/null) || kept=''
+    [ "$kept" = "$(cat "$registry")" ] || store "$secret" '' <"$registry"
+  fi
+  mount "$secret" /registry/registry.yaml
+fi
+read_by_both=$mounts # only the worker sends messages
+optional GOOGLE_CHAT_WEBHOOK_URL "$name-google-chat-webhook"
+optional SLACK_WEBHOOK_URL "$name-slack-webhook"
+optional SMTP_PASSWORD "$name-smtp-password"
+
+step 'make the queue'
+# As many imports at once as there are TikTok apps; an import that fails is tried again after 10 s, 20 s … 5 minutes.
+wanted="$at_once 1.0 10 10s 300s 3"
+there=$(ask gcloud tasks queues describe "$queue" "${in_location[@]}" --format='value(rateLimits.maxConcurrentDispatches,rateLimits.maxDispatchesPerSecond,retryConfig.maxAttempts,retryConfig.minBackoff,retryConfig.maxBackoff,retryConfig.maxDoublings)')
+if [ "$(tr '\t' ' ' <<<"$there")" != "$wanted" ]; then
+  verb=create
+  [ -z "$there" ] || verb=update
+  run gcloud tasks queues $verb "$queue" "${in_location[@]}" --max-concurrent-dispatches="$at_once" \
+    --max-dispatches-per-second=1 --max-attempts=10 --min-backoff=10s --max-backoff=300s --max-doublings=3
+fi
+grant "serviceAccount:$runtime" roles/cloudtasks.enqueuer tasks queues -- "$queue" "${in_location[@]}"
+
+if [ -n "$registry" ]; then
+  which=(OWOX_REGISTRY=/registry/registry.yaml)
+  other=('--remove-env-vars=OWOX_SPREADSHEET_ID,OWOX_CALLERS,OWOX_DATASETS')
+else
+  which=("OWOX_SPREADSHEET_ID=$spreadsheet" "OWOX_CALLERS=$(joined "$callers")" "OWOX_DATASETS=$(joined "$datasets")")
+  other=(--remove-env-vars=OWOX_REGISTRY)
+fi
+mail=()
+for variable in SMTP_HOST SMTP_PORT SMTP_USER SMTP_FROM; do
+  [ -z "${!variable:-}" ] || mail+=("$variable=${!variable}")
+done
+
+queue_knows=("OWOX_TASKS_QUEUE=$queue_path" "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_WORKER_URL=$worker_url")
+
+step 'deploy the worker, which imports (some minutes)'
+# One import per instance; two instances more, for a start that comes while all imports run.
+deploy "$name-worker" --timeout=1800 --concurrency=1 --max-instances=$((at_once + 2)) --memory="$memory" \
+  --set-secrets="$(joined "$mounts")" "${other[@]}" --update-env-vars="$(variables OWOX_ROLE=worker "${which[@]}" \
+    "${queue_knows[@]}" "OWOX_AUDIENCES=$worker_url" OWOX_PLATFORM_ADMITS=yes ${mail[@]+"${mail[@]}"})"
+expect_address "$name-worker" "$worker_url"
+
+step 'deploy the door, which Sheets call (some minutes)'
+# The scripts that were told to an earlier run go on counting.
+there=$(ask gcloud run services describe "$name" "${in_region[@]}" --format=json)
+client_ids=$({ printf '%s' "$client_ids" && grep -oE "$client" <<<"$there"; } | sort -u | grep -vxF "${forgotten:-none$line}") || true
+audiences=(--clear-custom-audiences)
+[ -z "$client_ids" ] || audiences=(--set-custom-audiences="$(joined "$client_ids")")
+deploy "$name" --timeout=300 --concurrency=8 --max-instances=5 --memory=512Mi \
+  --set-secrets="$(joined "$read_by_both")" "${other[@]}" "${audiences[@]}" \
+  --update-env-vars="$(variables OWOX_ROLE=door "${which[@]}" "${queue_knows[@]}" \
+    "OWOX_AUDIENCES=$(joined "$door_url$line$client_ids")")"
+expect_address "$name" "$door_url"
+
+step 'say who may call'
+only() { # only SERVICE MEMBERS: these may call the service, and nobody else
+  local have member
+  have=$(members roles/run.invoker run services get-iam-policy "$1" "${in_region[@]}")
+  while IFS= read -r member; do
+    grep -qxF "$member" <<<"$have" || run_again gcloud run services add-iam-policy-binding "$1" "${in_region[@]}" \
+      --member="$member" --role=roles/run.invoker
+  done <<<"$2"
+  while IFS= read -r member; do
+    [ -z "$member" ] || grep -qxF "$member" <<<"$2" || run gcloud run services remove-iam-policy-binding "$1" \
+      "${in_region[@]}" --member="$member" --role=roles/run.invoker
+  done <<<"$have"
+}
+only "$name-worker" "serviceAccount:$invoker"
+only "$name" "$(grep . <<<"$callers" |
+  sed -E -e 's/^@/domain:/' -e t -e 's/(.*\.gserviceaccount\.com)$/serviceAccount:\1/' -e t -e 's/^/user:/')"
+
+step 'set the schedule'
+# The same job as `owox-tiktok schedule` makes.
+for sheet in $spreadsheets; do
+  [ -n "$schedule" ] || break
+  job=$name-$sheet
+  there=$(ask gcloud scheduler jobs describe "$job" "${in_location[@]}" --format='value(schedule,timeZone,httpTarget.uri)')
+  cron='7 * * * *'
+  [ "$schedule" != daily ] || cron="$((10#${at#*:})) $((10#${at%:*})) * * *"
+  if [ "$schedule" = off ]; then
+    [ -z "$there" ] || run gcloud scheduler jobs delete "$job" "${in_location[@]}" --quiet
+  elif [ "$there" != "$cron"$'\t'"$zone"$'\t'"$worker_url/" ]; then
+    verb=create headers=--headers
+    [ -z "$there" ] || verb=update headers=--update-headers
+    run gcloud scheduler jobs $verb http "$job" "${in_location[@]}" --schedule="$cron" --time-zone="$zone" \
+      --uri="$worker_url/" --http-method=POST $headers=Content-Type=application/json \
+      --message-body="{\"action\":\"import\",\"spreadsheet_id\":\"$sheet\"}" \
+      --oidc-service-account-email="$invoker" --oidc-token-audience="$worker_url" \
+      --attempt-deadline=1800s --max-retry-attempts=3 --min-backoff=30s --max-backoff=600s
+  fi
+done
+
+say "Deployed to $door_url"
+say "Left for you:
+  1. Share each Sheet with $runtime as an editor.
+  2. In the Sheet: OWOX > Set up…, give it the address above. It shows the client id of its script; run this once more
+     with --client-id and what it shows."
+while IFS= read -r dataset; do
+  [ -z "$dataset" ] || say "  3. Let it fill $dataset:
+     bq query --use_legacy_sql=false 'GRANT \`roles/bigquery.dataEditor\` ON SCHEMA \`$dataset\` TO \"serviceAccount:$runtime\"'"
+done <<<"$datasets"
