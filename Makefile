@@ -28,6 +28,7 @@ check: setup  ## lint, types, import floors, docs in step
 	$(BIN)/python tools/make_objects_doc.py --check
 	$(BIN)/python tools/make_templates.py --check
 	$(BIN)/python tools/check_docs.py
+	$(BIN)/shellcheck cloud_function/deploy.sh .ci/run
 
 format: setup  ## put the code in order
 	$(BIN)/ruff check --fix .

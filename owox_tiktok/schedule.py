@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import time
-from pathlib import Path
+from pathlib import PurePath
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from owox_tiktok.errors import BadInput, Mistake, Problem
@@ -186,7 +186,7 @@ def _there(describe: Sequence[str]) -> bool:
 # --- a computer of one's own ------------------------------------------------------------------------------------------
 
 
-def line_for_computer(often: str, at: time, program: Path, config: Path, *, windows: bool) -> str:
+def line_for_computer(often: str, at: time, program: PurePath, config: PurePath, *, windows: bool) -> str:
     """Return the crontab line, or the command that makes a Windows task, for importing ``config`` by ``program``.
 
     Both run by the computer's own clock, in the folder of ``config``, and append what is said to import.log there.
@@ -201,12 +201,12 @@ def line_for_computer(often: str, at: time, program: Path, config: Path, *, wind
     return f"{cron(often, at)} " + f"cd {shlex.quote(str(config.parent))} && {token}{does}".replace("%", r"\%")
 
 
-def end_on_computer(config: Path, *, windows: bool) -> str:
+def end_on_computer(config: PurePath, *, windows: bool) -> str:
     """Return how what ``line_for_computer`` set up is ended."""
     if windows:
         return f'schtasks /Delete /F /TN "{_task(config)}"'
     return f"crontab -e    # and remove the line that imports {config.name}"
 
 
-def _task(config: Path) -> str:
+def _task(config: PurePath) -> str:
     return f"owox-tiktok {config.stem}"

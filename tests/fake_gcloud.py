@@ -1,0 +1,190 @@
+"""A stand-in for the Google Cloud CLI: it keeps in a JSON file what was made, and writes down each command.
+
+It is started as ``gcloud`` by the tests. A command that it does not know, or that makes what is there or takes away
+what is not, is a complaint: it is written down as well, and no test passes over one.
+"""
+
+# ruff: noqa: T201
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+HOME = Path(os.environ.get("FAKE_GCLOUD", "."))
+NUMBER = "123456789012"
+
+
+def refuse(words: str) -> NoReturn:
+    print(words, file=sys.stderr)
+    sys.exit(1)
+
+
+def complain(words: str) -> NoReturn:
+    with (HOME / "complaints").open("a", encoding="utf-8") as file:
+        file.write(f"{words}\n")
+    refuse(words)
+
+
+class World:
+    """What there is: kind -> name -> facts. Members are facts as well: "role member"."""
+
+    def __init__(self) -> None:
+        self.file = HOME / "world.json"
+        self.kinds: dict[str, dict[str, dict[str, Any]]] = (
+            json.loads(self.file.read_text()) if self.file.exists() else {}
+        )
+
+    def save(self) -> None:
+        self.file.write_text(json.dumps(self.kinds, indent=1))
+
+    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        return self.kinds.setdefault(kind, {})
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        if name not in self.of(kind):
+            refuse(f"ERROR: (gcloud) NOT_FOUND: {kind} {name} was not found.")
+        return self.of(kind)[name]
+
+    def make(self, kind: str, name: str, facts: dict[str, Any]) -> None:
+        if name in self.of(kind):
+            complain(f"ALREADY_EXISTS: {kind} {name}")
+        self.of(kind)[name] = facts
+
+
+KINDS = ("projects", "services", "iam service-accounts", "secrets versions", "secrets", "tasks queues", "run services",
+         "run", "scheduler jobs")  # fmt: skip
+
+
+def main(arguments: list[str]) -> None:
+    words = [a for a in arguments if not a.startswith("--")]
+    given = dict(a[2:].split("=", 1) if "=" in a else (a[2:], "") for a in arguments if a.startswith("--"))
+    sent = sys.stdin.read() if given.get("data-file") == "-" else ""
+    with (HOME / "commands.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"argv": arguments, "stdin": sent}) + "\n")
+    if (bad := os.environ.get("FAKE_GCLOUD_FAILS")) and bad in " ".join(arguments):
+        refuse("ERROR: (gcloud) PERMISSION_DENIED: you may not do this.")
+    kind = next((k for k in KINDS if words[: len(k.split())] == k.split()), "")
+    verb, *rest = words[len(kind.split()) :] or [""]
+    world = World()
+    do(world, kind, verb, rest, given, sent)
+    world.save()
+
+
+def do(world: World, kind: str, verb: str, rest: list[str], given: dict[str, str], sent: str) -> None:
+    name = rest[-1] if rest else ""
+    if verb in ("get-iam-policy", "add-iam-policy-binding", "remove-iam-policy-binding"):
+        policy(world, kind, verb, name, given)
+        return
+    match kind, verb:
+        case "projects", "describe":
+            print(world.get(kind, name)["number"])
+        case "services", "list":
+            print("\n".join(world.of("apis")))
+        case "services", "enable":
+            world.of("apis").update({api: {} for api in rest})
+        case "iam service-accounts", "create":
+            email = f"{name}@{given['project']}.iam.gserviceaccount.com"
+            world.make(kind, email, {})
+        case "secrets", "create":
+            world.make(kind, name, {"versions": [sent], "labels": given["labels"]})
+        case "secrets versions", "add":
+            world.get("secrets", name)["versions"].append(sent)
+        case "secrets versions", "list":
+            print("\n".join(str(n + 1) for n in range(len(world.get("secrets", name)["versions"]))))
+        case "secrets versions", "access":
+            print(world.get("secrets", given["secret"])["versions"][-1], end="")
+        case "secrets", "list":
+            label = given["filter"].removeprefix("labels.")
+            print("\n".join(n for n, facts in world.of(kind).items() if facts["labels"] == label))
+        case "tasks queues", "create":
+            world.make(kind, name, given)
+        case "tasks queues", "update":
+            world.get(kind, name).update(given)
+        case "tasks queues", "describe":
+            q = world.get(kind, name)
+            rate = f"{float(q['max-dispatches-per-second']):.1f}"
+            retry = (q["max-attempts"], q["min-backoff"], q["max-backoff"], q["max-doublings"])
+            print("\t".join([q["max-concurrent-dispatches"], rate, *retry]))
+        case "run", "deploy":
+            run_deploy(world, name, given)
+        case "run services", "describe":
+            run_describe(world.get(kind, name), name, given)
+        case "scheduler jobs", "create" | "update":
+            if verb == "update":
+                world.get(kind, name)
+                world.of(kind).pop(name)
+            world.make(kind, name, given)
+        case "scheduler jobs", "describe":
+            job = world.get(kind, name)
+            print(job["schedule"], job["time-zone"], job["uri"], sep="\t")
+        case "scheduler jobs", "list":
+            account = given["filter"].partition("=")[2]
+            print("\n".join(n for n, j in world.of(kind).items() if j["oidc-service-account-email"] == account))
+        case _, "describe":
+            world.get(kind, name)
+            print(name)
+        case _, "delete":
+            world.get(kind, name)
+            del world.of(kind)[name]
+            world.kinds["members"] = {k: v for k, v in world.of("members").items() if k != f"{kind} {name}"}
+        case _:
+            complain(f"unknown: {kind} {verb}")
+
+
+def policy(world: World, kind: str, verb: str, name: str, given: dict[str, str]) -> None:
+    world.get(kind, name)
+    members = world.of("members").setdefault(f"{kind} {name}", {})
+    entry = f"{given.get('role')} {given.get('member')}"
+    if verb == "get-iam-policy":
+        role = given["filter"].removeprefix("bindings.role=")
+        print("\n".join(m.split(" ")[1] for m in members if m.startswith(f"{role} ")))
+    elif verb == "add-iam-policy-binding":
+        account = given["member"].removeprefix("serviceAccount:")
+        if account.endswith("@my-project.iam.gserviceaccount.com") and account not in world.of("iam service-accounts"):
+            complain(f"no such account: {account}")
+        members[entry] = True
+    elif members.pop(entry, None) is None:
+        complain(f"no such binding: {entry}")
+
+
+def run_deploy(world: World, name: str, given: dict[str, str]) -> None:
+    service = world.of("run services").setdefault(name, {"env": {}})
+    for variable in given.get("remove-env-vars", "").split(","):
+        service["env"].pop(variable, None)
+    pairs = given["update-env-vars"]
+    assert pairs.startswith("^|^")
+    service["env"].update(pair.split("=", 1) for pair in pairs[3:].split("|"))
+    service["secrets"] = dict(pair.split("=", 1) for pair in given["set-secrets"].split(","))
+    for secret in service["secrets"].values():
+        reader = f"roles/secretmanager.secretAccessor serviceAccount:{given['service-account']}"
+        if reader not in world.of("members").get(f"secrets {secret.split(':')[0]}", {}):
+            complain(f"{given['service-account']} may not read {secret}")
+    service["labels"] = dict(pair.split("=", 1) for pair in given["update-labels"].split(","))
+    if "set-custom-audiences" in given:
+        service["audiences"] = given["set-custom-audiences"].split(",")
+    if "clear-custom-audiences" in given:
+        service["audiences"] = []
+    service["url"] = f"https://{name}-{NUMBER}.{given['region']}.run.app"
+    service["options"] = given
+
+
+def run_describe(service: dict[str, Any], name: str, given: dict[str, str]) -> None:
+    match given["format"]:
+        case "json":
+            print(json.dumps(service))
+        case "value(metadata.labels.owox-digest)":
+            print(service["labels"]["owox-digest"])
+        case "value(status.url,metadata.annotations)":
+            print(service["url"], "run.googleapis.com/urls=[…]", sep="\t")
+        case "value(metadata.name)":
+            print(name)
+        case other:
+            complain(f"unknown format {other}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
