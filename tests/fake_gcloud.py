@@ -151,19 +151,23 @@ def policy(world: World, kind: str, verb: str, name: str, given: dict[str, str])
         complain(f"no such binding: {entry}")
 
 
+def dictionary(text: str, between: str = ",") -> dict[str, str]:
+    return {name: value for name, _, value in (pair.partition("=") for pair in text.split(between))}
+
+
 def run_deploy(world: World, name: str, given: dict[str, str]) -> None:
     service = world.of("run services").setdefault(name, {"env": {}})
     for variable in given.get("remove-env-vars", "").split(","):
         service["env"].pop(variable, None)
     pairs = given["update-env-vars"]
     assert pairs.startswith("^|^")
-    service["env"].update(pair.split("=", 1) for pair in pairs[3:].split("|"))
-    service["secrets"] = dict(pair.split("=", 1) for pair in given["set-secrets"].split(","))
+    service["env"].update(dictionary(pairs[3:], "|"))
+    service["secrets"] = dictionary(given["set-secrets"])
     for secret in service["secrets"].values():
         reader = f"roles/secretmanager.secretAccessor serviceAccount:{given['service-account']}"
         if reader not in world.of("members").get(f"secrets {secret.split(':')[0]}", {}):
             complain(f"{given['service-account']} may not read {secret}")
-    service["labels"] = dict(pair.split("=", 1) for pair in given["update-labels"].split(","))
+    service["labels"] = dictionary(given["update-labels"])
     if "set-custom-audiences" in given:
         service["audiences"] = given["set-custom-audiences"].split(",")
     if "clear-custom-audiences" in given:

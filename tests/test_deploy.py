@@ -145,8 +145,8 @@ def deployed(cloud: Cloud, first_run: Cloud) -> Cloud:
 def uploaded() -> list[str]:
     """What .gcloudignore lets through."""
     ignored = pathspec.GitIgnoreSpec.from_lines((ROOT / ".gcloudignore").read_text("utf-8").splitlines())
-    tops = ("cloud_function", "owox_tiktok", "tests", "docs", "tools", "benchmarks", "templates")
-    files = [*ROOT.glob("*"), *(f for top in tops for f in (ROOT / top).rglob("*"))]
+    tops = [folder for folder in ROOT.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
+    files = [*ROOT.glob("*"), *(f for top in tops for f in top.rglob("*"))]
     names = sorted(f.relative_to(ROOT).as_posix() for f in files if f.is_file())
     return [name for name in names if not ignored.match_file(name)]
 
