@@ -22,6 +22,8 @@ from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy, S
 from owox_tiktok.events import Event, Failed, Finished, Listener, Waiting, Warned
 from owox_tiktok.lease import Lease
 from owox_tiktok.model import Advertiser, Destination, Window
+from owox_tiktok.notify import mistakes as notify_mistakes
+from owox_tiktok.notify import notify
 from owox_tiktok.plan import WHOLE_APP, Pair, keep_from, oldest_kept
 from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.report import Report
@@ -129,6 +131,7 @@ def import_(
     nothing to do (such as a refused token before the plan was made).
     """
     began = time.monotonic()
+    given = until
     if settings.max_run_timeout:
         until = min(until or math.inf, began + 60 * settings.max_run_timeout)
 
@@ -166,12 +169,28 @@ def import_(
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
             if settings.views:
                 _refresh_views(destination, settings, count)
+    except StoreBusy:
+        raise
+    except Problem as problem:
+        _tell(settings, problem, listen, environment)
+        raise
     finally:
         api.stop()
     outcome.pruned = pruned
     finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began)
+    # Whoever gave so little time starts the rest: there is one message, at the end of that.
+    if not (finished.stopped == "out of time" and until == given):
+        _tell(settings, finished, listen, environment)
     listen(finished)
     return finished
+
+
+def _tell(
+    settings: Settings, ended: Finished | Problem, listen: Listener, environment: Mapping[str, str] | None
+) -> None:
+    """Send the messages about a run that are asked for; what keeps them from being sent is only told."""
+    for warning in notify(settings, ended, os.environ if environment is None else environment):
+        listen(Warned("", "", warning))
 
 
 def _finished(outcome: Outcome, api: TikTok, pairs: int, failed: int, warnings: int, began: float) -> Finished:
@@ -336,6 +355,9 @@ def check(settings: Settings, *, now: datetime, environment: Mapping[str, str] |
         found.append(Checked(f"destination {settings.destination}", True))
     except Problem as error:
         found.append(Checked(f"destination {settings.destination}", False, _without_where(error)))
+    if settings.notify_when != "never":
+        wrong = notify_mistakes(settings, os.environ if environment is None else environment)
+        found.append(Checked("messages about runs", not wrong, " ".join(str(m) for m in wrong)))
     api = connect(settings, lambda _: None, environment)
     source = Source(api, include_deleted=settings.include_deleted)
     try:

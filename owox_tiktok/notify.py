@@ -20,23 +20,45 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from owox_tiktok.errors import Mistake, Problem
+from owox_tiktok.events import Finished
 from owox_tiktok.secret import Secret
-from owox_tiktok.settings import NOTIFY_WHEN, Settings
+from owox_tiktok.settings import BY_NAME, NOTIFY_WHEN, Settings
 
 Level = Literal["done", "warnings", "error"]
-"""How a run ended: all well, all well with warnings, or nothing or not everything imported."""
+"""How a run ended: all well, all well but with something to know, or nothing or not everything imported."""
 
 GOOGLE_CHAT_HOSTS = ("chat.googleapis.com",)
 SLACK_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
 LONGEST = 3000
 """Characters of a message; Google Chat takes 4,096 bytes, and the Logs have the rest anyway."""
 MOST_RECIPIENTS = 20
+VARIABLES = (
+    "GOOGLE_CHAT_WEBHOOK_URL",
+    "SLACK_WEBHOOK_URL",
+    "SMTP_HOST",
+    "SMTP_PORT",
+    "SMTP_USER",
+    "SMTP_PASSWORD",
+    "SMTP_FROM",
+)
+"""What the environment may hold."""
 CALL_S = 5.0
 """A connection, and each wait for an answer, may take so long …"""
 ALL_S = 12.0
 """… and all messages of a run together so long. They are sent side by side."""
 
-_HEADLINES: Mapping[Level, str] = {"done": "imported", "warnings": "imported with warnings", "error": "needs you"}
+_SUBJECTS: Mapping[Level, str] = {"done": "done", "warnings": "done, with something to know", "error": "needs you"}
+
+
+def outcome(ended: Finished | Problem) -> tuple[Level, str]:
+    """Return how a run ended and the sentence about it, the one that its Sheet shows as well."""
+    if isinstance(ended, Problem):
+        return "error", f"Error: {ended.sentence}"
+    sentence = ended.summary.replace(ended.state, "Error", 1) if ended.exit_code == 1 else ended.summary
+    if ended.failed or (ended.left and ended.stopped != "cancelled"):
+        return "error", sentence
+    # Whoever cancelled it knows.
+    return ("warnings" if ended.warnings or ended.left else "done"), sentence
 
 
 def wanted(when: str, level: Level) -> bool:
@@ -65,7 +87,7 @@ def _wrong(
     if not wrong:
         what = f"is {settings.notify_when}, but no way to notify is chosen"
         advice = "Choose e-mail, Google Chat or Slack as well, or write never."
-        wrong[""] = [Mistake(f"{settings.source} notify_when", what, advice)]
+        wrong[""] = [Mistake(settings.wording.where(BY_NAME["notify_when"]), what, advice)]
     return wrong
 
 
@@ -108,11 +130,23 @@ def _mail_mistakes(settings: Settings, environment: Mapping[str, str]) -> list[M
         found.append(Mistake("SMTP_FROM", "is not an e-mail address", "Write one such as reports@example.com."))
     if (count := len(settings.notify_by_email)) > MOST_RECIPIENTS:
         what = f"names {count} addresses, and {MOST_RECIPIENTS} are the most"
-        found.append(Mistake(f"{settings.source} notify_by_email", what, "Write to a mailing list or a group instead."))
+        place = settings.wording.where(BY_NAME["notify_by_email"])
+        found.append(Mistake(place, what, "Write to a mailing list or a group instead."))
     return found
 
 
-def notify(
+def notify(settings: Settings, ended: Finished | Problem, environment: Mapping[str, str]) -> list[str]:
+    """Tell the people whom ``settings`` name how a run ended, if they want to know that; return warnings.
+
+    Raises nothing. What is wrong with the set-up is among the warnings of every run, not only when it matters.
+    """
+    level, sentence = outcome(ended)
+    if not wanted(settings.notify_when, level):
+        return [str(m) for m in mistakes(settings, environment)]
+    return send(settings, level, sentence, environment)
+
+
+def send(
     settings: Settings,
     level: Level,
     sentence: str,
@@ -123,16 +157,14 @@ def notify(
     tls: ssl.SSLContext | None = None,
     within_s: float = ALL_S,
 ) -> list[str]:
-    """Send ``sentence`` by the ways that ``settings`` choose, if a run that ended so is to be told; return warnings.
+    """Send ``sentence`` by the ways that ``settings`` choose and return warnings; raises nothing.
 
-    Raises nothing. ``google_chat_hosts`` and ``slack_hosts`` are the only hosts a webhook may have (with a port where
-    it is not 443), ``tls`` says which certificates are trusted: both stay as they are outside of tests.
+    ``google_chat_hosts`` and ``slack_hosts`` are the only hosts a webhook may have (with a port where it is not 443),
+    ``tls`` says which certificates are trusted: both stay as they are outside of tests.
     """
-    if not wanted(settings.notify_when, level):
-        return []
     wrong = _wrong(settings, environment, google_chat_hosts, slack_hosts)
     trust = tls or ssl.create_default_context()
-    text = _text(settings, level, sentence)
+    text = _text(settings, sentence)
     ways: dict[str, Callable[[], None]] = {}
     if wrong.get("Google Chat") == []:
         hook = Secret(environment["GOOGLE_CHAT_WEBHOOK_URL"].strip())
@@ -148,12 +180,12 @@ def notify(
     return [str(m) for found in wrong.values() for m in found] + _side_by_side(ways, within_s)
 
 
-def _text(settings: Settings, level: Level, sentence: str) -> str:
+def _text(settings: Settings, sentence: str) -> str:
     if len(sentence) > LONGEST:
         sentence = sentence[: LONGEST - 1] + "…"
     sheet = re.fullmatch(r"sheets://(?:.*/d/)?([A-Za-z0-9_-]+)(?:/.*)?", settings.destination)
     where = f"\nhttps://docs.google.com/spreadsheets/d/{sheet[1]}" if sheet else ""
-    return f"TikTok Ads import {_HEADLINES[level]}: {sentence}{where}"
+    return f"TikTok Ads import · {sentence}{where}"
 
 
 def _side_by_side(ways: Mapping[str, Callable[[], None]], within_s: float) -> list[str]:
@@ -215,7 +247,7 @@ def _mail(settings: Settings, level: Level, text: str, environment: Mapping[str,
     import smtplib
 
     message = EmailMessage()
-    message["Subject"] = f"TikTok Ads import {_HEADLINES[level]}"
+    message["Subject"] = f"TikTok Ads import: {_SUBJECTS[level]}"
     message["From"] = environment["SMTP_FROM"]
     message["To"] = ", ".join(settings.notify_by_email)
     message["Auto-Submitted"] = "auto-generated"

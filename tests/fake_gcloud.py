@@ -61,7 +61,7 @@ KINDS = ("projects", "services", "iam service-accounts", "secrets versions", "se
 
 def main(arguments: list[str]) -> None:
     words = [a for a in arguments if not a.startswith("--")]
-    given = dict(a[2:].split("=", 1) if "=" in a else (a[2:], "") for a in arguments if a.startswith("--"))
+    given = {name: value for name, _, value in (a[2:].partition("=") for a in arguments if a.startswith("--"))}
     sent = sys.stdin.read() if given.get("data-file") == "-" else ""
     with (HOME / "commands.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps({"argv": arguments, "stdin": sent}) + "\n")

@@ -23,10 +23,13 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope
 
-from owox_tiktok.notify import LONGEST, MOST_RECIPIENTS, mistakes, notify, wanted
+from owox_tiktok.errors import Problem
+from owox_tiktok.events import Finished
+from owox_tiktok.notify import LONGEST, MOST_RECIPIENTS, mistakes, notify, outcome, send, wanted
 from owox_tiktok.secret import Secret
 from owox_tiktok.settings import NOTIFY_WHEN, Settings
 from owox_tiktok.streams import STREAMS
+from tests.helpers import Project
 
 KEY = "planted-webhook-key"
 SENTENCE = "Partly done: 1,741 rows stored, 1 of 4 not complete."
@@ -111,7 +114,7 @@ def room(authority: trustme.CA) -> Iterator[Room]:
 
 
 def test_google_chat_and_slack_get_the_sentence_and_the_address_of_the_sheet(room: Room, trust: ssl.SSLContext) -> None:
-    said = notify(
+    said = send(
         settings(notify_by_google_chat=True, notify_by_slack=True),
         "error",
         SENTENCE,
@@ -122,7 +125,7 @@ def test_google_chat_and_slack_get_the_sentence_and_the_address_of_the_sheet(roo
     )
     assert said == []
     posts = {path: json.loads(body) for path, kind, body in room.posts if kind.startswith("application/json")}
-    wanted_text = f"TikTok Ads import needs you: {SENTENCE}\nhttps://docs.google.com/spreadsheets/d/1aBcD"
+    wanted_text = f"TikTok Ads import · {SENTENCE}\nhttps://docs.google.com/spreadsheets/d/1aBcD"
     assert posts[f"/v1/spaces/A/messages?key={KEY}&token=t"] == {"text": wanted_text}
     assert posts["/services/T/B/x"]["text"] == wanted_text
     assert len(room.posts) == 2
@@ -130,7 +133,7 @@ def test_google_chat_and_slack_get_the_sentence_and_the_address_of_the_sheet(roo
 
 def test_names_that_came_from_tiktok_call_nobody_and_link_nowhere(room: Room, trust: ssl.SSLContext) -> None:
     evil = "<!channel> <users/all> <https://evil.example|Sheet> a & b"
-    notify(
+    send(
         settings(notify_by_google_chat=True, notify_by_slack=True),
         "done",
         evil,
@@ -146,7 +149,7 @@ def test_names_that_came_from_tiktok_call_nobody_and_link_nowhere(room: Room, tr
 
 
 def test_a_long_sentence_is_cut(room: Room, trust: ssl.SSLContext) -> None:
-    notify(
+    send(
         settings(notify_by_slack=True),
         "done",
         "x" * 100_000,
@@ -166,7 +169,7 @@ def test_a_host_that_refuses_is_a_warning_and_is_not_followed(
     status: int, words: str, room: Room, trust: ssl.SSLContext
 ) -> None:
     room.status = status
-    (said,) = notify(
+    (said,) = send(
         settings(notify_by_slack=True),
         "done",
         SENTENCE,
@@ -182,7 +185,7 @@ def test_a_host_that_refuses_is_a_warning_and_is_not_followed(
 def test_a_host_that_hangs_holds_the_run_up_for_a_moment_only(room: Room, trust: ssl.SSLContext) -> None:
     room.slow_s = 3
     began = time.monotonic()
-    said = notify(
+    said = send(
         settings(notify_by_google_chat=True, notify_by_slack=True),
         "done",
         SENTENCE,
@@ -197,7 +200,7 @@ def test_a_host_that_hangs_holds_the_run_up_for_a_moment_only(room: Room, trust:
 
 
 def test_a_server_without_a_trusted_certificate_gets_nothing(room: Room) -> None:
-    (said,) = notify(
+    (said,) = send(
         settings(notify_by_slack=True), "done", SENTENCE, {"SLACK_WEBHOOK_URL": room.hook}, slack_hosts=[room.host]
     )
     assert said == "The message by Slack was not sent: the certificate of its server is not trusted"
@@ -208,7 +211,7 @@ def test_a_server_that_is_not_there_is_a_warning(room: Room, trust: ssl.SSLConte
     with socket.socket() as taken:
         taken.bind(("localhost", 0))
         host = f"localhost:{taken.getsockname()[1]}"
-        (said,) = notify(
+        (said,) = send(
             settings(notify_by_slack=True),
             "done",
             SENTENCE,
@@ -242,7 +245,7 @@ def test_a_webhook_elsewhere_is_refused_without_being_shown(address: str) -> Non
     (mistake,) = mistakes(chosen, environment)
     assert mistake.where == "SLACK_WEBHOOK_URL"
     assert "https://hooks.slack.com" in mistake.what
-    (said,) = notify(chosen, "error", SENTENCE, environment)
+    (said,) = send(chosen, "error", SENTENCE, environment)
     assert said == str(mistake)
     assert KEY not in said
 
@@ -258,7 +261,7 @@ def test_the_address_is_in_no_log_line_even_when_everything_is_logged(
     room: Room, trust: ssl.SSLContext, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        notify(
+        send(
             settings(notify_by_slack=True),
             "done",
             SENTENCE,
@@ -330,7 +333,7 @@ def post(authority: trustme.CA) -> Iterator[Post]:
 
 def test_an_e_mail_goes_encrypted_and_signed_in_to_every_address(post: Post, trust: ssl.SSLContext) -> None:
     chosen = settings(notify_by_email=("a@example.com", "b@example.com"))
-    assert notify(chosen, "error", SENTENCE + "\nBcc: c@example.com", post.environment, tls=trust) == []
+    assert send(chosen, "error", SENTENCE + "\nBcc: c@example.com", post.environment, tls=trust) == []
     (letter,) = post.letters
     assert isinstance(letter.content, bytes)
     message = email.message_from_bytes(letter.content, policy=email.policy.default)
@@ -338,7 +341,7 @@ def test_an_e_mail_goes_encrypted_and_signed_in_to_every_address(post: Post, tru
     assert post.signed_in == [b"me"]
     assert letter.mail_from == "reports@example.com"
     assert letter.rcpt_tos == ["a@example.com", "b@example.com"]
-    assert message["Subject"] == "TikTok Ads import needs you"
+    assert message["Subject"] == "TikTok Ads import: needs you"
     assert message["To"] == "a@example.com, b@example.com"
     assert message["Bcc"] is None
     assert SENTENCE in text
@@ -347,7 +350,7 @@ def test_an_e_mail_goes_encrypted_and_signed_in_to_every_address(post: Post, tru
 
 def test_a_wrong_password_is_a_warning_that_does_not_show_it(post: Post, trust: ssl.SSLContext) -> None:
     environment = post.environment | {"SMTP_PASSWORD": "planted-but-wrong"}
-    (said,) = notify(settings(notify_by_email=("a@example.com",)), "done", SENTENCE, environment, tls=trust)
+    (said,) = send(settings(notify_by_email=("a@example.com",)), "done", SENTENCE, environment, tls=trust)
     assert said == "The message by e-mail was not sent: the mail server refused SMTP_USER and SMTP_PASSWORD"
     assert post.letters == []
 
@@ -357,21 +360,21 @@ def test_an_address_that_is_refused_does_not_keep_the_others_from_their_message(
 ) -> None:
     post.refuse = "gone@example.com"
     chosen = settings(notify_by_email=("a@example.com", "gone@example.com"))
-    (said,) = notify(chosen, "done", SENTENCE, post.environment, tls=trust)
+    (said,) = send(chosen, "done", SENTENCE, post.environment, tls=trust)
     assert "refused 1 of the addresses" in said
     assert post.letters[0].rcpt_tos == ["a@example.com"]
 
 
 def test_a_mail_server_without_encryption_gets_neither_password_nor_message(trust: ssl.SSLContext) -> None:
     with mail_server(Post(), auth_require_tls=False) as plain:
-        (said,) = notify(settings(notify_by_email=("a@b.cd",)), "done", SENTENCE, plain.environment, tls=trust)
+        (said,) = send(settings(notify_by_email=("a@b.cd",)), "done", SENTENCE, plain.environment, tls=trust)
     assert "offers no encryption" in said
     assert plain.signed_in == []
     assert plain.letters == []
 
 
 def test_a_mail_server_without_a_trusted_certificate_gets_neither(post: Post) -> None:
-    (said,) = notify(settings(notify_by_email=("a@example.com",)), "done", SENTENCE, post.environment)
+    (said,) = send(settings(notify_by_email=("a@example.com",)), "done", SENTENCE, post.environment)
     assert "certificate of the mail server is not trusted" in said
     assert post.signed_in == []
 
@@ -389,18 +392,43 @@ def test_each_time_covers_what_stands_before_it() -> None:
     }
 
 
-def test_nothing_is_sent_when_nobody_asked(room: Room, trust: ssl.SSLContext) -> None:
-    for when in ("never", "on error", "on warnings"):
-        said = notify(
-            settings(notify_when=when, notify_by_slack=True),
-            "done",
-            SENTENCE,
-            {"SLACK_WEBHOOK_URL": room.hook},
-            slack_hosts=[room.host],
-            tls=trust,
-        )
-        assert said == []
-    assert room.posts == []
+FINE = Finished(rows={"campaigns": 3}, replaced={}, pairs=2, failed=0, requests=4, refused=0, seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("ended", "level", "begins"),
+    [
+        (FINE, "done", "Done in 1.0 s: 3 rows stored"),
+        (replace(FINE, warnings=1), "warnings", "Done in"),
+        (replace(FINE, failed=1), "error", "Partly done in"),
+        (replace(FINE, failed=2), "error", "Error in 1.0 s"),
+        (replace(FINE, left=5, stopped="out of time"), "error", "Partly done in"),
+        (replace(FINE, left=5, stopped="cancelled"), "warnings", "Partly done in"),
+        (Problem("the token is refused", what_to_do="Get another."), "error", "Error: the token is refused. Get"),
+    ],
+)
+def test_how_a_run_ended_decides_who_is_told_what(ended: Finished | Problem, level: str, begins: str) -> None:
+    found, sentence = outcome(ended)
+    assert found == level
+    assert sentence.startswith(begins)
+
+
+def test_what_is_wrong_with_the_set_up_is_told_in_every_run_that_somebody_wants_to_hear_of() -> None:
+    chosen = settings(notify_when="on error", notify_by_slack=True)
+    for ended in (FINE, Problem("no")):
+        (said,) = notify(chosen, ended, {})
+        assert said.startswith("SLACK_WEBHOOK_URL: is not set where the import runs")
+    assert notify(replace(chosen, notify_when="never"), FINE, {}) == []
+
+
+def test_nobody_is_connected_to_when_nobody_wants_to_know() -> None:
+    with socket.create_server(("localhost", 0)) as server:
+        server.settimeout(0.2)
+        environment = {"SMTP_HOST": "localhost", "SMTP_PORT": str(server.getsockname()[1]), "SMTP_FROM": "a@b.cd"}
+        for when in ("never", "on error", "on warnings"):
+            assert notify(settings(notify_when=when, notify_by_email=("a@example.com",)), FINE, environment) == []
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_every_mistake_of_the_deployment_is_named() -> None:
@@ -417,7 +445,7 @@ def test_every_mistake_of_the_deployment_is_named() -> None:
         "SMTP_PORT",
         "SMTP_PASSWORD",
         "SMTP_FROM",
-        "Config notify_by_email",
+        "notify_by_email",
     ]
     assert mistakes(replace(chosen, notify_when="never"), environment) == []
     (alone,) = mistakes(settings(notify_when="on error"), {})
@@ -425,7 +453,7 @@ def test_every_mistake_of_the_deployment_is_named() -> None:
 
 
 def test_one_way_that_is_not_set_up_does_not_silence_the_other(room: Room, trust: ssl.SSLContext) -> None:
-    (said,) = notify(
+    (said,) = send(
         settings(notify_by_slack=True, notify_by_email=("a@example.com",)),
         "done",
         SENTENCE,
@@ -435,3 +463,60 @@ def test_one_way_that_is_not_set_up_does_not_silence_the_other(room: Room, trust
     )
     assert said.startswith("SMTP_HOST: is not set")
     assert len(room.posts) == 1
+
+
+# --- a whole import ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told(project: Project, post: Post, authority: trustme.CA) -> Project:
+    """A project whose imports write an e-mail about every run, and trust the mail server of the tests."""
+    trusted = project.folder / "authority.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    project.say |= {"objects": ["campaigns"], "notify_when": "always", "notify_by_email": ["a@example.com"]}
+    return project
+
+
+def text_of(letter: Envelope) -> str:
+    assert isinstance(letter.content, bytes)
+    return str(email.message_from_bytes(letter.content, policy=email.policy.default).get_content()).strip()
+
+
+def test_an_import_tells_once_how_it_ended(told: Project, post: Post) -> None:
+    environment = post.environment | {"SSL_CERT_FILE": str(told.folder / "authority.pem")}
+    ran = told.cli("import", str(told.write()), now=True, **environment)
+    assert ran.returncode == 0, ran.stderr
+    assert "warning" not in ran.stderr
+    (letter,) = post.letters
+    said = ran.stderr.strip().splitlines()[-1]
+    assert text_of(letter) == f"TikTok Ads import · {said}"
+
+
+def test_an_import_that_could_not_begin_tells_why(told: Project, post: Post) -> None:
+    environment = post.environment | {"SSL_CERT_FILE": str(told.folder / "authority.pem")}
+    ran = told.cli(
+        "import", str(told.write(notify_when="on error")), TIKTOK_ACCESS_TOKEN="old", now=True, **environment
+    )
+    assert ran.returncode == 1
+    (letter,) = post.letters
+    assert text_of(letter).startswith("TikTok Ads import · Error: ")
+    assert "(40105)" in text_of(letter)
+
+
+def test_a_message_that_cannot_be_sent_is_a_warning_of_an_import_that_is_done(told: Project, post: Post) -> None:
+    path = str(told.write(notify_by_slack=True))
+    hook = f"https://evil.example/{KEY}"
+    ran = told.cli("import", path, "--log", "json", SLACK_WEBHOOK_URL=hook, now=True, **post.environment)
+    assert ran.returncode == 0
+    warnings = [line["message"] for line in map(json.loads, ran.stdout.splitlines()) if line["event"] == "warned"]
+    assert [w.split(": ")[0] for w in warnings] == ["SLACK_WEBHOOK_URL", "The message by e-mail was not sent"]
+    assert KEY not in ran.stdout + ran.stderr
+    assert told.wrong("campaigns") == []
+
+
+def test_check_finds_what_messages_lack(told: Project) -> None:
+    ran = told.cli("check", str(told.write()), "--log", "json")
+    assert ran.returncode == 3
+    (bad,) = [c for c in map(json.loads, ran.stdout.splitlines()) if not c["ok"]]
+    assert bad["what"] == "messages about runs"
+    assert "SMTP_HOST: is not set where the import runs" in bad["detail"]
