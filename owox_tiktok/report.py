@@ -1,7 +1,7 @@
 """What a run tells the people of its control Sheet: the status, the log, and a record for those who ask from outside.
 
-A ``Report`` listens to a run's events and writes seldom: a look at where things are, and one batch, at most every
-``EVERY_S`` seconds, so that the quota is left to the rows. The record is developer metadata of the spreadsheet (how far
+A ``Report`` listens to a run's events and writes seldom: a look at where things are, and one batch, soon every
+``EVERY_S`` seconds only, so that the quota is left to the rows. The record is developer metadata of the spreadsheet (how far
 the run is, and what came of the last ones); a request to cancel is another piece of it.
 """
 
@@ -38,8 +38,10 @@ from owox_tiktok.template import (
 
 log = logging.getLogger(__name__)
 
+FIRST_S = 3.0
+"""So soon after the first write comes the next, then seldomer and seldomer …"""
 EVERY_S = 15.0
-"""Seconds between two writes: four a minute, of the sixty that Google grants."""
+"""… until there are so many seconds between two: four writes a minute, of the sixty that Google grants."""
 PATIENCE_S = 20.0
 """So long a write of the status may be tried; the rows are more important."""
 LAST_PATIENCE_S = 90.0
@@ -100,6 +102,7 @@ class Report:
         self._last_day: date | None = None
         self._written: str | None = None
         self._cancelled = False
+        self._began = time.monotonic()
         self._due = 0.0
         self._config: Tab | None = None
         self._logs: Tab | None = None
@@ -220,7 +223,8 @@ class Report:
             log.warning("the status was not written: %s", error.sentence)
         finally:
             self._book.until = until
-            self._due = time.monotonic() + EVERY_S
+            now = time.monotonic()
+            self._due = now + min(EVERY_S, FIRST_S + (now - self._began) / 8)
 
     def _write(self) -> None:
         lines = list(self._lines)
