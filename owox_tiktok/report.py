@@ -1,8 +1,8 @@
 """What a run tells the people of its control Sheet: the status, the log, and a record for those who ask from outside.
 
 A ``Report`` listens to a run's events and writes seldom: a look at where things are, and one batch, soon every
-``EVERY_S`` seconds only, so that the quota is left to the rows. The record is developer metadata of the spreadsheet (how far
-the run is, and what came of the last ones); a request to cancel is another piece of it.
+``EVERY_S`` seconds only, so that the quota is left to the rows. The record is developer metadata of the spreadsheet
+(how far the run is, and what came of the last ones); a request to cancel is another piece of it.
 """
 
 from __future__ import annotations
