@@ -91,6 +91,10 @@ _FORMATS: Mapping[Kind, tuple[str, str]] = {
     Kind.HOUR: ("DATE_TIME", "yyyy-mm-dd hh:mm"),
     Kind.INSTANT: ("DATE_TIME", "yyyy-mm-dd hh:mm:ss"),
 }
+_WIDTHS: Mapping[Kind, int] = {Kind.ID: 155, Kind.TEXT: 160, Kind.JSON: 160, Kind.HOUR: 125, Kind.INSTANT: 145}
+"""Pixels that show a value whole, or enough of a text; other kinds need less than their headings do."""
+_LEAST_WIDTH = 80
+_PIXELS_PER_LETTER = 8
 _LARGEST_COUNT = 2**63 - 1
 _DATED = frozenset({Kind.DAY, Kind.HOUR})
 
@@ -1195,6 +1199,7 @@ def _new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field],
     note = "" if table else f"{stream.title}: refreshed by owox-tiktok. {stream.description} {_PROMISE}\n\n"
     if lacking:
         batch.append(_headings(tab.id, header, first, lacking, note))
+        batch += [_width(tab.id, first + n, f) for n, f in enumerate(lacking)]
     batch += [door.tagged(COLUMN, f.name, tab.id, "COLUMNS", first + n) for n, f in enumerate(lacking)]
     if table is not None and header + 1 < tab.rows:
         added = _Table(tab, table.tag, {f.name: first + n for n, f in enumerate(lacking)}, header)
@@ -1221,6 +1226,18 @@ def _headings(tab: int, row: int, column: int, fields: Sequence[Field], note: st
             "start": {"sheetId": tab, "rowIndex": row, "columnIndex": column},
             "rows": [{"values": cells}],
             "fields": "userEnteredValue,note,userEnteredFormat.textFormat.bold",
+        }
+    }
+
+
+def _width(tab: int, column: int, of: Field) -> Json:
+    """Return the widening of a new column, so that ids and headings can be read; afterwards it is the person's."""
+    wide = max(_WIDTHS.get(of.kind, _LEAST_WIDTH), _PIXELS_PER_LETTER * len(of.name) + 16)
+    return {
+        "updateDimensionProperties": {
+            "range": door.dimension(tab, "COLUMNS", column, column + 1),
+            "properties": {"pixelSize": wide},
+            "fields": "pixelSize",
         }
     }
 
