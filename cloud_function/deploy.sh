@@ -12,6 +12,7 @@
 # `gcloud run deploy --function` and not `gcloud functions deploy`: only the first knows custom audiences, which the menu
 # of a Sheet needs. A token never stands on a command line: it goes from the environment or standard input into a pipe.
 set -euo pipefail
+export CLOUDSDK_CORE_DISABLE_PROMPTS=1 # what gcloud would ask is answered by options, and standard input may hold a token
 cd "$(dirname "$0")/.."
 
 usage() {
@@ -40,7 +41,7 @@ When imports start by themselves (left out: what is scheduled stays):
   --imports-at-once N     [the number of TikTok tokens]
   --memory SIZE           of the worker [1Gi]
   --dry-run               print every command and run none; takes for granted that nothing is there yet
-  --uninstall             list what was made, ask, and delete it; Sheets and datasets stay
+  --uninstall             list what was made, ask, and delete it; Sheets and datasets stay. With --dry-run: only list it
   --yes                   do not ask
   --help
 
@@ -172,7 +173,7 @@ if [ -n "$mistakes" ]; then
   say 'cloud_function/deploy.sh --help shows what it takes.'
   exit 2
 fi
-[ -n "$dry_run" ] || command -v gcloud >/dev/null ||
+[ -n "$dry_run" ] && [ -z "$uninstall" ] || command -v gcloud >/dev/null ||
   stop 'gcloud is not installed here. Install the Google Cloud CLI, or run this in Cloud Shell.'
 
 runtime=$name-runtime@$project.iam.gserviceaccount.com
@@ -233,7 +234,11 @@ ask() { # print what a command prints, or nothing where the thing is not there; 
 members() { # members ROLE RESOURCE…: who has the role there
   local role=$1
   shift
-  ask gcloud "$@" --flatten='bindings[].members' --filter="bindings.role=$role" --format='value(bindings.members)'
+  ask gcloud "$@" --flatten='bindings[].members' --format='value(bindings.role,bindings.members)' | just "$role" 1 2
+}
+
+just() { # just VALUE COLUMN WANTED: of the lines with just this value, the other column; gcloud's filters find more
+  awk -F '\t' -v value="$1" -v column="$2" -v wanted="$3" '$column == value { print $wanted }'
 }
 
 grant() { # grant MEMBER ROLE VERB-GROUP… -- RESOURCE OPTIONS…
@@ -258,7 +263,8 @@ in_location=("${in_project[@]}" --location="$region")
 # --- taking it away -----------------------------------------------------------------------------------------------------
 
 uninstall() {
-  local found='' one listed answer
+  local found='' one listed answer listing=$dry_run
+  dry_run='' # to list what is there, Google has to be asked
   keep() { found+="$1$line"; }
   step 'see what was made'
   for one in "$name" "$name-worker"; do
@@ -266,12 +272,13 @@ uninstall() {
     [ -z "$listed" ] || keep "run services delete $one ${in_region[*]}"
   done
   # Jobs and secrets are known by what only this deployment gives them, so that a longer name's stay.
-  listed=$(ask gcloud scheduler jobs list "${in_location[@]}" --format='value(name.basename())' \
-    --filter="httpTarget.oidcToken.serviceAccountEmail=$invoker") || exit 1
+  listed=$(ask gcloud scheduler jobs list "${in_location[@]}" \
+    --format='value(name.basename(),httpTarget.oidcToken.serviceAccountEmail)' | just "$invoker" 2 1) || exit 1
   for one in $listed; do keep "scheduler jobs delete $one ${in_location[*]}"; done
   listed=$(ask gcloud tasks queues describe "$queue" "${in_location[@]}" --format='value(name)') || exit 1
   [ -z "$listed" ] || keep "tasks queues delete $queue ${in_location[*]}"
-  listed=$(ask gcloud secrets list "${in_project[@]}" --filter="labels.owox-tiktok=$name" --format='value(name.basename())') || exit 1
+  listed=$(ask gcloud secrets list "${in_project[@]}" --format='value(name.basename(),labels.owox-tiktok)' |
+    just "$name" 2 1) || exit 1
   for one in $listed; do keep "secrets delete $one ${in_project[*]}"; done
   listed=$(members roles/run.builder projects get-iam-policy "$project") || exit 1
   ! grep -qxF "serviceAccount:$build" <<<"$listed" ||
@@ -288,7 +295,7 @@ uninstall() {
     return
   fi
   printf '%s' "$found" | sed 's/^/gcloud /'
-  [ -z "$dry_run" ] || return 0
+  [ -z "$listing" ] || return 0
   if [ -z "$yes" ]; then
     printf 'Delete all of this for good? Type %s to go on: ' "$name" >&2
     IFS= read -r answer || answer=''
@@ -470,7 +477,6 @@ if [ -n "$registry" ]; then
   fi
   mount "$secret" /registry/registry.yaml
 fi
-read_by_both=$mounts # only the worker sends messages
 optional GOOGLE_CHAT_WEBHOOK_URL "$name-google-chat-webhook"
 optional SLACK_WEBHOOK_URL "$name-slack-webhook"
 optional SMTP_PASSWORD "$name-smtp-password"
@@ -488,12 +494,13 @@ fi
 grant "serviceAccount:$runtime" roles/cloudtasks.enqueuer tasks queues -- "$queue" "${in_location[@]}"
 
 if [ -n "$registry" ]; then
-  which=(OWOX_REGISTRY=/registry/registry.yaml)
+  config=(OWOX_REGISTRY=/registry/registry.yaml)
   other=('--remove-env-vars=OWOX_SPREADSHEET_ID,OWOX_CALLERS,OWOX_DATASETS')
 else
-  which=("OWOX_SPREADSHEET_ID=$spreadsheet" "OWOX_CALLERS=$(joined "$callers")" "OWOX_DATASETS=$(joined "$datasets")")
+  config=("OWOX_SPREADSHEET_ID=$spreadsheet" "OWOX_CALLERS=$(joined "$callers")" "OWOX_DATASETS=$(joined "$datasets")")
   other=(--remove-env-vars=OWOX_REGISTRY)
 fi
+# The worker sends messages about runs; the door tells in "Test connection" what they lack.
 mail=()
 for variable in SMTP_HOST SMTP_PORT SMTP_USER SMTP_FROM; do
   [ -z "${!variable:-}" ] || mail+=("$variable=${!variable}")
@@ -504,7 +511,7 @@ queue_knows=("OWOX_TASKS_QUEUE=$queue_path" "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_
 step 'deploy the worker, which imports (some minutes)'
 # One import per instance; two instances more, for a start that comes while all imports run.
 deploy "$name-worker" --timeout=1800 --concurrency=1 --max-instances=$((at_once + 2)) --memory="$memory" \
-  --set-secrets="$(joined "$mounts")" "${other[@]}" --update-env-vars="$(variables OWOX_ROLE=worker "${which[@]}" \
+  --set-secrets="$(joined "$mounts")" "${other[@]}" --update-env-vars="$(variables OWOX_ROLE=worker "${config[@]}" \
     "${queue_knows[@]}" "OWOX_AUDIENCES=$worker_url" OWOX_PLATFORM_ADMITS=yes ${mail[@]+"${mail[@]}"})"
 expect_address "$name-worker" "$worker_url"
 
@@ -515,9 +522,9 @@ client_ids=$({ printf '%s' "$client_ids" && grep -oE "$client" <<<"$there"; } | 
 audiences=(--clear-custom-audiences)
 [ -z "$client_ids" ] || audiences=(--set-custom-audiences="$(joined "$client_ids")")
 deploy "$name" --timeout=300 --concurrency=8 --max-instances=5 --memory=512Mi \
-  --set-secrets="$(joined "$read_by_both")" "${other[@]}" "${audiences[@]}" \
-  --update-env-vars="$(variables OWOX_ROLE=door "${which[@]}" "${queue_knows[@]}" \
-    "OWOX_AUDIENCES=$(joined "$door_url$line$client_ids")")"
+  --set-secrets="$(joined "$mounts")" "${other[@]}" "${audiences[@]}" \
+  --update-env-vars="$(variables OWOX_ROLE=door "${config[@]}" "${queue_knows[@]}" \
+    "OWOX_AUDIENCES=$(joined "$door_url$line$client_ids")" ${mail[@]+"${mail[@]}"})"
 expect_address "$name" "$door_url"
 
 step 'say who may call'

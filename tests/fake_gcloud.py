@@ -98,8 +98,7 @@ def do(world: World, kind: str, verb: str, rest: list[str], given: dict[str, str
         case "secrets versions", "access":
             print(world.get("secrets", given["secret"])["versions"][-1], end="")
         case "secrets", "list":
-            label = given["filter"].removeprefix("labels.")
-            print("\n".join(n for n, facts in world.of(kind).items() if facts["labels"] == label))
+            print("\n".join(f"{n}\t{facts['labels'].partition('=')[2]}" for n, facts in world.of(kind).items()))
         case "tasks queues", "create":
             world.make(kind, name, given)
         case "tasks queues", "update":
@@ -122,8 +121,7 @@ def do(world: World, kind: str, verb: str, rest: list[str], given: dict[str, str
             job = world.get(kind, name)
             print(job["schedule"], job["time-zone"], job["uri"], sep="\t")
         case "scheduler jobs", "list":
-            account = given["filter"].partition("=")[2]
-            print("\n".join(n for n, j in world.of(kind).items() if j["oidc-service-account-email"] == account))
+            print("\n".join(f"{n}\t{j['oidc-service-account-email']}" for n, j in world.of(kind).items()))
         case _, "describe":
             world.get(kind, name)
             print(name)
@@ -140,8 +138,7 @@ def policy(world: World, kind: str, verb: str, name: str, given: dict[str, str])
     members = world.of("members").setdefault(f"{kind} {name}", {})
     entry = f"{given.get('role')} {given.get('member')}"
     if verb == "get-iam-policy":
-        role = given["filter"].removeprefix("bindings.role=")
-        print("\n".join(m.split(" ")[1] for m in members if m.startswith(f"{role} ")))
+        print("\n".join(m.replace(" ", "\t") for m in members))
     elif verb == "add-iam-policy-binding":
         account = given["member"].removeprefix("serviceAccount:")
         if account.endswith("@my-project.iam.gserviceaccount.com") and account not in world.of("iam service-accounts"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -274,18 +275,19 @@ def test_without_a_token_it_stops_with_a_sentence(cloud: Cloud) -> None:
     assert "secrets" not in cloud.world
 
 
-def test_messages_about_runs_get_their_secrets_to_the_worker_only(cloud: Cloud) -> None:
-    cloud.ready(*ONE, SLACK_WEBHOOK_URL=HOOK, SMTP_HOST="smtp.example.com", SMTP_PASSWORD="planted-password")
-    worker, door = cloud.service("owox-tiktok-worker"), cloud.service("owox-tiktok")
-    assert worker["secrets"]["SLACK_WEBHOOK_URL"] == "owox-tiktok-slack-webhook:latest"
-    assert worker["secrets"]["SMTP_PASSWORD"] == "owox-tiktok-smtp-password:latest"
-    assert worker["env"]["SMTP_HOST"] == "smtp.example.com"
-    assert list(door["secrets"]) == ["/secrets/default/token"]
-    assert "SMTP_HOST" not in door["env"]
+def test_messages_about_runs_get_what_they_need(deployed: Cloud) -> None:
+    deployed.ready(*ONE, SLACK_WEBHOOK_URL=HOOK, SMTP_HOST="smtp.example.com", SMTP_PASSWORD="planted-password")
+    before = deployed.world
+    for name in ("owox-tiktok", "owox-tiktok-worker"):
+        service = deployed.service(name)
+        assert service["secrets"]["SLACK_WEBHOOK_URL"] == "owox-tiktok-slack-webhook:latest"
+        assert service["secrets"]["SMTP_PASSWORD"] == "owox-tiktok-smtp-password:latest"
+        assert service["env"]["SMTP_HOST"] == "smtp.example.com"
     # Another run from a terminal that does not know them leaves them as they are.
-    cloud.ready(*ONE)
-    assert cloud.service("owox-tiktok-worker")["secrets"] == worker["secrets"]
-    assert cloud.service("owox-tiktok-worker")["env"] == worker["env"]
+    deployed.ready(*ONE)
+    for name in ("owox-tiktok", "owox-tiktok-worker"):
+        for what in ("secrets", "env"):
+            assert deployed.service(name)[what] == before["run services"][name][what]
 
 
 # --- many Sheets ------------------------------------------------------------------------------------------------------
@@ -436,12 +438,13 @@ def test_uninstalling_lists_asks_and_leaves_nothing_of_its_own(cloud: Cloud) -> 
     cloud.ready(*ONE, "--name", "owox-tiktok-2")
     away = (*PLACE, "--uninstall")
     there = cloud.world
-    for answer in ("", "yes\n"):
-        ran = cloud.deploy(*away, given=answer)
-        assert ran.returncode == 1
-        assert "Stopped: nothing was deleted." in ran.stderr
-        assert cloud.world == there
+    ran = cloud.deploy(*away, given="yes\n")
+    assert ran.returncode == 1
+    assert "Stopped: nothing was deleted." in ran.stderr
+    assert cloud.world == there
     listed = ran.stdout.splitlines()
+    assert cloud.deploy(*away, "--dry-run").stdout.splitlines() == listed
+    assert cloud.world == there
     ran = cloud.deploy(*away, given="owox-tiktok\n")
     assert ran.returncode == 0, ran.stderr
     assert [shlex.join(["gcloud", *c]) for c in changing(cloud.commands[-len(listed) :])] == [
@@ -517,13 +520,51 @@ def test_the_real_cli_takes_every_command(cloud: Cloud) -> None:
     cloud.deploy(*PLACE, "--uninstall", "--yes")
     scheduled(cloud, "daily", "--apply")
     # One of each shape: the CLI takes its time.
-    shapes = {tuple(word.split("=")[0] for word in command): command for command in cloud.commands}
+    commands = cloud.commands + documented("gcloud")
+    shapes = {tuple(word.split("=")[0] for word in command): command for command in commands}
     lines = [" ".join(["gcloud", *map(quoted, command)]) for command in shapes.values()]
     file = cloud.folder / "commands.json"
     file.write_text(json.dumps([{"command_string": line} for line in lines]))
     checked = json.loads(gcloud(cloud.folder, "meta", "lint-gcloud-commands", f"--commands-file={file}"))
     assert len(checked) == len(lines) > 30
     assert [(c["command_string"], c["error_message"]) for c in checked if not c["success"]] == []
+
+
+# --- the documents ----------------------------------------------------------------------------------------------------
+
+
+def documented(program: str) -> list[list[str]]:
+    """Every command of ``program`` that the documents show for a shell, as its words."""
+    found = []
+    for document in sorted((ROOT / "docs").glob("*.md")):
+        for block in re.findall(r"```sh\n(.*?)```", document.read_text("utf-8"), re.S):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith(f"{program} "):
+                    found.append(shlex.split(line)[len(program.split()) :])
+    return found
+
+
+def test_the_documents_deploy(cloud: Cloud) -> None:
+    (cloud.folder / "source" / "registry.yaml").write_text(documented_registry())
+    commands = documented("cloud_function/deploy.sh")
+    assert len(commands) >= 6
+    for words in commands:
+        ran = cloud.deploy(*words, given="owox-tiktok\n", TIKTOK_ACCESS_TOKEN=TOKEN, TIKTOK_ACCESS_TOKEN_ACME=TOKEN)
+        assert ran.returncode == 0, (words, ran.stderr)
+
+
+def documented_registry() -> str:
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "security.md").read_text("utf-8"), re.S)
+    return str(text)
+
+
+def test_the_documents_schedule(deployed: Cloud) -> None:
+    commands = documented("owox-tiktok schedule")
+    assert len(commands) >= 4
+    for words in commands:
+        ran = deployed.run([sys.executable, "-m", "owox_tiktok", "schedule", *words])
+        assert ran.returncode == 0, (words, ran.stderr)
+        assert SHEET in ran.stdout
 
 
 # --- owox-tiktok schedule ---------------------------------------------------------------------------------------------
