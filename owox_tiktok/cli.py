@@ -419,8 +419,8 @@ def _set_up(address: str, work: Callable[[Spreadsheet], list[str]], dry_run: boo
                 done = work(book)
         finally:
             book.close()
-        what = "; ".join(done) if done else "everything is there already"
-        click.echo(f"{'Would be done: ' if dry_run and done else ''}{what[0].upper()}{what[1:]}.", err=True)
+        what = f"{'would be done: ' if dry_run else ''}{'; '.join(done)}" if done else "everything is there already"
+        click.echo(f"{what[0].upper()}{what[1:]}.", err=True)
         return 0
 
     _guarded("text", said)

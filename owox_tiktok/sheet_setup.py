@@ -246,8 +246,9 @@ def _columns(structure: Structure) -> dict[str, str]:
 
 def _make(structure: Structure, page: Page, use: Tab | None, place: int, *, tagged: bool) -> list[list[Json]]:
     """Return the making of a whole tab; ``use`` is a blank one to take, else a new one comes at ``place``."""
-    rows = max(page.rows, len(page.lines) + (0 if page.groups else SPARE_ROWS), use.rows if use else 0)
-    columns = max(len(page.widths), use.columns if use else 0)
+    # A tab that is taken is blank, so its grid may shrink.
+    rows = max(page.rows, len(page.lines) + (0 if page.groups else SPARE_ROWS))
+    columns = len(page.widths)
     grid = {
         "rowCount": rows,
         "columnCount": columns,
@@ -385,8 +386,11 @@ def _complete_dashboard(page: Page, seen: _Seen, done: list[str]) -> list[list[J
 
 
 def _plain(formula: str) -> str:
-    """Return a formula as it is compared: Google may change its spaces, quotes and separators."""
-    return formula.replace("'", "").replace(" ", "").replace(";", ",").upper()
+    """Return a formula as it is compared: Google may change its spaces, quotes and separators, and an upload more."""
+    text = formula.replace("'", "").replace(" ", "").replace(";", ",").upper()
+    text = re.sub(r"_XLFN\.(_XLWS\.)?", "", text)
+    wrapped = re.fullmatch(r"=ARRAYFORMULA\((.*)\)", text)
+    return f"={wrapped[1]}" if wrapped else text
 
 
 # --- Fields -----------------------------------------------------------------------------------------------------------
@@ -651,7 +655,7 @@ def _looks(tab: Tab, top: int, left: int, items: Sequence[Sequence[Item]]) -> li
 
 def _styled(block: Block, name: str, link: str = "") -> Json:
     style = template.STYLES[name]
-    text: Json = {"fontSize": style.size, "bold": style.bold, "italic": style.italic}
+    text: Json = {"fontSize": style.size, "bold": style.bold}
     if style.colour:
         text["foregroundColorStyle"] = _colour(style.colour)
     if link:
@@ -664,8 +668,6 @@ def _styled(block: Block, name: str, link: str = "") -> Json:
         look["backgroundColorStyle"] = _colour(style.fill)
     if style.align:
         look["horizontalAlignment"] = style.align.upper()
-    if style.middle:
-        look["verticalAlignment"] = "MIDDLE"
     if style.form_type:
         look["numberFormat"] = {"type": style.form_type, "pattern": style.form}
     cell = {"userEnteredFormat": look}
@@ -738,7 +740,9 @@ def _chart(tab: Tab, chart: Chart) -> Json:
             "colorStyle": _colour(one.colour),
         }
         if mixed:
-            said["type"] = one.kind.upper()
+            said["type"] = "LINE" if one.kind == "dots" else one.kind.upper()
+        if one.kind == "dots":
+            said |= {"lineStyle": {"type": "INVISIBLE"}, "pointStyle": {"shape": "CIRCLE", "size": 7}}
         series.append(said)
     basic = {
         "chartType": "COMBO" if mixed else chart.series[0].kind.upper(),

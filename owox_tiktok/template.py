@@ -65,11 +65,9 @@ class Style:
     fill: str = ""
     colour: str = ""
     bold: bool = False
-    italic: bool = False
     size: int = 10
     wrap: bool = False
     align: Literal["", "left", "center", "right"] = ""
-    middle: bool = False
     form: str = ""
     form_type: Literal["", "TEXT", "NUMBER", "PERCENT", "DATE", "DATE_TIME"] = ""
 
@@ -111,10 +109,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line or row of columns of a chart, from the column ``column`` of its table."""
+    """One line or row of columns of a chart, from the column ``column`` of its table; dots are a line not drawn."""
 
     column: int
-    kind: Literal["column", "line", "bar"]
+    kind: Literal["column", "line", "dots", "bar"]
     colour: str
     right: bool = False
     form: str = ""
@@ -165,44 +163,44 @@ _GREEN, _AMBER, _RED = "#0d652d", "#7a4f01", "#a50e0e"
 _CHART = {"spend": "#1a73e8", "impressions": "#9aa0a6", "clicks": "#12b5cb", "conversion": "#34a853", "ctr": "#f9ab00"}
 
 STYLES: Mapping[str, Style] = {
-    "text": Style(colour=INK, middle=True),
-    "title": Style(colour=INK, bold=True, size=18, middle=True),
-    "subtitle": Style(colour=GREY, middle=True),
-    "paragraph": Style(colour=INK, wrap=True, middle=True),
-    "number": Style(colour="#ffffff", fill="#1a73e8", bold=True, size=12, align="center", middle=True),
-    "step": Style(colour=INK, bold=True, size=11, wrap=True, middle=True),
-    "heading": Style(fill="#3c4043", colour="#ffffff", bold=True, middle=True),
-    "label": Style(colour=INK, bold=True, middle=True),
-    "value": Style(colour=INK, fill="#fffdf5", wrap=True, align="left", middle=True, form="@", form_type="TEXT"),
-    "value day": Style(colour=INK, fill="#fffdf5", align="left", middle=True, form="yyyy-mm-dd", form_type="DATE"),
-    "value number": Style(colour=INK, fill="#fffdf5", align="left", middle=True, form="0", form_type="NUMBER"),
-    "value switch": Style(colour=INK, fill="#fffdf5", align="left", middle=True),
-    "output label": Style(fill=PALE, colour=INK, bold=True, middle=True),
-    "output": Style(fill=PALE, colour=INK, wrap=True, align="left", middle=True),
-    "output day": Style(
-        fill=PALE, colour=INK, align="left", middle=True, form="yyyy-mm-dd hh:mm", form_type="DATE_TIME"
-    ),
-    "output help": Style(fill=PALE, colour=GREY, wrap=True, middle=True),
-    "help": Style(colour=GREY, wrap=True, middle=True),
-    "object": Style(fill="#e8f0fe", colour=BLUE, bold=True, middle=True),
-    "object tick": Style(fill="#e8f0fe", colour=BLUE, bold=True, align="center", middle=True),
-    "object text": Style(fill="#e8f0fe", colour=INK, middle=True),
-    "tick": Style(colour=INK, align="center", middle=True),
-    "faint": Style(colour="#9aa0a6", middle=True),
-    "key": Style(colour=INK, bold=True, middle=True),
-    "note": Style(colour=GREY, middle=True),
+    "text": Style(colour=INK),
+    "title": Style(colour=INK, bold=True, size=18),
+    "subtitle": Style(colour=GREY),
+    "paragraph": Style(colour=INK, wrap=True),
+    "number": Style(colour="#ffffff", fill="#1a73e8", bold=True, size=12, align="center"),
+    "step": Style(colour=INK, bold=True, size=11, wrap=True),
+    "heading": Style(fill="#3c4043", colour="#ffffff", bold=True),
+    "label": Style(colour=INK, bold=True),
+    "value": Style(colour=INK, fill="#fffdf5", wrap=True, align="left", form="@", form_type="TEXT"),
+    "value day": Style(colour=INK, fill="#fffdf5", align="left", form="yyyy-mm-dd", form_type="DATE"),
+    "value number": Style(colour=INK, fill="#fffdf5", align="left", form="0", form_type="NUMBER"),
+    "value switch": Style(colour=INK, fill="#fffdf5", align="left"),
+    "output label": Style(fill=PALE, colour=INK, bold=True),
+    "output": Style(fill=PALE, colour=INK, wrap=True, align="left"),
+    "output moment": Style(fill=PALE, colour=INK, align="left", form="yyyy-mm-dd hh:mm", form_type="DATE_TIME"),
+    "output date": Style(fill=PALE, colour=INK, align="left", form="yyyy-mm-dd", form_type="DATE"),
+    "output help": Style(fill=PALE, colour=GREY, wrap=True),
+    "help": Style(colour=GREY, wrap=True),
+    "object": Style(fill="#e8f0fe", colour=BLUE, bold=True),
+    "object tick": Style(fill="#e8f0fe", colour=BLUE, bold=True, align="center"),
+    "object text": Style(fill="#e8f0fe", colour=INK),
+    "tick": Style(colour=INK, align="center"),
+    "faint": Style(colour="#9aa0a6"),
+    "faint id": Style(colour="#9aa0a6", align="right"),
+    "key": Style(colour=INK, bold=True),
+    "note": Style(colour=GREY),
     "moment": Style(colour=GREY, align="left", form="yyyy-mm-dd hh:mm:ss", form_type="DATE_TIME"),
     "message": Style(colour=INK, wrap=True),
     "plain": Style(colour=INK, form="@", form_type="TEXT"),
-    "tile label": Style(fill=PALE, colour=GREY, align="left", middle=True),
+    "tile label": Style(fill=PALE, colour=GREY, align="left"),
     "tile money": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="#,##0.00", form_type="NUMBER"),
     "tile count": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="#,##0", form_type="NUMBER"),
     "tile rate": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="0.00%", form_type="PERCENT"),
     "control": Style(fill="#fffdf5", colour=INK, bold=True, align="left"),
     "control day": Style(colour=INK, align="left", form="yyyy-mm-dd", form_type="DATE"),
-    "section": Style(colour=INK, bold=True, size=12, middle=True),
-    "column": Style(fill=LINE, colour=INK, bold=True, align="right", middle=True),
-    "column left": Style(fill=LINE, colour=INK, bold=True, align="left", middle=True),
+    "section": Style(colour=INK, bold=True, size=12),
+    "column": Style(fill=LINE, colour=INK, bold=True, align="right"),
+    "column left": Style(fill=LINE, colour=INK, bold=True, align="left"),
     "day": Style(colour=INK, align="left", form="yyyy-mm-dd", form_type="DATE"),
     "money": Style(colour=INK, align="right", form="#,##0.00", form_type="NUMBER"),
     "count": Style(colour=INK, align="right", form="#,##0", form_type="NUMBER"),
@@ -341,7 +339,7 @@ def parameter_line(setting: Setting) -> Line:
 
 def output_line(name: str) -> Line:
     """Return the row of something an import writes."""
-    style = {LAST_IMPORT_DATE: "output day", LAST_REQUESTED_DATE: "output day"}.get(name, "output")
+    style = {LAST_IMPORT_DATE: "output moment", LAST_REQUESTED_DATE: "output date"}.get(name, "output")
     return (
         Item(name, "output label"),
         Item(NOT_YET if name == CURRENT_STATUS else None, style),
@@ -568,7 +566,7 @@ def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
     put(_TOP - 1, 7, Item(f"By campaign: the {CAMPAIGNS} with the highest spend", "section"))
     heads = [Item(word, "column") for _, word, _ in _METRICS]
     put(_TOP, 0, Item("From day", "column left"), *heads, Item("CTR", "column"))
-    put(_TOP, 7, Item("Campaign", "column left"), *heads, Item("CTR", "column"), Item("Campaign ID", "column left"))
+    put(_TOP, 7, Item("Campaign", "column left"), *heads, Item("CTR", "column"), Item("Campaign ID", "column"))
     for n in range(POINTS):
         row = first + n
         earlier = "$E$6" if n == 0 else f"$E$6+{n}*$B$5"
@@ -584,8 +582,8 @@ def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
             f'group by Col1 order by sum(Col2) desc limit {CAMPAIGNS}"'
         )
         found = f"QUERY(HSTACK({{campaign_id}};{{spend}};{{stat_time_day}};{{currency}});{asked};1)"
-        put(row, 13, formula(f'=IFERROR(INDEX({found};{n + 2};1)&"";"")', "faint"))
-        name = f"INDEX({{campaign_name}};MATCH($N{row};{{campaign_id}};0))"
+        put(row, 13, formula(f'=IFERROR(INDEX({found};{n + 2};1)&"";"")', "faint id"))
+        name = f"INDEX(FILTER({{campaign_name}};{{campaign_id}}=$N{row};{{currency}}=$B$4);1)"
         put(row, 7, formula(f'=IF($N{row}="";"";IFERROR({name};$N{row}))', "text"))
         # With a star the id is compared as text; as a number it would lose its last digits.
         span = f'{{campaign_id}};$N{row}&"*";{{stat_time_day}};">="&$E$6;{{currency}};$B$4'
@@ -615,13 +613,14 @@ def _charts() -> Iterator[Chart]:
     tables: Sequence[tuple[str, int, int, int]] = (("over time", 0, POINTS, 10), ("by campaign", 7, CAMPAIGNS, 24))
     for words, left, count, row in tables:
         shape: Literal["column", "bar"] = "column" if left == 0 else "bar"
+        second: Literal["line", "dots"] = "line" if left == 0 else "dots"  # a line would join what has no order
         area = (_TOP - 1, _TOP + count, left)
         yield Chart(f"Spend {words}", *area, (Series(left + 1, shape, _CHART["spend"]),), row, 0, 430)
         yield Chart(
             f"Impressions and clicks {words}", *area,
             (
                 Series(left + 2, "column", _CHART["impressions"]),
-                Series(left + 3, "line", _CHART["clicks"], right=True),
+                Series(left + 3, second, _CHART["clicks"], right=True),
             ),
             row, 4, 460,
         )  # fmt: skip
@@ -629,7 +628,7 @@ def _charts() -> Iterator[Chart]:
             f"Conversions and CTR {words}", *area,
             (
                 Series(left + 4, "column", _CHART["conversion"]),
-                Series(left + 5, "line", _CHART["ctr"], right=True, form="0.0%"),
+                Series(left + 5, second, _CHART["ctr"], right=True, form="0.0%"),
             ),
             row, 8, 500,
         )  # fmt: skip

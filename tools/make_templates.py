@@ -19,7 +19,7 @@ from zipfile import ZipFile
 import xlsxwriter
 
 from owox_tiktok import template
-from owox_tiktok.template import Chart, Item, Page, Rule, SheetKind
+from owox_tiktok.template import Chart, Item, Page, Rule, Series, SheetKind
 
 FOLDER = Path(__file__).resolve().parent.parent / "templates"
 FILES: dict[SheetKind, str] = {
@@ -43,12 +43,11 @@ class _Book:
         if key not in self._formats:
             style = template.STYLES[name]
             says: dict[str, Any] = {"font_name": "Arial", "font_size": style.size, "text_wrap": style.wrap}
-            says |= {"bold": style.bold, "italic": style.italic}
+            says |= {"bold": style.bold, "valign": "vcenter"}
             wanted = {
                 "bg_color": style.fill,
                 "font_color": style.colour,
                 "align": style.align,
-                "valign": "vcenter" if style.middle else "",
                 "num_format": form or style.form,
             }
             says |= {key: value for key, value in wanted.items() if value}
@@ -60,7 +59,8 @@ class _Book:
         for column, width in enumerate(page.widths):
             sheet.set_column_pixels(column, column, width, self.format(page.column_styles.get(column, "text")))
         sheet.set_tab_color(page.colour)
-        sheet.freeze_panes(page.frozen, 0)
+        if page.frozen:
+            sheet.freeze_panes(page.frozen, 0)
         if not page.gridlines:
             sheet.hide_gridlines(2)
         folded = {row for first, end in page.groups for row in range(first, end)}
@@ -124,18 +124,17 @@ class _Book:
         sheet.conditional_format(rule.top, rule.column, rule.bottom - 1, rule.column, says)
 
     def chart(self, sheet: Any, page: Page, wanted: Chart) -> None:
-        kinds = {one.kind for one in wanted.series}
+        kinds = {_KINDS[one.kind] for one in wanted.series}
         made = {kind: self.book.add_chart({"type": kind}) for kind in sorted(kinds)}
         labels = [page.title, wanted.top + 1, wanted.labels, wanted.bottom - 1, wanted.labels]
         for one in wanted.series:
-            made[one.kind].add_series(
+            made[_KINDS[one.kind]].add_series(
                 {
                     "name": [page.title, wanted.top, one.column],
                     "categories": labels,
                     "values": [page.title, wanted.top + 1, one.column, wanted.bottom - 1, one.column],
                     "y2_axis": one.right,
-                    **({"line": {"color": one.colour, "width": 2}} if one.kind == "line" else {}),
-                    **({"fill": {"color": one.colour}, "gap": 40} if one.kind != "line" else {}),
+                    **_drawn(one),
                 }
             )
         main = made[min(made)]  # columns or bars, with the line on them
@@ -143,7 +142,7 @@ class _Book:
             if other is not main:
                 assert kind == "line"
                 main.combine(other)
-                form = next(s.form for s in wanted.series if s.kind == kind)
+                form = next(s.form for s in wanted.series if _KINDS[s.kind] == kind)
                 other.set_y2_axis({"num_format": form or "#,##0", "line": {"none": True}, "num_font": _FONT})
         main.set_title({"name": wanted.title, "name_font": {"size": 12, "color": template.INK, "bold": True}})
         main.set_legend({"none": True} if len(wanted.series) == 1 else {"position": "bottom", "font": _FONT})
@@ -163,6 +162,19 @@ class _Book:
 
 _TRUE_OR_FALSE = '"TRUE";"TRUE";"FALSE"'
 _FONT = {"color": template.GREY, "size": 9}
+
+
+_KINDS = {"column": "column", "bar": "bar", "line": "line", "dots": "line"}
+
+
+def _drawn(one: Series) -> dict[str, Any]:
+    """Return how a series is drawn."""
+    if one.kind == "line":
+        return {"line": {"color": one.colour, "width": 2}}
+    if one.kind == "dots":
+        fill = {"fill": {"color": one.colour}, "border": {"color": one.colour}}
+        return {"line": {"none": True}, "marker": {"type": "circle", "size": 8, **fill}}
+    return {"fill": {"color": one.colour}, "gap": 40}
 
 
 def _taken(item: Item) -> dict[str, Any]:

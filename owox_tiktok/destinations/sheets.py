@@ -239,7 +239,7 @@ class Sheets:
             if table is None and cursor.fields:
                 if not cursor.error:
                     continue
-                cursor = replace(cursor, fields=frozenset(), since=None, through=None)
+                cursor = _emptied(cursor)
             elif table is not None:
                 lost = self._made.get(name, frozenset()) - table.columns.keys()
                 cursor = replace(cursor, fields=cursor.fields - lost) if lost else cursor
@@ -323,7 +323,9 @@ class Sheets:
         state = _state_tab(structure)
         rows = self.book.values([_state_keys(state)]) if state else [[]]
         batch = _new_columns(structure, stream, lacking, table)
-        batch += _state_requests(structure, state, rows[0], {}, {stream.name: made})
+        # A tab that is made anew holds no days, whatever the cursors of the one before say.
+        stale = {} if table else {p: _emptied(c) for p, c in self._state.items() if p[0] == stream.name and c.fields}
+        batch += _state_requests(structure, state, rows[0], stale, {stream.name: made})
         if table:
             heading = table.header or 0
             seen = self.book.snapshot([Block(table.tab.id, heading, heading + 1, 0, table.tab.columns)])
@@ -333,6 +335,7 @@ class Sheets:
         self._index.pop(stream.name, None)
         self.book.apply(batch)
         self._made[stream.name] = made
+        self._state.update(stale)
         self._look()
         return True
 
@@ -1125,6 +1128,11 @@ def _cursor(texts: Sequence[str]) -> Cursor:
         with_deleted=with_deleted == "true",
         error=error,
     )
+
+
+def _emptied(cursor: Cursor) -> Cursor:
+    """Return what is left of a cursor when its tab is gone."""
+    return replace(cursor, fields=frozenset(), since=None, through=None)
 
 
 def _cursor_row(pair: Pair, cursor: Cursor) -> list[Cell]:

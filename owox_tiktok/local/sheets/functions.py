@@ -168,7 +168,23 @@ def _indirect(this: Call) -> Value:
     raise Failure("REF", "Function INDIRECT parameter 1 is not a valid cell/range reference.")
 
 
+def _filter(this: Call) -> Value:
+    evaluator = this.evaluator
+    rows = evaluator.rows(this.value(0))
+    for part in this.node.parts[1:]:
+        flags = evaluator.flatten(evaluator.as_arrays(part, this.sheet, this.row, this.column))
+        rows = [
+            line if line and not isinstance(flag, ErrorValue) and evaluator.truth(flag) else []
+            for line, flag in zip(rows, flags, strict=False)
+        ]
+    rows = [line for line in rows if line]
+    if not rows:
+        raise Failure("N_A", "No matches are found in FILTER evaluation.")
+    return rows
+
+
 _LAZY: dict[str, Lazy] = {
+    "FILTER": _filter,
     "INDIRECT": _indirect,
     "IF": _if,
     "IFS": _ifs,
@@ -841,7 +857,6 @@ _TAKES_ERRORS = frozenset(("ISBLANK", "ISNUMBER", "ISTEXT", "ISLOGICAL"))
 
 _BLANK = frozenset(
     [
-        "FILTER",
         "SORT",
         "SORTN",
         "UNIQUE",

@@ -53,11 +53,15 @@ _VIEW = r"""<!doctype html>
   td input[type=text] { width: 100%; border: 0; font: inherit; padding: 0; }
   th { background: #f3f3f3; font-weight: normal; color: #444; position: sticky; }
   thead th { top: 0; z-index: 3; }
-  tbody th { left: 0; z-index: 2; min-width: 42px; }
+  tbody th { left: 0; z-index: 2; white-space: nowrap; }
   thead th:first-child { left: 0; z-index: 5; }
+  td.free:not(.number) { overflow: visible; z-index: 1; }
   .frozen { position: sticky; z-index: 1; }
   .frozen.corner { z-index: 2; }
   .lastfrozen td, .lastfrozen th { border-bottom: 2px solid #bbb; }
+  .bare td { border-color: transparent; }
+  th button { border: 1px solid #bbb; background: #fff; padding: 0; width: 13px; height: 13px; font-size: 10px; line-height: 10px; cursor: pointer; margin-right: 3px; }
+  td a { color: inherit; }
   nav { border-top: 1px solid #ddd; padding: 6px 8px; display: flex; gap: 4px; flex-wrap: wrap; }
   nav button { border: 1px solid #ccc; background: #f8f8f8; padding: 4px 10px; cursor: pointer; border-bottom-width: 3px; }
   nav button.chosen { background: #e8f0fe; font-weight: bold; }
@@ -100,8 +104,8 @@ const css = (colour) => colour && `rgb(${[colour.red, colour.green, colour.blue]
 const size = () => current.properties.gridProperties;
 
 async function load() {
-  const keep = current && current.properties.sheetId;
-  meta = await api("GET", "?fields=" + encodeURIComponent("properties.title,sheets(properties,charts,merges)"));
+  const keep = current ? current.properties.sheetId : Number(new URLSearchParams(location.hash.slice(1)).get("gid") ?? NaN);
+  meta = await api("GET", "?fields=" + encodeURIComponent("properties.title,sheets(properties,charts,merges,rowGroups)"));
   current = meta.sheets.find((one) => one.properties.sheetId === keep) || meta.sheets.find((one) => !one.properties.hidden);
   showTabs();
   await loadGrid();
@@ -116,37 +120,58 @@ function showTabs() {
     return button;
   }));
 }
-async function part(from, to) {
-  const range = `${quoted(current.properties.title)}!A${from + 1}:${letters(size().columnCount - 1)}${to}`;
-  const fields = "sheets.data(startRow,rowData.values(userEnteredValue,effectiveValue,formattedValue,effectiveFormat,note,dataValidation,hyperlink),rowMetadata(hiddenByUser,hiddenByFilter),columnMetadata(pixelSize,hiddenByUser))";
-  const answer = await api("GET", `?ranges=${encodeURIComponent(range)}&fields=${encodeURIComponent(fields)}`);
-  return answer.sheets[0].data[0];
+// Rows that are folded away are not asked for: a tab may have thousands of them.
+const folded = () => (current.rowGroups || []).filter((one) => one.collapsed).map((one) => [one.range.startIndex || 0, one.range.endIndex]);
+function shownRows() {
+  const rows = [], gaps = folded();
+  for (let row = 0, gap = 0; row < size().rowCount; row++) {
+    while (gap < gaps.length && gaps[gap][1] <= row) gap++;
+    if (gap < gaps.length && gaps[gap][0] <= row) row = gaps[gap][1] - 1; else rows.push(row);
+  }
+  return rows;
+}
+async function parts(rows) {
+  const ranges = [];
+  for (const row of rows) {
+    const last = ranges[ranges.length - 1];
+    if (last && last[1] === row) last[1]++; else ranges.push([row, row + 1]);
+  }
+  const text = ranges.map(([from, to]) => "ranges=" + encodeURIComponent(`${quoted(current.properties.title)}!A${from + 1}:${letters(size().columnCount - 1)}${to}`)).join("&");
+  const fields = "sheets.data(startRow,rowData.values(userEnteredValue,effectiveValue,formattedValue,effectiveFormat,note,dataValidation,hyperlink),rowMetadata(pixelSize,hiddenByUser,hiddenByFilter),columnMetadata(pixelSize,hiddenByUser))";
+  return (await api("GET", `?${text}&fields=${encodeURIComponent(fields)}`)).sheets[0].data;
 }
 async function loadGrid() {
-  const rows = size().rowCount, frozen = size().frozenRowCount || 0;
-  first = Math.max(0, Math.min(first, rows - 1));
-  const head = first > frozen && frozen ? await part(0, frozen) : null;
-  const body = await part(first, Math.min(rows, first + PAGE));
+  const rows = shownRows(), frozen = size().frozenRowCount || 0;
+  first = Math.max(0, Math.min(first, rows.length - 1));
+  const wanted = [...new Set([...rows.filter((row) => row < frozen), ...rows.slice(first, first + PAGE)])];
+  const found = await parts(wanted);
   data = {};
-  const add = (from, some) => (some.rowMetadata || []).forEach((about, offset) => {
-    data[from + offset] = { cells: (some.rowData && some.rowData[offset] && some.rowData[offset].values) || [], about };
+  for (const some of found) (some.rowMetadata || []).forEach((about, offset) => {
+    data[(some.startRow || 0) + offset] = { cells: (some.rowData && some.rowData[offset] && some.rowData[offset].values) || [], about };
   });
-  if (head) add(0, head);
-  add(first, body);
-  data.columns = body.columnMetadata || [];
+  data.columns = found[0].columnMetadata || [];
   draw();
   drawCharts();
+}
+async function fold(group) {
+  const dimensionGroup = { range: group.range, depth: group.depth, collapsed: !group.collapsed };
+  try {
+    await api("POST", ":batchUpdate", { requests: [{ updateDimensionGroup: { dimensionGroup, fields: "collapsed" } }] });
+  } finally { await load(); }
 }
 function draw() {
   const columns = Array.from({ length: size().columnCount }, (_, index) => index).filter((one) => !(data.columns[one] || {}).hiddenByUser).slice(0, 400);
   const frozenRows = size().frozenRowCount || 0, frozenColumns = size().frozenColumnCount || 0;
   const table = document.createElement("table");
+  if (size().hideGridlines) table.className = "bare";
+  const after = size().rowGroupControlAfter, folds = {};
+  for (const group of current.rowGroups || []) folds[after ? group.range.endIndex : (group.range.startIndex || 0) - 1] = group;
   const head = table.createTHead().insertRow();
   const corner = document.createElement("th");
-  corner.style.width = "42px";
   head.append(corner);
-  const lefts = {};
-  let left = 49;
+  const lefts = {}, margin = (current.rowGroups || []).length ? 72 : 49;
+  corner.style.width = margin - 7 + "px";
+  let left = margin;
   for (const column of columns) {
     const th = document.createElement("th");
     const width = (data.columns[column] || {}).pixelSize || 100;
@@ -156,6 +181,8 @@ function draw() {
     left += width;
     head.append(th);
   }
+  table.style.width = left + "px";
+  data.margin = margin;
   const covered = new Set(), spans = {};
   for (const one of current.merges || []) {
     spans[one.startRowIndex + "," + one.startColumnIndex] = one;
@@ -165,19 +192,30 @@ function draw() {
   }
   const body = table.createTBody();
   let top = 22;
-  for (const row of Object.keys(data).filter((one) => one !== "columns").map(Number).sort((a, b) => a - b)) {
+  for (const row of Object.keys(data).filter((one) => !isNaN(one)).map(Number).sort((a, b) => a - b)) {
     const { cells, about } = data[row];
     if (about.hiddenByUser || about.hiddenByFilter) continue;
     const tr = body.insertRow();
     if (row === frozenRows - 1) tr.className = "lastfrozen";
     const th = document.createElement("th");
     th.textContent = row + 1;
+    tr.dataset.row = row;
+    tr.style.height = (about.pixelSize || 21) + "px";
+    if (folds[row]) {
+      const button = document.createElement("button");
+      button.textContent = folds[row].collapsed ? "+" : "−";
+      button.title = folds[row].collapsed ? "Open the group" : "Fold the group away";
+      button.onclick = () => fold(folds[row]);
+      th.prepend(button);
+    }
     if (row < frozenRows) { th.style.top = top + "px"; th.style.zIndex = 4; }
     tr.append(th);
     for (const column of columns) {
       const key = row + "," + column;
       if (covered.has(key)) continue;
       const td = fill(document.createElement("td"), cells[column] || {}, row, column);
+      const next = cells[column + 1] || {};
+      if (typeof (cells[column] || {}).formattedValue === "string" && !next.formattedValue && !next.dataValidation) td.classList.add("free");
       const merge = spans[key];
       if (merge) { td.rowSpan = merge.endRowIndex - merge.startRowIndex; td.colSpan = merge.endColumnIndex - merge.startColumnIndex; }
       if (row < frozenRows || column < frozenColumns) {
@@ -188,7 +226,7 @@ function draw() {
       }
       tr.append(td);
     }
-    if (row < frozenRows) top += 22;
+    if (row < frozenRows) top += (about.pixelSize || 21) + 1;
   }
   el("grid").replaceChildren(table);
 }
@@ -216,8 +254,9 @@ function fill(td, cell, row, column) {
   if (text.italic) td.style.fontStyle = "italic";
   td.style.textDecoration = [text.underline && "underline", text.strikethrough && "line-through"].filter(Boolean).join(" ");
   if (text.fontSize && text.fontSize !== 10) td.style.fontSize = text.fontSize * 1.3 + "px";
+  if (format.verticalAlignment) td.style.verticalAlign = format.verticalAlignment.toLowerCase();
   if (format.horizontalAlignment) td.style.textAlign = format.horizontalAlignment.toLowerCase();
-  if (format.wrapStrategy === "WRAP") td.style.whiteSpace = "pre-wrap";
+  if (format.wrapStrategy === "WRAP") { td.style.whiteSpace = "pre-wrap"; td.style.overflow = "hidden"; }
   for (const [side, one] of Object.entries(format.borders || {}))
     td.style["border" + side[0].toUpperCase() + side.slice(1)] = `${one.style === "SOLID_THICK" ? 3 : one.style === "SOLID_MEDIUM" ? 2 : 1}px ${{ DOTTED: "dotted", DASHED: "dashed", DOUBLE: "double" }[one.style] || "solid"} ${css(one.color || {}) || "#000"}`;
   td.onclick = () => choose(td, cell, row, column);
@@ -276,10 +315,11 @@ async function drawCharts() {
     box.className = "chart";
     const place = chart.position.overlayPosition || { widthPixels: 600, heightPixels: 371, anchorCell: {} };
     const anchor = place.anchorCell || {};
-    let x = 49 + (place.offsetXPixels || 0);
+    let x = data.margin + (place.offsetXPixels || 0);
     for (let column = 0; column < (anchor.columnIndex || 0); column++) x += (data.columns[column] || {}).pixelSize || 100;
     box.style.left = x + "px";
-    box.style.top = 22 + 22 * (anchor.rowIndex || 0) + (place.offsetYPixels || 0) + "px";
+    const row = document.querySelector(`tr[data-row="${anchor.rowIndex || 0}"]`);
+    box.style.top = (row ? row.offsetTop : 22) + (place.offsetYPixels || 0) + "px";
     box.append(await picture(chart.spec, place.widthPixels, place.heightPixels));
     return box;
   }));
@@ -294,7 +334,8 @@ function shape(name, attributes, text) {
 }
 async function picture(spec, width, height) {
   const svg = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "font-family": "Arial", "font-size": 11 });
-  svg.append(shape("text", { x: 12, y: 22, "font-size": 15, fill: "#444" }, spec.title || ""));
+  const look = spec.titleTextFormat || {};
+  svg.append(shape("text", { x: 12, y: 24, "font-size": (look.fontSize || 12) * 1.25, "font-weight": look.bold ? "bold" : "normal", fill: "#444" }, spec.title || ""));
   const pie = spec.pieChart, basic = spec.basicChart, score = spec.scorecardChart;
   const source = (one) => one.sourceRange.sources[0];
   if (score) {
@@ -309,7 +350,7 @@ async function picture(spec, width, height) {
   const labels = domain ? (await values(source(domain), true)).slice(skip) : [];
   const lines = await Promise.all(series.map(async (one) => {
     const all = await values(source(one.series));
-    return { name: skip ? String(all[0] ?? "") : "", points: all.slice(skip).map((value) => typeof value === "number" ? value : null), type: one.type };
+    return { name: skip ? String(all[0] ?? "") : "", points: all.slice(skip).map((value) => typeof value === "number" ? value : null), type: one.type, dots: (one.lineStyle || {}).type === "INVISIBLE", right: one.targetAxis === "RIGHT_AXIS", colour: css((one.colorStyle || {}).rgbColor || one.color) };
   }));
   if (pie) { drawPie(svg, labels, lines[0].points, width, height); return svg; }
   drawBasic(svg, basic, labels, lines, width, height);
@@ -328,43 +369,52 @@ function drawPie(svg, labels, points, width, height) {
   });
 }
 function drawBasic(svg, basic, labels, lines, width, height) {
-  const count = Math.max(1, ...lines.map((one) => one.points.length)), stacked = basic.stackedType && basic.stackedType !== "NOT_STACKED";
+  const stacked = basic.stackedType && basic.stackedType !== "NOT_STACKED", flat = basic.chartType === "BAR";
+  const count = Math.max(1, ...lines.map((one) => one.points.findLastIndex((value) => value !== null) + 1));
   const step = Math.max(1, Math.ceil(count / 400)), places = Array.from({ length: Math.ceil(count / step) }, (_, index) => index * step);
-  const sums = places.map((at) => lines.reduce((sum, one) => sum + (one.points[at] || 0), 0));
-  const all = stacked ? sums : lines.flatMap((one) => places.map((at) => one.points[at] || 0));
-  const high = Math.max(0, ...all), low = Math.min(0, ...all), span = high - low || 1;
-  const flat = basic.chartType === "BAR";
-  const area = { x: flat ? 90 : 60, y: 36, w: width - (flat ? 110 : 80), h: height - 96 };
-  const scale = (value) => flat ? area.x + (value - low) / span * area.w : area.y + area.h - (value - low) / span * area.h;
-  for (let tick = 0; tick <= 4; tick++) {
-    const value = low + span * tick / 4, at = scale(value), text = Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : +value.toPrecision(3);
-    svg.append(flat ? shape("line", { x1: at, x2: at, y1: area.y, y2: area.y + area.h, stroke: "#e0e0e0" }) : shape("line", { x1: area.x, x2: area.x + area.w, y1: at, y2: at, stroke: "#e0e0e0" }));
-    svg.append(flat ? shape("text", { x: at, y: area.y + area.h + 14, "text-anchor": "middle", fill: "#666" }, text) : shape("text", { x: area.x - 6, y: at + 4, "text-anchor": "end", fill: "#666" }, text));
-  }
-  const slot = (flat ? area.h : area.w) / places.length, each = Math.ceil(places.length / (flat ? 20 : 10));
+  const rightward = lines.some((one) => one.right), area = { x: flat ? 150 : 60, y: 40, w: width - (flat ? 170 : rightward ? 120 : 80), h: height - 96 };
+  const axis = (some, right) => {
+    const all = stacked ? places.map((at) => some.reduce((sum, one) => sum + (one.points[at] || 0), 0)) : some.flatMap((one) => places.map((at) => one.points[at] || 0));
+    const top = Math.max(0, ...all), unit = Math.pow(10, Math.floor(Math.log10(top / 4 || 1)));
+    const low = Math.min(0, ...all), high = top ? [1, 2, 2.5, 5, 10].map((one) => one * unit * 4).find((one) => one >= top) : 1, span = high - low;
+    const scale = (value) => flat ? area.x + (value - low) / span * area.w : area.y + area.h - (value - low) / span * area.h;
+    for (let tick = 0; tick <= 4; tick++) {
+      const value = low + span * tick / 4, at = scale(value);
+      const text = Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : high <= 1 && right ? +(value * 100).toPrecision(3) + "%" : +value.toPrecision(3);
+      if (!right) svg.append(flat ? shape("line", { x1: at, x2: at, y1: area.y, y2: area.y + area.h, stroke: "#e8eaed" }) : shape("line", { x1: area.x, x2: area.x + area.w, y1: at, y2: at, stroke: "#e8eaed" }));
+      svg.append(flat ? shape("text", { x: at, y: area.y + area.h + 14, "text-anchor": "middle", fill: "#666" }, text)
+        : shape("text", { x: right ? area.x + area.w + 6 : area.x - 6, y: at + 4, "text-anchor": right ? "start" : "end", fill: "#666" }, text));
+    }
+    return scale;
+  };
+  const left = axis(lines.filter((one) => !one.right), false), right = rightward ? axis(lines.filter((one) => one.right), true) : left;
+  const slot = (flat ? area.h : area.w) / places.length, letters = Math.max(1, ...labels.map((one) => String(one).length));
+  const most = flat ? 20 : Math.max(2, Math.floor(area.w / Math.min(16, letters + 1) / 6)), each = Math.ceil(places.length / most);
   const middle = (index) => (flat ? area.y : area.x) + slot * (index + 0.5);
+  const short = (text, length) => String(text ?? "").length > length ? String(text).slice(0, length - 1) + "…" : text ?? "";
   places.forEach((at, index) => {
     if (index % each) return;
-    svg.append(flat ? shape("text", { x: area.x - 6, y: middle(index) + 4, "text-anchor": "end", fill: "#666" }, labels[at] ?? "") : shape("text", { x: middle(index), y: area.y + area.h + 14, "text-anchor": "middle", fill: "#666" }, labels[at] ?? ""));
+    svg.append(flat ? shape("text", { x: area.x - 6, y: middle(index) + 4, "text-anchor": "end", fill: "#666" }, short(labels[at], 24)) : shape("text", { x: middle(index), y: area.y + area.h + 14, "text-anchor": "middle", fill: "#666" }, short(labels[at], 16)));
   });
   const bars = lines.filter((one) => ["COLUMN", "BAR", "STEPPED_AREA"].includes(one.type || basic.chartType));
   const base = places.map(() => 0);
   lines.forEach((one, number) => {
-    const colour = COLOURS[number % COLOURS.length], index = bars.indexOf(one);
+    const colour = one.colour || COLOURS[number % COLOURS.length], index = bars.indexOf(one), scale = one.right ? right : left;
     if (index >= 0) {
       places.forEach((at, place) => {
         const value = one.points[at] || 0, from = scale(stacked ? base[place] : 0), to = scale((stacked ? base[place] : 0) + value);
-        const thick = Math.max(1, slot * 0.8 / (stacked ? 1 : bars.length)), start = middle(place) - slot * 0.4 + (stacked ? 0 : thick * index);
+        const thick = Math.max(1, slot * 0.7 / (stacked ? 1 : bars.length)), start = middle(place) - slot * 0.35 + (stacked ? 0 : thick * index);
         svg.append(flat ? shape("rect", { x: Math.min(from, to), y: start, width: Math.abs(to - from), height: thick, fill: colour }) : shape("rect", { x: start, y: Math.min(from, to), width: thick, height: Math.abs(to - from), fill: colour }));
         if (stacked) base[place] += value;
       });
     } else {
       const dots = places.map((at, place) => one.points[at] === null || one.points[at] === undefined ? null : [middle(place), scale(one.points[at])]).filter(Boolean);
-      if ((one.type || basic.chartType) === "SCATTER") dots.forEach(([x, y]) => svg.append(shape("circle", { cx: x, cy: y, r: 3, fill: colour })));
+      if (one.dots || (one.type || basic.chartType) === "SCATTER") dots.forEach(([x, y]) => svg.append(shape("circle", { cx: x, cy: y, r: one.dots ? 4.5 : 3, fill: colour })));
       else svg.append(shape("polyline", { points: dots.map((dot) => dot.join()).join(" "), fill: "none", stroke: colour, "stroke-width": 2 }));
     }
+    if (basic.legendPosition === "NO_LEGEND") return;
     svg.append(shape("rect", { x: area.x + number * 120, y: height - 26, width: 10, height: 10, fill: colour }));
-    svg.append(shape("text", { x: area.x + number * 120 + 14, y: height - 17 }, one.name.slice(0, 16)));
+    svg.append(shape("text", { x: area.x + number * 120 + 14, y: height - 17, fill: "#444" }, one.name.slice(0, 16)));
   });
 }
 load();

@@ -1,0 +1,581 @@
+"""The template: its files, and the tabs that `sheet init` builds and `sheet fields` brings up to date."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from contextlib import closing
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from openpyxl.worksheet.formula import ArrayFormula
+
+from owox_tiktok import sheet_setup, spreadsheet, template
+from owox_tiktok.errors import BadInput
+from owox_tiktok.local.sheets import Server, Sheet, serve
+from owox_tiktok.settings import SETTINGS
+from owox_tiktok.spreadsheet import API_VARIABLE, Block, Spreadsheet
+from owox_tiktok.streams import STREAMS, default_fields
+from owox_tiktok.template import CONFIG, DASHBOARD, FIELDS, LOGS, START, SheetKind
+from tests.helpers import Project, Row, expected, process_environment
+from tests.sheets import stand_in
+
+ROOT = Path(__file__).parent.parent
+FILES: dict[SheetKind, str] = {
+    "sheets": "TikTok Ads to Google Sheets.xlsx",
+    "bigquery": "TikTok Ads to Google BigQuery.xlsx",
+}
+TABS = [START, CONFIG, FIELDS, LOGS, DASHBOARD]
+DATA = "Ad report daily"
+
+
+# --- a spreadsheet, as its people see it ------------------------------------------------------------------------------
+
+
+class Book:
+    """A spreadsheet on the stand-in: what the commands do to it, and what people do."""
+
+    def __init__(self, server: Server, sheets: list[Any] | None = None) -> None:
+        self.server = server
+        self.id = server.create("Her spreadsheet", sheets or [])
+
+    def open(self) -> closing[Spreadsheet]:
+        return closing(Spreadsheet(self.id, environment={API_VARIABLE: self.server.url}))
+
+    def init(self, kind: SheetKind | None = None, *, dry_run: bool = False) -> str:
+        with self.open() as book:
+            return "; ".join(sheet_setup.init(book, kind, dry_run=dry_run))
+
+    def fields(self, *, dry_run: bool = False) -> str:
+        with self.open() as book:
+            return "; ".join(sheet_setup.fields(book, dry_run=dry_run))
+
+    @property
+    def titles(self) -> list[str]:
+        return [s.title for s in self.server.spreadsheet(self.id).sheets if not s.hidden]
+
+    def tab(self, title: str) -> Sheet:
+        return self.server.spreadsheet(self.id).sheet(title)
+
+    def cells(self, title: str) -> list[list[Any]]:
+        """Contents as entered."""
+        return self.tab(title).values()
+
+    def shown(self, title: str) -> list[list[Any]]:
+        """What the cells show: formulas worked out, over HTTP."""
+        tab = self.tab(title)
+        with self.open() as book:
+            whole = Block(tab.sheet_id, 0, tab.grid.row_count, 0, tab.grid.column_count)
+            return book.values([whole])[0]
+
+    def row(self, title: str, *wanted: Any) -> int:
+        """The row (from 0) in which these texts stand."""
+        return next(n for n, line in enumerate(self.cells(title)) if set(wanted) <= set(line))
+
+    def look(self, title: str, row: int, column: int) -> dict[str, Any]:
+        found = self.tab(title).grid.look(row, column)
+        return found.parts if found else {}
+
+    def person(self, *requests: dict[str, Any]) -> None:
+        """Somebody changes the spreadsheet."""
+        self.server.batch(self.id, list(requests))
+
+    def put(self, title: str, row: int, column: int, value: Any, **look: Any) -> None:
+        kind = "boolValue" if isinstance(value, bool) else "stringValue" if isinstance(value, str) else "numberValue"
+        cell = {"userEnteredValue": {kind: value}, **({"userEnteredFormat": look} if look else {})}
+        start = {"sheetId": self.tab(title).sheet_id, "rowIndex": row, "columnIndex": column}
+        mask = "userEnteredValue,userEnteredFormat" if look else "userEnteredValue"
+        self.person({"updateCells": {"start": start, "rows": [{"values": [cell]}], "fields": mask}})
+
+    def dimension(self, verb: str, title: str, along: str, start: int, count: int = 1, **more: Any) -> None:
+        place = {
+            "sheetId": self.tab(title).sheet_id,
+            "dimension": along,
+            "startIndex": start,
+            "endIndex": start + count,
+        }
+        self.person({verb: {("source" if verb == "moveDimension" else "range"): place, **more}})
+
+    def picture(self) -> dict[int, Any]:
+        """Everything there is, tab by tab: contents, looks, rules, charts, groups, sizes, tags."""
+        model = self.server.spreadsheet(self.id)
+        return {
+            s.sheet_id: (
+                s.title,
+                s.values(),
+                [row.looks if row else () for row in s.grid.rows],
+                {name: list(part) for name, part in s.parts.items()},
+                (s.grid.row_count, s.grid.column_count, dict(s.grid_extra), dict(s.extra)),
+                (dict(s.row_props), dict(s.column_props)),
+                sorted((m.key, m.value, str(m.location)) for m in model.metadata if m.sheet_id == s.sheet_id),
+            )
+            for s in model.sheets
+        }
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book(stand_in())
+
+
+@cache
+def uploaded_tabs(kind: SheetKind) -> list[dict[str, Any]]:
+    """The tabs of a file as an upload brings them: contents only, no tags, no tick boxes."""
+    workbook = openpyxl.load_workbook(ROOT / "templates" / FILES[kind])
+    return [
+        {
+            "title": sheet.title,
+            "rows": sheet.max_row + 20,
+            "columns": sheet.max_column,
+            "values": [[_entered(v) for v in line] for line in sheet.iter_rows(values_only=True)],
+        }
+        for sheet in workbook.worksheets
+    ]
+
+
+def _entered(value: Any) -> Any:
+    """What an upload makes of a cell: functions that are new in Excel lose their prefix."""
+    return re.sub(r"_xlfn\.(_xlws\.)?", "", value.text) if isinstance(value, ArrayFormula) else value
+
+
+# --- the definition and its files -------------------------------------------------------------------------------------
+
+
+def test_every_object_and_field_is_in_the_template_its_keys_always_ticked() -> None:
+    lines = [line for page in template.pages("sheets") if page.title == FIELDS for line in page.lines[1:]]
+    listed: dict[str, dict[str, bool]] = {}
+    for tick, name, field, *_ in lines:
+        if field.value is None:
+            listed[str(name.value)] = {}
+        else:
+            listed[str(name.value)][str(field.value)] = bool(tick.value)
+    assert {name: set(ticks) for name, ticks in listed.items()} == {s.name: set(s.fields) for s in STREAMS.values()}
+    for stream in STREAMS.values():
+        ticked = {name for name, tick in listed[stream.name].items() if tick}
+        assert ticked == {*stream.keys, *default_fields(stream)}
+
+
+def test_every_parameter_is_in_the_template_that_asks_for_it() -> None:
+    for kind in FILES:
+        labels = [label.rstrip("*") for label in template.config_lines(kind)]
+        wanted = [s.label for s in SETTINGS if s.label and (kind == "bigquery" or not s.only_bigquery)]
+        assert labels == [*template.OUTPUTS, *wanted]
+
+
+def test_the_documentation_each_object_points_to_is_there() -> None:
+    headings = (ROOT / "docs" / "objects.md").read_text(encoding="utf-8").splitlines()
+    anchors = {line.lstrip("# ").lower().replace(" ", "-") for line in headings if line.startswith("#")}
+    assert {template.anchor(s).partition("#")[2] for s in STREAMS.values()} <= anchors
+
+
+@pytest.mark.parametrize("kind", list(FILES))
+def test_a_file_holds_what_the_definition_says(kind: SheetKind) -> None:
+    workbook = openpyxl.load_workbook(ROOT / "templates" / FILES[kind])
+    pages = template.pages(kind)
+    assert workbook.sheetnames == [page.title for page in pages]
+    for page, sheet in zip(pages, workbook.worksheets, strict=True):
+        found = [[_entered(v) for v in line if v is not None] for line in sheet.iter_rows(values_only=True)]
+        wanted = [[template.in_file(i.formula) or i.value for i in line if i.formula or i.value is not None]
+                  for line in page.lines]  # fmt: skip
+        assert found[: len(wanted)] == wanted
+        assert not any(found[len(wanted) :])
+        assert sheet.freeze_panes == ("A2" if page.frozen else None)
+        assert len(sheet._charts) == len(page.charts)  # type: ignore[attr-defined]
+        folded = {n - 1 for n, row in sheet.row_dimensions.items() if row.outlineLevel and row.hidden}
+        assert folded == {row for first, end in page.groups for row in range(first, end)}
+        takers = {(r, c) for r, line in enumerate(page.lines) for c, item in enumerate(line) if item.takes}
+        rules = [one.sqref for one in sheet.data_validations.dataValidation]
+        ruled = {
+            (row - 1, column - 1)
+            for ranges in rules
+            for one in ranges.ranges
+            for row in range(one.min_row, one.max_row + 1)
+            for column in range(one.min_col, one.max_col + 1)
+        }
+        assert ruled == takers
+
+
+def test_the_files_are_in_step_with_the_definition() -> None:
+    check = [sys.executable, "tools/make_templates.py", "--check"]
+    done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False, env=process_environment({}))
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+# --- init -------------------------------------------------------------------------------------------------------------
+
+
+def test_init_builds_the_whole_template_in_a_blank_spreadsheet(book: Book) -> None:
+    assert book.init() == f"made the tabs {', '.join([*TABS, DATA])}"
+    assert book.titles == [*TABS, DATA]
+    tags = {m.sheet_id: m.value for m in book.server.spreadsheet(book.id).metadata if m.key == "owox.tab"}
+    for title in TABS:
+        tab = book.tab(title)
+        assert json.loads(tags[tab.sheet_id] or "") == {
+            "stream": f"({title.partition(' ')[0].lower()})",
+            "tab": tab.sheet_id,
+        }
+    for page in template.pages("sheets"):
+        found = book.cells(page.title)
+        for row, line in enumerate(page.lines):
+            for column, item in enumerate(line):
+                cell = found[row][column] if row < len(found) and column < len(found[row]) else None
+                assert str(cell).startswith("=") if item.formula else cell == item.value
+                takes = book.look(page.title, row, column).get("dataValidation", {}).get("condition", {}).get("type")
+                assert (takes == "BOOLEAN") == (item.takes == "tick")
+    groups = [(g["range"]["startIndex"], g["range"]["endIndex"]) for g in book.tab(FIELDS).parts["rowGroups"]]
+    assert groups == list(next(p for p in template.pages("sheets") if p.title == FIELDS).groups)
+    assert all(g["collapsed"] for g in book.tab(FIELDS).parts["rowGroups"])
+    assert len(book.tab(DASHBOARD).parts["charts"]) == 6
+    assert not any(
+        str(v).startswith("=") for title in (START, CONFIG, LOGS) for line in book.cells(title) for v in line
+    )
+
+
+def test_the_template_for_bigquery_asks_for_a_dataset_and_has_no_empty_charts(book: Book) -> None:
+    book.init("bigquery")
+    assert book.titles == TABS
+    labels = [line[0] for line in book.cells(CONFIG) if line]
+    assert {"Destination Dataset ID*", "Destination Location"} <= set(labels)
+    assert not book.tab(DASHBOARD).parts["charts"]
+    assert book.init() == ""  # it knows which one it is
+
+
+@pytest.mark.parametrize("kind", list(FILES))
+def test_a_second_init_changes_nothing(book: Book, kind: SheetKind) -> None:
+    book.init(kind)
+    before = book.picture()
+    written = sum(":batchUpdate" in call.path for call in book.server.log)
+    assert book.init(kind) == ""
+    assert book.fields() == ""
+    assert book.picture() == before
+    assert sum(":batchUpdate" in call.path for call in book.server.log) == written
+
+
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing(book: Book) -> None:
+    before = book.picture()
+    assert book.init(dry_run=True) == f"made the tabs {', '.join([*TABS, DATA])}"
+    assert book.picture() == before
+
+
+def test_an_uploaded_file_gets_tags_tick_boxes_groups_and_charts_and_keeps_its_values(book: Book) -> None:
+    book = Book(book.server, uploaded_tabs("sheets"))
+    before = {title: book.cells(title) for title in (START, CONFIG, FIELDS, LOGS)}
+    said = book.init()
+    assert book.titles == [*TABS, DATA]
+    assert {title: book.cells(title) for title in before} == before
+    assert book.look(FIELDS, 1, 0)["dataValidation"]["condition"]["type"] == "BOOLEAN"
+    switch = book.row(CONFIG, "Include Deleted")
+    assert book.look(CONFIG, switch, 1)["dataValidation"]["condition"]["type"] == "BOOLEAN"
+    assert len(book.tab(FIELDS).parts["rowGroups"]) == len(STREAMS)
+    assert len(book.tab(DASHBOARD).parts["charts"]) == 6
+    assert "formulas now follow the tab of the data" in said
+    formulas = [v for line in book.cells(DASHBOARD)[:70] for v in line[:14] if isinstance(v, str) and v[:1] == "="]
+    assert not any("INDIRECT" in one for one in formulas)
+    before_again = book.picture()
+    assert book.init() == ""
+    assert book.picture() == before_again
+
+
+def test_init_leaves_what_people_filled_in_moved_and_coloured_and_adds_what_is_missing(book: Book) -> None:
+    book.init()
+    book.put(CONFIG, book.row(CONFIG, "Advertiser IDs*"), 1, "7012345678901234567", backgroundColor={"red": 1})
+    book.put(CONFIG, book.row(CONFIG, "Sandbox Mode"), 1, True)
+    book.dimension("deleteDimension", CONFIG, "ROWS", book.row(CONFIG, "Max Run Timeout"))
+    book.dimension("insertDimension", CONFIG, "COLUMNS", 0)
+    book.dimension("moveDimension", CONFIG, "COLUMNS", 3, destinationIndex=1)  # the description before the value
+    book.put(CONFIG, 8, 0, "ask Maria")
+    book.put(FIELDS, book.row(FIELDS, "campaigns", None), 0, False)
+    book.put(FIELDS, book.row(FIELDS, "campaigns", "budget"), 0, False)
+    book.dimension("insertDimension", FIELDS, "COLUMNS", 1)
+    book.put(FIELDS, 3, 1, "mine")
+    book.put(DASHBOARD, 3, 1, "EUR")
+    book.put(LOGS, 1, 4, "a line of the log")
+    tab = book.tab(DASHBOARD)
+    book.person(
+        {"updateSheetProperties": {"properties": {"sheetId": tab.sheet_id, "title": "Figures"}, "fields": "title"}}
+    )
+    before = book.picture()
+
+    assert book.init() == "Config: added Max Run Timeout"
+
+    after = book.picture()
+    config = book.tab(CONFIG)
+    last = len(before[config.sheet_id][1])
+    assert after[config.sheet_id][1][:last] == before[config.sheet_id][1]
+    added = [v for v in after[config.sheet_id][1][last] if v is not None]
+    assert added[0] == template.config_lines("sheets")["Max Run Timeout"][2].value or "Max Run Timeout" in added
+    assert book.look(CONFIG, last, 3)["dataValidation"]["condition"]["type"] == "NUMBER_GREATER_THAN_EQ"
+    del after[config.sheet_id], before[config.sheet_id]
+    assert after == before
+
+
+def test_a_tab_of_somebody_elses_with_such_a_title_is_left_alone(book: Book) -> None:
+    book = Book(book.server, [{"title": "Dashboard", "values": [["My own charts"]]}, {"title": "Config"}])
+    hers = book.tab("Dashboard").sheet_id
+    before = book.picture()[hers]
+    book.init()
+    assert book.picture()[hers] == before
+    assert book.titles == ["Dashboard", "Config", START, FIELDS, LOGS, "Dashboard (2)", DATA]
+    assert book.cells("Config")[0] == list(template.CONFIG_HEADINGS)  # it was blank
+    assert book.init() == ""
+
+
+def test_headings_that_are_gone_are_told(book: Book) -> None:
+    book.init()
+    book.dimension("deleteDimension", CONFIG, "ROWS", 0)
+    with pytest.raises(BadInput, match=r"Config: has no row with the headings Parameter, Value\. Put them back"):
+        book.init()
+
+
+def test_an_init_that_was_cut_off_is_completed_by_the_next(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Book(book.server)
+    whole.init()
+    monkeypatch.setattr(spreadsheet, "FIRST_WAIT_S", 0.001)
+    calls = 0
+
+    def stop(method: str, path: str) -> None:
+        nonlocal calls
+        calls += ":batchUpdate" in path
+        if calls == 4:
+            server.unshare(mine.id, "")
+            raise ConnectionAbortedError
+
+    with serve() as server:
+        mine = Book(server)
+        with mine.open() as opened:
+            applied = 0
+            apply = opened.apply
+
+            def some(batch: Any) -> None:
+                nonlocal applied
+                applied += 1
+                if applied == 3:
+                    raise KeyboardInterrupt
+                apply(batch)
+
+            monkeypatch.setattr(opened, "apply", some)
+            with pytest.raises(KeyboardInterrupt):
+                sheet_setup.init(opened)
+        assert len(mine.cells(FIELDS)) < len(whole.cells(FIELDS))
+        mine.init()
+        for title in TABS:
+            assert mine.cells(title) == whole.cells(title)
+
+
+# --- fields -----------------------------------------------------------------------------------------------------------
+
+
+def test_fields_brings_an_older_tab_up_to_date_and_keeps_ticks_and_own_columns(book: Book) -> None:
+    book.init()
+    new = book.cells(FIELDS)
+    # An older template: no pixels, no budget of campaigns, no first and no last field of ads, another description …
+    for names in (
+        ("pixels", "pixel_id"),
+        ("campaigns", "budget"),
+        ("ads", new[book.row(FIELDS, "audiences", None) - 1][2]),
+    ):
+        row = book.row(FIELDS, *names)
+        first, count = (book.row(FIELDS, "pixels", None), 16) if names[0] == "pixels" else (row, 1)
+        book.dimension("deleteDimension", FIELDS, "ROWS", first, count)
+    book.put(FIELDS, book.row(FIELDS, "campaigns", "campaign_name"), 4, "What it is called")
+    # … and what TikTok does not have any more.
+    gone = book.row(FIELDS, "campaigns", "bid_type")
+    book.put(FIELDS, gone, 2, "bid_kind")
+    book.put(FIELDS, book.row(FIELDS, "music", None), 1, "tunes")
+    # She has unticked some, and has a column of her own.
+    unticked = ["campaign_type", "objective"]
+    for name in unticked:
+        book.put(FIELDS, book.row(FIELDS, "campaigns", name), 0, False)
+    book.put(FIELDS, book.row(FIELDS, "campaigns", "objective"), 5, "hers") if book.tab(
+        FIELDS
+    ).grid.column_count > 5 else None
+    before = book.cells(FIELDS)
+
+    said = book.fields()
+
+    assert "added 2 objects and" in said
+    assert "marked as no longer offered" in said
+    after = book.cells(FIELDS)
+    names = [(line[1], line[2]) for line in after[1:]]
+    for stream in STREAMS.values():
+        offered = {field for name, field in names if name == stream.name} - {"bid_kind"}
+        assert offered == {None, *stream.fields}
+    assert len(names) == len(set(names))
+    ticks = {(line[1], line[2]): line[0] for line in after[1:]}
+    for line in before[1:]:
+        assert ticks[line[1], line[2]] == line[0]
+    assert not any(ticks["campaigns", name] for name in unticked)
+    assert ticks["campaigns", "budget"] is False  # new, so it is hers to tick
+    assert str(after[book.row(FIELDS, "campaigns", "bid_kind")][4]).startswith(template.NO_LONGER_OFFERED)
+    assert (
+        after[book.row(FIELDS, "campaigns", "campaign_name")][4]
+        == STREAMS["campaigns"].fields["campaign_name"].description
+    )
+    # New fields stand in the group of their object, and are counted.
+    shown = book.shown(FIELDS)
+    for name in ("campaigns", "ads", "pixels"):
+        first = book.row(FIELDS, name, None)
+        theirs = [n for n, line in enumerate(after) if line[1] == name and line[2]]
+        count = sum(after[n][0] is True for n in theirs)
+        assert shown[first][3] == f"{count} of {len(theirs)} fields"
+        group = next(g["range"] for g in book.tab(FIELDS).parts["rowGroups"] if g["range"]["startIndex"] == first + 1)
+        assert group["endIndex"] == theirs[-1] + 1
+        assert book.look(FIELDS, theirs[-1], 0)["dataValidation"]["condition"]["type"] == "BOOLEAN"
+    picture = book.picture()
+    assert book.fields() == ""
+    assert book.picture() == picture
+
+
+def test_fields_needs_the_tab(book: Book) -> None:
+    with pytest.raises(BadInput, match=r"Fields: there is no such tab\. Build it with: owox-tiktok sheet init"):
+        book.fields()
+
+
+# --- the Dashboard ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def imported(project: Project, book: Book, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose rows go into the book."""
+    monkeypatch.setenv(API_VARIABLE, book.server.url)
+    project.say["destination"] = f"sheets://{book.id}"
+    return project
+
+
+def rows_of(project: Project, currency: str) -> list[Row]:
+    names = [f.name for f in template.DATA.columns(template.DATA_FIELDS)]
+    return [
+        row
+        for advertiser in project.server.advertiser_ids
+        for row in expected(project.server.world, template.DATA, advertiser, names)
+        if row["currency"] == currency
+    ]
+
+
+def check_dashboard(book: Book, project: Project, title: str = DASHBOARD) -> None:
+    """Compare every figure with the oracle's."""
+    shown = book.shown(title)
+    currency = str(shown[3][1])
+    rows = rows_of(project, currency)
+    assert rows
+    days = sorted({row["stat_time_day"] for row in rows})
+    first = [date.fromordinal(int(shown[row][4]) + date(1899, 12, 30).toordinal()) for row in (3, 4, 5)]
+    assert first == [days[0], days[-1], max(days[0], date.fromordinal(days[-1].toordinal() - 29))]
+    table = [line[:6] for line in shown[40:70] if line[0] is not None]
+    assert [date.fromordinal(int(line[0]) + date(1899, 12, 30).toordinal()) for line in table] == [
+        date.fromordinal(n) for n in range(first[2].toordinal(), days[-1].toordinal() + 1)
+    ]
+    shown_rows = [row for row in rows if row["stat_time_day"] >= first[2]]
+    for line, day in zip(table, sorted({row["stat_time_day"] for row in shown_rows}), strict=True):
+        compare([row for row in rows if row["stat_time_day"] == day], line[1:6])
+    compare(shown_rows, shown[8][:5])
+    spent: dict[str, Decimal] = {}
+    for row in shown_rows:
+        spent[row["campaign_id"]] = spent.get(row["campaign_id"], Decimal(0)) + (row["spend"] or 0)
+    campaigns = [line[7:14] for line in shown[40:50] if line[13]]
+    assert [line[6] for line in campaigns] == sorted(spent, key=lambda one: -spent[one])[:10]
+    for line in campaigns:
+        theirs = [row for row in shown_rows if row["campaign_id"] == line[6]]
+        assert line[0] in {row["campaign_name"] for row in theirs}
+        compare(theirs, line[1:6])
+
+
+def compare(rows: list[Row], cells: list[Any]) -> None:
+    """Compare spend, impressions, clicks, conversions and their CTR with sums over the rows."""
+    sums = [sum((row[name] or 0) for row in rows) for name in ("spend", "impressions", "clicks", "conversion")]
+    assert [float(c) for c in cells[:4]] == pytest.approx([float(s) for s in sums])
+    assert cells[4] == (pytest.approx(float(sums[2]) / float(sums[1])) if sums[1] else None)
+
+
+def test_the_dashboard_gives_the_oracles_sums_and_follows_every_renaming(imported: Project, book: Book) -> None:
+    book.init()
+    assert "No data yet" in str(book.shown(DASHBOARD)[3][7])
+    assert imported.import_().exit_code == 0
+    check_dashboard(book, imported)
+    assert "Only rows in" in str(book.shown(DASHBOARD)[3][7])  # the two accounts have different currencies
+
+    tab = book.tab(DATA)
+    book.person({"updateSheetProperties": {"properties": {"sheetId": tab.sheet_id, "title": "Raw"}, "fields": "title"}})
+    book.dimension("moveDimension", "Raw", "COLUMNS", 8, destinationIndex=0)
+    book.dimension("insertDimension", "Raw", "COLUMNS", 2)
+    check_dashboard(book, imported)
+    other = next(r["currency"] for r in all_rows(imported) if r["currency"] != book.shown(DASHBOARD)[3][1])
+    book.put(DASHBOARD, 3, 1, other)
+    check_dashboard(book, imported)
+    assert book.init() == ""
+
+
+def all_rows(project: Project) -> list[Row]:
+    return [
+        row
+        for advertiser in project.server.advertiser_ids
+        for row in expected(project.server.world, template.DATA, advertiser, ["advertiser_id", "currency"])
+    ]
+
+
+def test_the_dashboard_of_an_uploaded_file_works_without_init(imported: Project, book: Book) -> None:
+    book = Book(book.server, [tab for tab in uploaded_tabs("sheets") if tab["title"] in (START, DASHBOARD)])
+    imported.say["destination"] = f"sheets://{book.id}"
+    assert "No data yet" in str(book.shown(DASHBOARD)[3][7])
+    imported.import_()
+    check_dashboard(book, imported)
+
+
+def test_a_dashboard_that_lost_its_data_shows_blanks_and_is_repaired(imported: Project, book: Book) -> None:
+    book.init()
+    imported.import_()
+    book.person({"deleteSheet": {"sheetId": book.tab(DATA).sheet_id}})
+    assert not any(str(v).startswith("#") for line in book.shown(DASHBOARD) for v in line if v is not None)
+    said = book.init()
+    assert said.startswith("made the tab Ad report daily")
+    assert "formulas now follow the tab of the data" in said
+    imported.import_()
+    check_dashboard(book, imported)
+
+
+def test_a_point_may_stand_for_a_week(imported: Project, book: Book) -> None:
+    book.init()
+    imported.import_()
+    book.put(DASHBOARD, 4, 1, 7)
+    shown = book.shown(DASHBOARD)
+    rows = rows_of(imported, str(shown[3][1]))
+    compare(rows, shown[8][:5])
+    assert [line[0] for line in shown[40:70] if line[0]] == list(range(int(shown[5][4]), int(shown[4][4]) + 1, 7))
+
+
+# --- the commands -----------------------------------------------------------------------------------------------------
+
+
+def command(server: Server, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "owox_tiktok", "sheet", *words],
+        capture_output=True, text=True, timeout=60, check=False, env=process_environment({API_VARIABLE: server.url}),
+    )  # fmt: skip
+
+
+def test_the_commands_take_an_address_and_say_in_a_sentence_what_was_done(book: Book) -> None:
+    address = f"https://docs.google.com/spreadsheets/d/{book.id}/edit#gid=0"
+    would = command(book.server, "init", address, "--dry-run")
+    assert (would.returncode, would.stderr.splitlines()) == (
+        0,
+        [f"Would be done: made the tabs {', '.join([*TABS, DATA])}."],
+    )
+    done = command(book.server, "init", address)
+    assert (done.returncode, done.stderr) == (0, f"Made the tabs {', '.join([*TABS, DATA])}.\n")
+    again = command(book.server, "fields", book.id)
+    assert (again.returncode, again.stderr) == (0, "Everything is there already.\n")
+
+
+def test_the_commands_say_in_a_sentence_what_is_wrong(book: Book) -> None:
+    for name, code, words in (("my sheet", 2, "names no spreadsheet"), ("1" * 44, 1, "there is no such spreadsheet")):
+        done = command(book.server, "init", name)
+        assert done.returncode == code
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
