@@ -12,12 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from owox_tiktok import spreadsheet as door
 from owox_tiktok import template
 from owox_tiktok.destinations.sheets import COLUMN, Sheets
 from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.model import Stream
 from owox_tiktok.spreadsheet import Block, Cell, Json, Spreadsheet, Structure, Tab
 from owox_tiktok.streams import STREAMS, find
 from owox_tiktok.template import Chart, Item, Line, Names, Page, Rule, SheetKind, normal
@@ -62,7 +63,7 @@ def fields(book: Spreadsheet, *, dry_run: bool = False) -> list[str]:
     Ticks, and rows and columns of people, stay. Raises BadInput when there is no such tab.
     """
     structure = book.structure((door.TAB, COLUMN))
-    page = next(p for p in template.pages("sheets") if p.title == template.FIELDS)
+    page = template.page(template.FIELDS, "sheets")
     if _find(book, structure, [page])[page.title] is None:
         what_to_do = f"Build it with: owox-tiktok sheet init {book.id}"
         raise BadInput([Mistake(template.FIELDS, "there is no such tab", what_to_do)])
@@ -215,8 +216,7 @@ def _one_blank_tab(book: Spreadsheet, structure: Structure) -> Tab | None:
 
 def _kind(book: Spreadsheet, structure: Structure) -> SheetKind:
     """Return which template a spreadsheet has: the one for BigQuery asks for a dataset."""
-    pages = [p for p in template.pages("bigquery") if p.title == template.CONFIG]
-    seen = _find(book, structure, pages)[template.CONFIG]
+    seen = _find(book, structure, [template.page(template.CONFIG, "bigquery")])[template.CONFIG]
     theirs = {normal(s.label) for s in template.parameters("bigquery") if s.only_bigquery}
     texts = (v for line in seen.cells.values() for v in line.values()) if seen else ()
     return "bigquery" if any(isinstance(v, str) and normal(v) in theirs for v in texts) else "sheets"
@@ -364,7 +364,7 @@ _REFERENCE = re.compile(r"(?:(?:'[^']*'|\w+)!)?(?:#REF!|\$[A-Z]+:\$[A-Z]+)")
 
 def _complete_dashboard(page: Page, seen: _Seen, done: list[str]) -> list[list[Json]]:
     """Return the formulas that do not point at the data any more (or yet), and the charts if there are none."""
-    looked_up = next(p for p in template.pages("sheets") if p.title == template.DASHBOARD)
+    looked_up = template.page(template.DASHBOARD, "sheets")
     step: list[Json] = []
     ours = False
     for row, line in enumerate(page.lines):
@@ -444,7 +444,9 @@ def _refreshed(
     wanted: dict[tuple[int, int], str] = {}
     for (name, one), row in rows.items():
         stream = STREAMS[name]
-        line = template.field_line(stream, stream.fields[one]) if one else template.object_line(stream, "")
+        line = (
+            template.field_line(stream, stream.fields[one], ticked=False) if one else template.object_line(stream, "")
+        )
         if about_at is not None:
             wanted[row, about_at] = str(line[4].value)
         if type_at is not None and one:
@@ -482,7 +484,7 @@ def _added(
     new: dict[int, list[tuple[Names, bool]]] = {}
     behind = top + 1
     for stream in STREAMS.values():
-        names = list(template.object_lines(stream, 0))
+        names = [(stream.name, ""), *((stream.name, n) for n in template.in_order(stream))]
         theirs = [rows[n] for n in names if n in rows]
         previous = rows.get((stream.name, ""))
         for n in names:
@@ -502,44 +504,35 @@ def _added(
         count = sum(map(len, new.values())) - objects
         what = [_many(objects, "object")] * bool(objects) + [_many(count, "field")] * bool(count)
         done.append(f"{seen.tab.title}: added {' and '.join(what)}")
-    steps = []
+    steps: list[list[Json]] = []
     offset = 0
-    for place, names_here in sorted(new.items()):
+    for place, lacking in sorted(new.items()):
         start = place + offset
-        steps.append(_inserted(seen, start, offset, names_here, at))
-        offset += len(names_here)
+        if place < seen.end:
+            rows_there = door.dimension(seen.tab.id, "ROWS", start, start + len(lacking))
+            steps.append([{"insertDimension": {"range": rows_there, "inheritFromBefore": True}}])
+        elif (short := start + len(lacking) - seen.tab.rows - offset) > 0:
+            steps.append([door.append(seen.tab.id, "ROWS", short)])
+        offset += len(lacking)
+        for (name, whole), group in groupby(lacking, key=lambda one: (one[0][0], one[1])):
+            theirs_here = [n for (_, n), _ in group]
+            steps.append(_object(seen.tab, start, STREAMS[name], theirs_here, at, whole=whole))
+            start += len(theirs_here)
     return steps
 
 
-def _inserted(
-    seen: _Seen, start: int, offset: int, names: Sequence[tuple[Names, bool]], at: Sequence[int | None]
+def _object(
+    tab: Tab, start: int, stream: Stream, names: Sequence[str], at: Sequence[int | None], *, whole: bool
 ) -> list[Json]:
-    """Return the insertion of rows at ``start``; ``offset`` rows were inserted above before."""
-    tab, count = seen.tab, len(names)
-    if start >= tab.rows + offset:
-        step: list[Json] = [door.append(tab.id, "ROWS", count)]
-    else:
-        rows = door.dimension(tab.id, "ROWS", start, start + count)
-        step = [{"insertDimension": {"range": rows, "inheritFromBefore": True}}]
-    lines: list[Line] = []
-    folds = []
-    for (name, one), whole in names:
-        stream = STREAMS[name]
-        if whole:
-            block = template.object_lines(stream, start + len(lines), template.letters(at[0] or 0))
-            if not one:
-                folds.append((start + len(lines) + 1, start + len(lines) + len(block)))
-                lines += block.values()
-            continue
-        if one:
-            lines.append(template.field_line(stream, stream.fields[one], ticked=False))
-        else:
-            own = template.object_lines(stream, start, template.letters(at[0] or 0))
-            lines.append(own[name, ""])
-    step += _lines(tab, start, lines, at)
-    for first, end in folds:
-        step += _fold(tab, first, end)
-    return step
+    """Return the writing of rows of one object from ``start`` on: all of them, or those that were lacking."""
+    lines = template.object_lines(stream, start, template.letters(at[0] or 0))
+    if whole:
+        return _lines(tab, start, list(lines.values()), at) + _fold(tab, start + 1, start + len(lines))
+    # A field that is new to somebody who has chosen already is hers to tick.
+    chosen = [
+        template.field_line(stream, stream.fields[n], ticked=False) if n else lines[stream.name, ""] for n in names
+    ]
+    return _lines(tab, start, chosen, at)
 
 
 def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

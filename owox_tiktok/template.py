@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 from owox_tiktok.model import Field, Stream
@@ -211,7 +212,22 @@ STYLES: Mapping[str, Style] = {
 
 def pages(kind: SheetKind, column: Callable[[str], str] | None = None) -> tuple[Page, ...]:
     """Return the tabs of a template. ``column`` says how a formula names a column of the data; see ``looked_up``."""
-    return (_start(kind), _config(kind), _fields(), _logs(), _dashboard(kind, column or looked_up))
+    return tuple(page(title, kind, column) for title in (START, CONFIG, FIELDS, LOGS, DASHBOARD))
+
+
+def page(title: str, kind: SheetKind, column: Callable[[str], str] | None = None) -> Page:
+    """Return one tab of a template, by its title."""
+    match title:
+        case "Start here":
+            return _start(kind)
+        case "Config":
+            return _config(kind)
+        case "Fields":
+            return _fields()
+        case "Logs":
+            return _logs()
+        case _:
+            return _dashboard(kind, column or looked_up)
 
 
 def in_file(formula: str) -> str:
@@ -420,12 +436,11 @@ def object_line(stream: Stream, count: str) -> Line:
     )
 
 
-def field_line(stream: Stream, one: Field, *, ticked: bool | None = None) -> Line:
+def field_line(stream: Stream, one: Field, *, ticked: bool) -> Line:
     """Return a field's row; keys are always ticked, because rows are known by them."""
     key = one.name in stream.keys
-    default = one.name in default_fields(stream)
     return (
-        Item(key or (default if ticked is None else ticked), "tick", takes="tick"),
+        Item(key or ticked, "tick", takes="tick"),
         Item(stream.name, "faint"),
         Item(one.name, "key" if key else "text"),
         Item(one.kind.value, "note"),
@@ -446,14 +461,20 @@ def count_formula(column: str, first: int, last: int) -> str:
     return f'=COUNTIF({cells};TRUE)&" of "&COUNTA({cells})&" fields"'
 
 
+def in_order(stream: Stream) -> list[str]:
+    """Return the fields of an object as its rows stand: keys first."""
+    return list(dict.fromkeys((*stream.keys, *stream.fields)))
+
+
 def object_lines(stream: Stream, row: int, column: str = "A") -> dict[Names, Line]:
     """Return an object's rows, its own first, as they stand from ``row`` (from 0) on."""
-    fields = stream.fields
-    names = [*stream.keys, *(n for n in fields if n not in stream.keys)]
+    fields, usual, names = stream.fields, frozenset(default_fields(stream)), in_order(stream)
     own = object_line(stream, count_formula(column, row + 2, row + 1 + len(names)))
-    return {(stream.name, ""): own} | {(stream.name, n): field_line(stream, fields[n]) for n in names}
+    lines = {(stream.name, n): field_line(stream, fields[n], ticked=n in usual) for n in names}
+    return {(stream.name, ""): own} | lines
 
 
+@cache
 def _fields() -> Page:
     lines: list[Line] = [tuple(Item(h, "heading") for h in FIELDS_HEADINGS)]
     groups = []

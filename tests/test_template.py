@@ -15,10 +15,11 @@ from typing import Any
 
 import openpyxl
 import pytest
+import requests
 from openpyxl.worksheet.formula import ArrayFormula
 
-from owox_tiktok import sheet_setup, spreadsheet, template
-from owox_tiktok.errors import BadInput
+from owox_tiktok import sheet_setup, template
+from owox_tiktok.errors import BadInput, StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
 from owox_tiktok.settings import SETTINGS
 from owox_tiktok.spreadsheet import API_VARIABLE, Block, Spreadsheet
@@ -42,9 +43,9 @@ DATA = "Ad report daily"
 class Book:
     """A spreadsheet on the stand-in: what the commands do to it, and what people do."""
 
-    def __init__(self, server: Server, sheets: list[Any] | None = None) -> None:
+    def __init__(self, server: Server, sheets: list[Any] | None = None, file_id: str = "") -> None:
         self.server = server
-        self.id = server.create("Her spreadsheet", sheets or [])
+        self.id = file_id or server.create("Her spreadsheet", sheets or [])
 
     def open(self) -> closing[Spreadsheet]:
         return closing(Spreadsheet(self.id, environment={API_VARIABLE: self.server.url}))
@@ -122,7 +123,22 @@ class Book:
 
 @pytest.fixture
 def book() -> Book:
+    """A blank spreadsheet."""
     return Book(stand_in())
+
+
+@cache
+def original() -> Book:
+    book = Book(stand_in())
+    book.init()
+    return book
+
+
+@pytest.fixture
+def built() -> Book:
+    """A spreadsheet in which `sheet init` was run: a copy, as Drive makes one."""
+    answer = requests.post(f"{stand_in().url}/drive/v3/files/{original().id}/copy", json={}, timeout=30)
+    return Book(stand_in(), file_id=answer.json()["id"])
 
 
 @cache
@@ -142,16 +158,15 @@ def uploaded_tabs(kind: SheetKind) -> list[dict[str, Any]]:
 
 def _entered(value: Any) -> Any:
     """What an upload makes of a cell: functions that are new in Excel lose their prefix."""
-    return re.sub(r"_xlfn\.(_xlws\.)?", "", value.text) if isinstance(value, ArrayFormula) else value
+    return re.sub(r"_xlfn\.(_xlws\.)?", "", value.text or "") if isinstance(value, ArrayFormula) else value
 
 
 # --- the definition and its files -------------------------------------------------------------------------------------
 
 
 def test_every_object_and_field_is_in_the_template_its_keys_always_ticked() -> None:
-    lines = [line for page in template.pages("sheets") if page.title == FIELDS for line in page.lines[1:]]
     listed: dict[str, dict[str, bool]] = {}
-    for tick, name, field, *_ in lines:
+    for tick, name, field, *_ in template.page(FIELDS, "sheets").lines[1:]:
         if field.value is None:
             listed[str(name.value)] = {}
         else:
@@ -221,16 +236,17 @@ def test_init_builds_the_whole_template_in_a_blank_spreadsheet(book: Book) -> No
             "stream": f"({title.partition(' ')[0].lower()})",
             "tab": tab.sheet_id,
         }
-    for page in template.pages("sheets"):
+    for page in template.pages("sheets", lambda name: f"'{DATA}'!{name}"):
         found = book.cells(page.title)
         for row, line in enumerate(page.lines):
             for column, item in enumerate(line):
                 cell = found[row][column] if row < len(found) and column < len(found[row]) else None
-                assert str(cell).startswith("=") if item.formula else cell == item.value
+                wanted = str(cell).startswith("=") if item.formula else cell == item.value
+                assert wanted, (page.title, row, column, cell)
                 takes = book.look(page.title, row, column).get("dataValidation", {}).get("condition", {}).get("type")
-                assert (takes == "BOOLEAN") == (item.takes == "tick")
+                assert (takes == "BOOLEAN") == (item.takes == "tick"), (page.title, row, column)
     groups = [(g["range"]["startIndex"], g["range"]["endIndex"]) for g in book.tab(FIELDS).parts["rowGroups"]]
-    assert groups == list(next(p for p in template.pages("sheets") if p.title == FIELDS).groups)
+    assert groups == list(template.page(FIELDS, "sheets").groups)
     assert all(g["collapsed"] for g in book.tab(FIELDS).parts["rowGroups"])
     assert len(book.tab(DASHBOARD).parts["charts"]) == 6
     assert not any(
@@ -283,35 +299,34 @@ def test_an_uploaded_file_gets_tags_tick_boxes_groups_and_charts_and_keeps_its_v
     assert book.picture() == before_again
 
 
-def test_init_leaves_what_people_filled_in_moved_and_coloured_and_adds_what_is_missing(book: Book) -> None:
-    book.init()
-    book.put(CONFIG, book.row(CONFIG, "Advertiser IDs*"), 1, "7012345678901234567", backgroundColor={"red": 1})
-    book.put(CONFIG, book.row(CONFIG, "Sandbox Mode"), 1, True)
-    book.dimension("deleteDimension", CONFIG, "ROWS", book.row(CONFIG, "Max Run Timeout"))
-    book.dimension("insertDimension", CONFIG, "COLUMNS", 0)
-    book.dimension("moveDimension", CONFIG, "COLUMNS", 3, destinationIndex=1)  # the description before the value
-    book.put(CONFIG, 8, 0, "ask Maria")
-    book.put(FIELDS, book.row(FIELDS, "campaigns", None), 0, False)
-    book.put(FIELDS, book.row(FIELDS, "campaigns", "budget"), 0, False)
-    book.dimension("insertDimension", FIELDS, "COLUMNS", 1)
-    book.put(FIELDS, 3, 1, "mine")
-    book.put(DASHBOARD, 3, 1, "EUR")
-    book.put(LOGS, 1, 4, "a line of the log")
-    tab = book.tab(DASHBOARD)
-    book.person(
+def test_init_leaves_what_people_filled_in_moved_and_coloured_and_adds_what_is_missing(built: Book) -> None:
+    built.put(CONFIG, built.row(CONFIG, "Advertiser IDs*"), 1, "7012345678901234567", backgroundColor={"red": 1})
+    built.put(CONFIG, built.row(CONFIG, "Sandbox Mode"), 1, True)
+    built.dimension("deleteDimension", CONFIG, "ROWS", built.row(CONFIG, "Max Run Timeout"))
+    built.dimension("insertDimension", CONFIG, "COLUMNS", 0)
+    built.dimension("moveDimension", CONFIG, "COLUMNS", 3, destinationIndex=1)  # the description before the value
+    built.put(CONFIG, 8, 0, "ask Maria")
+    built.put(FIELDS, built.row(FIELDS, "campaigns", None), 0, False)
+    built.put(FIELDS, built.row(FIELDS, "campaigns", "budget"), 0, False)
+    built.dimension("insertDimension", FIELDS, "COLUMNS", 1)
+    built.put(FIELDS, 3, 1, "mine")
+    built.put(DASHBOARD, 3, 1, "EUR")
+    built.put(LOGS, 1, 4, "a line of the log")
+    tab = built.tab(DASHBOARD)
+    built.person(
         {"updateSheetProperties": {"properties": {"sheetId": tab.sheet_id, "title": "Figures"}, "fields": "title"}}
     )
-    before = book.picture()
+    before = built.picture()
 
-    assert book.init() == "Config: added Max Run Timeout"
+    assert built.init() == "Config: added Max Run Timeout"
 
-    after = book.picture()
-    config = book.tab(CONFIG)
+    after = built.picture()
+    config = built.tab(CONFIG)
     last = len(before[config.sheet_id][1])
     assert after[config.sheet_id][1][:last] == before[config.sheet_id][1]
     added = [v for v in after[config.sheet_id][1][last] if v is not None]
     assert added[0] == template.config_lines("sheets")["Max Run Timeout"][2].value or "Max Run Timeout" in added
-    assert book.look(CONFIG, last, 3)["dataValidation"]["condition"]["type"] == "NUMBER_GREATER_THAN_EQ"
+    assert built.look(CONFIG, last, 3)["dataValidation"]["condition"]["type"] == "NUMBER_GREATER_THAN_EQ"
     del after[config.sheet_id], before[config.sheet_id]
     assert after == before
 
@@ -327,43 +342,32 @@ def test_a_tab_of_somebody_elses_with_such_a_title_is_left_alone(book: Book) -> 
     assert book.init() == ""
 
 
-def test_headings_that_are_gone_are_told(book: Book) -> None:
-    book.init()
-    book.dimension("deleteDimension", CONFIG, "ROWS", 0)
+def test_headings_that_are_gone_are_told(built: Book) -> None:
+    built.dimension("deleteDimension", CONFIG, "ROWS", 0)
     with pytest.raises(BadInput, match=r"Config: has no row with the headings Parameter, Value\. Put them back"):
-        book.init()
+        built.init()
 
 
-def test_an_init_that_was_cut_off_is_completed_by_the_next(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_init_that_was_cut_off_is_completed_by_the_next(book: Book) -> None:
     whole = Book(book.server)
     whole.init()
-    monkeypatch.setattr(spreadsheet, "FIRST_WAIT_S", 0.001)
-    calls = 0
+    writes = 0
 
-    def stop(method: str, path: str) -> None:
-        nonlocal calls
-        calls += ":batchUpdate" in path
-        if calls == 4:
-            server.unshare(mine.id, "")
-            raise ConnectionAbortedError
+    def forbid(method: str, path: str) -> None:
+        nonlocal writes
+        writes += path.endswith(":batchUpdate")
+        if writes == 3:
+            server.spreadsheet(mine.id).permissions = []
 
     with serve() as server:
         mine = Book(server)
-        with mine.open() as opened:
-            applied = 0
-            apply = opened.apply
-
-            def some(batch: Any) -> None:
-                nonlocal applied
-                applied += 1
-                if applied == 3:
-                    raise KeyboardInterrupt
-                apply(batch)
-
-            monkeypatch.setattr(opened, "apply", some)
-            with pytest.raises(KeyboardInterrupt):
-                sheet_setup.init(opened)
-        assert len(mine.cells(FIELDS)) < len(whole.cells(FIELDS))
+        permissions = server.spreadsheet(mine.id).permissions
+        server.on_call = forbid
+        with pytest.raises(StoreFailed, match="it is not shared with this program"):
+            mine.init()
+        server.on_call = None
+        server.spreadsheet(mine.id).permissions = permissions
+        assert 1_000 < len(mine.cells(FIELDS)) < len(whole.cells(FIELDS))
         mine.init()
         for title in TABS:
             assert mine.cells(title) == whole.cells(title)
@@ -372,65 +376,56 @@ def test_an_init_that_was_cut_off_is_completed_by_the_next(book: Book, monkeypat
 # --- fields -----------------------------------------------------------------------------------------------------------
 
 
-def test_fields_brings_an_older_tab_up_to_date_and_keeps_ticks_and_own_columns(book: Book) -> None:
-    book.init()
-    new = book.cells(FIELDS)
-    # An older template: no pixels, no budget of campaigns, no first and no last field of ads, another description …
-    for names in (
-        ("pixels", "pixel_id"),
-        ("campaigns", "budget"),
-        ("ads", new[book.row(FIELDS, "audiences", None) - 1][2]),
-    ):
-        row = book.row(FIELDS, *names)
-        first, count = (book.row(FIELDS, "pixels", None), 16) if names[0] == "pixels" else (row, 1)
-        book.dimension("deleteDimension", FIELDS, "ROWS", first, count)
-    book.put(FIELDS, book.row(FIELDS, "campaigns", "campaign_name"), 4, "What it is called")
-    # … and what TikTok does not have any more.
-    gone = book.row(FIELDS, "campaigns", "bid_type")
-    book.put(FIELDS, gone, 2, "bid_kind")
-    book.put(FIELDS, book.row(FIELDS, "music", None), 1, "tunes")
-    # She has unticked some, and has a column of her own.
+def test_fields_brings_an_older_tab_up_to_date_and_keeps_ticks_and_own_columns(built: Book) -> None:
+    # An older template: no pixels, no budget of campaigns, not the last field of ads, another description …
+    pixels = len(STREAMS["pixels"].fields) + 1
+    built.dimension("deleteDimension", FIELDS, "ROWS", built.row(FIELDS, "pixels", None), pixels)
+    built.dimension("deleteDimension", FIELDS, "ROWS", built.row(FIELDS, "audiences", None) - 1)
+    built.dimension("deleteDimension", FIELDS, "ROWS", built.row(FIELDS, "campaigns", "budget"))
+    built.put(FIELDS, built.row(FIELDS, "campaigns", "campaign_name"), 4, "What it is called")
+    # … a field and an object that are not offered any more …
+    built.put(FIELDS, built.row(FIELDS, "campaigns", "bid_type"), 2, "bid_kind")
+    built.put(FIELDS, built.row(FIELDS, "music", None), 1, "tunes")
+    # … and what she did: unticked two, and put a column of her own between ours.
     unticked = ["campaign_type", "objective"]
     for name in unticked:
-        book.put(FIELDS, book.row(FIELDS, "campaigns", name), 0, False)
-    book.put(FIELDS, book.row(FIELDS, "campaigns", "objective"), 5, "hers") if book.tab(
-        FIELDS
-    ).grid.column_count > 5 else None
-    before = book.cells(FIELDS)
+        built.put(FIELDS, built.row(FIELDS, "campaigns", name), 0, False)
+    built.dimension("insertDimension", FIELDS, "COLUMNS", 2)
+    built.put(FIELDS, built.row(FIELDS, "campaigns", "objective"), 2, "hers")
+    before = built.cells(FIELDS)
 
-    said = book.fields()
+    said = built.fields()
 
-    assert "added 2 objects and" in said
-    assert "marked as no longer offered" in said
-    after = book.cells(FIELDS)
-    names = [(line[1], line[2]) for line in after[1:]]
+    assert f"added 2 objects and {pixels - 1 + 3} fields" in said
+    assert "2 rows marked as no longer offered" in said
+    assert "1 description refreshed" in said
+    after = built.cells(FIELDS)
+    lines = {(line[1], line[3]): line for line in after[1:]}
+    assert len(lines) == len(after) - 1
     for stream in STREAMS.values():
-        offered = {field for name, field in names if name == stream.name} - {"bid_kind"}
+        offered = {field for name, field in lines if name == stream.name} - {"bid_kind"}
         assert offered == {None, *stream.fields}
-    assert len(names) == len(set(names))
-    ticks = {(line[1], line[2]): line[0] for line in after[1:]}
     for line in before[1:]:
-        assert ticks[line[1], line[2]] == line[0]
-    assert not any(ticks["campaigns", name] for name in unticked)
-    assert ticks["campaigns", "budget"] is False  # new, so it is hers to tick
-    assert str(after[book.row(FIELDS, "campaigns", "bid_kind")][4]).startswith(template.NO_LONGER_OFFERED)
-    assert (
-        after[book.row(FIELDS, "campaigns", "campaign_name")][4]
-        == STREAMS["campaigns"].fields["campaign_name"].description
-    )
+        assert lines[line[1], line[3]][:3] == line[:3]
+    assert not any(lines["campaigns", name][0] for name in unticked)
+    assert lines["campaigns", "objective"][2] == "hers"
+    assert lines["campaigns", "budget"][0] is False  # new, so it is hers to tick
+    assert str(lines["campaigns", "bid_kind"][5]).startswith(template.NO_LONGER_OFFERED)
+    assert str(lines["tunes", None][5]).startswith(template.NO_LONGER_OFFERED)
+    assert lines["campaigns", "campaign_name"][5] == STREAMS["campaigns"].fields["campaign_name"].description
     # New fields stand in the group of their object, and are counted.
-    shown = book.shown(FIELDS)
+    shown = built.shown(FIELDS)
     for name in ("campaigns", "ads", "pixels"):
-        first = book.row(FIELDS, name, None)
-        theirs = [n for n, line in enumerate(after) if line[1] == name and line[2]]
+        first = built.row(FIELDS, name, None, lines[name, None][5])
+        theirs = [n for n, line in enumerate(after) if line[1] == name and line[3]]
         count = sum(after[n][0] is True for n in theirs)
-        assert shown[first][3] == f"{count} of {len(theirs)} fields"
-        group = next(g["range"] for g in book.tab(FIELDS).parts["rowGroups"] if g["range"]["startIndex"] == first + 1)
+        assert shown[first][4] == f"{count} of {len(theirs)} fields"
+        group = next(g["range"] for g in built.tab(FIELDS).parts["rowGroups"] if g["range"]["startIndex"] == first + 1)
         assert group["endIndex"] == theirs[-1] + 1
-        assert book.look(FIELDS, theirs[-1], 0)["dataValidation"]["condition"]["type"] == "BOOLEAN"
-    picture = book.picture()
-    assert book.fields() == ""
-    assert book.picture() == picture
+        assert built.look(FIELDS, theirs[-1], 0)["dataValidation"]["condition"]["type"] == "BOOLEAN"
+    picture = built.picture()
+    assert built.fields() == ""
+    assert built.picture() == picture
 
 
 def test_fields_needs_the_tab(book: Book) -> None:
@@ -442,10 +437,10 @@ def test_fields_needs_the_tab(book: Book) -> None:
 
 
 @pytest.fixture
-def imported(project: Project, book: Book, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project whose rows go into the book."""
-    monkeypatch.setenv(API_VARIABLE, book.server.url)
-    project.say["destination"] = f"sheets://{book.id}"
+def imported(project: Project, built: Book, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose rows go into the built spreadsheet."""
+    monkeypatch.setenv(API_VARIABLE, built.server.url)
+    project.say["destination"] = f"sheets://{built.id}"
     return project
 
 
@@ -494,22 +489,23 @@ def compare(rows: list[Row], cells: list[Any]) -> None:
     assert cells[4] == (pytest.approx(float(sums[2]) / float(sums[1])) if sums[1] else None)
 
 
-def test_the_dashboard_gives_the_oracles_sums_and_follows_every_renaming(imported: Project, book: Book) -> None:
-    book.init()
-    assert "No data yet" in str(book.shown(DASHBOARD)[3][7])
+def test_the_dashboard_gives_the_oracles_sums_and_follows_every_renaming(imported: Project, built: Book) -> None:
+    assert "No data yet" in str(built.shown(DASHBOARD)[3][7])
     assert imported.import_().exit_code == 0
-    check_dashboard(book, imported)
-    assert "Only rows in" in str(book.shown(DASHBOARD)[3][7])  # the two accounts have different currencies
+    check_dashboard(built, imported)
+    assert "Only rows in" in str(built.shown(DASHBOARD)[3][7])  # the two accounts have different currencies
 
-    tab = book.tab(DATA)
-    book.person({"updateSheetProperties": {"properties": {"sheetId": tab.sheet_id, "title": "Raw"}, "fields": "title"}})
-    book.dimension("moveDimension", "Raw", "COLUMNS", 8, destinationIndex=0)
-    book.dimension("insertDimension", "Raw", "COLUMNS", 2)
-    check_dashboard(book, imported)
-    other = next(r["currency"] for r in all_rows(imported) if r["currency"] != book.shown(DASHBOARD)[3][1])
-    book.put(DASHBOARD, 3, 1, other)
-    check_dashboard(book, imported)
-    assert book.init() == ""
+    tab = built.tab(DATA)
+    built.person(
+        {"updateSheetProperties": {"properties": {"sheetId": tab.sheet_id, "title": "Raw"}, "fields": "title"}}
+    )
+    built.dimension("moveDimension", "Raw", "COLUMNS", 8, destinationIndex=0)
+    built.dimension("insertDimension", "Raw", "COLUMNS", 2)
+    check_dashboard(built, imported)
+    other = next(r["currency"] for r in all_rows(imported) if r["currency"] != built.shown(DASHBOARD)[3][1])
+    built.put(DASHBOARD, 3, 1, other)
+    check_dashboard(built, imported)
+    assert built.init() == ""
 
 
 def all_rows(project: Project) -> list[Row]:
@@ -520,31 +516,29 @@ def all_rows(project: Project) -> list[Row]:
     ]
 
 
-def test_the_dashboard_of_an_uploaded_file_works_without_init(imported: Project, book: Book) -> None:
-    book = Book(book.server, [tab for tab in uploaded_tabs("sheets") if tab["title"] in (START, DASHBOARD)])
+def test_the_dashboard_of_an_uploaded_file_works_without_init(imported: Project) -> None:
+    book = Book(stand_in(), [tab for tab in uploaded_tabs("sheets") if tab["title"] in (START, DASHBOARD)])
     imported.say["destination"] = f"sheets://{book.id}"
     assert "No data yet" in str(book.shown(DASHBOARD)[3][7])
     imported.import_()
     check_dashboard(book, imported)
 
 
-def test_a_dashboard_that_lost_its_data_shows_blanks_and_is_repaired(imported: Project, book: Book) -> None:
-    book.init()
+def test_a_dashboard_that_lost_its_data_shows_blanks_and_is_repaired(imported: Project, built: Book) -> None:
     imported.import_()
-    book.person({"deleteSheet": {"sheetId": book.tab(DATA).sheet_id}})
-    assert not any(str(v).startswith("#") for line in book.shown(DASHBOARD) for v in line if v is not None)
-    said = book.init()
+    built.person({"deleteSheet": {"sheetId": built.tab(DATA).sheet_id}})
+    assert not any(str(v).startswith("#") for line in built.shown(DASHBOARD) for v in line if v is not None)
+    said = built.init()
     assert said.startswith("made the tab Ad report daily")
     assert "formulas now follow the tab of the data" in said
     imported.import_()
-    check_dashboard(book, imported)
+    check_dashboard(built, imported)
 
 
-def test_a_point_may_stand_for_a_week(imported: Project, book: Book) -> None:
-    book.init()
+def test_a_point_may_stand_for_a_week(imported: Project, built: Book) -> None:
     imported.import_()
-    book.put(DASHBOARD, 4, 1, 7)
-    shown = book.shown(DASHBOARD)
+    built.put(DASHBOARD, 4, 1, 7)
+    shown = built.shown(DASHBOARD)
     rows = rows_of(imported, str(shown[3][1]))
     compare(rows, shown[8][:5])
     assert [line[0] for line in shown[40:70] if line[0]] == list(range(int(shown[5][4]), int(shown[4][4]) + 1, 7))
