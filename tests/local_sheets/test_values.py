@@ -122,7 +122,8 @@ def test_numbers_without_a_format(book: Book) -> None:
         ('=IFERROR(FILTER(B2:B4,A2:A4="z"),"none")', "none"),
         ("=INDEX(HSTACK(A1:A4,B1:B4),3,2)", 20),
         (
-            '=INDEX(QUERY(HSTACK(A:A,B:B),"select Col1, sum(Col2) group by Col1 order by sum(Col2) desc limit 1",1),2,2)',
+            '=INDEX(QUERY(HSTACK(A:A,B:B),"select Col1, sum(Col2) group by Col1 '
+            'order by sum(Col2) desc limit 1",1),2,2)',
             40,
         ),
         ("=INDEX(QUERY(HSTACK(A:A,B:B),\"select Col2 where Col1 = 'y' and Col2 >= 20\",1),2,1)", 20),

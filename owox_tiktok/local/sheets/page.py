@@ -56,8 +56,8 @@ _VIEW = r"""<!doctype html>
   tbody th { left: 0; z-index: 2; white-space: nowrap; }
   thead th:first-child { left: 0; z-index: 5; }
   td.free:not(.number) { overflow: visible; z-index: 1; }
-  .frozen { position: sticky; z-index: 1; }
-  .frozen.corner { z-index: 2; }
+  .frozen { position: sticky; z-index: 2; }
+  .frozen.corner { z-index: 3; }
   .lastfrozen td, .lastfrozen th { border-bottom: 2px solid #bbb; }
   .bare td { border-color: transparent; }
   th button { border: 1px solid #bbb; background: #fff; padding: 0; width: 13px; height: 13px; font-size: 10px; line-height: 10px; cursor: pointer; margin-right: 3px; }
@@ -103,8 +103,9 @@ const address = (row, column) => quoted(current.properties.title) + "!" + letter
 const css = (colour) => colour && `rgb(${[colour.red, colour.green, colour.blue].map((one) => Math.round((one || 0) * 255)).join()})`;
 const size = () => current.properties.gridProperties;
 
+const hashed = () => Number(new URLSearchParams(location.hash.slice(1)).get("gid") ?? NaN);
 async function load() {
-  const keep = current ? current.properties.sheetId : Number(new URLSearchParams(location.hash.slice(1)).get("gid") ?? NaN);
+  const keep = current ? current.properties.sheetId : hashed();
   meta = await api("GET", "?fields=" + encodeURIComponent("properties.title,sheets(properties,charts,merges,rowGroups)"));
   current = meta.sheets.find((one) => one.properties.sheetId === keep) || meta.sheets.find((one) => !one.properties.hidden);
   showTabs();
@@ -116,9 +117,16 @@ function showTabs() {
     button.textContent = one.properties.title + (one.properties.hidden ? " (hidden)" : "");
     button.className = (one === current ? "chosen " : "") + (one.properties.hidden ? "hidden" : "");
     if (one.properties.tabColor) button.style.borderBottomColor = css(one.properties.tabColor);
-    button.onclick = () => { current = one; first = 0; chosen = null; showTabs(); loadGrid(); };
+    button.onclick = () => { open(one); };
     return button;
   }));
+}
+function open(tab) {
+  current = tab; first = 0; chosen = null;
+  el("where").textContent = el("formula").value = "";
+  el("main").scrollTo(0, 0);
+  showTabs();
+  loadGrid();
 }
 // Rows that are folded away are not asked for: a tab may have thousands of them.
 const folded = () => (current.rowGroups || []).filter((one) => one.collapsed).map((one) => [one.range.startIndex || 0, one.range.endIndex]);
@@ -297,6 +305,15 @@ el("formula").onkeydown = (event) => { if (event.key === "Enter" && chosen) writ
 el("before").onclick = () => { first -= PAGE; loadGrid(); };
 el("after").onclick = () => { if (first + PAGE < size().rowCount) { first += PAGE; loadGrid(); } };
 el("reload").onclick = load;
+window.onhashchange = () => { const tab = meta && meta.sheets.find((one) => one.properties.sheetId === hashed()); if (tab) open(tab); };
+// With ?live=2 what others write is shown every two seconds, unless somebody is typing.
+const live = Number(new URLSearchParams(location.search).get("live") || 0);
+if (live) (async () => {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 1000 * live));
+    if (!document.hidden && !(document.activeElement && document.activeElement.matches("input"))) await load().catch(() => {});
+  }
+})();
 
 // Charts: the ranges are read through the API and drawn as plain SVG.
 function rangeText(one) {
