@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,9 +25,12 @@ import msgspec
 
 from owox_tiktok.errors import Problem, StoreBusy, StoreFailed
 from owox_tiktok.spreadsheet import (
+    FREE_MARKERS,
     MARKER,
+    ArrivedLate,
     SheetRefused,
     Spreadsheet,
+    Tag,
     create_metadata,
     delete_metadata,
     update_metadata,
@@ -37,7 +41,11 @@ LEASE, FENCE = "owox.lease", "owox.fence"
 TTL_S = 300.0
 """A holder that has given no sign of life for so long is taken for dead."""
 GIVE_BACK_S = 10.0
-"""Giving it back may take so long: who presses Ctrl-C does not want to wait."""
+"""Giving it back may take so long, and so may a sign of life: who presses Ctrl-C does not want to wait."""
+MARKERS = 1_000_000
+"""How many numbers each holder has for its markers, from a multiple of this on."""
+KEPT = {MARKER: timedelta(hours=1), FENCE: timedelta(days=1)}
+"""How long what must keep a batch from arriving twice or late stays; Google gives up on a batch after minutes."""
 ATTEMPTS = 6
 """How often the lease is asked for when others come and go meanwhile."""
 
@@ -90,6 +98,13 @@ class Lease:
 
     def acquire(self) -> None:
         """Take the lease, from a dead run if need be; StoreBusy when a run that lives holds it."""
+        try:
+            self._acquire()
+        except BaseException:
+            self.release()  # it may be ours without our knowing
+            raise
+
+    def _acquire(self) -> None:
         for _ in range(ATTEMPTS):
             text = self._book.metadata(LEASE_ID)
             if text is not None:
@@ -113,31 +128,34 @@ class Lease:
             held, self._held = self._held, None
             if held is None:
                 return
-            self._book.until = time.monotonic() + GIVE_BACK_S
+            before, self._book.until = self._book.until, time.monotonic() + GIVE_BACK_S
             try:
-                self._book.apply([delete_metadata(LEASE_ID, held.encode())])
-            except Problem:
-                pass
+                self._give_back(held)
             finally:
+                self._book.until = before
                 self._book.count_markers_from(None)
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
     def _take(self) -> bool:
         book = self._book
+        tags = book.tags((MARKER, FENCE))
         now = book.now()
-        base = secrets.randbelow(2**30) + 1_000
-        wanted = Holder(book.id, self.run, self._owner, now, now + timedelta(seconds=TTL_S), base)
-        fences = [delete_metadata(t.id) for t in book.tags((FENCE,)) if _old(t.value, now)]
+        used = {t.id // MARKERS for t in tags}
+        base = MARKERS * secrets.choice([n for n in range(1, FREE_MARKERS // MARKERS) if n not in used])
+        # The last marker of a run that was taken over stays as long as its fence: it may still look for it.
+        fenced = {t.id // MARKERS for t in tags if t.key == FENCE and not _old(t, now)}
+        old = [delete_metadata(t.id) for t in tags if _old(t, now) and t.id // MARKERS not in fenced]
+        self._held = Holder(book.id, self.run, self._owner, now, now + timedelta(seconds=TTL_S), base)
         book.count_markers_from(base)
         try:
-            book.apply([create_metadata(LEASE, wanted.encode(), LEASE_ID), *fences])
+            book.apply([create_metadata(LEASE, self._held.encode(), LEASE_ID), *old])
         except SheetRefused:
+            self._held = None
             book.count_markers_from(None)
             if book.metadata(LEASE_ID) is None:
                 raise  # it was not for the lease that Google refused
             return False
-        self._held = wanted
         return True
 
     def _evict(self, old: Holder | None, text: str) -> bool:
@@ -145,29 +163,55 @@ class Lease:
         book = self._book
         batch = [delete_metadata(LEASE_ID, text)]
         if old is not None and old.book == book.id:
-            used = [t.id for t in book.tags((MARKER, FENCE)) if old.base <= t.id < old.base + 10_000_000]
+            used = [t.id for t in book.tags((MARKER, FENCE)) if old.base <= t.id < old.base + MARKERS]
             batch.insert(0, create_metadata(FENCE, book.now().isoformat(), max(used, default=old.base - 1) + 1))
         try:
             book.apply(batch)
-        except SheetRefused:
-            if book.metadata(LEASE_ID) == text and not batch[1:]:
+        except SheetRefused as error:
+            if error.code != HTTPStatus.BAD_REQUEST or (book.metadata(LEASE_ID) == text and not batch[1:]):
                 raise
             return False
         return True
 
+    def _give_back(self, held: Holder) -> None:
+        for _ in range(2):
+            try:
+                text = self._ours(held)
+                # The batch goes out in any case: its marker stops a taking that is still under way.
+                self._book.apply([delete_metadata(LEASE_ID, text)] if text else [])
+            except ArrivedLate:
+                continue
+            except Problem:
+                pass
+            return
+
     def _live(self) -> None:
-        while not self._ended.wait(TTL_S / 3):
+        pause = TTL_S / 3
+        while not self._ended.wait(pause):
             with self._lock:
                 if self._held is None:
                     return
-                renewed = replace(self._held, until=self._book.now() + timedelta(seconds=TTL_S))
+                self._book.until = time.monotonic() + GIVE_BACK_S
                 try:
-                    self._book.apply([update_metadata(LEASE_ID, self._held.encode(), renewed.encode())])
+                    self._renew(self._held)
+                    pause = TTL_S / 3
                 except StoreBusy:
                     return  # the run notices with its next batch
                 except Problem:
-                    continue
-                self._held = renewed
+                    pause = TTL_S / 10
+
+    def _renew(self, held: Holder) -> None:
+        # What is there is read, because it is not known whether a sign without an answer has arrived.
+        text = self._ours(held)
+        if text is not None:
+            renewed = replace(held, until=self._book.now() + timedelta(seconds=TTL_S))
+            self._book.apply([update_metadata(LEASE_ID, text, renewed.encode())])
+
+    def _ours(self, held: Holder) -> str | None:
+        """Return the lease as it stands in the spreadsheet; None when it is not there or another's."""
+        text = self._book.metadata(LEASE_ID)
+        there = _decoded(text)
+        return text if there is not None and (there.run, there.base) == (held.run, held.base) else None
 
 
 def new_run_id() -> str:
@@ -210,10 +254,10 @@ def _busy(found: Holder, book: Spreadsheet) -> StoreBusy:
     )
 
 
-def _old(at: str, now: datetime) -> bool:
-    """Whether a fence has stood for a day, so that nothing can be on its way any more."""
+def _old(tag: Tag, now: datetime) -> bool:
+    """Whether a marker or fence, whose value begins with its time, has stood so long that nothing is on its way."""
     try:
-        return datetime.fromisoformat(at) < now - timedelta(days=1)
+        return datetime.fromisoformat(tag.value.partition(" ")[0]) < now - KEPT[tag.key]
     except (ValueError, TypeError):
         return True
 
@@ -222,9 +266,10 @@ def _machine() -> str:
     """Return a name of this machine since its last start; empty where two may have the same."""
     try:
         started = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        numbers = os.readlink("/proc/self/ns/pid")  # containers may share all but their process numbers
     except OSError:
         return ""
-    return f"{socket.gethostname()} {started}"
+    return f"{socket.gethostname()} {started} {numbers}"
 
 
 def _owner(environment: Mapping[str, str]) -> str:

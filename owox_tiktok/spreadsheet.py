@@ -7,7 +7,9 @@ Every batch carries a marker: its first request creates developer metadata with 
 exist only once. After a time-out or a 5xx, which say nothing about whether the batch was applied, the marker is looked
 for; and if the batch is sent again, Google refuses the later of the two. So a batch is applied once or not at all.
 Who holds the lease (see ``lease``) counts its markers up from a number that is known to others, so that one who takes
-the lease over can occupy the next marker, and with it stop every batch that is still under way.
+the lease over can occupy the next marker, and with it stop every batch that is still under way. A batch that was given
+up without knowing leaves its number to the next one: so it cannot arrive after that, and when it has arrived before,
+the next one is refused and laid out again (ArrivedLate).
 """
 
 from __future__ import annotations
@@ -61,6 +63,8 @@ TIMEOUT_S = 190.0
 """Google gives up on a request after 180 seconds."""
 
 MARKER = "owox.batch"
+FREE_MARKERS = 2**30 + 2**29
+"""Who has no lease takes a number from here on; the lease's numbers are below."""
 TAB = "owox.tab"
 """Key of the tag on each tab that is ours; it says what the tab holds, and its id."""
 
@@ -182,8 +186,16 @@ class SheetRefused(StoreFailed):
         super().__init__(message, where=where, what_to_do=what_to_do)
 
 
+class ArrivedLate(SheetRefused):
+    """A batch that was given up, its answer lost, has been applied meanwhile: look again at what is there."""
+
+
 class TooManyCells(StoreFailed):
     """The spreadsheet has no room for so many cells."""
+
+
+class _Patience(threading.local):
+    until: float | None = None
 
 
 def size_of(value: object) -> int:
@@ -217,12 +229,25 @@ class Spreadsheet:
         self._deadline_s = DEADLINE_S if deadline_s is None else deadline_s
         self._sleep = sleep
         self._opened: HTTPClient | None = None
-        self._markers: tuple[int, ...] = ()
         self._writing = threading.RLock()
         self._next_marker: int | None = None
+        self._last_marker: int | None = None
+        self._tried: set[str] = set()
+        """What was sent with the next marker and not answered."""
         self._clock: tuple[datetime, float] | None = None
-        self.until: float | None = None
-        """The moment of ``time.monotonic`` at which waiting for Google ends, whatever the deadline of a call."""
+        self._patience = _Patience()
+
+    @property
+    def until(self) -> float | None:
+        """The moment of ``time.monotonic`` at which waiting for Google ends, whatever the deadline of a call.
+
+        Each thread has its own, so that a sign of life is not kept waiting by a long step, nor the other way round.
+        """
+        return self._patience.until
+
+    @until.setter
+    def until(self, moment: float | None) -> None:
+        self._patience.until = moment
 
     @property
     def where(self) -> str:
@@ -253,17 +278,8 @@ class Spreadsheet:
                 grid.get("columnCount", 0),
                 grid.get("frozenRowCount", 0),
             )
-        tags = self.tags((*keys, MARKER))
-        # Old markers are cleared away by the next batch; only ones seen here, because it is not known whether
-        # deleting one that is not there is an error.
-        self._markers = tuple(t.id for t in tags if t.key == MARKER)
         about = answer.get("properties", {})
-        return Structure(
-            tabs,
-            tuple(t for t in tags if t.key != MARKER),
-            str(about.get("title", "")),
-            str(about.get("timeZone", "UTC")),
-        )
+        return Structure(tabs, self.tags(keys), str(about.get("title", "")), str(about.get("timeZone", "UTC")))
 
     def tags(self, keys: Sequence[str]) -> tuple[Tag, ...]:
         """Return the tags with one of ``keys``, by id; one call."""
@@ -374,17 +390,18 @@ class Spreadsheet:
             self._apply(batch)
 
     def count_markers_from(self, first: int | None) -> None:
-        """Use the numbers from ``first`` on as markers; None: numbers nobody knows, and leave others' markers alone."""
+        """Use the numbers from ``first`` on as markers; None: numbers of no run."""
         with self._writing:
-            self._next_marker = first
+            self._next_marker, self._last_marker = first, None
+            self._tried.clear()
 
     def _apply(self, batch: Sequence[Json]) -> None:
         held = self._next_marker is not None
-        number = self._next_marker if self._next_marker is not None else secrets.randbelow(2**31 - 1) + 1
-        token = secrets.token_hex(8)
+        number = self._next_marker if self._next_marker is not None else FREE_MARKERS + secrets.randbelow(2**29)
+        token = f"{self.now().isoformat(timespec='seconds')} {secrets.token_hex(8)}"
         marker = create_metadata(MARKER, token, number)
-        # Without the lease another run may need its markers still.
-        old = [delete_metadata(one) for one in self._markers] if held else []
+        # Others' markers are not touched: they may still be looked for.
+        old = [delete_metadata(self._last_marker)] if self._last_marker is not None else []
         body = _ENCODER.encode({"requests": [marker, *batch, *old]})
         if len(body) > MOST_BYTES:
             raise StoreFailed(
@@ -392,6 +409,8 @@ class Spreadsheet:
                 where=self.where,
                 what_to_do="Choose fewer fields, or import into BigQuery.",
             )
+        if held:
+            self._tried.add(token)
         unsure = False
         for attempt in self._retrying():
             with attempt:
@@ -407,15 +426,27 @@ class Spreadsheet:
                     there = self.metadata(number) if unsure or (held and error.code == HTTPStatus.BAD_REQUEST) else None
                     if there is None:
                         raise
+                    if there in self._tried and there != token:
+                        self._go_on_from(number)
+                        raise ArrivedLate(
+                            "an earlier step arrived late",
+                            code=error.code,
+                            where=self.where,
+                            what_to_do="Import again.",
+                        ) from None
                     if there != token:
                         raise StoreBusy(
                             "another import has taken this spreadsheet over",
                             where=self.where,
                             what_to_do="Nothing is lost: it goes on where this one ended.",
                         ) from None
-        self._markers = (number,)
         if held:
-            self._next_marker = number + 1
+            self._go_on_from(number)
+
+    def _go_on_from(self, number: int) -> None:
+        """Take note that the batch with the marker ``number`` was applied."""
+        self._last_marker, self._next_marker = number, number + 1
+        self._tried.clear()
 
     def metadata(self, number: int) -> str | None:
         """Return the value of the developer metadata with the id ``number``, None when there is none; one call."""
@@ -471,10 +502,10 @@ class Spreadsheet:
             answer = self._client().request(
                 method, f"{self._base}/v4/spreadsheets/{self.id}{path}", params=params, data=data, headers=headers
             )
+            self._heard(answer)
             decoded: Json = msgspec.json.decode(answer.content)
-            if said := parsedate_tz(answer.headers.get("Date", "")):
-                self._clock = (datetime.fromtimestamp(mktime_tz(said), UTC), time.monotonic())
         except APIError as error:
+            self._heard(error.response)
             raise self._trouble(error) from None
         except TransportError as error:
             raise _Passing(
@@ -486,6 +517,11 @@ class Spreadsheet:
             # A failed connection may have failed after the request went out, so nothing is known.
             raise _Passing(f"Google did not answer ({type(error).__name__})", where=self.where, unsure=True) from None
         return decoded
+
+    def _heard(self, answer: requests.Response) -> None:
+        """Take the time from an answer, a refusal too: before the first lease there may be no other."""
+        if said := parsedate_tz(answer.headers.get("Date", "")):
+            self._clock = (datetime.fromtimestamp(mktime_tz(said), UTC), time.monotonic())
 
     def _client(self) -> HTTPClient:
         if self._opened is None:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Any
 
 import pytest
 
 from owox_tiktok import app, lease, report
-from owox_tiktok.errors import BadInput, StoreBusy
+from owox_tiktok.errors import BadInput, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Finished, Stored
 from owox_tiktok.local.sheets import Server, serve
-from owox_tiktok.spreadsheet import Spreadsheet
+from owox_tiktok.spreadsheet import ArrivedLate, Spreadsheet
 from owox_tiktok.streams import STREAMS
 from tests.control_sheet import OBJECTS, ControlSheet, config_rows, control_sheet, run
 from tests.helpers import Project, differences, expected, process_environment
@@ -346,6 +347,111 @@ def test_a_lease_survives_lost_answers(sheet: ControlSheet, kind: str, monkeypat
         assert found.run == "mine"
         book.apply([])
     assert lease.holder(book) is None
+
+
+def titled(title: str) -> dict[str, Any]:
+    return {"updateSpreadsheetProperties": {"properties": {"title": title}, "fields": "title"}}
+
+
+@pytest.mark.parametrize("kind", ["late_500", "http_500"])
+def test_a_batch_that_was_given_up_is_not_taken_for_another_import(
+    sheet: ControlSheet, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = Spreadsheet(sheet.book)
+    with lease.Lease(book):
+        sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", [kind]
+        monkeypatch.setattr("owox_tiktok.spreadsheet.ATTEMPTS", 1)
+        with pytest.raises(StoreFailed, match="500"):
+            book.apply([titled("given up")])
+        assert sheet.server.spreadsheet(sheet.book).title == ("given up" if kind == "late_500" else "TikTok Ads")
+        if kind == "late_500":  # what it was laid out on is no longer so
+            with pytest.raises(ArrivedLate):
+                book.apply([titled("laid out before")])
+            assert sheet.server.spreadsheet(sheet.book).title == "given up"
+        book.apply([titled("laid out anew")])
+        assert sheet.server.spreadsheet(sheet.book).title == "laid out anew"
+    assert lease.holder(book) is None
+
+
+def interrupts(sheet: ControlSheet, when: Callable[[str], bool]) -> None:
+    """Have Ctrl-C pressed when Google gets a certain request, once."""
+
+    def press(_: str, path: str) -> None:
+        if when(path):
+            sheet.server.on_call = None
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    sheet.server.on_call = press
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_an_interruption_while_a_batch_is_sent_gives_the_lease_back(sheet: ControlSheet, batches: int) -> None:
+    book = Spreadsheet(sheet.book)
+    left = iter(range(batches - 1, -1, -1))
+    interrupts(sheet, lambda path: path.endswith(":batchUpdate") and next(left) == 0)
+    with pytest.raises(KeyboardInterrupt), lease.Lease(book):
+        book.apply([titled("sent")])
+    for _ in range(5):
+        assert lease.holder(Spreadsheet(sheet.book)) is None
+        time.sleep(0.02)
+
+
+def test_who_takes_over_leaves_what_the_other_may_still_look_for(sheet: ControlSheet) -> None:
+    faults = sheet.server.faults
+    book, second = Spreadsheet(sheet.book, sleep=lambda _: None), Spreadsheet(sheet.book)
+    dead = lease.Lease(book)
+    dead.acquire()
+    applied = len(sheet.server.log)
+
+    def take_over(*_: Any) -> None:
+        """As soon as the batch is applied and its answer lost, another run takes over and writes."""
+        if sheet.server.spreadsheet(sheet.book).title == "once" and faults.clock_ahead_s == 0:
+            faults.clock_ahead_s = lease.TTL_S + 1
+            other = lease.Lease(second)
+            other.acquire()
+            second.structure([])
+            second.apply([titled("the second's")])
+
+    faults.only, faults.script = ":batchUpdate", ["late_500"]
+    sheet.server.on_call = take_over
+    book.apply([titled("once")])
+    sheet.server.on_call = None
+    assert len(sheet.server.log) > applied
+    assert sheet.server.spreadsheet(sheet.book).title == "the second's", "it was not sent again"
+    with pytest.raises(StoreBusy):
+        book.apply([titled("late")])
+    dead.release()
+    assert lease.holder(second) is not None
+
+
+def test_a_sign_of_life_without_an_answer_does_not_end_the_lease(
+    sheet: ControlSheet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "TTL_S", 3.0)
+    monkeypatch.setattr("owox_tiktok.spreadsheet.ATTEMPTS", 1)
+    with lease.Lease(Spreadsheet(sheet.book)):
+        sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", ["late_500"]
+        time.sleep(5.2)
+        assert sheet.server.faults.script == []
+        assert lease.holder(Spreadsheet(sheet.book)) is not None
+
+
+def test_a_lease_that_cannot_be_taken_from_a_dead_run_says_why(sheet: ControlSheet) -> None:
+    lease.Lease(Spreadsheet(sheet.book)).acquire()
+    sheet.server.faults.clock_ahead_s = lease.TTL_S + 1
+
+    def withdraw(_: str, path: str) -> None:
+        sheet.server.faults.forbidden = {sheet.book} if path.endswith(":batchUpdate") else set()
+
+    sheet.server.on_call = withdraw
+    with pytest.raises(StoreFailed, match="not shared"):
+        lease.Lease(Spreadsheet(sheet.book)).acquire()
+
+
+def test_the_first_lease_of_all_goes_by_googles_clock(sheet: ControlSheet) -> None:
+    sheet.server.faults.clock_ahead_s = 86_400
+    with lease.Lease(Spreadsheet(sheet.book)):
+        assert lease.holder(Spreadsheet(sheet.book)) is not None
 
 
 def test_a_copied_spreadsheet_is_not_held_by_the_run_of_the_original(sheet: ControlSheet) -> None:
