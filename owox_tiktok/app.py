@@ -238,7 +238,6 @@ def import_sheet(
     with Lease(book, run) as lease:
         book.until = until
         report = Report(book, lease.run)
-        report.begin()
 
         def told(event: Event) -> None:
             listen(event)
@@ -252,6 +251,7 @@ def import_sheet(
             return open_destination(address)
 
         try:
+            report.begin()
             reading = control.read(now)
             for warning in reading.warnings:
                 told(Warned("", "", warning))
@@ -265,10 +265,11 @@ def import_sheet(
                 halted=report.halted,
                 open_=open_,
             )
-        except StoreBusy:
-            raise
-        except Problem as problem:
-            report.problem(problem)
+        except Exception as error:
+            what = f"an unexpected {type(error).__name__}"
+            problem = error if isinstance(error, Problem) else Problem(what, what_to_do="Report it with the log.")
+            with suppress(Problem):  # the lease may be another's, and then the Sheet is told nothing more
+                report.problem(problem)
             raise
         except BaseException:
             with suppress(Problem):

@@ -30,6 +30,8 @@ from owox_tiktok.template import (
 
 HEADINGS_WITHIN = 30
 """Headings are looked for in so many rows from the top."""
+COLUMNS_WITHIN = 200
+"""A control tab is read up to so many columns from the left."""
 EXACT_NUMBER = 2**53
 """Whole numbers up to this are exact in a cell."""
 
@@ -99,9 +101,9 @@ class Control:
         lacking = [title for title, tab in ((CONFIG, config), (FIELDS, fields)) if tab is None]
         if config is None or fields is None:
             raise BadInput([_no_tab(title, self.book.id) for title in lacking])
-        tops = [Block(tab.id, 0, min(tab.rows, HEADINGS_WITHIN), 0, min(tab.columns, 26)) for tab in (config, fields)]
-        whole = Block(config.id, 0, config.rows, 0, min(config.columns, 26))
-        all_config, _, top_fields = self.book.values([whole, *tops])
+        whole = Block(config.id, 0, config.rows, 0, min(config.columns, COLUMNS_WITHIN))
+        top = Block(fields.id, 0, min(fields.rows, HEADINGS_WITHIN), 0, min(fields.columns, COLUMNS_WITHIN))
+        all_config, top_fields = self.book.values([whole, top])
         places, mistakes = [], []
         for tab, rows, headings in (
             (config, all_config, CONFIG_HEADINGS[:2]),

@@ -266,7 +266,7 @@ def _machine() -> str:
     """Return a name of this machine since its last start; empty where two may have the same."""
     try:
         started = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        numbers = os.readlink("/proc/self/ns/pid")  # containers may share all but their process numbers
+        numbers = Path("/proc/self/ns/pid").readlink()  # containers may share all but their process numbers
     except OSError:
         return ""
     return f"{socket.gethostname()} {started} {numbers}"

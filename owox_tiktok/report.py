@@ -8,10 +8,12 @@ A ``Report`` listens to a run's events and writes seldom: a look at where things
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -19,10 +21,20 @@ import msgspec
 
 from owox_tiktok import lease
 from owox_tiktok import spreadsheet as door
-from owox_tiktok.control import find_headings, tab_called
+from owox_tiktok.control import COLUMNS_WITHIN, HEADINGS_WITHIN, find_headings, tab_called
 from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned
-from owox_tiktok.spreadsheet import Block, Cell, Json, Snapshot, Spreadsheet, Tab, cell
+from owox_tiktok.spreadsheet import (
+    Block,
+    Cell,
+    Json,
+    SheetRefused,
+    Snapshot,
+    Spreadsheet,
+    Tab,
+    TooManyCells,
+    cell,
+)
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.template import (
     CONFIG,
@@ -46,6 +58,7 @@ PATIENCE_S = 20.0
 """So long a write of the status may be tried; the rows are more important."""
 LAST_PATIENCE_S = 90.0
 MOST_CHARACTERS = 2_000
+"""Of a line of the log. (The record has less room: 30,000 characters, for all objects and the past runs.)"""
 PAST_RUNS = 10
 
 RECORD_ID, RECORD = 1_907_405_122, "owox.run"
@@ -75,6 +88,8 @@ class Run(msgspec.Struct):
     windows: int = 0
     windows_done: int = 0
     objects: dict[str, ObjectProgress] = msgspec.field(default_factory=dict)
+    lines: int = 0
+    """Lines of the log that the Sheet has been given: so a write without an answer is known again."""
 
     @property
     def percent(self) -> int:
@@ -84,10 +99,14 @@ class Run(msgspec.Struct):
 
 
 class Record(msgspec.Struct):
-    """The run that is on, or the last one, and those before it, newest first, without their objects."""
+    """The run that is on, or the last one, and those before it, newest first, without their objects.
+
+    ``book`` is the spreadsheet it was made for: a copy of the file has a copy of it, which says nothing.
+    """
 
     run: Run
     past: list[Run] = msgspec.field(default_factory=list)
+    book: str = ""
 
 
 class Report:
@@ -97,10 +116,12 @@ class Report:
         self._book = book
         self.run = Run(run, book.now())
         self._past: list[Run] = []
-        self._lines: deque[tuple[datetime, str, str, str, str]] = deque(maxlen=MOST_LOG_ROWS)
+        # One fewer than the log takes: a tab cannot lose all its rows before it gets new ones.
+        self._lines: deque[_Line] = deque(maxlen=MOST_LOG_ROWS - 1)
+        self._said = self._told = 0
+        self._saying = threading.Lock()
         self._status = "Importing · making the plan"
         self._last_day: date | None = None
-        self._written: str | None = None
         self._cancelled = False
         self._began = time.monotonic()
         self._due = 0.0
@@ -110,20 +131,19 @@ class Report:
 
     def begin(self) -> None:
         """Find the tabs and say that the run has begun. A Sheet without these tabs is told nothing."""
+        self._look()
+        before = _decoded(self._book.metadata(RECORD_ID), self._book)
+        if before:
+            self._past = [_brief(before.run), *before.past][:PAST_RUNS]
+            if before.run.run == self.run.run:  # this goes on with a run that stopped
+                self.run.started, self._past, self._said = before.run.started, before.past, before.run.lines
+        self._flush(PATIENCE_S)
+
+    def _look(self) -> None:
         structure = self._book.structure((door.TAB,))
         self._config, self._logs = tab_called(structure, CONFIG), tab_called(structure, LOGS)
         with suppress(Exception):  # a zone that this machine does not know
             self._zone = ZoneInfo(structure.zone)
-        known = {t.id: t.value for t in self._book.tags((RECORD, CANCEL))}
-        self._written = known.get(RECORD_ID)
-        before = _decoded(self._written)
-        if before:
-            self._past = [_brief(before.run), *before.past][:PAST_RUNS]
-            if before.run.run == self.run.run:  # this goes on with a run that stopped
-                self.run.started, self._past = before.run.started, before.past
-        if CANCEL_ID in known:
-            self._book.apply([door.delete_metadata(CANCEL_ID)])
-        self._flush(PATIENCE_S)
 
     def __call__(self, event: Event) -> None:
         """Take note of an event; written with the next batch."""
@@ -151,7 +171,10 @@ class Report:
     def say(self, level: str, message: str, object_: str = "", advertiser_id: str = "") -> None:
         """Add a line to the log."""
         title = STREAMS[object_].title if object_ in STREAMS else object_
-        self._lines.append((self._book.now(), level, title, advertiser_id, message[:MOST_CHARACTERS]))
+        line = (self._book.now(), level, title, advertiser_id, message[:MOST_CHARACTERS])
+        with self._saying:  # who reads from TikTok says that it waits
+            self._said += 1
+            self._lines.append(line)
 
     def halted(self) -> str:
         """Return "cancelled" when somebody asked for it; writes what is due, so it is to be called often."""
@@ -173,9 +196,10 @@ class Report:
         self._end("error", f"Error: {message}")
 
     def interrupted(self, why: str) -> None:
-        """Say that the run was broken off, and write it."""
-        self.say("WARNING", why)
-        self._end("stopped", f"Partly done: {why}")
+        """Say that the run was broken off, unless it had ended, and write it; who pressed Ctrl-C does not wait long."""
+        if self.run.state == "running":
+            self.say("WARNING", why)
+            self._end("stopped", f"Partly done: {why}", lease.GIVE_BACK_S)
 
     # --- what the events say ------------------------------------------------------------------------------------------
 
@@ -204,57 +228,77 @@ class Report:
         self.say("ERROR" if event.exit_code == 1 else "WARNING" if event.exit_code else "INFO", summary)
         self._end(state, summary)
 
-    def _end(self, state: str, status: str) -> None:
+    def _end(self, state: str, status: str, patience_s: float = LAST_PATIENCE_S) -> None:
         self._status = status
-        self.run.state, self.run.ended, self.run.message = state, self._book.now(), status[:MOST_CHARACTERS]
-        self._flush(LAST_PATIENCE_S)
+        self.run.state, self.run.ended, self.run.message = state, self._book.now(), status[:1_000]
+        self._flush(patience_s)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def _flush(self, patience_s: float) -> None:
         """Write status, log and record in one batch. A write that fails is tried again with the next."""
-        until = self._book.until
-        self._book.until = min(time.monotonic() + patience_s, until or float("inf"))
+        before, self._book.until = self._book.until, time.monotonic() + patience_s
         try:
-            self._write()
+            try:
+                self._write()
+            except TooManyCells:
+                self._write(with_log=False)  # the status needs no room
+            except SheetRefused:
+                # Somebody has changed the tabs, or a write that was given up has arrived.
+                self._look()
+                self._write()
         except StoreBusy:
             raise
         except StoreFailed as error:
             log.warning("the status was not written: %s", error.sentence)
         finally:
-            self._book.until = until
+            self._book.until = before
             now = time.monotonic()
             self._due = now + min(EVERY_S, FIRST_S + (now - self._began) / 8)
 
-    def _write(self) -> None:
-        lines = list(self._lines)
-        self.run.message = self.run.message if self.run.ended else self._status
-        blocks = []
-        if self._config:
-            blocks.append(Block(self._config.id, 0, self._config.rows, 0, min(self._config.columns, 26)))
-        if self._logs:
-            blocks.append(Block(self._logs.id, 0, min(30, self._logs.rows), 0, min(self._logs.columns, 26)))
+    def _write(self, *, with_log: bool = True) -> None:
+        known = {t.id: t.value for t in self._book.tags((RECORD, CANCEL))}
+        before = _decoded(known.get(RECORD_ID), self._book)
+        if before and before.run.run == self.run.run:
+            self._forget(before.run.lines)
+        cancel = known.get(CANCEL_ID)
+        self._cancelled = self._cancelled or cancel == self.run.run
+        tabs = [t for t in (self._config, self._logs) if t]
+        blocks = [_top(t, t.rows if t is self._config else HEADINGS_WITHIN) for t in tabs]
         seen = self._book.snapshot(blocks) if blocks else {}
-        self._cancelled = self._cancelled or self._book.metadata(CANCEL_ID) in (self.run.run, "")
         batch: list[Json] = []
         if self._config and self._config.id in seen:
+            self._config = _sized(self._config, seen)
             batch += self._outputs(self._config, seen[self._config.id])
-        if self._logs and self._logs.id in seen and lines:
-            batch += self._log_rows(self._logs, seen[self._logs.id], lines)
-        text = msgspec.json.encode(Record(self.run, self._past)).decode()
-        if self._written is None:
-            batch.append(door.create_metadata(RECORD, text, RECORD_ID))
+        with self._saying:
+            lines, said = list(self._lines), self._said
+        self.run.lines = self._told
+        if self._logs and self._logs.id in seen:
+            self._logs = _sized(self._logs, seen)
+            if lines and with_log and (rows := self._log_rows(self._logs, seen[self._logs.id], lines)):
+                batch += rows
+                self.run.lines = said
+        self.run.message = self.run.message if self.run.ended else self._status
+        text = msgspec.json.encode(Record(self.run, self._past, self._book.id)).decode()
+        if RECORD_ID in known:
+            batch.append(door.update_metadata(RECORD_ID, known[RECORD_ID], text))
         else:
-            batch.append(door.update_metadata(RECORD_ID, self._written, text))
+            batch.append(door.create_metadata(RECORD, text, RECORD_ID))
+        if cancel is not None and (self.run.ended or cancel != self.run.run):
+            batch.append(door.delete_metadata(CANCEL_ID, cancel))
         self._book.apply(batch)
-        self._written = text
-        for _ in lines:
-            self._lines.popleft()
+        self._forget(self.run.lines)
+
+    def _forget(self, written: int) -> None:
+        """Drop the lines that the Sheet has."""
+        with self._saying:
+            self._told = written
+            while self._lines and self._said - len(self._lines) < written:
+                self._lines.popleft()
 
     def _outputs(self, tab: Tab, seen: Snapshot) -> list[Json]:
         """Return the writes of the status, and at the end of the dates, wherever their rows are now."""
-        width = max((c for row in seen.values.values() for c in row), default=0) + 1
-        rows = [[seen.values.get(r, {}).get(c) for c in range(width)] for r in range(seen.rows)]
+        rows = _rows(seen)
         place = find_headings(tab, rows, CONFIG_HEADINGS[:2])
         if place is None:
             return []
@@ -275,11 +319,9 @@ class Report:
                     batch.append(_shown(Block(tab.id, number, number + 1, value_at, value_at + 1), shown))
         return batch
 
-    def _log_rows(self, tab: Tab, seen: Snapshot, lines: Iterable[tuple[datetime, str, str, str, str]]) -> list[Json]:
+    def _log_rows(self, tab: Tab, seen: Snapshot, lines: Iterable[_Line]) -> list[Json]:
         """Return the writes of log lines below the headings, newest on top, and the end of what is too old."""
-        width = max((c for row in seen.values.values() for c in row), default=0) + 1
-        rows = [[seen.values.get(r, {}).get(c) for c in range(width)] for r in range(min(30, seen.rows))]
-        place = find_headings(tab, rows, LOGS_HEADINGS)
+        place = find_headings(tab, _rows(seen), LOGS_HEADINGS)
         if place is None:
             return []
         newest: list[Mapping[str, Cell]] = []
@@ -287,7 +329,10 @@ class Report:
             newest.insert(0, dict(zip(LOGS_HEADINGS, (door.serial(at.astimezone(self._zone)), *texts), strict=True)))
         first, count = place.row + 1, len(newest)
         batch: list[Json] = []
-        if first < seen.rows:
+        left = min(seen.rows, first + MOST_LOG_ROWS - count)
+        if left < seen.rows:  # first, so that it works in a spreadsheet that is full
+            batch.append(door.delete(tab.id, "ROWS", left, seen.rows))
+        if first < left:
             span = door.dimension(tab.id, "ROWS", first, first + count)
             batch.append({"insertDimension": {"range": span, "inheritFromBefore": False}})
         else:
@@ -298,10 +343,25 @@ class Report:
             batch.append(door.write(tab.id, first, column, values))
         time_at = place.columns[normal(LOGS_HEADINGS[0])]
         batch.append(_shown(Block(tab.id, first, first + count, time_at, time_at + 1), DATE_TIME))
-        end = first + MOST_LOG_ROWS
-        if seen.rows + count > end:
-            batch.append(door.delete(tab.id, "ROWS", end, seen.rows + count))
         return batch
+
+
+_Line = tuple[datetime, str, str, str, str]
+"""Time, level, object, advertiser and message."""
+
+
+def _top(tab: Tab, rows: int) -> Block:
+    return Block(tab.id, 0, min(rows, tab.rows), 0, min(tab.columns, COLUMNS_WITHIN))
+
+
+def _sized(tab: Tab, seen: Mapping[int, Snapshot]) -> Tab:
+    """Return a tab with the size it has now."""
+    return replace(tab, rows=seen[tab.id].rows, columns=seen[tab.id].columns)
+
+
+def _rows(seen: Snapshot) -> list[list[Cell]]:
+    width = max((c for row in seen.values.values() for c in row), default=0) + 1
+    return [[seen.values.get(r, {}).get(c) for c in range(width)] for r in range(max(seen.values, default=-1) + 1)]
 
 
 def _shown(block: Block, format_: Json) -> Json:
@@ -314,18 +374,19 @@ def _shown(block: Block, format_: Json) -> Json:
     }
 
 
-def _decoded(text: str | None) -> Record | None:
+def _decoded(text: str | None, book: Spreadsheet) -> Record | None:
     if not text:
         return None
     try:
-        return msgspec.json.decode(text, type=Record)
+        found = msgspec.json.decode(text, type=Record)
     except msgspec.DecodeError:
         return None
+    return found if found.book in (book.id, "") else None
 
 
 def _brief(run: Run) -> Run:
     """Return a run as it is kept among the past ones."""
-    return Run(run.run, run.started, run.state, run.ended, run.message[:200], run.rows)
+    return Run(run.run, run.started, run.state, run.ended, run.message[:100], run.rows)
 
 
 # --- from outside -----------------------------------------------------------------------------------------------------
@@ -336,7 +397,7 @@ def record(book: Spreadsheet) -> Record | None:
 
     A run that is said to be on although nobody holds the lease has died: it is called stopped.
     """
-    found = _decoded(book.metadata(RECORD_ID))
+    found = _decoded(book.metadata(RECORD_ID), book)
     if found and found.run.state == "running":
         holds = lease.holder(book)
         if holds is None or holds.run != found.run.run:
@@ -368,7 +429,7 @@ def recent_lines(book: Spreadsheet, most: int = 20) -> list[dict[str, str]]:
     tab = tab_called(structure, LOGS)
     if tab is None:
         return []
-    rows = book.values([Block(tab.id, 0, min(tab.rows, 30 + most), 0, min(tab.columns, 26))])[0]
+    rows = book.values([_top(tab, HEADINGS_WITHIN + most)])[0]
     place = find_headings(tab, rows, LOGS_HEADINGS)
     if place is None:
         return []

@@ -14,10 +14,11 @@ from datetime import date, datetime
 from typing import Any
 
 import pytest
+import requests
 
 from owox_tiktok import app, lease, report
 from owox_tiktok.errors import BadInput, StoreBusy, StoreFailed
-from owox_tiktok.events import Event, Finished, Stored
+from owox_tiktok.events import Event, Finished, Started, Stored
 from owox_tiktok.local.sheets import Server, serve
 from owox_tiktok.spreadsheet import ArrivedLate, Spreadsheet
 from owox_tiktok.streams import STREAMS
@@ -192,6 +193,12 @@ def test_a_missing_token_is_a_sentence_about_the_environment(sheet: ControlSheet
     assert "TIKTOK_ACCESS_TOKEN" in str(caught.value)
 
 
+def copied(sheet: ControlSheet) -> str:
+    """The id of a copy of the file, as Drive makes it: with its developer metadata."""
+    address = f"{sheet.server.url}/drive/v3/files/{sheet.book}/copy"
+    return str(requests.post(address, json={"name": "Copy of TikTok Ads"}, timeout=10).json()["id"])
+
+
 # --- what people are told ---------------------------------------------------------------------------------------------
 
 
@@ -264,6 +271,121 @@ def test_a_run_leaves_a_record_of_itself_and_those_before(sheet: ControlSheet, p
     lines = report.recent_lines(Spreadsheet(sheet.book))
     assert lines[0]["level"] == "ERROR"
     assert datetime.fromisoformat(lines[0]["time"]).tzinfo
+
+
+@pytest.mark.parametrize("kind", ["late_500", "http_500"])
+def test_a_status_without_an_answer_is_written_once_and_the_record_goes_on(
+    sheet: ControlSheet, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("owox_tiktok.spreadsheet.ATTEMPTS", 1)
+    monkeypatch.setattr(report, "EVERY_S", 0.0)
+    book = Spreadsheet(sheet.book)
+    with lease.Lease(book, "mine"):
+        told = report.Report(book, "mine")
+        told.begin()
+        sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", [kind]
+        told.say("INFO", "one")
+        told.halted()
+        told.say("INFO", "two")
+        told.halted()
+        told(Finished({}, {}, 1, 0, 0, 0, 0.1))
+    assert [m for m in sheet.messages() if m in ("one", "two")] == ["two", "one"]
+    assert sheet.status.startswith("Done")
+    found = report.record(Spreadsheet(sheet.book))
+    assert found is not None
+    assert found.run.state == "done"
+
+
+def test_who_replaces_the_tabs_during_a_run_is_told_all_the_same(sheet: ControlSheet) -> None:
+    book = Spreadsheet(sheet.book)
+    with lease.Lease(book):
+        told = report.Report(book, "mine")
+        told.begin()
+        request = {"duplicateSheet": {"sourceSheetId": sheet.tab("Config").sheet_id, "newSheetName": "new"}}
+        sheet.server.batch(sheet.book, [request])
+        old = [{"deleteSheet": {"sheetId": sheet.tab(title).sheet_id}} for title in ("Config", "Logs")]
+        properties = {"sheetId": sheet.tab("new").sheet_id, "title": "Config"}
+        rename = {"updateSheetProperties": {"properties": properties, "fields": "title"}}
+        sheet.server.batch(sheet.book, [*old, rename])
+        told(Finished({}, {}, 1, 0, 0, 0, 0.1))
+    assert sheet.status.startswith("Done")
+
+
+def test_a_full_spreadsheet_still_shows_the_status(sheet: ControlSheet) -> None:
+    book = Spreadsheet(sheet.book)
+    with lease.Lease(book):
+        told = report.Report(book, "mine")
+        told.begin()
+        used = sum(s.grid.row_count * s.grid.column_count for s in sheet.server.spreadsheet(sheet.book).sheets)
+        grid = {"rowCount": 10_000_000 - used, "columnCount": 1}
+        sheet.server.batch(sheet.book, [{"addSheet": {"properties": {"title": "Full", "gridProperties": grid}}}])
+        told.problem(StoreFailed("there is no room"))
+        assert sheet.status == "Error: there is no room"
+        request = {"updateSheetProperties": {"properties": {"sheetId": sheet.tab("Full").sheet_id,
+                   "gridProperties": {"rowCount": 9_000_000}}, "fields": "gridProperties.rowCount"}}  # fmt: skip
+        sheet.server.batch(sheet.book, [request])
+        told.problem(StoreFailed("there was no room"))
+    assert sheet.messages("ERROR") == ["there was no room", "there is no room"], "written as soon as there is room"
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("boom"), StoreBusy("somebody else loads the dataset")])
+def test_a_run_that_breaks_down_does_not_stay_importing(
+    sheet: ControlSheet, project: Project, fault: Exception
+) -> None:
+    def break_down() -> None:
+        raise fault
+
+    with pytest.raises(type(fault)):
+        run(sheet, project, listen=Stopper(1, break_down))
+    wanted = "an unexpected RuntimeError" if isinstance(fault, RuntimeError) else "somebody else"
+    assert sheet.status.startswith(f"Error: {wanted}")
+    assert "boom" not in str(sheet.log)
+
+
+@pytest.mark.parametrize("batch", range(1, 6))
+def test_an_interruption_at_any_batch_is_told(sheet: ControlSheet, project: Project, batch: int) -> None:
+    left = iter(range(batch - 1, -1, -1))
+    interrupts(sheet, lambda path: path.endswith(":batchUpdate") and next(left) == 0)
+    with pytest.raises(KeyboardInterrupt):
+        run(sheet, project, run="mine")
+    assert not sheet.status.startswith("Importing")
+    assert sheet.status.startswith("Partly done") or batch == 1
+    assert lease.holder(Spreadsheet(sheet.book)) is None
+    assert len(set(sheet.messages("WARNING"))) == len(sheet.messages("WARNING"))
+    assert run(sheet, project, run="mine").exit_code == 0
+    assert wrong(sheet, project) == []
+
+
+def test_the_record_of_all_objects_fits(sheet: ControlSheet) -> None:
+    text = "\u0001" * 5_000
+    for turn in range(12):
+        book = Spreadsheet(sheet.book)
+        with lease.Lease(book):
+            told = report.Report(book, f"run-{turn}")
+            told.begin()
+            told(Started(10**6, 10**6, dict.fromkeys(STREAMS, 10**6)))
+            for name in STREAMS:
+                told.run.objects[name] = report.ObjectProgress(10**6, 10**6, 10**9)
+            told.problem(StoreFailed(text))
+    found = report.record(Spreadsheet(sheet.book))
+    assert found is not None
+    assert (found.run.run, found.run.state, len(found.past)) == ("run-11", "error", 10)
+
+
+def test_a_copy_of_the_file_has_no_runs(sheet: ControlSheet) -> None:
+    book = Spreadsheet(sheet.book)
+    with lease.Lease(book):
+        report.Report(book, "mine").begin()
+        copy = ControlSheet(sheet.server, copied(sheet))
+    assert copy.status.startswith("Importing")
+    assert report.record(Spreadsheet(copy.book)) is None
+    with lease.Lease(Spreadsheet(copy.book)) as held:
+        told = report.Report(held._book, "other")
+        told.begin()
+        told(Finished({}, {}, 1, 0, 0, 0, 0.1))
+    found = report.record(Spreadsheet(copy.book))
+    assert found is not None
+    assert (found.run.run, found.past) == ("other", [])
 
 
 # --- one at a time ----------------------------------------------------------------------------------------------------
@@ -458,10 +580,8 @@ def test_a_copied_spreadsheet_is_not_held_by_the_run_of_the_original(sheet: Cont
     book = Spreadsheet(sheet.book)
     with lease.Lease(book):
         text = book.metadata(lease.LEASE_ID)
-        copy = sheet.server.create("Copy of TikTok Ads")
-        entry = {"metadataId": lease.LEASE_ID, "metadataKey": lease.LEASE, "metadataValue": text,
-                 "location": {"spreadsheet": True}, "visibility": "DOCUMENT"}  # fmt: skip
-        sheet.server.batch(copy, [{"createDeveloperMetadata": {"developerMetadata": entry}}])
+        copy = copied(sheet)
+        assert Spreadsheet(copy).metadata(lease.LEASE_ID) == text
         with lease.Lease(Spreadsheet(copy)):
             assert lease.holder(book) is not None
 
@@ -498,6 +618,17 @@ def test_cancelled_between_windows_and_the_next_run_goes_on(
     assert found.run.state == "cancelled"
     assert run(sheet, project).stopped == "", "a request to cancel counts for one run"
     assert wrong(sheet, project) == []
+
+
+def test_a_run_that_is_cancelled_as_soon_as_it_is_there_ends(sheet: ControlSheet) -> None:
+    book = Spreadsheet(sheet.book)
+    for turn in range(2):
+        with lease.Lease(book, "mine"):
+            assert turn or report.cancel(Spreadsheet(sheet.book)) == "mine"
+            told = report.Report(book, "mine")
+            told.begin()
+            assert told.halted() == ("" if turn else "cancelled")
+            told(Finished({}, {}, 1, 0, 0, 0, 0.1, stopped="" if turn else "cancelled", left=1 - turn))
 
 
 def test_nothing_to_cancel(sheet: ControlSheet) -> None:
