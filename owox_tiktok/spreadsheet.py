@@ -512,6 +512,9 @@ class Spreadsheet:
                 f"no connection to Google ({type(error).__name__})", where=self.where, unsure=False
             ) from None
         except GoogleAuthError as error:
+            if error.retryable or isinstance(error.__cause__, TransportError):
+                # The sign-in, not the request: on a Google machine its own service may be slow.
+                raise _Passing("Google's sign-in does not answer", where=self.where, unsure=False) from None
             raise _no_credentials(error) from None
         except (requests.RequestException, msgspec.DecodeError) as error:
             # A failed connection may have failed after the request went out, so nothing is known.

@@ -639,6 +639,22 @@ def test_an_unshared_spreadsheet_is_one_sentence_with_the_address(server: Server
         Spreadsheet("not-there-at-all").structure([])
 
 
+def test_a_sign_in_that_fails_for_a_moment_is_tried_again(person: Person) -> None:
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.exceptions import RefreshError, TransportError
+
+    class Slow(AnonymousCredentials):
+        left = 2
+
+        def before_request(self, *_: Any) -> None:
+            self.left -= 1
+            if self.left >= 0:
+                raise RefreshError("metadata.google.internal") from TransportError("timed out")  # type: ignore[no-untyped-call]
+
+    book = Spreadsheet(person.book, credentials=Slow(), sleep=lambda _: None)  # type: ignore[no-untyped-call]
+    assert book.structure([]).tabs
+
+
 @pytest.mark.parametrize("address", ["sheets://", "sheets://a b", "sheets://?"])
 def test_an_address_without_an_id_is_a_mistake_with_advice(address: str) -> None:
     with pytest.raises(BadInput, match="/d/"):
