@@ -324,7 +324,7 @@ _WORDS: Mapping[str, str] = {
 """What a parameter is for, in a marketer's words; one that is not here is explained as in the configuration file."""
 _OUTPUT_WORDS: Mapping[str, str] = {
     CURRENT_STATUS: "Written by the import: how far it is, and how it ended.",
-    LAST_IMPORT_DATE: "Written by the import: when it last ended, in UTC.",
+    LAST_IMPORT_DATE: "Written by the import: when it last ended, in this spreadsheet's time zone.",
     LAST_REQUESTED_DATE: "Written by the import: the last day that was asked for.",
 }
 NOT_YET = "Not run yet"
