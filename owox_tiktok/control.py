@@ -16,6 +16,7 @@ from typing import Self
 
 from owox_tiktok import spreadsheet as door
 from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.secret import looks_secret
 from owox_tiktok.settings import BY_NAME, SETTINGS, Setting, Settings, Value, Wording, build
 from owox_tiktok.spreadsheet import Block, Cell, Spreadsheet, Structure, Tab
 from owox_tiktok.streams import nearest
@@ -43,15 +44,8 @@ ENVIRONMENT = {
 }
 """What never stands in a Sheet, and the environment variable it comes from."""
 
-_SECRETS = re.compile(
-    r"\b[0-9a-f]{40}\b"  # TikTok's tokens and secrets
-    r"|\bya29\.[\w-]{20,}|\bAIza[\w-]{30,}|-----BEGIN [A-Z ]*PRIVATE KEY|\beyJ[\w-]{10,}\.eyJ"
-    r"|\bxox[abposr]-[\w-]{10,}|hooks\.slack(-gov)?\.com/services/|chat\.googleapis\.com/v1/spaces/\S*key="
-)
-_SECRET_LABELS = frozenset(
-    normal(label)
-    for label in ("Access Token", "Refresh Token", "App Secret", "Client Secret", "Secret", "Auth Code", "API Key")
-)
+_SECRET_LABEL = re.compile(r"token|secret|password|apikey|privatekey|authcode")
+"""What the (``normal``) label of a cell that is meant for a secret has in it."""
 
 Labels = Mapping[str, Setting]
 LABELS: Labels = {normal(label): s for s in SETTINGS if s.label for label in (s.label, *s.also)}
@@ -224,9 +218,9 @@ def _refuse_secrets(config: Place, rows: Sequence[Sequence[Cell]]) -> None:
     mistakes = []
     label_at, value_at = (config.columns[normal(h)] for h in CONFIG_HEADINGS[:2])
     for number, row in enumerate(rows):
-        labelled = normal(str(row[label_at] or "")) in _SECRET_LABELS and row[value_at] not in (None, False)
+        labelled = _SECRET_LABEL.search(normal(str(row[label_at] or ""))) and row[value_at] not in (None, False)
         for column, value in enumerate(row):
-            if (isinstance(value, str) and _SECRETS.search(value)) or (labelled and column == value_at):
+            if (isinstance(value, str) and looks_secret(value)) or (labelled and column == value_at):
                 mistakes.append(
                     Mistake(
                         address(config.tab, number, column),
@@ -299,7 +293,7 @@ def _ticked(place: Place, lines: Sequence[tuple[Cell, ...]]) -> tuple[dict[str, 
         if not isinstance(object_, str) or not object_.strip() or not _is_ticked(tick):
             continue
         at = place.at(number, FIELDS_HEADINGS[0])
-        if field_ is None:
+        if field_ is None or not str(field_).strip():
             objects.append(Value(object_.strip(), at))
         else:
             fields.setdefault(object_.strip(), []).append(Value(str(field_).strip(), at))
@@ -314,4 +308,4 @@ def _ticked(place: Place, lines: Sequence[tuple[Cell, ...]]) -> tuple[dict[str, 
 
 
 def _is_ticked(value: Cell) -> bool:
-    return value is True or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "x", "✓", "1"))
+    return value == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "x", "✓", "1"))

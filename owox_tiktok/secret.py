@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+_SECRETS = re.compile(
+    r"(?<![0-9A-Za-z])[0-9A-Fa-f]{40}(?![0-9A-Za-z])"  # TikTok's tokens and secrets
+    r"|\bya29\.[\w-]{20,}|\bGOCSPX-[\w-]{20,}|\bAIza[\w-]{30,}|-----BEGIN [A-Z ]*PRIVATE KEY|\beyJ[\w-]{10,}\.eyJ"
+    r"|\bxox[abposr]-[\w-]{10,}|hooks\.slack(-gov)?\.com/services/|chat\.googleapis\.com/v1/spaces/\S*key="
+)
+
+
+def looks_secret(text: str) -> bool:
+    """Whether a text holds what looks like a token or secret of TikTok, Google or Slack."""
+    return _SECRETS.search(text) is not None
 
 
 class Secret:

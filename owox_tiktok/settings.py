@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Stream
-from owox_tiktok.secret import Secret
+from owox_tiktok.secret import Secret, looks_secret
 from owox_tiktok.streams import LEVELS, MAX_METRICS, PRESETS, STREAMS, default_fields, expand, find, metrics, nearest
 
 
@@ -98,6 +98,8 @@ class Value:
     @property
     def shown(self) -> str:
         """The text for a message: short, and not at all when it may be a secret."""
+        if looks_secret(self.text):
+            return "what looks like a token or secret"
         return "the value of its variable" if self.variable else repr(self.text[:40])
 
     @property
@@ -389,9 +391,10 @@ def build(
     return Settings(**parsed, objects=tuple(streams), fields=fields, source=source, wording=wording)
 
 
-def _line(where: str) -> tuple[int, str]:
-    found = re.search(r":(\d+)", where)
-    return (int(found[1]) if found else 10**6, where)
+def _line(where: str) -> tuple[str, int, str]:
+    """Return what puts mistakes in the order in which they stand, in a file or in a Sheet; without a place: last."""
+    found = re.search(r":(\d+)|(?P<tab>.+)!(?P<column>[A-Z]+)(?P<row>\d+)$", where)
+    return (found["tab"] or "", int(found["row"] or found[1]), where) if found else ("~", 0, where)
 
 
 def _dates(

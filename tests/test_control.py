@@ -169,6 +169,8 @@ def test_an_object_without_ticked_fields_brings_the_useful_ones(
         "Bearer ya29.a0AfB_byC1234567890abcdefghij",
         "-----BEGIN PRIVATE KEY-----",
         "https://hooks.slack.com/services/T000/B000/XXXX",
+        "token_0123456789ABCDEF0123456789abcdef01234567",
+        "GOCSPX-abcdefghijklmnopqrstuvwxyz12",
     ],
 )
 def test_a_token_in_a_cell_stops_the_run_and_is_not_repeated(sheet: ControlSheet, project: Project, cell: str) -> None:
@@ -180,10 +182,46 @@ def test_a_token_in_a_cell_stops_the_run_and_is_not_repeated(sheet: ControlSheet
     assert project.server.counts["requests"] == 0, "TikTok was not asked"
 
 
+def test_a_token_in_fields_is_not_repeated_either(sheet: ControlSheet, project: Project) -> None:
+    token = "0123456789abcdef0123456789abcdef01234567"
+    sheet.write("Fields", 4, 1, token)
+    sheet.write("Fields", 4, 2, None)
+    sheet.write("Fields", 4, 0, 1)
+    assert mistakes(sheet, project).keys() == {"Fields!A5"}
+    assert token[:20] not in f"{sheet.log} {sheet.status}"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["da39a3ee5e6b4b0d3255bfef95601890afd80709" + "0" * 24, "7012345678901234567, 7012345678901234568", "g" * 40],
+)
+def test_long_ids_are_no_tokens(sheet: ControlSheet, project: Project, cell: str) -> None:
+    sheet.write("Config", 25, 3, cell)
+    assert run(sheet, project).exit_code == 0
+
+
+def test_config_may_stand_far_to_the_right_and_mistakes_come_from_top_to_bottom(
+    sheet: ControlSheet, project: Project
+) -> None:
+    number = sheet.tab("Config").sheet_id
+    span = {"sheetId": number, "dimension": "COLUMNS", "startIndex": 0, "endIndex": 30}
+    sheet.server.batch(sheet.book, [{"insertDimension": {"range": span, "inheritFromBefore": False}}])
+    rows = sheet.values("Config")
+    for label, wrong_value in (("Start Date*", "soon"), ("Max Run Timeout", -1)):
+        sheet.write("Config", next(n for n, r in enumerate(rows) if len(r) > 30 and r[30] == label), 31, wrong_value)
+    with pytest.raises(BadInput) as caught:
+        run(sheet, project)
+    assert [m.where for m in caught.value.mistakes] == ["Config!AF7", "Config!AF13"]
+    status = next(r for r in sheet.values("Config") if len(r) > 30 and r[30] == "Current Status")
+    assert status[31].startswith("Error: Config!AF7")
+
+
 def test_a_row_for_a_token_is_refused_whatever_it_holds(sheet: ControlSheet, project: Project) -> None:
     sheet.write("Config", 25, 0, "Access Token*")
     assert run(sheet, project).exit_code == 0, "an empty one does no harm"
     sheet.write("Config", 25, 1, "short")
+    assert mistakes(sheet, project).keys() == {"Config!B26"}
+    sheet.write("Config", 25, 0, "TikTok App Secret")
     assert mistakes(sheet, project).keys() == {"Config!B26"}
 
 
