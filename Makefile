@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.set-up
+EMULATOR = .venv-bigquery
 
-.PHONY: setup demo test check format docs templates bench clean
+.PHONY: setup setup-bigquery demo test check format docs templates bench clean
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 …"; exit 1; }
@@ -14,10 +15,15 @@ $(STAMP): pyproject.toml
 
 setup: $(STAMP)  ## a virtual environment with everything
 
+$(EMULATOR)/.set-up: tests/bigquery-emulator.txt
+	@$(PYTHON) tools/setup_bigquery.py $(EMULATOR)
+
+setup-bigquery: $(EMULATOR)/.set-up  ## the BigQuery emulator for the tests, where there is a Python 3.13
+
 demo: setup  ## import from a made-up TikTok into DuckDB, twice
 	$(BIN)/owox-tiktok demo
 
-test: setup  ## all tests
+test: setup setup-bigquery  ## all tests
 	$(BIN)/python -m pytest -n auto
 
 check: setup  ## lint, types, import floors, docs in step
@@ -45,4 +51,4 @@ bench: setup  ## measure; prints each figure with its bound
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) build *.egg-info owox_tiktok.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo
+	rm -rf $(VENV) $(EMULATOR) build *.egg-info owox_tiktok.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo

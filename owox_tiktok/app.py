@@ -21,7 +21,7 @@ from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Listener, Waiting, Warned
 from owox_tiktok.lease import Lease
-from owox_tiktok.model import Advertiser, Destination, Window
+from owox_tiktok.model import Advertiser, Checkable, Destination, Metered, Window
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import WHOLE_APP, Pair, keep_from, oldest_kept
@@ -169,6 +169,7 @@ def import_(
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
             if settings.views:
                 _refresh_views(destination, settings, count)
+            read_there = destination.bytes_processed if isinstance(destination, Metered) else 0
     except StoreBusy:
         raise
     except Problem as problem:
@@ -177,7 +178,7 @@ def import_(
     finally:
         api.stop()
     outcome.pruned = pruned
-    finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began)
+    finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, read_there)
     # Whoever gave so little time starts the rest: there is one message, at the end of that.
     if not (finished.stopped == "out of time" and until == given):
         _tell(settings, finished, listen, environment)
@@ -193,7 +194,9 @@ def _tell(
         listen(Warned("", "", warning))
 
 
-def _finished(outcome: Outcome, api: TikTok, pairs: int, failed: int, warnings: int, began: float) -> Finished:
+def _finished(
+    outcome: Outcome, api: TikTok, pairs: int, failed: int, warnings: int, began: float, read_there: int
+) -> Finished:
     return Finished(
         rows=outcome.rows,
         replaced=outcome.replaced,
@@ -206,6 +209,7 @@ def _finished(outcome: Outcome, api: TikTok, pairs: int, failed: int, warnings: 
         pruned={name: n for name, n in outcome.pruned.items() if n},
         stopped=outcome.stopped if outcome.left else "",
         left=outcome.left,
+        bytes_processed=read_there,
     )
 
 
@@ -282,7 +286,10 @@ def import_sheet(
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What one pair would read: days and windows, and the requests and rows to expect (None: not known beforehand)."""
+    """What one pair would read: days and windows, and the requests and rows to expect (None: not known beforehand).
+
+    ``bytes_processed`` is what the destination would read to make room, told once per object.
+    """
 
     object: str
     advertiser: Advertiser
@@ -292,6 +299,7 @@ class Planned:
     requests: int
     rows: int | None
     problem: str = ""
+    bytes_processed: int = 0
 
 
 def plan(
@@ -307,12 +315,31 @@ def plan(
     source = Source(api, include_deleted=settings.include_deleted)
     with open_destination(settings.destination, read_only=True) as destination:
         cursors = destination.cursors()
-    advertisers, refused = _accounts(source, settings)
-    pairs = make_plan(settings, advertisers, cursors, now, backfill)
+        advertisers, refused = _accounts(source, settings)
+        pairs = make_plan(settings, advertisers, cursors, now, backfill)
+        read_there = _estimated(destination, pairs)
     planned = _side_by_side(api, lambda pair: _expect(source, pair), pairs, settings)
+    for name, count in read_there.items():
+        first = next(n for n, p in enumerate(planned) if p.object == name)
+        planned[first] = replace(planned[first], bytes_processed=count)
     for advertiser_id, error in refused.items():
         planned.append(Planned("", Advertiser(advertiser_id), None, None, 0, 0, None, error.sentence))
     return planned
+
+
+def _estimated(destination: Destination, pairs: Sequence[Pair]) -> dict[str, int]:
+    """Return how many bytes the destination would read for each object; nothing where that costs nothing."""
+    if not isinstance(destination, Metered):
+        return {}
+    read: dict[str, int] = {}
+    for stream in {p.stream.name: p.stream for p in pairs}.values():
+        spans = {
+            p.advertiser.id: Window(p.windows[0].first, p.windows[-1].last) if p.windows[0] and p.windows[-1] else None
+            for p in pairs
+            if p.stream.name == stream.name and p.windows
+        }
+        read[stream.name] = destination.estimate(stream, spans)
+    return {name: count for name, count in read.items() if count}
 
 
 def _expect(source: Source, pair: Pair) -> Planned:
@@ -353,7 +380,11 @@ def check(settings: Settings, *, now: datetime, environment: Mapping[str, str] |
     try:
         with open_destination(settings.destination, read_only=True) as destination:
             destination.cursors()
-        found.append(Checked(f"destination {settings.destination}", True))
+            missing = destination.check() if isinstance(destination, Checkable) else []
+        for sentence in missing:
+            found.append(Checked(f"destination {settings.destination}", False, sentence))
+        if not missing:
+            found.append(Checked(f"destination {settings.destination}", True))
     except Problem as error:
         found.append(Checked(f"destination {settings.destination}", False, _without_where(error)))
     if settings.notify_when != "never":

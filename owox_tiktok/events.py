@@ -84,6 +84,8 @@ class Finished:
     pruned: Mapping[str, int] = field(default_factory=dict)
     stopped: str = ""
     left: int = 0
+    bytes_processed: int = 0
+    """What a destination read that is paid for by the bytes."""
 
     @property
     def exit_code(self) -> int:
@@ -107,6 +109,8 @@ class Finished:
         parts.append(f"{self.requests:,} requests")
         if self.refused:
             parts.append(f"{self.refused:,} refused for their number")
+        if self.bytes_processed:
+            parts.append(f"{size(self.bytes_processed)} read in the destination")
         if self.warnings:
             parts.append(f"{self.warnings} warning{'s' if self.warnings > 1 else ''}")
         if self.failed:
@@ -114,6 +118,15 @@ class Finished:
         if self.left:
             parts.append(f"{self.stopped} with {self.left:,} windows left (the next run goes on there)")
         return ", ".join(parts) + "."
+
+
+def size(count: int) -> str:
+    """Return bytes in words: "1.2 GB"."""
+    amount, units = float(count), ["bytes", "KB", "MB", "GB", "TB", "PB"]
+    while amount >= 1000 and len(units) > 1:
+        amount /= 1024
+        units.pop(0)
+    return f"{amount:,.0f} {units[0]}" if units[0] == "bytes" or amount >= 100 else f"{amount:.1f} {units[0]}"
 
 
 def duration(seconds: float) -> str:

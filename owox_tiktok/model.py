@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 from zoneinfo import ZoneInfo
 
 Level = Literal["advertiser", "campaign", "ad_group", "ad"]
@@ -206,6 +206,7 @@ class Chunk:
 class Stored:
     """What storing one chunk did: rows ``added`` and, for a replaced window, the rows it had before.
 
+    A destination that replaces several windows at once may say for the first how many rows all of them had.
     ``notes`` are sentences for the person it was stored for.
     """
 
@@ -251,6 +252,27 @@ class Destination(Protocol):
 
     def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
         """Delete rows dated before ``keep_from[advertiser]``; return how many there were. Dry: only count."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A destination that is paid for by the bytes it reads."""
+
+    bytes_processed: int
+    """Bytes read so far."""
+
+    def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
+        """Return how many bytes it would read to store these windows, by advertiser; None stands for all rows."""
+        ...
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A destination that can try beforehand what an import needs."""
+
+    def check(self) -> list[str]:
+        """Return a sentence for each thing that would keep an import from working here; leaves nothing behind."""
         ...
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from owox_tiktok.app import Checked, Planned, Viewed
 from owox_tiktok.errors import BadInput, Problem
-from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, duration
+from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, duration, size
 from owox_tiktok.model import Stream
 
 
@@ -188,6 +188,8 @@ def show_plan(console: Console, planned: Sequence[Planned], rate: float) -> None
     rows = sum(p.rows or 0 for p in planned)
     took = f"{duration(requests / rate)} at {rate:g} requests per second"
     console.print(f"{requests:,} requests, about {rows:,} rows, about {took}.")
+    if read := sum(p.bytes_processed for p in planned):
+        console.print(f"The destination would read {size(read)} of what it has, which Google may bill.")
     for p in planned:
         if p.problem:
             what = f"{p.object} of {p.advertiser.id}" if p.object else f"advertiser {p.advertiser.id}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +19,7 @@ from owox_tiktok.model import Chunk, Cursor, Destination, Stored, Stream, Window
 from owox_tiktok.rows import column
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import STREAMS
+from tests import bigquery
 from tests.helpers import Row, in_order, table
 from tests.sheets import in_a_cell, sheet_rows, stand_in
 
@@ -104,13 +106,20 @@ def _sheets(folder: Path) -> Kit:
     return Kit(folder, f"sheets://{book}", lambda stream: sheet_rows(server, book, stream), in_a_cell)
 
 
-DESTINATIONS: list[Callable[[Path], Kit]] = [_duckdb, _sheets]
+def _bigquery(folder: Path) -> Kit:
+    dataset = f"d_{uuid.uuid4().hex}"
+    return Kit(folder, f"bigquery://{bigquery.PROJECT}/{dataset}", lambda stream: bigquery.rows_of(dataset, stream))
+
+
+DESTINATIONS = [_duckdb, _sheets, pytest.param(_bigquery, marks=bigquery.needs_emulator)]
 
 
 @pytest.fixture(params=DESTINATIONS, ids=lambda make: make.__name__.strip("_"))
 def kit(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kit:
     if request.param is _sheets:
         monkeypatch.setenv("SHEETS_API_URL", stand_in().url)
+    if request.param is _bigquery:
+        monkeypatch.setenv("BIGQUERY_API_URL", bigquery.begin())
     made: Kit = request.param(tmp_path)
     return made
 

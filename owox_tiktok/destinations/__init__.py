@@ -10,6 +10,7 @@ from owox_tiktok.model import Destination
 from owox_tiktok.streams import nearest
 
 SCHEMES: Mapping[str, str] = {
+    "bigquery": "owox_tiktok.destinations.bigquery",
     "duckdb": "owox_tiktok.destinations.duckdb",
     "sheets": "owox_tiktok.destinations.sheets",
 }

@@ -1,0 +1,1003 @@
+"""Google BigQuery: typed, described tables, partitioned by day; rows and cursors land in one transaction.
+
+Address: ``bigquery://PROJECT/DATASET?location=EU``; with ``max_bytes=50GB``, no statement may read more than that.
+Credentials are the environment's own (ADC). ``BIGQUERY_API_URL`` points the client at another endpoint.
+
+A step is one load job into a staging table that expires, and one script: a transaction that deletes what the rows take
+the place of, inserts them and appends the cursors. Why it looks as it does:
+
+- A statement is billed for whole partitions, so there is one DELETE for all advertisers of the step, and its bounds
+  are constants: nothing else lets BigQuery skip the other days.
+- Transactions that update or delete rows of one table abort each other, so cursors are only appended; the newest of a
+  pair counts. Aborted ones are tried again.
+- Two imports that only insert would not notice each other, and store rows twice. So each transaction first updates
+  the one row of a lock table (two at a time cannot), and then makes sure that nobody else has moved its cursors: by
+  what this run knows of them it tells what is complete.
+- The name of a job is used once and for all. A step that is sent again, because the answer was lost, finds the job of
+  the first time.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import os
+import random
+import re
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qsl
+
+import google.api_core.exceptions as refusals
+import google.cloud.bigquery as bq
+import requests.exceptions
+from google.api_core.retry import Retry, if_exception_type
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+
+from owox_tiktok.errors import BadInput, Mistake, StoreFailed
+from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream, Window
+from owox_tiktok.streams import nearest
+
+log = logging.getLogger(__name__)
+
+TYPES: Mapping[Kind, str] = {
+    Kind.ID: "STRING",
+    Kind.TEXT: "STRING",
+    Kind.MONEY: "NUMERIC",
+    Kind.RATE: "NUMERIC",
+    Kind.COUNT: "INTEGER",
+    Kind.BOOLEAN: "BOOLEAN",
+    Kind.DAY: "DATE",
+    Kind.HOUR: "DATETIME",
+    Kind.INSTANT: "TIMESTAMP",
+    Kind.JSON: "JSON",
+}
+"""The API's names: it calls INT64 INTEGER and BOOL BOOLEAN."""
+
+CURSORS = "_owox_tiktok_cursors"
+LOCK = "_owox_tiktok_lock"
+STAGING = "_owox_tiktok_staging"
+MARK = "Written by owox_tiktok"
+"""Begins the description of every table that is ours; the label says so as well."""
+LABEL = {"app": "owox_tiktok"}
+
+STAGING_LIVES = timedelta(hours=6)
+"""Staging tables are deleted after use; those of a run that was killed go by themselves."""
+LEAST_CEILING = 10 * 2**20
+"""Every statement that reads is billed for 10 MB at least; a lower ceiling would stop everything."""
+COMPACT_OVER = 5_000
+"""So many rows of cursors may stand before the outdated ones are deleted."""
+COMPRESSION = 1
+"""gzip's fastest: it makes rows 6 times smaller, and level 6 takes thrice the time for a fifth less."""
+
+REQUEST_S = 120.0
+"""One HTTP request may take so long."""
+PATIENCE_S = 300.0
+"""A call that fails in a way that passes is repeated for so long, and a step that another import aborts is, too."""
+JOB_S = 3600.0
+"""A job may take so long."""
+
+_PASSING = {"backendError", "internalError", "jobBackendError", "jobInternalError", "jobRateLimitExceeded",
+            "rateLimitExceeded"}  # fmt: skip
+_ABORTED = ("Transaction is aborted due to concurrent update", "Could not serialize access to table")
+_OVERTAKEN = "owox_tiktok: another import has moved the cursors"
+
+_CURSOR_SCHEMA = [
+    bq.SchemaField("object", "STRING", "REQUIRED", description="The object"),
+    bq.SchemaField("advertiser_id", "STRING", "REQUIRED", description="The advertiser"),
+    bq.SchemaField("since", "DATE", description="First day that is complete"),
+    bq.SchemaField("through", "DATE", description="Last day that is complete"),
+    bq.SchemaField("fields", "STRING", "REPEATED", description="Columns that are complete"),
+    bq.SchemaField("refused", "STRING", "REPEATED", description="Fields that TikTok does not give for this account"),
+    bq.SchemaField("with_deleted", "BOOLEAN", description="Whether deleted entities are counted"),
+    bq.SchemaField("read_at", "TIMESTAMP", description="When it was read"),
+    bq.SchemaField("read_on", "DATE", description="The account's day then; null where the row only says what failed"),
+    bq.SchemaField("last_error", "STRING", description="Why it could not be read"),
+    bq.SchemaField("run", "STRING", description="The run that wrote this row"),
+    bq.SchemaField("written_at", "TIMESTAMP", description="When; the newest row of a pair counts"),
+]
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    project: str
+    dataset: str
+    location: str = ""
+    max_bytes: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.project}.{self.dataset}"
+
+
+def open_at(rest: str, *, read_only: bool = False) -> BigQuery:
+    """Open the dataset named by the address after ``bigquery://``; creates it unless ``read_only``."""
+    address = _parsed(rest)
+    endpoint = os.environ.get("BIGQUERY_API_URL", "").rstrip("/")
+    try:
+        if endpoint:
+            anybody = AnonymousCredentials()  # type: ignore[no-untyped-call]
+            client = bq.Client(address.project, anybody, client_options={"api_endpoint": endpoint})
+        else:
+            client = bq.Client(address.project)
+    except DefaultCredentialsError:
+        raise StoreFailed(
+            "there are no Google credentials on this machine",
+            where=address.name,
+            what_to_do="Run: gcloud auth application-default login. A server has those of its service account.",
+        ) from None
+    return BigQuery(client, address, read_only=read_only)
+
+
+def _parsed(rest: str) -> _Address:
+    """Return the parts of an address; raises BadInput with everything that is wrong with it."""
+    path, _, query = rest.partition("?")
+    project, _, dataset = path.strip("/").partition("/")
+    mistakes = []
+
+    def wrong(what: str, what_to_do: str) -> None:
+        mistakes.append(Mistake("destination", what, what_to_do))
+
+    form = "Write bigquery://PROJECT/DATASET, such as bigquery://my-project/tiktok_ads?location=EU."
+    if not dataset and "." in project and re.fullmatch(r"[\w-]+\.\w+", project):
+        project, _, dataset = project.partition(".")
+        wrong(f"{path} has a dot between project and dataset", f"Write bigquery://{project}/{dataset}.")
+    elif not project or not dataset:
+        wrong(f"bigquery://{path} names no {'dataset' if project else 'project'}", form)
+    else:
+        if not re.fullmatch(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", project):
+            what_to_do = "Use the project's id, not its name or number; the Google Cloud console shows it."
+            wrong(f"{project} is not the id of a Google Cloud project", what_to_do)
+        if not re.fullmatch(r"[A-Za-z0-9_]{1,1024}", dataset):
+            bare = dataset.removeprefix(f"{project}.")
+            advice = (
+                f"Write bigquery://{project}/{bare}." if bare != dataset else "Use letters, digits and underscores."
+            )
+            wrong(f"{dataset} is not the id of a dataset", advice)
+    location, max_bytes = "", None
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name == "location":
+            location = value
+            if not re.fullmatch(r"[A-Za-z]+(-?[A-Za-z0-9]+)*", value):
+                wrong(f"location={value} is not a place of BigQuery's", "Write location=EU or location=europe-west1.")
+        elif name == "max_bytes":
+            max_bytes = _bytes(value)
+            if max_bytes is None or max_bytes < LEAST_CEILING:
+                wrong(
+                    f"max_bytes={value} is no possible ceiling",
+                    "Write max_bytes=50GB; less than 10MB would stop everything, since BigQuery bills that at least.",
+                )
+        else:
+            near = nearest(name, ("location", "max_bytes"))
+            advice = f"Did you mean {near}?" if near else "An address may have location and max_bytes."
+            wrong(f"{name} is not known behind the question mark", advice)
+    if mistakes:
+        raise BadInput(mistakes)
+    return _Address(project, dataset, location, max_bytes)
+
+
+def _bytes(text: str) -> int | None:
+    found = re.fullmatch(r"(\d+)(MB|GB|TB)?", text)
+    units = {None: 1, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+    return int(found[1]) * units[found[2]] if found else None
+
+
+class BigQuery:
+    """A BigQuery dataset as a Destination."""
+
+    def __init__(self, client: bq.Client, address: _Address, *, read_only: bool = False) -> None:
+        self.client = client
+        self.bytes_processed = 0
+        self._address = address
+        self._run = uuid.uuid4().hex[:12]
+        self._steps = 0
+        self._read_only = read_only
+        self._ready = False
+        self._cursor_rows = 0
+        self._known: dict[tuple[str, str], datetime] | None = None
+        """When the cursor of each pair was written, as far as this run knows; None before cursors were read."""
+        self._retry = bq.DEFAULT_RETRY.with_timeout(PATIENCE_S).with_delay(initial=0.5, maximum=20, multiplier=2)
+        self._call: dict[str, Any] = {"retry": self._retry, "timeout": REQUEST_S}
+        try:
+            with self._sentences():
+                self._location = self._find_dataset()
+        except BaseException:
+            self._close()
+            raise
+
+    def _find_dataset(self) -> str | None:
+        """Return where the dataset is, None when there is none and none may be made."""
+        wanted = self._address.location
+        try:
+            dataset = self.client.get_dataset(self._address.name, **self._call)
+        except refusals.NotFound:
+            if self._read_only:
+                return None
+            new = bq.Dataset(self._address.name)
+            new.location = wanted or None
+            new.labels = LABEL
+            dataset = self.client.create_dataset(new, exists_ok=True, **self._call)
+        there = str(dataset.location or "")
+        if wanted and there and wanted.upper() != there.upper():
+            raise BadInput(
+                [
+                    Mistake(
+                        "destination",
+                        f"the dataset {self._address.name} is in {there}, not in {wanted}",
+                        f"A dataset cannot move: write location={there}, or name another dataset.",
+                    )
+                ]
+            )
+        return there or "US"
+
+    def __enter__(self) -> BigQuery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and not self._read_only and self._cursor_rows > COMPACT_OVER:
+            with suppress(StoreFailed):  # the next run tries again
+                self._compact()
+        self._close()
+
+    def _close(self) -> None:
+        self.client.close()  # type: ignore[no-untyped-call]
+
+    # --- talking to BigQuery ------------------------------------------------------------------------------------------
+
+    def _table(self, name: str) -> str:
+        """Return a table's name as SQL has it."""
+        return f"`{self._address.project}.{self._address.dataset}.{_name(name)}`"
+
+    def _reference(self, name: str) -> str:
+        return f"{self._address.project}.{self._address.dataset}.{_name(name)}"
+
+    def _labels(self, stream: Stream | None) -> dict[str, str]:
+        return {**LABEL, "run": self._run} | ({"object": stream.name[:63]} if stream else {})
+
+    def _new_step(self) -> str:
+        self._steps += 1
+        return f"{self._run}_{self._steps}"
+
+    def _query(
+        self,
+        sql: str,
+        parameters: _Parameters | None = None,
+        *,
+        stream: Stream | None = None,
+        what: str = "query",
+        dry_run: bool = False,
+    ) -> tuple[list[Any], int]:
+        """Run a statement or script and return the rows of its (last) SELECT and the bytes it reads.
+
+        One that another's transaction has aborted runs again, for as long as patience lasts.
+        """
+        config = bq.QueryJobConfig(
+            use_legacy_sql=False,
+            labels=self._labels(stream),
+            query_parameters=parameters.values if parameters else [],
+        )
+        if self._address.max_bytes is not None:
+            config.maximum_bytes_billed = self._address.max_bytes
+        if dry_run:
+            config.dry_run = True
+            # A dry run leaves no job behind, so it needs no name and can be repeated at will.
+            job = self.client.query(sql, job_config=config, location=self._location, job_retry=None, **self._call)
+            return [], int(job.total_bytes_processed or 0)
+
+        def start(job_id: str) -> bq.QueryJob:
+            return self.client.query(
+                sql, job_config=config, job_id=job_id, location=self._location, job_retry=None, **self._call
+            )
+
+        job, rows = self._do(f"{self._new_step()}_{what}", start, self._rows_of)
+        read = int(job.total_bytes_processed or 0)
+        self.bytes_processed += read
+        return rows, read
+
+    def _rows_of(self, job: bq.QueryJob) -> list[Any]:
+        return list(job.result(retry=self._retry, timeout=JOB_S, job_retry=None))
+
+    def _do(self, name: str, start: Callable[[str], Any], finish: Callable[[Any], Any]) -> tuple[Any, Any]:
+        """Start a job and wait for its end; one that failed in a way that passes is followed by another."""
+        until = time.monotonic() + PATIENCE_S
+        attempt = turn = 1
+        while True:
+            job_id = f"owox_tiktok_{name}_{attempt}"
+            job = None
+            try:
+                job = self._started(job_id, start)
+                return job, finish(job)
+            except (refusals.GoogleAPICallError, requests.exceptions.ConnectionError) as error:
+                if not _passes(error) or time.monotonic() > until:
+                    raise
+                log.info("job %s is tried again: %s", job_id, error)
+            time.sleep(min(20.0, 0.2 * 2**turn) * random.uniform(0.5, 1.0))  # noqa: S311 -- no secret
+            turn += 1
+            # The name of a job that failed is used up; one that was never heard of keeps it.
+            attempt += job is not None
+
+    def _started(self, job_id: str, start: Callable[[str], Any]) -> Any:
+        """Start a job, or return it when it began before and only the answer was lost."""
+        try:
+            return start(job_id)
+        except (refusals.BadRequest, refusals.Forbidden):
+            raise
+        except refusals.Conflict:
+            # Right after its beginning BigQuery may not find it yet.
+            patient = Retry(if_exception_type(refusals.NotFound, refusals.ServerError), initial=0.2, timeout=60)
+            return self.client.get_job(job_id, location=self._location, retry=patient, timeout=REQUEST_S)
+        except (refusals.GoogleAPICallError, requests.exceptions.ConnectionError):
+            with suppress(refusals.NotFound):
+                return self.client.get_job(job_id, location=self._location, **self._call)
+            raise
+
+    @contextmanager
+    def _sentences(self, stream: Stream | None = None) -> Iterator[None]:
+        """What BigQuery refuses becomes a StoreFailed that says what to do."""
+        where = f"{self._address.name}.{stream.table}" if stream else self._address.name
+        try:
+            yield
+        except refusals.GoogleAPICallError as error:
+            what, what_to_do = self._advice(error)
+            raise StoreFailed(what, where=where, what_to_do=what_to_do) from error
+        except (refusals.RetryError, requests.exceptions.RequestException, TimeoutError) as error:
+            what = "BigQuery does not answer"
+            raise StoreFailed(what, where=where, what_to_do="The next run goes on; try again later.") from error
+        except GoogleAuthError as error:
+            what = f"Google refuses the credentials ({_first_line(error)})"
+            what_to_do = "Run: gcloud auth application-default login. A server needs a service account."
+            raise StoreFailed(what, where=where, what_to_do=what_to_do) from error
+
+    def _advice(self, error: refusals.GoogleAPICallError) -> tuple[str, str]:
+        """Return what a refusal means and what a person can do."""
+        text, reason, address = _first_line(error), _reason(error), self._address
+        if _OVERTAKEN in text:
+            what = "another import has stored the same object of the same advertiser since this one began"
+            return what, "Let one import at a time read an object; the next run goes on where that one ended."
+        if reason == "billingNotEnabled":
+            what = (
+                f"the project {address.project} has no billing account; Google then lets nobody change rows, and "
+                "deletes tables and days after 60 days"
+            )
+            return what, "Link a billing account in the Google Cloud console (this much stays within what is free)."
+        if reason == "quotaExceeded":
+            return (
+                f"a quota is used up ({text})",
+                "Wait until it is filled up again, run less often, or raise the quota.",
+            )
+        if reason == "bytesBilledLimitExceeded" or "limit for bytes billed" in text:
+            return f"the ceiling max_bytes stops it ({text})", "Raise max_bytes in the address, or read fewer days."
+        if reason == "stopped":
+            return "somebody has cancelled the job", "Run again."
+        if "streaming buffer" in text:
+            what = "another program streams rows into this table, which cannot be changed for up to 90 minutes"
+            return what, "Stop it: the tables of this program are for this program alone."
+        if isinstance(error, refusals.Forbidden):
+            return self._denied(text)
+        if isinstance(error, refusals.NotFound):
+            return text, "Check project, dataset and location in the destination's address."
+        return text, ""
+
+    def _denied(self, text: str) -> tuple[str, str]:
+        """Return which role is missing and how it is granted."""
+        address, account = self._address, _account(self.client._credentials)
+        if "has not been used" in text or "is disabled" in text:
+            what_to_do = f"Run: gcloud services enable bigquery.googleapis.com --project {address.project}"
+            return f"the project {address.project} has BigQuery switched off", what_to_do
+        if "jobs.create" in text:
+            what = f"the account may not run jobs in the project {address.project}: it lacks the role BigQuery Job User"
+            return what, (
+                f"Run: gcloud projects add-iam-policy-binding {address.project} --member={account} "
+                "--role=roles/bigquery.jobUser"
+            )
+        if "datasets.create" in text:
+            what = f"there is no dataset {address.name}, and the account may not create one"
+            place = f"--location={address.location} " if address.location else ""
+            return what, f"Let an owner of the project run: bq {place}mk -d {address.project}:{address.dataset}"
+        what = f"the account may not use the dataset {address.name}: it lacks the role BigQuery Data Editor ({text})"
+        return what, (
+            f"Run: bq query --use_legacy_sql=false 'GRANT `roles/bigquery.dataEditor` ON SCHEMA `{address.name}` TO "
+            f'"{account}"\''
+        )
+
+    # --- cursors ------------------------------------------------------------------------------------------------------
+
+    def cursors(self) -> dict[tuple[str, str], Cursor]:
+        """Return every cursor stored here."""
+        if self._location is None:
+            return {}
+        with self._sentences():
+            return self._read_cursors()
+
+    def _read_cursors(self) -> dict[tuple[str, str], Cursor]:
+        # Two rows of a pair count: its newest cursor, and its newest failure, which says no more than what failed.
+        newest = (
+            "SELECT *, COUNT(*) OVER () AS stored FROM "
+            f"{self._table(CURSORS)} WHERE TRUE QUALIFY ROW_NUMBER() OVER "
+            "(PARTITION BY object, advertiser_id, read_on IS NULL ORDER BY written_at DESC) = 1"
+        )
+        self._known = {}
+        self._cursor_rows = 0
+        try:
+            rows, _ = self._query(newest, what="cursors")
+        except refusals.NotFound:
+            return {}
+        found: dict[tuple[str, str], Cursor] = {}
+        for row in rows:
+            self._cursor_rows = row["stored"]
+            if row["read_on"] is not None:
+                pair = row["object"], row["advertiser_id"]
+                self._known[pair] = row["written_at"]
+                found[pair] = Cursor(
+                    fields=frozenset(row["fields"]),
+                    read_at=row["read_at"],
+                    read_on=row["read_on"],
+                    since=row["since"],
+                    through=row["through"],
+                    refused=frozenset(row["refused"]),
+                    with_deleted=row["with_deleted"],
+                )
+        for row in rows:
+            pair = row["object"], row["advertiser_id"]
+            if row["read_on"] is None and (pair not in found or row["written_at"] > self._known[pair]):
+                nothing = Cursor(frozenset(), row["read_at"], row["read_at"].date())
+                found[pair] = replace(found.get(pair, nothing), error=row["last_error"])
+        return found
+
+    def _insert_cursors(
+        self, name: str, cursors: Mapping[str, Cursor], parameters: _Parameters, error: str | None = None
+    ) -> str:
+        """Return the statement that appends cursors of an object by advertiser, or with an ``error`` failures."""
+        lines = []
+        for advertiser_id, cursor in cursors.items():
+            values = (
+                parameters.add("STRING", name),
+                parameters.add("STRING", advertiser_id),
+                parameters.add("DATE", cursor.since),
+                parameters.add("DATE", cursor.through),
+                parameters.add("STRING", sorted(cursor.fields)),
+                parameters.add("STRING", sorted(cursor.refused)),
+                parameters.add("BOOL", cursor.with_deleted),
+                parameters.add("TIMESTAMP", cursor.read_at),
+                # A failure is no cursor, and must not look like one.
+                parameters.add("DATE", None if error else cursor.read_on),
+                parameters.add("STRING", error),
+                parameters.add("STRING", self._run),
+                "CURRENT_TIMESTAMP()",
+            )
+            lines.append(f"({', '.join(values)})")
+        names = ", ".join(f.name for f in _CURSOR_SCHEMA)
+        return f"INSERT INTO {self._table(CURSORS)} ({names}) VALUES {', '.join(lines)};"
+
+    def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
+        """Remember beside the cursor why the pair could not be read."""
+        parameters = _Parameters()
+        failure = {advertiser_id: Cursor(frozenset(), at, at.date())}
+        with self._sentences():
+            self._begin()
+            sql = self._insert_cursors(stream.name, failure, parameters, error)
+            self._query(sql, parameters, stream=stream, what="failed")
+
+    def _compact(self) -> None:
+        """Delete the rows of cursors that newer ones have outdated."""
+        same = "newer.object = old.object AND newer.advertiser_id = old.advertiser_id"
+        kind = "(newer.read_on IS NULL) = (old.read_on IS NULL)"
+        table = self._table(CURSORS)
+        with self._sentences():
+            self._query(
+                f"DELETE FROM {table} AS old WHERE EXISTS (SELECT 1 FROM {table} AS newer WHERE {same} AND {kind} "
+                "AND newer.written_at > old.written_at)",
+                what="compact",
+            )
+
+    # --- tables -------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Make the tables of our own ready, once per run, before anything else is written."""
+        if self._ready:
+            return
+        self._create(CURSORS, _CURSOR_SCHEMA, f"{MARK}: how far each object of an advertiser is read, newest row last")
+        try:
+            self.client.get_table(self._reference(LOCK), **self._call)
+        except refusals.NotFound:
+            # Made with its one row in one step, so that there is never another.
+            with suppress(refusals.Conflict):  # another import has made it this very moment
+                self._query(
+                    f"CREATE TABLE IF NOT EXISTS {self._table(LOCK)} (turn INT64) OPTIONS (description = "
+                    f"'{MARK}: keeps imports at the same time apart', labels = [('app', '{LABEL['app']}')]) "
+                    "AS SELECT 0 AS turn",
+                    what="lock",
+                )
+            self._lasting(self.client.get_table(self._reference(LOCK), **self._call))
+        if self._known is None:
+            self._read_cursors()
+        self._ready = True
+
+    def _create(
+        self, name: str, schema: Sequence[bq.SchemaField], description: str, stream: Stream | None = None
+    ) -> bq.Table:
+        """Return the table, made if it was not there; one that is not ours is refused."""
+        try:
+            table = self.client.get_table(self._reference(name), **self._call)
+        except refusals.NotFound:
+            new = bq.Table(self._reference(name), schema=schema)
+            new.description = description
+            new.labels = LABEL
+            if stream is not None:
+                new.clustering_fields = [k for k in stream.keys if k != stream.time][:4]
+                if stream.time:
+                    new.time_partitioning = bq.TimePartitioning(field=stream.time)
+            return self._lasting(self.client.create_table(new, exists_ok=True, **self._call))
+        if table.table_type != "TABLE" or not (
+            LABEL.items() <= table.labels.items() or (table.description or "").startswith(MARK)
+        ):
+            raise StoreFailed(
+                f"there is a table {name} that this program did not make",
+                where=self._address.name,
+                what_to_do="Rename that table, or use another dataset.",
+            )
+        for expires in _expiries(table.expires, table.time_partitioning):
+            raise StoreFailed(
+                f"{expires}, but its cursors would still count them as imported",
+                where=table.full_table_id.replace(":", "."),
+                what_to_do=f"Run: bq query --use_legacy_sql=false '{self._lasts_sql(table)}' (old days are deleted by "
+                "clean_up_to_keep_window)",
+            )
+        return table
+
+    def _lasting(self, table: bq.Table) -> bq.Table:
+        """Free a new table from the expiry that its dataset gives to new tables."""
+        if not any(_expiries(table.expires, table.time_partitioning)):
+            return table
+        table.expires = None
+        partitioning = table.time_partitioning
+        if partitioning is not None:
+            partitioning.expiration_ms = None
+            table.time_partitioning = partitioning
+        try:
+            return self.client.update_table(table, ["expires", "time_partitioning"], **self._call)
+        except refusals.GoogleAPICallError:
+            self.client.delete_table(table, not_found_ok=True, **self._call)
+            raise
+
+    def _lasts_sql(self, table: bq.Table) -> str:
+        days = "partition_expiration_days = NULL" if table.time_partitioning else "expiration_timestamp = NULL"
+        return f"ALTER TABLE {self._table(table.table_id)} SET OPTIONS ({days})"
+
+    def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
+        """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
+        with self._sentences(stream):
+            self._begin()
+            schema = [_schema_field(f, stream) for f in columns]
+            table = self._create(stream.table, schema, f"{MARK}: {stream.description}", stream)
+            for _ in range(3):
+                there = {f.name: f.field_type for f in table.schema}
+                for f in schema:
+                    if f.name in there and there[f.name] != f.field_type:
+                        raise StoreFailed(
+                            f"column {f.name} of {stream.table} is {there[f.name]} but should be {f.field_type}",
+                            where=self._address.name,
+                            what_to_do="Rename the table, and the next import fills a new one.",
+                        )
+                missing = [f for f in schema if f.name not in there]
+                if not missing:
+                    return
+                table.schema = [*table.schema, *missing]
+                try:
+                    table = self.client.update_table(table, ["schema"], **self._call)
+                except refusals.PreconditionFailed:  # somebody has changed it since it was read
+                    table = self.client.get_table(table.reference, **self._call)
+            raise StoreFailed(
+                f"the columns of {stream.table} are being changed by another program",
+                where=self._address.name,
+                what_to_do="Run again when it has ended.",
+            )
+
+    # --- the two verbs ------------------------------------------------------------------------------------------------
+
+    def replace(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Make each chunk's window exactly its rows, and store the cursors, in one transaction."""
+        stream = chunks[0].stream
+        table = self._table(stream.table)
+        scope = _scope(
+            stream,
+            [
+                (c.advertiser_id, c.window.first, c.window.last) if c.window else (c.advertiser_id, None, None)
+                for c in chunks
+            ],
+        )
+
+        def change(staging: str | None) -> list[str]:
+            statements = [f"DELETE FROM {table} WHERE {scope};", "SET replaced = @@row_count;"]
+            if staging:
+                names = ", ".join(_quoted(f.name) for f in chunks[0].columns)
+                statements.append(f"INSERT INTO {table} ({names}) SELECT {names} FROM {staging};")
+            return statements
+
+        return self._store(chunks, change)
+
+    def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
+        stream = chunks[0].stream
+        table = self._table(stream.table)
+        keys = ", ".join(map(_quoted, stream.keys))
+        names = [_quoted(f.name) for f in chunks[0].columns]
+        others = [_quoted(f.name) for f in chunks[0].columns if f.name not in stream.keys]
+        same = " AND ".join(f"t.{_quoted(k)} = s.{_quoted(k)}" for k in stream.keys)
+        of = ", ".join(_text(a) for a in sorted({c.advertiser_id for c in chunks}))
+
+        def change(staging: str | None) -> list[str]:
+            if not staging:
+                return []
+            # One row of a key at most: MERGE fails when two meet the same row.
+            first = f"ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {keys}) = 1"
+            rows = f"SELECT * FROM {staging} WHERE TRUE QUALIFY {first}"
+            update = ", ".join(f"{n} = s.{n}" for n in others)
+            return [
+                f"SET replaced = (SELECT COUNT(*) FROM {table});",
+                f"MERGE INTO {table} AS t USING ({rows}) AS s ON t.advertiser_id IN ({of}) AND {same}"
+                + (f" WHEN MATCHED THEN UPDATE SET {update}" if update else "")
+                + f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
+                # Rows touched, less those by which the table has grown.
+                f"SET replaced = @@row_count - ((SELECT COUNT(*) FROM {table}) - replaced);",
+            ]
+
+        return self._store(chunks, change)
+
+    def _store(self, chunks: Sequence[Chunk], change: Callable[[str | None], list[str]]) -> list[Stored]:
+        """Load the rows into a staging table, and bring them and the cursors in in one transaction."""
+        stream = chunks[0].stream
+        rows = sum(c.rows for c in chunks)
+        # Chunks of a pair come oldest first, so the last one's cursor stands for all of them.
+        cursors = {c.advertiser_id: c.cursor for c in chunks}
+        moved = {a: c for a, c in cursors.items() if c is not None}
+        with self._sentences(stream):
+            self._begin()
+            step = self._new_step()
+            staging = self._load(chunks, step) if rows else None
+            try:
+                parameters = _Parameters()
+                changes = change(self._table(staging) if staging else None)
+                if moved:
+                    changes.append(self._insert_cursors(stream.name, moved, parameters))
+                replaced = self._commit(stream, cursors, changes, parameters) if changes else 0
+            finally:
+                if staging:
+                    with suppress(Exception):  # it expires by itself
+                        self.client.delete_table(self._reference(staging), not_found_ok=True, **self._call)
+        self._cursor_rows += len(moved)
+        # One statement replaces all windows, so what it replaced is known only of them all.
+        return [Stored(c.rows, replaced if n == 0 else 0) for n, c in enumerate(chunks)]
+
+    def _commit(
+        self,
+        stream: Stream,
+        cursors: Mapping[str, Cursor | None],
+        changes: Sequence[str],
+        parameters: _Parameters,
+    ) -> int:
+        """Make the changes in one transaction; return how many rows they replaced."""
+        while True:
+            try:
+                script = self._transaction(stream, cursors, changes)
+                found, _ = self._query(script, parameters, stream=stream, what="store")
+                return int(found[0][0])
+            except refusals.BadRequest as error:
+                if _OVERTAKEN not in str(error):
+                    raise
+                # Perhaps only the last step of a run that was killed has come in late, or a run like this one.
+                known = self._known or {}
+                theirs = self._read_cursors()
+                now = self._known or {}
+                for advertiser_id, ours in cursors.items():
+                    pair = stream.name, advertiser_id
+                    if now.get(pair) != known.get(pair) and not _still_true(ours, theirs[pair]):
+                        self._known = known
+                        raise
+                # Of the other pairs it knows no more than before.
+                seen = {(stream.name, a) for a in cursors}
+                self._known = known | {pair: at for pair, at in now.items() if pair in seen}
+
+    def _transaction(self, stream: Stream, advertiser_ids: Iterable[str], changes: Sequence[str]) -> str:
+        """Return the script that makes ``changes`` if nobody else has moved the cursors of these pairs."""
+        known = self._known or {}
+        since: dict[datetime | None, list[str]] = {}
+        for advertiser_id in sorted(advertiser_ids):
+            since.setdefault(known.get((stream.name, advertiser_id)), []).append(advertiser_id)
+        moved = " OR ".join(
+            f"(advertiser_id IN ({', '.join(map(_text, ids))})"
+            + (f" AND written_at > TIMESTAMP '{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f+00}')" if at else ")")
+            for at, ids in since.items()
+        )
+        return "\n".join(
+            [
+                "DECLARE replaced INT64 DEFAULT 0;",
+                "BEGIN TRANSACTION;",
+                f"UPDATE {self._table(LOCK)} SET turn = turn + 1 WHERE TRUE;",
+                f"ASSERT NOT EXISTS (SELECT 1 FROM {self._table(CURSORS)} WHERE object = {_text(stream.name)} "
+                f"AND run != {_text(self._run)} AND read_on IS NOT NULL AND ({moved})) AS {_text(_OVERTAKEN)};",
+                *changes,
+                "COMMIT TRANSACTION;",
+                "SELECT replaced;",
+            ]
+        )
+
+    def _load(self, chunks: Sequence[Chunk], step: str) -> str:
+        """Bring the chunks' rows into a new staging table and return its name."""
+        stream, columns = chunks[0].stream, chunks[0].columns
+        name = f"{STAGING}_{stream.name}_{step}"
+        table = bq.Table(self._reference(name), schema=[_schema_field(f, stream) for f in columns])
+        table.expires = datetime.now(UTC) + STAGING_LIVES
+        table.labels = self._labels(stream)
+        table.description = f"{MARK}: rows on their way into {stream.table}"
+        self.client.create_table(table, exists_ok=True, **self._call)
+        config = bq.LoadJobConfig(
+            source_format=bq.SourceFormat.CSV,
+            schema=table.schema,
+            write_disposition=bq.WriteDisposition.WRITE_EMPTY,
+            create_disposition=bq.CreateDisposition.CREATE_NEVER,
+            allow_quoted_newlines=True,
+            preserve_ascii_control_characters=True,
+            labels=self._labels(stream),
+        )
+        # The row files as they are: an unquoted empty field is null to BigQuery, too, and a quoted one an empty text.
+        with tempfile.TemporaryFile() as file:
+            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=COMPRESSION, mtime=0) as zipped:
+                for chunk in chunks:
+                    if chunk.rows:
+                        with chunk.path.open("rb") as rows:
+                            shutil.copyfileobj(rows, zipped, 1 << 20)
+            size = file.tell()
+
+            def start(job_id: str) -> bq.LoadJob:
+                return self.client.load_table_from_file(
+                    file,
+                    self._reference(name),
+                    rewind=True,
+                    size=size,
+                    job_id=job_id,
+                    location=self._location,
+                    job_config=config,
+                    timeout=REQUEST_S,
+                )
+
+            self._do(f"{step}_load", start, lambda job: job.result(retry=self._retry, timeout=JOB_S))
+        return name
+
+    # --- pruning ------------------------------------------------------------------------------------------------------
+
+    def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
+        """Delete rows dated before ``keep_from[advertiser]``; return how many there were. Dry: only count."""
+        if stream.time is None or not keep_from or self._location is None:
+            return 0
+        old = _scope(stream, [(a, None, day - timedelta(days=1)) for a, day in keep_from.items()])
+        table = self._table(stream.table)
+        with self._sentences(stream):
+            try:
+                self.client.get_table(self._reference(stream.table), **self._call)
+            except refusals.NotFound:
+                return 0
+            # Most runs find nothing, and days that are not there cost nothing to count.
+            rows, _ = self._query(f"SELECT COUNT(*) FROM {table} WHERE {old}", stream=stream, what="count")
+            count = int(rows[0][0])
+            if dry_run or not count:
+                return count
+            self._begin()
+            # A cursor says which days are here, so it lets go of the same days.
+            left = {
+                advertiser_id: cursor.without_days_before(keep_from[advertiser_id])
+                for (name, advertiser_id), cursor in self._read_cursors().items()
+                if name == stream.name and advertiser_id in keep_from and cursor.fields
+            }
+            parameters = _Parameters()
+            changes = [f"DELETE FROM {table} WHERE {old};", "SET replaced = @@row_count;"]
+            if left:
+                changes.append(self._insert_cursors(stream.name, left, parameters))
+            return self._commit(stream, {a: left.get(a) for a in keep_from}, changes, parameters)
+
+    # --- before anything runs -----------------------------------------------------------------------------------------
+
+    def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
+        """Return how many bytes replacing the advertisers' windows would read in the table, asked by a dry run."""
+        if self._location is None or not windows:
+            return 0
+        scope = _scope(stream, [(a, w.first if w else None, w.last if w else None) for a, w in windows.items()])
+        with self._sentences(stream):
+            try:
+                _, read = self._query(
+                    f"DELETE FROM {self._table(stream.table)} WHERE {scope}", stream=stream, dry_run=True
+                )
+            except refusals.NotFound:
+                return 0
+        return read
+
+    def check(self) -> list[str]:
+        """Try what an import needs, with a table that it deletes again; return a sentence for each thing it may not."""
+        wrong = []
+        for attempt in (self._check_jobs, self._check_tables, self._check_expiries):
+            try:
+                with self._sentences():
+                    attempt()
+            except StoreFailed as error:
+                wrong.append(error.sentence)
+        return list(dict.fromkeys(wrong))
+
+    def _check_jobs(self) -> None:
+        self._query("SELECT 1", dry_run=True)
+
+    def _check_tables(self) -> None:
+        if self._location is None:
+            return
+        name = f"{STAGING}_check_{self._run}"
+        table = bq.Table(self._reference(name), schema=[bq.SchemaField("x", "INTEGER")])
+        table.expires = datetime.now(UTC) + STAGING_LIVES
+        table.labels = self._labels(None)
+        self.client.create_table(table, **self._call)
+        try:
+            # Needs the right to change rows, which a project without billing does not have.
+            self._query(f"DELETE FROM {self._table(name)} WHERE FALSE", what="check")
+        finally:
+            self.client.delete_table(self._reference(name), not_found_ok=True, **self._call)
+
+    def _check_expiries(self) -> None:
+        if self._location is None:
+            return
+        for item in self.client.list_tables(self._address.name, **self._call):
+            if LABEL.items() <= item.labels.items() and not item.table_id.startswith(STAGING):
+                self._create(item.table_id, [], "")
+
+
+def _still_true(ours: Cursor | None, theirs: Cursor) -> bool:
+    """Whether a cursor of ours holds although another run has stored something since: all it has is there, too."""
+    if ours is None or not ours.fields <= theirs.fields or ours.with_deleted != theirs.with_deleted:
+        return False
+    return ours.since is None or (theirs.since is not None and theirs.since <= ours.since)
+
+
+# --- SQL --------------------------------------------------------------------------------------------------------------
+
+
+class _Parameters:
+    """Values of a script, each under a name of its own; an equal value is sent once."""
+
+    def __init__(self) -> None:
+        self.values: list[bq.ScalarQueryParameter | bq.ArrayQueryParameter] = []
+        self._names: dict[tuple[str, str], str] = {}
+
+    def add(self, kind: str, value: Any) -> str:
+        """Return what stands for the value in SQL; a list is an array."""
+        key = kind, repr(value)
+        if key not in self._names:
+            name = self._names[key] = f"p{len(self.values)}"
+            made = bq.ArrayQueryParameter if isinstance(value, list) else bq.ScalarQueryParameter
+            self.values.append(made(name, kind, value))
+        return f"@{self._names[key]}"
+
+
+def _scope(stream: Stream, spans: Iterable[tuple[str, date | None, date | None]]) -> str:
+    """Return the condition for the rows of (advertiser, first day or None, last day or None), both included.
+
+    Days are compared as they are stored: wall clock. The outermost days stand before all else as constants, so that
+    BigQuery skips every other partition, whatever the rest says.
+    """
+    by_advertiser: dict[str, list[tuple[date | None, date | None]]] = {}
+    for advertiser_id, first, last in spans:
+        windows = by_advertiser.setdefault(advertiser_id, [])
+        before = windows[-1] if windows else None
+        if before and before[1] and first == before[1] + timedelta(days=1):
+            windows[-1] = (before[0], last)
+        else:
+            windows.append((first, last))
+    alike: dict[tuple[tuple[date | None, date | None], ...], list[str]] = {}
+    for advertiser_id, windows in by_advertiser.items():
+        alike.setdefault(tuple(windows), []).append(advertiser_id)
+    parts = []
+    for spans_of, ids in alike.items():
+        whose = f"advertiser_id IN ({', '.join(map(_text, sorted(ids)))})"
+        days = [_days(stream, first, last) for first, last in spans_of]
+        if not all(days):
+            parts.append(whose)
+        else:
+            parts.append(
+                f"{whose} AND {days[0] if len(days) == 1 else '(' + ' OR '.join(f'({d})' for d in days) + ')'}"
+            )
+    if len(parts) == 1 and (stream.time is None or len(next(iter(alike))) == 1):
+        return parts[0]
+    firsts = [f for windows in alike for f, _ in windows]
+    lasts = [last for windows in alike for _, last in windows]
+    bounds = _days(
+        stream,
+        None if None in firsts else min(f for f in firsts if f),
+        None if None in lasts else max(last for last in lasts if last),
+    )
+    either = " OR ".join(f"({p})" for p in parts)
+    return f"{bounds} AND ({either})" if bounds else either
+
+
+def _days(stream: Stream, first: date | None, last: date | None) -> str:
+    """Return the condition for days, constant and on the partition column alone; empty where there are none."""
+    if stream.time is None:
+        return ""
+    column = _quoted(stream.time)
+    literal = "DATE '{}'" if stream.time == "stat_time_day" else "DATETIME '{} 00:00:00'"
+    conditions = []
+    if first is not None:
+        conditions.append(f"{column} >= {literal.format(first)}")
+    if last is not None:
+        conditions.append(f"{column} < {literal.format(last + timedelta(days=1))}")
+    return " AND ".join(conditions)
+
+
+def _schema_field(column: Field, stream: Stream) -> bq.SchemaField:
+    mode = "REQUIRED" if column.name in stream.keys else "NULLABLE"
+    return bq.SchemaField(column.name, TYPES[column.kind], mode, description=column.description[:1024])
+
+
+def _name(identifier: str) -> str:
+    """Return an identifier; they come from our own schema, and this keeps it so."""
+    if not re.fullmatch(r"\w{1,300}", identifier):
+        raise ValueError(f"{identifier!r} is not a column or table of ours")
+    return identifier
+
+
+def _quoted(identifier: str) -> str:
+    return f"`{_name(identifier)}`"
+
+
+def _text(text: str) -> str:
+    """Return a text as SQL has it; JSON's escapes are BigQuery's, too."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def _reason(error: Exception) -> str:
+    """Return BigQuery's word for what went wrong."""
+    errors = getattr(error, "errors", None) or [{}]
+    return str(errors[0].get("reason", "")) if isinstance(errors[0], dict) else ""
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the same may succeed later."""
+    if any(text in str(error) for text in _ABORTED) or _reason(error) in _PASSING:
+        return True
+    return isinstance(error, requests.exceptions.ConnectionError | refusals.ServerError | refusals.TooManyRequests)
+
+
+def _first_line(error: Exception) -> str:
+    """Return what BigQuery says, without the address it was asked at and the job's name."""
+    details = [e["message"] for e in getattr(error, "errors", None) or [] if isinstance(e, dict) and e.get("message")]
+    # A load job's first error says only that there are errors.
+    text = next((d for d in details if "errors[]" not in d), None) or getattr(error, "message", None) or str(error)
+    text = re.sub(r"^\s*(GET|POST|PUT|PATCH|DELETE) \S+: ", "", str(text).strip())
+    return text.splitlines()[0][:300] if text else type(error).__name__
+
+
+def _account(credentials: object) -> str:
+    email = getattr(credentials, "service_account_email", "")
+    return f"serviceAccount:{email}" if "@" in str(email) else "user:YOUR_ADDRESS"
+
+
+def _expiries(expires: datetime | None, partitioning: bq.TimePartitioning | None) -> Iterator[str]:
+    """Yield in words how a table's rows would vanish by themselves."""
+    if expires is not None:
+        yield f"the table is deleted by BigQuery on {expires:%Y-%m-%d}"
+    if partitioning is not None and partitioning.expiration_ms:
+        days = int(partitioning.expiration_ms) / 86_400_000
+        yield f"its days are deleted by BigQuery after {days:g} days"
