@@ -1,0 +1,779 @@
+"""BigQuery itself: tables, places, rights and costs; and what a lost answer, a kill or a second import must not do."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import google.cloud.bigquery as bq
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from owox_tiktok.destinations import open_destination
+from owox_tiktok.errors import BadInput, StoreFailed
+from owox_tiktok.model import Checkable, Metered, Stored, Stream, Window
+from owox_tiktok.streams import STREAMS
+from tests.bigquery import (
+    DROP,
+    DROP_BEFORE,
+    HANG,
+    PROJECT,
+    TWICE,
+    Answer,
+    Fault,
+    Proxy,
+    Request,
+    client,
+    needs_emulator,
+    query,
+    rows_of,
+)  # fmt: skip
+from tests.helpers import NOW, Project, Row, differences, expected, process_environment
+from tests.test_destinations import ADS, AT, DAILY, HOURLY, LIFETIME, Kit, ad, day
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    with Proxy() as started:
+        monkeypatch.setenv("BIGQUERY_API_URL", started.url)
+        yield started
+
+
+@pytest.fixture
+def dataset() -> str:
+    """A name of its own for each test."""
+    return f"d_{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def kit(proxy: Proxy, dataset: str, tmp_path: Path) -> Kit:
+    """The words of the shared tests, with a proxy in between."""
+    return Kit(tmp_path, f"bigquery://{PROJECT}/{dataset}", lambda stream: rows_of(dataset, stream))
+
+
+def named(dataset: str, table: str | Stream) -> str:
+    return f"{PROJECT}.{dataset}.{table if isinstance(table, str) else table.table}"
+
+
+def once(which: Callable[[Request], Any], what: Answer | str, times: int = 1) -> Fault:
+    """Let ``what`` happen to the first requests of a kind."""
+    left = [times]
+
+    def fault(request: Request) -> Answer | str | None:
+        if left[0] and which(request):
+            left[0] -= 1
+            return what
+        return None
+
+    return fault
+
+
+def always(which: Callable[[Request], Any], what: Answer | str) -> Fault:
+    return lambda request: what if which(request) else None
+
+
+# --- addresses --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("my-project.tiktok", "Write bigquery://my-project/tiktok."),
+        ("my-project", "names no dataset"),
+        ("", "names no project"),
+        ("my-project/my-project.tiktok", "Write bigquery://my-project/tiktok."),
+        ("my-project/tik-tok", "Use letters, digits and underscores"),
+        ("My Project/tiktok", "Use the project's id"),
+        ("123456/tiktok", "Use the project's id"),
+        ("my-project/tiktok?location=", "Write location=EU"),
+        ("my-project/tiktok?locaton=EU", "Did you mean location?"),
+        ("my-project/tiktok?max_bytes=lots", "Write max_bytes=50GB"),
+        ("my-project/tiktok?max_bytes=9MB", "less than 10MB would stop everything"),
+    ],
+)
+def test_an_address_that_cannot_be_is_a_mistake_with_advice(address: str, words: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        open_destination(f"bigquery://{address}")
+    assert words in caught.value.sentence
+
+
+def test_all_mistakes_of_an_address_are_told_at_once() -> None:
+    with pytest.raises(BadInput) as caught:
+        open_destination("bigquery://My Project/tik-tok?max_bytes=1&x=2")
+    assert len(caught.value.mistakes) == 4
+
+
+def test_a_machine_without_google_credentials_is_told_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("BIGQUERY_API_URL", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(StoreFailed, match="gcloud auth application-default login"):
+        open_destination("bigquery://my-project/tiktok")
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+@needs_emulator
+def test_tables_are_typed_partitioned_clustered_and_described(kit: Kit, dataset: str) -> None:
+    fields = ["ad_name", "spend", "impressions", "ctr"]
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=fields))
+    table = client().get_table(named(dataset, DAILY))
+    assert {f.name: (f.field_type, f.mode) for f in table.schema} == {
+        "advertiser_id": ("STRING", "REQUIRED"), "ad_id": ("STRING", "REQUIRED"), "stat_time_day": ("DATE", "REQUIRED"),
+        "currency": ("STRING", "NULLABLE"), "ad_name": ("STRING", "NULLABLE"), "spend": ("NUMERIC", "NULLABLE"),
+        "impressions": ("INTEGER", "NULLABLE"), "ctr": ("NUMERIC", "NULLABLE"),
+    }  # fmt: skip
+    assert (table.time_partitioning.type_, table.time_partitioning.field) == ("DAY", "stat_time_day")
+    assert table.clustering_fields == ["advertiser_id", "ad_id"]
+    assert {f.name: f.description for f in table.schema} == {f.name: f.description for f in DAILY.columns(fields)}
+    assert DAILY.description in table.description
+    assert table.labels["app"] == "owox_tiktok"
+    assert not table.require_partition_filter
+
+
+@needs_emulator
+def test_hours_are_partitioned_by_their_day_and_lists_are_not_partitioned(kit: Kit, dataset: str) -> None:
+    kit.store(kit.chunk(HOURLY, [{"ad_id": "171", "stat_time_hour": "2026-01-01 23:00:00"}], (day(1), day(1))))
+    hours = client().get_table(named(dataset, HOURLY))
+    assert (hours.time_partitioning.type_, hours.time_partitioning.field) == ("DAY", "stat_time_hour")
+    assert {f.name: f.field_type for f in hours.schema}["stat_time_hour"] == "DATETIME"
+    kit.store(kit.chunk(ADS, [{"ad_id": "171", "create_time": "2026-01-01 10:00:00", "is_aco": True}]))
+    ads = client().get_table(named(dataset, ADS))
+    types = {f.name: f.field_type for f in ads.schema}
+    assert (types["create_time"], types["is_aco"]) == ("TIMESTAMP", "BOOLEAN")
+    assert ads.time_partitioning is None
+    assert ads.clustering_fields == ["advertiser_id", "ad_id"]
+
+
+@needs_emulator
+def test_lists_become_json_that_can_be_asked(kit: Kit, dataset: str) -> None:
+    field = next(f for f in STREAMS["ad_groups"].fields.values() if f.kind == "json")
+    rows: list[Row] = [{"adgroup_id": "1", field.name: ["a", {"b": Decimal("1.50")}]}, {"adgroup_id": "2"}]
+    kit.store(kit.chunk(STREAMS["ad_groups"], rows, fields=[field.name]))
+    table = client().get_table(named(dataset, STREAMS["ad_groups"]))
+    assert {f.name: f.field_type for f in table.schema}[field.name] == "JSON"
+    value = f"JSON_VALUE({field.name}, '$[1].b')"
+    found = query(f"SELECT adgroup_id, {value} FROM `{named(dataset, STREAMS['ad_groups'])}` ORDER BY 1")
+    assert [(a, b if b is None else Decimal(b)) for a, b in found] == [("1", Decimal("1.5")), ("2", None)]
+
+
+@needs_emulator
+@pytest.mark.parametrize("make", ["CREATE TABLE `{}` AS SELECT 42 AS mine", "CREATE VIEW `{}` AS SELECT 42 AS mine"])
+def test_what_somebody_else_made_under_our_name_is_refused_and_left_alone(kit: Kit, dataset: str, make: str) -> None:
+    client().create_dataset(named(dataset, "x").removesuffix(".x"))
+    query(make.format(named(dataset, DAILY)))
+    with pytest.raises(StoreFailed) as caught:
+        kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    assert DAILY.table in caught.value.sentence
+    assert caught.value.what_to_do
+    assert query(f"SELECT * FROM `{named(dataset, DAILY)}`") == [(42,)]
+
+
+@needs_emulator
+def test_a_column_whose_type_was_changed_is_refused_by_name(kit: Kit, dataset: str) -> None:
+    client().create_dataset(named(dataset, "x").removesuffix(".x"))
+    table = bq.Table(named(dataset, DAILY), schema=[bq.SchemaField("spend", "FLOAT")])
+    table.labels = {"app": "owox_tiktok"}
+    client().create_table(table)
+    with pytest.raises(StoreFailed, match=r"column spend .* is FLOAT but should be NUMERIC"):
+        kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+
+
+@needs_emulator
+def test_columns_that_a_user_added_keep_their_values_when_a_row_is_read_again(kit: Kit, dataset: str) -> None:
+    kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "a"}]))
+    query(f"ALTER TABLE `{named(dataset, ADS)}` ADD COLUMN my_note STRING")
+    query(f"UPDATE `{named(dataset, ADS)}` SET my_note = 'mine' WHERE TRUE")
+    kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "b"}, {"ad_id": "172", "ad_name": "c"}]))
+    found = query(f"SELECT ad_id, ad_name, my_note FROM `{named(dataset, ADS)}` ORDER BY 1")
+    assert found == [("171", "b", "mine"), ("172", "c", None)]
+
+
+@needs_emulator
+def test_added_columns_are_nullable_and_described(kit: Kit, dataset: str) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=["spend"]))
+    kit.store(kit.chunk(DAILY, [ad(1, 1, likes="1")], (day(1), day(1)), fields=["spend", "likes"]))
+    added = {f.name: f for f in client().get_table(named(dataset, DAILY)).schema}["likes"]
+    assert (added.mode, added.description) == ("NULLABLE", DAILY.fields["likes"].description)
+
+
+@needs_emulator
+def test_a_schema_that_changes_meanwhile_is_read_again(kit: Kit, proxy: Proxy, dataset: str) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=["spend"]))
+    stale = Answer(412, "conditionNotMet", "Precondition check failed.")
+    proxy.fault = once(lambda r: r.method == "PATCH", stale)
+    kit.store(kit.chunk(DAILY, [ad(1, 1, likes="3")], (day(1), day(1)), fields=["spend", "likes"]))
+    assert [r["likes"] for r in kit.read(DAILY)] == [3]
+
+
+# --- places and expiry ------------------------------------------------------------------------------------------------
+
+
+@needs_emulator
+def test_a_dataset_is_created_where_it_is_wanted_and_every_job_runs_there(kit: Kit, proxy: Proxy, dataset: str) -> None:
+    kit.address += "?location=europe-west3"
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    assert client().get_dataset(f"{PROJECT}.{dataset}").location == "europe-west3"
+    assert {r.body["jobReference"]["location"] for r in proxy.jobs} == {"europe-west3"}
+
+
+@needs_emulator
+def test_a_dataset_that_is_there_keeps_its_place_and_another_one_is_explained(
+    kit: Kit, proxy: Proxy, dataset: str
+) -> None:
+    there = bq.Dataset(f"{PROJECT}.{dataset}")
+    there.location = "EU"
+    client().create_dataset(there)
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    assert {r.body["jobReference"]["location"] for r in proxy.jobs} == {"EU"}
+    with open_destination(f"{kit.address}?location=eu") as destination:
+        assert destination.cursors()
+    with pytest.raises(BadInput, match=r"is in EU, not in US.* write location=EU"):
+        open_destination(f"{kit.address}?location=US")
+
+
+@needs_emulator
+def test_tables_do_not_take_on_the_expiry_of_their_dataset(kit: Kit, dataset: str) -> None:
+    there = bq.Dataset(f"{PROJECT}.{dataset}")
+    there.default_table_expiration_ms = there.default_partition_expiration_ms = 60 * 86_400_000
+    client().create_dataset(there)
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
+    for table in (DAILY.table, ADS.table, "_owox_tiktok_cursors", "_owox_tiktok_lock"):
+        made = client().get_table(named(dataset, table))
+        assert made.expires is None
+        assert made.time_partitioning is None or not made.time_partitioning.expiration_ms
+
+
+@needs_emulator
+def test_a_table_whose_days_expire_is_refused_with_the_command_that_mends_it(kit: Kit, dataset: str) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    table = client().get_table(named(dataset, DAILY))
+    partitioning = table.time_partitioning
+    partitioning.expiration_ms = 60 * 86_400_000
+    table.time_partitioning = partitioning
+    client().update_table(table, ["time_partitioning"])
+    with pytest.raises(StoreFailed, match=r"deleted by BigQuery after 60 days.*partition_expiration_days = NULL"):
+        kit.store(kit.chunk(DAILY, [ad(1, 2)], (day(2), day(2))))
+    with kit.open(read_only=True) as destination:
+        assert isinstance(destination, Checkable)
+        assert ["after 60 days" in sentence for sentence in destination.check()] == [True]
+
+
+# --- what is sent -----------------------------------------------------------------------------------------------------
+
+
+@needs_emulator
+def test_a_load_says_exactly_which_columns_come_and_forgives_nothing(kit: Kit, proxy: Proxy, dataset: str) -> None:
+    chunk = kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)))
+    kit.store(chunk)
+    (load,) = [r.job["load"] for r in proxy.jobs if "load" in r.job]
+    assert [f["name"] for f in load["schema"]["fields"]] == [f.name for f in chunk.columns]
+    assert load["writeDisposition"] == "WRITE_EMPTY"
+    assert not {"autodetect", "ignoreUnknownValues", "maxBadRecords", "nullMarker", "schemaUpdateOptions"} & set(load)
+    assert load["destinationTable"]["tableId"].startswith("_owox_tiktok_staging_ad_report_daily_")
+    staging = [r.body for r in proxy.seen if r.method == "POST" and r.path.endswith("/tables")]
+    expires = [float(b["expirationTime"]) / 1000 for b in staging if "_staging_" in b["tableReference"]["tableId"]]
+    assert all(0 < at - time.time() < 86_400 for at in expires)
+    assert len(expires) == 1
+    left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")]
+    assert sorted(left) == ["_owox_tiktok_cursors", "_owox_tiktok_lock", DAILY.table]
+
+
+@needs_emulator
+def test_rows_travel_compressed_and_large_files_in_parts(kit: Kit, proxy: Proxy) -> None:
+    rows = [{"ad_id": f"{n}", "ad_name": os.urandom(600).hex()} for n in range(10_000)]
+    kit.store(kit.chunk(ADS, rows))
+    sent = sum(r.size for r in proxy.seen if r.loads)
+    assert sent < 0.6 * sum(len(str(r["ad_name"])) for r in rows)
+    assert any(r.method == "PUT" for r in proxy.seen if r.loads)
+    assert len(kit.read(ADS)) == 10_000
+
+
+@needs_emulator
+def test_jobs_carry_labels_and_a_name_of_their_own(kit: Kit, proxy: Proxy) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    names = [r.body["jobReference"]["jobId"] for r in proxy.jobs]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"owox_tiktok_[0-9a-f]{12}_\d+_\w+_1", name) for name in names)
+    assert all(r.job["labels"]["app"] == "owox_tiktok" for r in proxy.jobs)
+    assert {r.job["labels"].get("object") for r in proxy.jobs} == {"ad_report_daily", None}
+
+
+@needs_emulator
+def test_the_ceiling_is_sent_with_every_statement_and_told_when_it_stops_one(kit: Kit, proxy: Proxy) -> None:
+    kit.address += "?max_bytes=2GB"
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    assert {r.job["query"]["maximumBytesBilled"] for r in proxy.jobs if r.sql} == {str(2 * 2**30)}
+    text = "Query exceeded limit for bytes billed: 2147483648. 4294967296 or higher required."
+    over = Answer(400, "bytesBilledLimitExceeded", text)
+    proxy.fault = always(lambda r: "DELETE" in r.sql, over)
+    with pytest.raises(StoreFailed, match="Raise max_bytes"):
+        kit.store(kit.chunk(DAILY, [ad(2, 1)], (day(1), day(1))))
+    assert [r["ad_id"] for r in kit.read(DAILY)] == ["171"]
+
+
+@needs_emulator
+def test_every_statement_on_a_partitioned_table_is_bounded_by_constant_days(kit: Kit, proxy: Proxy) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, n) for n in (1, 2)], (day(1), day(2))))
+    kit.store(
+        kit.chunk(DAILY, [ad(1, 3)], (day(3), day(4))),
+        kit.chunk(DAILY, [], (day(5), day(9))),
+        kit.chunk(DAILY, [ad(1, 8)], (day(8), day(9)), advertiser_id="2"),
+        kit.chunk(DAILY, [ad(1, 20)], (day(20), day(20)), advertiser_id="2"),
+    )
+    kit.store(kit.chunk(HOURLY, [{"ad_id": "1", "stat_time_hour": f"{day(1)} 05:00:00"}], (day(1), day(1))))
+    kit.store(kit.chunk(LIFETIME, [{"ad_id": "171", "spend": "3"}]))
+    kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
+    with kit.open() as destination:
+        destination.prune(DAILY, {"1": day(2), "2": day(9)}, dry_run=False)
+        destination.prune(HOURLY, {"1": day(2)}, dry_run=True)
+        assert isinstance(destination, Metered)
+        destination.estimate(DAILY, {"1": Window(day(1), day(5)), "2": Window(day(3), day(4))})
+    looked_at = [
+        bounds
+        for sql in proxy.statements
+        # The library does not know ASSERT; what it asserts is a question like any other.
+        for statement in sqlglot.parse(re.sub(r"(?m)^ASSERT (.*) AS \".*\";$", r"SELECT \1;", sql), dialect="bigquery")
+        for bounds in _bounds(statement)
+    ]
+    kinds = [kind for kind, _ in looked_at]
+    assert kinds.count(exp.Delete) >= 5
+    assert kinds.count(exp.Select) >= 2
+    for kind, (lower, upper) in looked_at:
+        assert upper, f"a {kind.__name__} has no last day"
+        assert lower or upper
+    whole = [(lower, upper) for kind, (lower, upper) in looked_at if kind is exp.Delete]
+    assert all(lower <= upper for lower, upper in whole if lower)
+    assert ("2026-01-03", "2026-01-21") in whole, "windows of two advertisers share one statement and outer bounds"
+
+
+def _bounds(statement: Any) -> Iterator[tuple[Any, tuple[str, str]]]:
+    """What each part of a statement that reads a table of days is bounded by: first and last constant, or empty."""
+    times = {DAILY.table: "stat_time_day", HOURLY.table: "stat_time_hour"}
+    for table in statement.find_all(exp.Table):
+        if table.name not in times:
+            continue
+        scope = table.find_ancestor(exp.Delete, exp.Update, exp.Merge, exp.Select, exp.Insert)
+        assert scope is not None
+        if isinstance(scope, exp.Insert):
+            continue  # it is written, not read
+        assert isinstance(scope, exp.Delete | exp.Select), f"{type(scope).__name__} of a table of days"
+        where = scope.args.get("where")
+        assert where is not None, f"a whole table is read: {scope.sql('bigquery')}"
+        found = {"first": "", "last": ""}
+        for condition in where.this.flatten() if isinstance(where.this, exp.And) else [where.this]:
+            side = "first" if isinstance(condition, exp.GTE) else "last" if isinstance(condition, exp.LT) else ""
+            if side and condition.this.name == times[table.name] and not condition.expression.find(exp.Column):
+                assert isinstance(condition.this, exp.Column), "the partition column stands alone"
+                found[side] = condition.expression.find(exp.Literal).name[:10]
+        yield type(scope), (found["first"], found["last"])
+
+
+@needs_emulator
+def test_one_delete_and_one_insert_serve_all_advertisers_of_a_step(kit: Kit, proxy: Proxy) -> None:
+    chunks = [kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), advertiser_id=f"{n}") for n in range(30)]
+    kit.store(*chunks)
+    (script,) = [s for s in proxy.statements if "TRANSACTION" in s]
+    assert script.count("DELETE FROM") == 1
+    assert script.count(f"{DAILY.table}` (") == 1
+    assert len([r for r in proxy.jobs if "load" in r.job]) == 1
+    assert len(kit.read(DAILY)) == 30
+    assert len(kit.cursors()) == 30
+
+
+# --- answers that are lost --------------------------------------------------------------------------------------------
+
+
+WHICH: dict[str, Callable[[Request], Any]] = {
+    "the upload": lambda r: "load" in r.job,
+    "the transaction": lambda r: "TRANSACTION" in r.sql,
+    "the cursors": lambda r: CURSORS_READ in r.sql,
+    "the lock": lambda r: "CREATE TABLE" in r.sql,
+    "a table made": lambda r: r.method == "POST" and r.path.endswith("/tables"),
+    "a table looked at": lambda r: r.method == "GET" and "/tables/" in r.path,
+    "a dataset": lambda r: "/datasets" in r.path and "/tables" not in r.path,
+    "the end of a job": lambda r: r.method == "GET" and ("/queries/" in r.path or "/jobs/" in r.path),
+    "a table deleted": lambda r: r.method == "DELETE",
+}
+CURSORS_READ = "QUALIFY ROW_NUMBER() OVER (PARTITION BY object"
+UNAVAILABLE = Answer(503, "backendError", "The service is currently unavailable.")
+
+
+@needs_emulator
+@pytest.mark.parametrize("which", ["the upload", "the transaction"])
+def test_a_job_that_is_disturbed_is_done_once(which: str, kit: Kit, proxy: Proxy) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1), ad(2, 1)], (day(1), day(2))))
+    replaced = 2
+    faults: list[Answer | str] = [UNAVAILABLE, DROP, DROP_BEFORE, TWICE]
+    for n, what in enumerate(faults, start=3):
+        proxy.seen.clear()
+        proxy.fault = once(WHICH[which], what)
+        assert kit.store(kit.chunk(DAILY, [ad(n, 1)], (day(1), day(2)))) == [Stored(1, replaced)], what
+        replaced = 1
+        names = [r.body["jobReference"]["jobId"] for r in proxy.jobs if WHICH[which](r)]
+        assert len(set(names)) == 1
+        assert len(names) == (1 if what == TWICE else 2)
+        assert [r["ad_id"] for r in kit.read(DAILY)] == [f"17{n}"]
+        assert kit.cursors()[DAILY.name, "1"].through == day(2)
+
+
+@needs_emulator
+def test_a_job_that_was_begun_before_is_looked_for_where_it_runs(kit: Kit, proxy: Proxy) -> None:
+    kit.address += "?location=europe-west3"
+    proxy.fault = once(WHICH["the transaction"], DROP)
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    name = next(r.body["jobReference"]["jobId"] for r in proxy.jobs if WHICH["the transaction"](r))
+    asked = next(r for r in proxy.seen if r.method == "GET" and r.path.endswith(name) and "/jobs/" in r.path)
+    assert asked.query["location"] == ["europe-west3"]
+
+
+@needs_emulator
+def test_every_kind_of_request_may_fail_once(kit: Kit, proxy: Proxy) -> None:
+    others = [which for name, which in WHICH.items() if name not in ("the upload", "the transaction")]
+    for n, which in enumerate(others, start=1):
+        proxy.fault = once(which, UNAVAILABLE if n % 2 else DROP)
+        kit.store(kit.chunk(DAILY, [ad(1, n)], (day(n), day(n))))
+    assert sorted(r["stat_time_day"] for r in kit.read(DAILY)) == [day(n + 1) for n in range(len(others))]
+
+
+@needs_emulator
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Transaction is aborted due to concurrent update against table test-project:d.t. Transaction ID: 1",
+        "Could not serialize access to table test-project:d.t due to concurrent update",
+    ],
+)
+def test_a_transaction_that_another_one_aborts_is_tried_again(text: str, kit: Kit, proxy: Proxy) -> None:
+    proxy.fault = once(WHICH["the transaction"], Answer(400, "invalidQuery", text), times=2)
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    assert len([r for r in proxy.jobs if WHICH["the transaction"](r)]) == 3
+    assert len(kit.read(DAILY)) == 1
+
+
+@needs_emulator
+def test_a_job_that_failed_at_bigquery_is_followed_by_one_of_another_name(kit: Kit, proxy: Proxy) -> None:
+    """It keeps its name for good, so the same name would only find the failure again."""
+    failed = {"state": "DONE", "errorResult": {"reason": "jobBackendError", "message": "try again"}}
+    left = [failed]
+    proxy.status = lambda r: left.pop() if left and WHICH["the transaction"](r) else None
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    names = [r.body["jobReference"]["jobId"] for r in proxy.jobs if WHICH["the transaction"](r)]
+    assert [n.rpartition("_")[2] for n in names] == ["1", "2"]
+    assert len(kit.read(DAILY)) == 1
+
+
+# --- two at once ------------------------------------------------------------------------------------------------------
+
+
+@needs_emulator
+def test_who_stores_second_is_told_and_changes_nothing(kit: Kit) -> None:
+    """Else it would say that its fields are there for days that the other one has filled without them."""
+    chunk = kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=["spend", "likes"])
+    with kit.open() as first, kit.open() as second:
+        for destination in (first, second):
+            destination.cursors()
+            destination.prepare(DAILY, chunk.columns)
+        second.replace([kit.chunk(DAILY, [ad(2, 1), ad(3, 1)], (day(1), day(1)), fields=["spend"])])
+        with pytest.raises(StoreFailed, match="another import has stored the same object"):
+            first.replace([chunk])
+        # What the other one has not touched goes on.
+        first.replace([kit.chunk(DAILY, [ad(5, 1)], (day(1), day(1)), advertiser_id="2", fields=["spend"])])
+        second.replace([kit.chunk(DAILY, [ad(4, 2)], (day(2), day(2)), fields=["spend"])])
+    assert sorted(r["ad_id"] for r in kit.read(DAILY)) == ["172", "173", "174", "175"]
+
+
+@needs_emulator
+def test_a_late_step_of_a_run_like_this_one_does_no_harm(kit: Kit) -> None:
+    chunks = [kit.chunk(DAILY, [ad(n, 1), ad(4, 1)], (day(1), day(1))) for n in (1, 2)]
+    with kit.open() as first, kit.open() as second:
+        for destination, chunk in zip((first, second), chunks, strict=True):
+            destination.cursors()
+            destination.prepare(DAILY, chunk.columns)
+        assert first.replace([chunks[0]]) == [Stored(2, 0)]
+        assert second.replace([chunks[1]]) == [Stored(2, 2)]
+    assert sorted(r["ad_id"] for r in kit.read(DAILY)) == ["172", "174"]
+
+
+@needs_emulator
+def test_many_that_fill_an_empty_table_at_once_store_no_row_twice(kit: Kit) -> None:
+    kit.store(kit.chunk(DAILY, [], (day(9), day(9)), advertiser_id="9"))
+    chunks = [kit.chunk(DAILY, [ad(n, 1) for n in range(20)], (day(1), day(1))) for _ in range(4)]
+    ready = threading.Barrier(len(chunks))
+    said: list[Stored] = []
+
+    def store(n: int) -> None:
+        with kit.open() as destination:
+            destination.cursors()
+            destination.prepare(DAILY, chunks[n].columns)
+            ready.wait()
+            said.extend(destination.replace([chunks[n]]))
+
+    threads = [threading.Thread(target=store, args=(n,)) for n in range(len(chunks))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(kit.read(DAILY)) == 20
+    assert sorted(s.replaced for s in said) == [0, 20, 20, 20]
+
+
+@needs_emulator
+def test_outdated_cursors_are_deleted_when_there_are_many(kit: Kit, dataset: str) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    with kit.open() as destination:
+        destination.failed(DAILY, "2", "no access", AT)
+    before = kit.cursors()
+    table = named(dataset, "_owox_tiktok_cursors")
+    query(
+        f"INSERT INTO `{table}` SELECT c.* REPLACE (TIMESTAMP_SUB(written_at, INTERVAL n SECOND) AS written_at) "
+        f"FROM `{table}` AS c, UNNEST(GENERATE_ARRAY(1, 2501)) AS n"
+    )
+    assert kit.cursors() == before
+    kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
+    assert query(f"SELECT COUNT(*) FROM `{table}`") == [(3,)]
+    assert {k: v for k, v in kit.cursors().items() if k in before} == before
+
+
+# --- rights and quotas ------------------------------------------------------------------------------------------------
+
+
+NO_JOBS = Answer(403, "accessDenied", f"Access Denied: Project {PROJECT}: User does not have bigquery.jobs.create "
+                 f"permission in project {PROJECT}.")  # fmt: skip
+NO_TABLES = Answer(403, "accessDenied", f"Access Denied: Dataset {PROJECT}:d: Permission bigquery.tables.create denied "
+                   f"on dataset {PROJECT}:d (or it may not exist).")  # fmt: skip
+NO_BILLING = Answer(403, "billingNotEnabled", "Billing has not been enabled for this project. DML queries are not "
+                    "allowed in the free tier.")  # fmt: skip
+NO_QUOTA = Answer(403, "quotaExceeded", "Quota exceeded: Your project exceeded quota for free query bytes scanned.")
+
+
+@needs_emulator
+def test_what_is_not_allowed_is_one_sentence_with_what_to_do_and_nothing_changes(kit: Kit, proxy: Proxy) -> None:
+    cases: list[tuple[Callable[[Request], Any], Answer, str]] = [
+        (lambda r: r.job, NO_JOBS, "--role=roles/bigquery.jobUser"),
+        (lambda r: r.method == "POST" and r.path.endswith("/tables"), NO_TABLES, "GRANT `roles/bigquery.dataEditor`"),
+        (lambda r: "DELETE FROM" in r.sql, NO_BILLING, "Link a billing account"),
+        (lambda r: "TRANSACTION" in r.sql, NO_QUOTA, "Wait until it is filled up again"),
+        (lambda r: "load" in r.job, NO_QUOTA, "Wait until it is filled up again"),
+    ]
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    before, cursors = kit.read(DAILY), kit.cursors()
+    for which, answer, words in cases:
+        proxy.fault = always(which, answer)
+        with pytest.raises(StoreFailed) as caught:
+            kit.store(kit.chunk(DAILY, [ad(2, 1)], (day(1), day(1))))
+        assert words in caught.value.sentence
+        assert "http" not in caught.value.sentence
+        proxy.fault = lambda _: None
+        assert (kit.read(DAILY), kit.cursors()) == (before, cursors), words
+
+
+@needs_emulator
+def test_without_the_right_to_make_a_dataset_the_command_for_an_owner_is_told(kit: Kit, proxy: Proxy) -> None:
+    text = f"Access Denied: Project {PROJECT}: User does not have bigquery.datasets.create permission."
+    proxy.fault = always(lambda r: r.path.endswith("/datasets"), Answer(403, "accessDenied", text))
+    with pytest.raises(StoreFailed, match=rf"bq --location=EU mk -d {PROJECT}:d_"):
+        open_destination(f"{kit.address}?location=EU")
+
+
+@needs_emulator
+def test_reading_only_makes_no_dataset(kit: Kit, proxy: Proxy, dataset: str) -> None:
+    with kit.open(read_only=True) as destination:
+        assert destination.cursors() == {}
+        assert destination.prune(DAILY, {"1": day(3)}, dry_run=True) == 0
+    assert {r.method for r in proxy.seen} == {"GET"}
+
+
+@needs_emulator
+def test_check_finds_nothing_to_complain_of_and_leaves_nothing_behind(kit: Kit, dataset: str) -> None:
+    with kit.open() as destination:
+        pass
+    with kit.open(read_only=True) as destination:
+        assert isinstance(destination, Checkable)
+        assert destination.check() == []
+    assert list(client().list_tables(f"{PROJECT}.{dataset}")) == []
+
+
+@needs_emulator
+def test_check_names_what_is_missing(kit: Kit, proxy: Proxy) -> None:
+    cases: list[tuple[Answer, Callable[[Request], Any], str]] = [
+        (NO_JOBS, lambda r: r.job, "roles/bigquery.jobUser"),
+        (NO_TABLES, lambda r: r.method == "POST" and r.path.endswith("/tables"), "roles/bigquery.dataEditor"),
+        (NO_BILLING, lambda r: "DELETE" in r.sql, "Link a billing account"),
+    ]
+    with kit.open():
+        pass
+    for answer, which, words in cases:
+        proxy.fault = always(which, answer)
+        with kit.open(read_only=True) as destination:
+            assert isinstance(destination, Checkable)
+            (sentence,) = destination.check()
+        assert words in sentence
+
+
+# --- imports ----------------------------------------------------------------------------------------------------------
+
+
+OBJECTS = ["advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily", "campaign_report_hourly",
+           "ad_audience_report_daily_by_country", "campaign_report_lifetime"]  # fmt: skip
+BEGIN = NOW.date() - timedelta(days=8)
+
+
+def wrong(project: Project, dataset: str, names: list[str], start: date = BEGIN) -> list[str]:
+    """Every difference between BigQuery's tables and what TikTok has now."""
+    found = []
+    for name in names:
+        stream = STREAMS[name]
+        columns = [f.name for f in client().get_table(named(dataset, stream)).schema]
+        wanted = [
+            row
+            for advertiser_id in project.server.advertiser_ids
+            for row in expected(project.server.world, stream, advertiser_id, columns, start=start)
+        ]
+        found += [f"{name}: {d}" for d in differences(rows_of(dataset, stream), wanted, stream.keys)]
+    return found
+
+
+@needs_emulator
+def test_an_import_equals_what_tiktok_has_today_and_two_days_later(
+    project: Project, proxy: Proxy, dataset: str
+) -> None:
+    proxy.bytes_processed = 3 * 2**20
+    project.say |= {
+        "objects": OBJECTS, "start_date": f"{BEGIN}", "destination": f"bigquery://{PROJECT}/{dataset}?location=EU"
+    }  # fmt: skip
+    ran = project.import_()
+    assert (ran.exit_code, ran.failures) == (0, [])
+    assert ran.finished.bytes_processed > 3 * 2**20
+    assert " MB read in the destination" in ran.finished.summary
+    assert wrong(project, dataset, OBJECTS) == []
+    project.server.world.as_of = NOW + timedelta(days=2)
+    again = ["ads", "ad_report_daily", "campaign_report_hourly"]
+    ran = project.import_(objects=again, fields={"ad_report_daily": ["performance", "video"]})
+    assert ran.exit_code == 0
+    assert wrong(project, dataset, again) == []
+
+
+@needs_emulator
+def test_plan_and_check_say_what_bigquery_says_and_write_nothing(project: Project, proxy: Proxy, dataset: str) -> None:
+    project.say |= {"destination": f"bigquery://{PROJECT}/{dataset}", "start_date": f"{BEGIN}"}
+    assert project.import_().exit_code == 0
+    proxy.bytes_processed = 5 * 2**20
+    proxy.seen.clear()
+    told = project.cli("plan", "tiktok.yaml")
+    assert told.returncode == 0
+    assert "would read 5.0 MB" in told.stdout
+    assert [r.job["dryRun"] for r in proxy.jobs if "DELETE" in r.sql] == [True]
+    assert all(r.job.get("dryRun") or CURSORS_READ in r.sql for r in proxy.jobs)
+    proxy.fault = always(lambda r: r.job.get("dryRun"), NO_JOBS)
+    told = project.cli("check", "tiktok.yaml")
+    assert told.returncode != 0
+    assert "roles/bigquery.jobUser" in told.stdout
+    assert "Traceback" not in told.stdout + told.stderr
+
+
+def killed_at(project: Project, proxy: Proxy, which: Callable[[Request], Any], after: int, how: str) -> bool:
+    """Start an import, and kill it when the ``after``-th request of a kind has come; False when none came."""
+    seen = [0]
+    reached = threading.Event()
+
+    def fault(request: Request) -> str | None:
+        if which(request):
+            seen[0] += 1
+            if seen[0] == after:
+                reached.set()
+                return how
+        return HANG if reached.is_set() else None
+
+    proxy.fault = fault
+    process = subprocess.Popen(
+        project.command("import", str(project.write())),
+        cwd=project.folder,
+        env=process_environment(project.environment),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not reached.is_set() and process.poll() is None:
+        time.sleep(0.01)
+    running = process.poll() is None
+    if running:
+        # The request, should it arrive, is carried out although nobody waits for the answer.
+        time.sleep(0.5 if how == DROP else 0)
+        os.kill(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+    proxy.fault = lambda _: None
+    return running
+
+
+KILLS = [
+    ("the lock", 1, DROP), ("a table made", 3, DROP), ("the upload", 1, HANG), ("the upload", 2, DROP),
+    ("the transaction", 1, HANG), ("the transaction", 1, DROP), ("the transaction", 2, DROP),
+]  # fmt: skip
+
+
+@needs_emulator
+@pytest.mark.parametrize(("which", "after", "how"), KILLS, ids=[f"{w} {n} {h}" for w, n, h in KILLS])
+def test_killed_anywhere_and_run_again_the_tables_are_those_of_one_clean_run(
+    which: str, after: int, how: str, project: Project, proxy: Proxy, dataset: str
+) -> None:
+    names = ["campaigns", "ad_report_daily"]
+    project.say |= {"objects": names, "start_date": f"{BEGIN}", "destination": f"bigquery://{PROJECT}/{dataset}"}
+    assert killed_at(project, proxy, WHICH[which], after, how)
+    ran = project.import_()
+    assert (ran.exit_code, ran.failures) == (0, [])
+    assert wrong(project, dataset, names) == []
+    left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}") if "_staging_" in t.table_id]
+    assert all(client().get_table(named(dataset, t)).expires for t in left), "what a killed run leaves goes by itself"
+
+
+@needs_emulator
+def test_two_imports_at_once_end_with_every_row_once(project: Project, proxy: Proxy, dataset: str) -> None:
+    names = ["campaigns", "ad_report_daily"]
+    project.say |= {"objects": names, "start_date": f"{BEGIN}", "destination": f"bigquery://{PROJECT}/{dataset}"}
+    path = project.write()
+    processes = [
+        subprocess.Popen(
+            project.command("import", str(path)),
+            cwd=project.folder,
+            env=process_environment(project.environment),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [p.communicate(timeout=120)[1] for p in processes]
+    assert [p.returncode for p in processes] == [0, 0], said
+    assert wrong(project, dataset, names) == []
+
+
+@needs_emulator
+def test_old_days_are_pruned_by_an_import_and_only_counted_by_a_dry_run(
+    project: Project, proxy: Proxy, dataset: str
+) -> None:
+    project.say |= {"start_date": f"{BEGIN}", "destination": f"bigquery://{PROJECT}/{dataset}"}
+    project.import_()
+    stored = len(rows_of(dataset, "ad_report_daily"))
+    project.say["clean_up_to_keep_window"] = 5
+    counted = project.cli("prune", "--dry-run", str(project.write(start_date=f"{NOW.date() - timedelta(days=5)}")))
+    assert counted.returncode == 0, counted.stderr
+    assert "would delete" in counted.stderr
+    assert len(rows_of(dataset, "ad_report_daily")) == stored
+    ran = project.import_(start_date=f"{NOW.date() - timedelta(days=5)}")
+    assert ran.finished.pruned["ad_report_daily"] > 0
+    oldest = min(r["stat_time_day"] for r in rows_of(dataset, "ad_report_daily"))
+    assert oldest >= NOW.date() - timedelta(days=6)
