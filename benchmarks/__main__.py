@@ -4,6 +4,7 @@
     unlimited  the same without limit and latency: wall, CPU and memory; and a tenth of it, to see memory stay flat
     refresh    the daily refresh (7 days of lookback) on top of it
     sheets     1 advertiser x 300 ads x 365 days into a Google Sheet with 15 columns, and the daily refresh on top of it
+    bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
     start      --help, and what importing the package loads
 
 The stand-ins for TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
@@ -25,6 +26,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import requests
+
+from benchmarks import bigquery
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIRST_DAY = date(2025, 11, 21)
@@ -241,10 +244,12 @@ def start() -> None:
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
-    names = sys.argv[1:] or ["start", "unlimited", "sheets", "paced"]
+    names = sys.argv[1:] or ["start", "unlimited", "sheets", "bigquery", "paced"]
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
     if "start" in names:
         start()
+    if "bigquery" in names:
+        bigquery.run(say)
     if {"unlimited", "refresh", "sheets", "paced"} & set(names):
         with server() as source:
             if {"unlimited", "refresh"} & set(names):
