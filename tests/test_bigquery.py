@@ -20,6 +20,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from owox_tiktok import app
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, StoreFailed
 from owox_tiktok.model import Checkable, Metered, Stored, Stream, Window
@@ -684,6 +685,29 @@ def test_plan_and_check_say_what_bigquery_says_and_write_nothing(project: Projec
     assert told.returncode != 0
     assert "roles/bigquery.jobUser" in told.stdout
     assert "Traceback" not in told.stdout + told.stderr
+
+
+@needs_emulator
+def test_views_are_made_after_an_import_and_answer(project: Project, proxy: Proxy, dataset: str) -> None:
+    project.say |= {
+        "objects": ["advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily", "campaign_report_daily"],
+        "start_date": f"{BEGIN}", "destination": f"bigquery://{PROJECT}/{dataset}", "views": True,
+    }  # fmt: skip
+    client().create_dataset(f"{PROJECT}.{dataset}")
+    query(f"CREATE VIEW `{named(dataset, 'v_latest_entities')}` AS SELECT 42 AS mine")
+    ran = project.import_()
+    assert ran.exit_code == 0, ran.failures
+    assert any("v_latest_entities" in text for text in ran.warnings), ran.warnings
+    assert query(f"SELECT * FROM `{named(dataset, 'v_latest_entities')}`") == [(42,)]
+    view = client().get_table(named(dataset, "v_ad_performance_daily"))
+    assert view.table_type == "VIEW"
+    assert {f.name: f.description for f in view.schema}["spend"]
+    stored = sum(r["spend"] for r in rows_of(dataset, "ad_report_daily"))
+    assert query(f"SELECT SUM(spend) FROM `{named(dataset, 'v_ad_performance_daily')}`") == [(stored,)]
+    refreshed = app.views(project.settings(NOW), dry_run=False)
+    assert [v.view.name for v in refreshed if v.left_alone] == ["v_latest_entities"]
+    for made in (v.view.name for v in refreshed if v.statement and not v.left_alone):
+        query(f"SELECT * FROM `{named(dataset, made)}`")
 
 
 def killed_at(project: Project, proxy: Proxy, which: Callable[[Request], Any], after: int, how: str) -> bool:

@@ -44,32 +44,23 @@ from google.api_core.retry import Retry, if_exception_type
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
+from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK
+from owox_tiktok.dialects import bigquery as dialect_of
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed
 from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream, Window
 from owox_tiktok.streams import nearest
+from owox_tiktok.views import Columns, View
 
 log = logging.getLogger(__name__)
 
-TYPES: Mapping[Kind, str] = {
-    Kind.ID: "STRING",
-    Kind.TEXT: "STRING",
-    Kind.MONEY: "NUMERIC",
-    Kind.RATE: "NUMERIC",
-    Kind.COUNT: "INTEGER",
-    Kind.BOOLEAN: "BOOLEAN",
-    Kind.DAY: "DATE",
-    Kind.HOUR: "DATETIME",
-    Kind.INSTANT: "TIMESTAMP",
-    Kind.JSON: "JSON",
-}
-"""The API's names: it calls INT64 INTEGER and BOOL BOOLEAN."""
+API_NAMES = {"INT64": "INTEGER", "BOOL": "BOOLEAN"}
+"""What the API calls two of SQL's types."""
+TYPES: Mapping[Kind, str] = {kind: API_NAMES.get(name, name) for kind, name in BIGQUERY.types.items()}
 
-CURSORS = "_owox_tiktok_cursors"
 LOCK = "_owox_tiktok_lock"
 STAGING = "_owox_tiktok_staging"
-MARK = "Written by owox_tiktok"
-"""Begins the description of every table that is ours; the label says so as well."""
 LABEL = {"app": "owox_tiktok"}
+"""Tells what is ours, beside the mark in the description."""
 
 STAGING_LIVES = timedelta(hours=6)
 """Staging tables are deleted after use; those of a run that was killed go by themselves."""
@@ -196,11 +187,12 @@ def _bytes(text: str) -> int | None:
 
 
 class BigQuery:
-    """A BigQuery dataset as a Destination."""
+    """A BigQuery dataset as a Destination that holds views, too."""
 
     def __init__(self, client: bq.Client, address: _Address, *, read_only: bool = False) -> None:
         self.client = client
         self.bytes_processed = 0
+        self.dialect = dialect_of(address.project, address.dataset)
         self._address = address
         self._run = uuid.uuid4().hex[:12]
         self._steps = 0
@@ -259,12 +251,8 @@ class BigQuery:
 
     # --- talking to BigQuery ------------------------------------------------------------------------------------------
 
-    def _table(self, name: str) -> str:
-        """Return a table's name as SQL has it."""
-        return f"`{self._address.project}.{self._address.dataset}.{_name(name)}`"
-
     def _reference(self, name: str) -> str:
-        return f"{self._address.project}.{self._address.dataset}.{_name(name)}"
+        return self.dialect.table(name).strip("`")
 
     def _labels(self, stream: Stream | None) -> dict[str, str]:
         return {**LABEL, "run": self._run} | ({"object": stream.name[:63]} if stream else {})
@@ -428,7 +416,7 @@ class BigQuery:
         # Two rows of a pair count: its newest cursor, and its newest failure, which says no more than what failed.
         newest = (
             "SELECT *, COUNT(*) OVER () AS stored FROM "
-            f"{self._table(CURSORS)} WHERE TRUE QUALIFY ROW_NUMBER() OVER "
+            f"{self.dialect.table(CURSORS)} WHERE TRUE QUALIFY ROW_NUMBER() OVER "
             "(PARTITION BY object, advertiser_id, read_on IS NULL ORDER BY written_at DESC) = 1"
         )
         self._known = {}
@@ -482,7 +470,7 @@ class BigQuery:
             )
             lines.append(f"({', '.join(values)})")
         names = ", ".join(f.name for f in _CURSOR_SCHEMA)
-        return f"INSERT INTO {self._table(CURSORS)} ({names}) VALUES {', '.join(lines)};"
+        return f"INSERT INTO {self.dialect.table(CURSORS)} ({names}) VALUES {', '.join(lines)};"
 
     def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
         """Remember beside the cursor why the pair could not be read."""
@@ -497,7 +485,7 @@ class BigQuery:
         """Delete the rows of cursors that newer ones have outdated."""
         same = "newer.object = old.object AND newer.advertiser_id = old.advertiser_id"
         kind = "(newer.read_on IS NULL) = (old.read_on IS NULL)"
-        table = self._table(CURSORS)
+        table = self.dialect.table(CURSORS)
         with self._sentences():
             self._query(
                 f"DELETE FROM {table} AS old WHERE EXISTS (SELECT 1 FROM {table} AS newer WHERE {same} AND {kind} "
@@ -518,7 +506,7 @@ class BigQuery:
             # Made with its one row in one step, so that there is never another.
             with suppress(refusals.Conflict):  # another import has made it this very moment
                 self._query(
-                    f"CREATE TABLE IF NOT EXISTS {self._table(LOCK)} (turn INT64) OPTIONS (description = "
+                    f"CREATE TABLE IF NOT EXISTS {self.dialect.table(LOCK)} (turn INT64) OPTIONS (description = "
                     f"'{MARK}: keeps imports at the same time apart', labels = [('app', '{LABEL['app']}')]) "
                     "AS SELECT 0 AS turn",
                     what="lock",
@@ -543,9 +531,7 @@ class BigQuery:
                 if stream.time:
                     new.time_partitioning = bq.TimePartitioning(field=stream.time)
             return self._lasting(self.client.create_table(new, exists_ok=True, **self._call))
-        if table.table_type != "TABLE" or not (
-            LABEL.items() <= table.labels.items() or (table.description or "").startswith(MARK)
-        ):
+        if table.table_type != "TABLE" or not _is_ours(table):
             raise StoreFailed(
                 f"there is a table {name} that this program did not make",
                 where=self._address.name,
@@ -577,7 +563,7 @@ class BigQuery:
 
     def _lasts_sql(self, table: bq.Table) -> str:
         days = "partition_expiration_days = NULL" if table.time_partitioning else "expiration_timestamp = NULL"
-        return f"ALTER TABLE {self._table(table.table_id)} SET OPTIONS ({days})"
+        return f"ALTER TABLE {self.dialect.table(table.table_id)} SET OPTIONS ({days})"
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
@@ -613,7 +599,7 @@ class BigQuery:
     def replace(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Make each chunk's window exactly its rows, and store the cursors, in one transaction."""
         stream = chunks[0].stream
-        table = self._table(stream.table)
+        table = self.dialect.table(stream.table)
         scope = _scope(
             stream,
             [
@@ -625,7 +611,7 @@ class BigQuery:
         def change(staging: str | None) -> list[str]:
             statements = [f"DELETE FROM {table} WHERE {scope};", "SET replaced = @@row_count;"]
             if staging:
-                names = ", ".join(_quoted(f.name) for f in chunks[0].columns)
+                names = ", ".join(BIGQUERY.name(f.name) for f in chunks[0].columns)
                 statements.append(f"INSERT INTO {table} ({names}) SELECT {names} FROM {staging};")
             return statements
 
@@ -634,11 +620,11 @@ class BigQuery:
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
         stream = chunks[0].stream
-        table = self._table(stream.table)
-        keys = ", ".join(map(_quoted, stream.keys))
-        names = [_quoted(f.name) for f in chunks[0].columns]
-        others = [_quoted(f.name) for f in chunks[0].columns if f.name not in stream.keys]
-        same = " AND ".join(f"t.{_quoted(k)} = s.{_quoted(k)}" for k in stream.keys)
+        table = self.dialect.table(stream.table)
+        keys = ", ".join(map(BIGQUERY.name, stream.keys))
+        names = [BIGQUERY.name(f.name) for f in chunks[0].columns]
+        others = [BIGQUERY.name(f.name) for f in chunks[0].columns if f.name not in stream.keys]
+        same = " AND ".join(f"t.{BIGQUERY.name(k)} = s.{BIGQUERY.name(k)}" for k in stream.keys)
         of = ", ".join(_text(a) for a in sorted({c.advertiser_id for c in chunks}))
 
         def change(staging: str | None) -> list[str]:
@@ -672,7 +658,7 @@ class BigQuery:
             staging = self._load(chunks, step) if rows else None
             try:
                 parameters = _Parameters()
-                changes = change(self._table(staging) if staging else None)
+                changes = change(self.dialect.table(staging) if staging else None)
                 if moved:
                     changes.append(self._insert_cursors(stream.name, moved, parameters))
                 replaced = self._commit(stream, cursors, changes, parameters) if changes else 0
@@ -728,8 +714,8 @@ class BigQuery:
             [
                 "DECLARE replaced INT64 DEFAULT 0;",
                 "BEGIN TRANSACTION;",
-                f"UPDATE {self._table(LOCK)} SET turn = turn + 1 WHERE TRUE;",
-                f"ASSERT NOT EXISTS (SELECT 1 FROM {self._table(CURSORS)} WHERE object = {_text(stream.name)} "
+                f"UPDATE {self.dialect.table(LOCK)} SET turn = turn + 1 WHERE TRUE;",
+                f"ASSERT NOT EXISTS (SELECT 1 FROM {self.dialect.table(CURSORS)} WHERE object = {_text(stream.name)} "
                 f"AND run != {_text(self._run)} AND read_on IS NOT NULL AND ({moved})) AS {_text(_OVERTAKEN)};",
                 *changes,
                 "COMMIT TRANSACTION;",
@@ -779,6 +765,49 @@ class BigQuery:
             self._do(f"{step}_load", start, lambda job: job.result(retry=self._retry, timeout=JOB_S))
         return name
 
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    def columns(self) -> Columns:
+        """Return the columns of every table here that is ours, the cursors' included."""
+        if self._location is None:
+            return {}
+        with self._sentences():
+            return {
+                item.table_id: [f.name for f in self.client.get_table(item.reference, **self._call).schema]
+                for item in self.client.list_tables(self._address.name, **self._call)
+                if item.table_type == "TABLE" and LABEL.items() <= item.labels.items()
+                if not item.table_id.startswith(STAGING)
+            }
+
+    def create_views(self, views: Sequence[View]) -> list[str]:
+        """Create or replace the views; return the names of those left alone, because somebody else made them."""
+        with self._sentences():
+            return [view.name for view in views if not self._create_view(view)]
+
+    def _create_view(self, view: View) -> bool:
+        try:
+            old = self.client.get_table(self._reference(view.name), **self._call)
+        except refusals.NotFound:
+            old = None
+        if old is not None and (old.table_type != "VIEW" or not _is_ours(old)):
+            return False
+        made = old or bq.Table(self._reference(view.name))
+        made.view_query = view.sql
+        made.description = f"{MARK}: {view.description}"
+        made.labels = LABEL
+        if old is None:
+            made = self.client.create_table(made, exists_ok=True, **self._call)
+        else:
+            made = self.client.update_table(made, ["view_query", "description", "labels"], **self._call)
+        # The columns are known once BigQuery has read the query; then they can be described.
+        texts = {f.name: f.description[:1024] for f in view.fields}
+        made = self.client.get_table(made.reference, **self._call)
+        made.schema = [
+            bq.SchemaField.from_api_repr({**f.to_api_repr(), "description": texts.get(f.name, "")}) for f in made.schema
+        ]
+        self.client.update_table(made, ["schema"], **self._call)
+        return True
+
     # --- pruning ------------------------------------------------------------------------------------------------------
 
     def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
@@ -786,7 +815,7 @@ class BigQuery:
         if stream.time is None or not keep_from or self._location is None:
             return 0
         old = _scope(stream, [(a, None, day - timedelta(days=1)) for a, day in keep_from.items()])
-        table = self._table(stream.table)
+        table = self.dialect.table(stream.table)
         with self._sentences(stream):
             try:
                 self.client.get_table(self._reference(stream.table), **self._call)
@@ -820,7 +849,7 @@ class BigQuery:
         with self._sentences(stream):
             try:
                 _, read = self._query(
-                    f"DELETE FROM {self._table(stream.table)} WHERE {scope}", stream=stream, dry_run=True
+                    f"DELETE FROM {self.dialect.table(stream.table)} WHERE {scope}", stream=stream, dry_run=True
                 )
             except refusals.NotFound:
                 return 0
@@ -850,7 +879,7 @@ class BigQuery:
         self.client.create_table(table, **self._call)
         try:
             # Needs the right to change rows, which a project without billing does not have.
-            self._query(f"DELETE FROM {self._table(name)} WHERE FALSE", what="check")
+            self._query(f"DELETE FROM {self.dialect.table(name)} WHERE FALSE", what="check")
         finally:
             self.client.delete_table(self._reference(name), not_found_ok=True, **self._call)
 
@@ -933,7 +962,7 @@ def _days(stream: Stream, first: date | None, last: date | None) -> str:
     """Return the condition for days, constant and on the partition column alone; empty where there are none."""
     if stream.time is None:
         return ""
-    column = _quoted(stream.time)
+    column = BIGQUERY.name(stream.time)
     literal = "DATE '{}'" if stream.time == "stat_time_day" else "DATETIME '{} 00:00:00'"
     conditions = []
     if first is not None:
@@ -946,17 +975,6 @@ def _days(stream: Stream, first: date | None, last: date | None) -> str:
 def _schema_field(column: Field, stream: Stream) -> bq.SchemaField:
     mode = "REQUIRED" if column.name in stream.keys else "NULLABLE"
     return bq.SchemaField(column.name, TYPES[column.kind], mode, description=column.description[:1024])
-
-
-def _name(identifier: str) -> str:
-    """Return an identifier; they come from our own schema, and this keeps it so."""
-    if not re.fullmatch(r"\w{1,300}", identifier):
-        raise ValueError(f"{identifier!r} is not a column or table of ours")
-    return identifier
-
-
-def _quoted(identifier: str) -> str:
-    return f"`{_name(identifier)}`"
 
 
 def _text(text: str) -> str:
@@ -987,6 +1005,10 @@ def _first_line(error: Exception) -> str:
     text = next((d for d in details if "errors[]" not in d), None) or getattr(error, "message", None) or str(error)
     text = re.sub(r"^\s*(GET|POST|PUT|PATCH|DELETE) \S+: ", "", str(text).strip())
     return text.splitlines()[0][:300] if text else type(error).__name__
+
+
+def _is_ours(table: bq.Table) -> bool:
+    return LABEL.items() <= table.labels.items() or (table.description or "").startswith(MARK)
 
 
 def _account(credentials: object) -> str:
