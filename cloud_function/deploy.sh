@@ -179,6 +179,8 @@ fi
 runtime=$name-runtime@$project.iam.gserviceaccount.com
 invoker=$name-invoker@$project.iam.gserviceaccount.com
 build=$name-build@$project.iam.gserviceaccount.com
+worker_s=1800 # Cloud Tasks and Cloud Scheduler wait no longer
+door_s=300
 queue_path=projects/$project/locations/$region/queues/$queue
 
 # --- asking and doing ---------------------------------------------------------------------------------------------------
@@ -510,9 +512,9 @@ queue_knows=("OWOX_TASKS_QUEUE=$queue_path" "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_
 
 step 'deploy the worker, which imports (some minutes)'
 # One import per instance; two instances more, for a start that comes while all imports run.
-deploy "$name-worker" --timeout=1800 --concurrency=1 --max-instances=$((at_once + 2)) --memory="$memory" \
+deploy "$name-worker" --timeout="$worker_s" --concurrency=1 --max-instances=$((at_once + 2)) --memory="$memory" \
   --set-secrets="$(joined "$mounts")" "${other[@]}" --update-env-vars="$(variables OWOX_ROLE=worker "${config[@]}" \
-    "${queue_knows[@]}" "OWOX_AUDIENCES=$worker_url" OWOX_PLATFORM_ADMITS=yes ${mail[@]+"${mail[@]}"})"
+    "${queue_knows[@]}" "OWOX_AUDIENCES=$worker_url" OWOX_PLATFORM_ADMITS=yes "OWOX_TIMEOUT_SECONDS=$worker_s" ${mail[@]+"${mail[@]}"})"
 expect_address "$name-worker" "$worker_url"
 
 step 'deploy the door, which Sheets call (some minutes)'
@@ -521,10 +523,10 @@ there=$(ask gcloud run services describe "$name" "${in_region[@]}" --format=json
 client_ids=$({ printf '%s' "$client_ids" && grep -oE "$client" <<<"$there"; } | sort -u | grep -vxF "${forgotten:-none$line}") || true
 audiences=(--clear-custom-audiences)
 [ -z "$client_ids" ] || audiences=(--set-custom-audiences="$(joined "$client_ids")")
-deploy "$name" --timeout=300 --concurrency=8 --max-instances=5 --memory=512Mi \
+deploy "$name" --timeout="$door_s" --concurrency=8 --max-instances=5 --memory=512Mi \
   --set-secrets="$(joined "$mounts")" "${other[@]}" "${audiences[@]}" \
   --update-env-vars="$(variables OWOX_ROLE=door "${config[@]}" "${queue_knows[@]}" \
-    "OWOX_AUDIENCES=$(joined "$door_url$line$client_ids")" ${mail[@]+"${mail[@]}"})"
+    "OWOX_AUDIENCES=$(joined "$door_url$line$client_ids")" "OWOX_TIMEOUT_SECONDS=$door_s" ${mail[@]+"${mail[@]}"})"
 expect_address "$name" "$door_url"
 
 step 'say who may call'
@@ -561,7 +563,7 @@ for sheet in $spreadsheets; do
       --uri="$worker_url/" --http-method=POST $headers=Content-Type=application/json \
       --message-body="{\"action\":\"import\",\"spreadsheet_id\":\"$sheet\"}" \
       --oidc-service-account-email="$invoker" --oidc-token-audience="$worker_url" \
-      --attempt-deadline=1800s --max-retry-attempts=3 --min-backoff=30s --max-backoff=600s
+      --attempt-deadline="${worker_s}s" --max-retry-attempts=3 --min-backoff=30s --max-backoff=600s
   fi
 done
 

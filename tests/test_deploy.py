@@ -175,8 +175,9 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
         "OWOX_TASKS_ACCOUNT": INVOKER,
         "OWOX_WORKER_URL": WORKER,
     }
-    assert door["env"] == both | {"OWOX_ROLE": "door", "OWOX_AUDIENCES": DOOR}
-    assert worker["env"] == both | {"OWOX_ROLE": "worker", "OWOX_AUDIENCES": WORKER, "OWOX_PLATFORM_ADMITS": "yes"}
+    assert door["env"] == both | {"OWOX_ROLE": "door", "OWOX_AUDIENCES": DOOR, "OWOX_TIMEOUT_SECONDS": "300"}
+    admits = {"OWOX_PLATFORM_ADMITS": "yes", "OWOX_TIMEOUT_SECONDS": "1800"}
+    assert worker["env"] == both | admits | {"OWOX_ROLE": "worker", "OWOX_AUDIENCES": WORKER}
     for service in (door, worker):
         assert service["secrets"] == {"/secrets/default/token": "owox-tiktok-token-default:latest"}
         assert service["options"]["base-image"] == "python313"
@@ -350,6 +351,18 @@ def test_one_sheet_can_become_many(deployed: Cloud) -> None:
     many(deployed)
     assert "OWOX_SPREADSHEET_ID" not in deployed.service("owox-tiktok")["env"]
     assert "user:anna@example.com" not in deployed.who_may("roles/run.invoker", "run services owox-tiktok")
+
+
+def test_the_functions_understand_what_they_are_told(deployed: Cloud) -> None:
+    service = pytest.importorskip("owox_tiktok.service.deployment")
+    registry = pytest.importorskip("owox_tiktok.service.registry")
+    for name, role, seconds in (("owox-tiktok", "door", 300), ("owox-tiktok-worker", "worker", 1800)):
+        found = service.read(deployed.service(name)["env"] | {"K_SERVICE": name})
+        assert (found.role, found.timeout_s, found.account, found.worker_url) == (role, seconds, INVOKER, WORKER)
+        (place,) = deployed.service(name)["secrets"]
+        assert place == f"{found.secrets}/default/token"
+    for text in (REGISTRY, documented_registry()):
+        assert set(registry.read_registry(text)) == {SHEET, OTHER_SHEET}
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------
