@@ -13,6 +13,7 @@
 # of a Sheet needs. A token never stands on a command line: it goes from the environment or standard input into a pipe.
 set -euo pipefail
 export CLOUDSDK_CORE_DISABLE_PROMPTS=1 # what gcloud would ask is answered by options, and standard input may hold a token
+from=$PWD
 cd "$(dirname "$0")/.."
 
 usage() {
@@ -88,7 +89,10 @@ while [ $# -gt 0 ]; do
         --name) name=$2 ;;
         --queue) queue=$2 ;;
         --spreadsheet) spreadsheet=$2 ;;
-        --registry) registry=$2 ;;
+        --registry)
+          registry=$2
+          [[ $2 == /* ]] || registry=$from/$2
+          ;;
         --daily) schedule+=daily at=$2 ;;
         --zone) zone=$2 ;;
         --caller) callers+=$2$line ;;

@@ -57,6 +57,7 @@ class Cloud:
     def run(self, command: list[str], given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
         ran = subprocess.run(
             command,
+            cwd=self.folder,
             env=self.environment | environment,
             input=given,
             capture_output=True,
@@ -307,10 +308,9 @@ REGISTRY = f"""\
 
 
 def many(cloud: Cloud, *words: str, text: str = REGISTRY, **environment: str) -> list[list[str]]:
-    file = cloud.folder / "registry.yaml"
-    file.write_text(text)
+    (cloud.folder / "registry.yaml").write_text(text)
     tokens = {"TIKTOK_ACCESS_TOKEN_ACME": TOKEN, "TIKTOK_ACCESS_TOKEN_BETA_SHOP": "planted-second"}
-    return cloud.ready(*PLACE, "--registry", str(file), *words, **tokens | environment)
+    return cloud.ready(*PLACE, "--registry", "registry.yaml", *words, **tokens | environment)
 
 
 def test_a_registry_is_mounted_with_a_secret_for_each_alias(cloud: Cloud) -> None:
@@ -558,7 +558,7 @@ def documented(program: str) -> list[list[str]]:
 
 
 def test_the_documents_deploy(cloud: Cloud) -> None:
-    (cloud.folder / "source" / "registry.yaml").write_text(documented_registry())
+    (cloud.folder / "registry.yaml").write_text(documented_registry())
     commands = documented("cloud_function/deploy.sh")
     assert len(commands) >= 6
     for words in commands:
