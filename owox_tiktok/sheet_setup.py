@@ -656,6 +656,7 @@ def _styled(block: Block, name: str, link: str = "") -> Json:
     look: Json = {
         "textFormat": text,
         "wrapStrategy": "WRAP" if style.wrap else "OVERFLOW_CELL",
+        "verticalAlignment": "MIDDLE",
     }
     if style.fill:
         look["backgroundColorStyle"] = _colour(style.fill)
