@@ -500,8 +500,9 @@ def _logs() -> Page:
         LOGS_HEADINGS[:2], "#5f6368", frozen=1, rows=rows, heights={0: 30},
         column_styles=dict(enumerate(styles)),
         rules=(
-            Rule(level, 1, rows, "contains", "error", _RED_FILL, _RED, bold=True),
-            Rule(level, 1, rows, "contains", "warn", _AMBER_FILL, _AMBER, bold=True),
+            # From the headings on: lines are inserted right below them, and a range grows only by rows inside it.
+            Rule(level, 0, rows, "contains", "error", _RED_FILL, _RED, bold=True),
+            Rule(level, 0, rows, "contains", "warn", _AMBER_FILL, _AMBER, bold=True),
         ),
     )  # fmt: skip
 

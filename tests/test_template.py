@@ -88,6 +88,17 @@ class Book:
         """Somebody changes the spreadsheet."""
         self.server.batch(self.id, list(requests))
 
+    def backgrounds(self, title: str, row: int, column: int) -> dict[str, float]:
+        """The colour behind a cell as it is seen, over HTTP."""
+        cell = f"'{title}'!{template.letters(column)}{row + 1}"
+        fields = "sheets.data.rowData.values.effectiveFormat.backgroundColor"
+        url = f"{self.server.url}/v4/spreadsheets/{self.id}"
+        found = requests.get(url, params={"ranges": cell, "fields": fields}, timeout=30).json()
+        colour: dict[str, float] = found["sheets"][0]["data"][0]["rowData"][0]["values"][0]["effectiveFormat"][
+            "backgroundColor"
+        ]
+        return {"red": 0.0, "green": 0.0, "blue": 0.0} | colour
+
     def put(self, title: str, row: int, column: int, value: Any, **look: Any) -> None:
         kind = "boolValue" if isinstance(value, bool) else "stringValue" if isinstance(value, str) else "numberValue"
         cell = {"userEnteredValue": {kind: value}, **({"userEnteredFormat": look} if look else {})}
@@ -542,6 +553,23 @@ def test_a_point_may_stand_for_a_week(imported: Project, built: Book) -> None:
     rows = rows_of(imported, str(shown[3][1]))
     compare(rows, shown[8][:5])
     assert [line[0] for line in shown[40:70] if line[0]] == list(range(int(shown[5][4]), int(shown[4][4]) + 1, 7))
+
+
+# --- the colours ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "hue"),
+    [("Importing 42 %", "INFO", "blue"), ("Done in 2 s", "INFO", "green"), ("Error: no token", "ERROR", "red")],
+)
+def test_the_status_and_new_lines_of_the_log_are_coloured(built: Book, status: str, word: str, hue: str) -> None:
+    row = built.row(CONFIG, template.CURRENT_STATUS)
+    built.put(CONFIG, row, 1, status)
+    built.dimension("insertDimension", LOGS, "ROWS", 1, inheritFromBefore=False)  # as the newest line comes in
+    built.put(LOGS, 1, 1, word)
+    shown = built.backgrounds(CONFIG, row, 1)
+    assert max(("red", "green", "blue"), key=lambda one: shown[one]) == hue
+    assert (built.backgrounds(LOGS, 1, 1) == {"red": 1, "green": 1, "blue": 1}) == (word == "INFO")
 
 
 # --- the commands -----------------------------------------------------------------------------------------------------
