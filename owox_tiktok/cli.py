@@ -718,6 +718,26 @@ def local_sheets(port: int) -> None:
     run(port, ready=ready)
 
 
+@local.command("tasks")
+@click.option("--port", type=int, default=8082, show_default=True, help="0 picks a free one.")
+def local_tasks(port: int) -> None:
+    """Serve a made-up Cloud Tasks on this machine, and Google's sign-in beside it."""
+    from owox_tiktok.local.http import run_until_stopped
+    from owox_tiktok.local.identity import Issuer
+    from owox_tiktok.local.tasks import Server
+
+    with Issuer() as issuer:
+        server = Server(issuer, port=port)
+        queue = server.add(min_backoff_s=1.0, max_backoff_s=30.0)
+
+        def ready(url: str) -> None:
+            click.echo(f"Cloud Tasks stand-in at {url}, sign-in at {issuer.url}   (Ctrl-C ends them)")
+            click.echo(f"  export CLOUD_TASKS_API_URL={url} OWOX_TASKS_QUEUE={queue.name}")
+            click.echo(f"  export OWOX_CERTS_URL={issuer.certs_url}")
+
+        run_until_stopped(server, ready)
+
+
 def _console() -> Any:
     from rich.console import Console
 
