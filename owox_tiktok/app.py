@@ -9,7 +9,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -19,12 +19,12 @@ from typing import TypeVar
 from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy, StoreFailed
-from owox_tiktok.events import Event, Failed, Finished, Listener, Waiting, Warned
+from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned
 from owox_tiktok.lease import Lease
 from owox_tiktok.model import Advertiser, Checkable, Destination, Metered, Window
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.notify import notify
-from owox_tiktok.plan import WHOLE_APP, Pair, keep_from, oldest_kept
+from owox_tiktok.plan import NOTHING_DONE, WHOLE_APP, Done, Pair, keep_from, oldest_kept
 from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.report import Report
 from owox_tiktok.retry import Pace
@@ -87,11 +87,11 @@ def backfill_range(first: date | None, last: date | None, now: datetime) -> tupl
     if first is None:
         raise BadInput([Mistake("--to", "needs a first day as well", "Add --from, such as --from 2026-01-01.")])
     tomorrow = now.date() + timedelta(days=1)
+    if first > tomorrow:
+        raise BadInput([Mistake("--from", f"{first} is in the future", "Name a day that has begun.")])
     last = last or tomorrow
     if first > last:
         raise BadInput([Mistake("--from", f"{first} is after --to {last}", "Exchange the two days.")])
-    if first > tomorrow:
-        raise BadInput([Mistake("--from", f"{first} is in the future", "Name a day that has begun.")])
     return first, last
 
 
@@ -123,20 +123,24 @@ def import_(
     until: float | None = None,
     halted: Callable[[], str] = lambda: "",
     open_: Callable[[str], Destination] = open_destination,
+    done: Done = NOTHING_DONE,
+    earlier: Finished | None = None,
 ) -> Finished:
     """Import what the settings name and return what came of it; told event by event to ``listen``.
 
     At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` says a word, it
-    ends after what it has stored, and the next one goes on there. Raises BadInput, StoreBusy, or a Problem that left
-    nothing to do (such as a refused token before the plan was made).
+    ends after what it has stored, and the next one goes on there; who says ``until`` is expected to start that. A run
+    in several parts says what is ``done`` and what came of ``earlier`` parts, and returns what came of all. Raises
+    BadInput, StoreBusy, or a Problem that left nothing to do (such as a refused token before the plan was made).
     """
     began = time.monotonic()
-    given = until
-    if settings.max_run_timeout:
-        until = min(until or math.inf, began + 60 * settings.max_run_timeout)
+    so_far = earlier.seconds if earlier else 0.0
+    end = began - so_far + 60 * settings.max_run_timeout if settings.max_run_timeout else math.inf
 
     def stop() -> str:
-        return "out of time" if until is not None and time.monotonic() >= until else halted()
+        if time.monotonic() >= end:
+            return "out of time"
+        return TO_BE_CONTINUED if until is not None and time.monotonic() >= until else halted()
 
     warnings = 0
     _check_kept(settings, backfill, now)
@@ -155,7 +159,7 @@ def import_(
             advertisers, refused = _accounts(source, settings)
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
-            pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill)
+            pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill, done)
 
             def read(pair: Pair, window: Window | None, path: Path) -> Reading:
                 return source.read(pair.stream, pair.advertiser, window, pair.fields, path)
@@ -179,8 +183,9 @@ def import_(
         api.stop()
     outcome.pruned = pruned
     finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, read_there)
-    # Whoever gave so little time starts the rest: there is one message, at the end of that.
-    if not (finished.stopped == "out of time" and until == given):
+    if earlier:
+        finished = finished.after(earlier)
+    if finished.stopped != TO_BE_CONTINUED:  # there is one message, at the end of the last part
         _tell(settings, finished, listen, environment)
     listen(finished)
     return finished
@@ -216,10 +221,15 @@ def _finished(
 # --- steered by a Sheet -----------------------------------------------------------------------------------------------
 
 
-def open_sheet(spreadsheet: str, *, environment: Mapping[str, str] | None = None) -> Control:
-    """Return the control Sheet with this id or address; the token comes from the environment, never from the Sheet."""
+def open_sheet(
+    spreadsheet: str, *, environment: Mapping[str, str] | None = None, datasets: Collection[str] | None = None
+) -> Control:
+    """Return the control Sheet with this id or address; the token comes from the environment, never from the Sheet.
+
+    ``datasets`` are those of BigQuery it may name; None: any.
+    """
     env = os.environ if environment is None else environment
-    return Control(Spreadsheet(spreadsheet_id(spreadsheet), environment=env), environment=env)
+    return Control(Spreadsheet(spreadsheet_id(spreadsheet), environment=env), environment=env, datasets=datasets)
 
 
 def import_sheet(
@@ -230,12 +240,15 @@ def import_sheet(
     backfill: tuple[date, date] | None = None,
     names: Sequence[str] = (),
     until: float | None = None,
+    halted: Callable[[], str] = lambda: "",
     run: str = "",
+    done: Done = NOTHING_DONE,
     environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Import what a Sheet says, and tell it how far it is and what came of it: status, log and record.
 
-    ``run`` names the run in the Sheet's record; the same name goes on with a run that stopped. Raises what
+    ``run`` names the run in the Sheet's record; the same name goes on with a run that stopped, and ``done`` says what
+    that has read. ``until`` and ``halted`` end it early, as in ``import_``; so does whoever cancels it. Raises what
     ``import_`` raises, once it stands in the Sheet; StoreBusy when another run holds the Sheet, which is told nothing.
     """
     book = control.book
@@ -266,8 +279,10 @@ def import_sheet(
                 backfill=backfill,
                 environment=environment,
                 until=until,
-                halted=report.halted,
+                halted=lambda: report.halted() or halted(),
                 open_=open_,
+                done=done,
+                earlier=report.earlier,
             )
         except Exception as error:
             what = f"an unexpected {type(error).__name__}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -74,11 +74,21 @@ class Reading:
 
 
 class Control:
-    """One control Sheet, for a ``with`` block. ``environment`` holds the secrets; never the Sheet."""
+    """One control Sheet, for a ``with`` block. ``environment`` holds the secrets; never the Sheet.
 
-    def __init__(self, book: Spreadsheet, *, environment: Mapping[str, str] = os.environ) -> None:
+    ``datasets`` are those of BigQuery that this Sheet may name, as ``project.dataset``; None: any.
+    """
+
+    def __init__(
+        self,
+        book: Spreadsheet,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        datasets: Collection[str] | None = None,
+    ) -> None:
         self.book = book
         self._environment = environment
+        self._datasets = datasets
 
     def __enter__(self) -> Self:
         return self
@@ -137,6 +147,9 @@ class Control:
             values["destination"] = Value(f"sheets://{self.book.id}", "")
         elif at.absent:
             mistakes.append(Mistake(at.where, f"{dataset.label} is missing", f"Write one such as {dataset.example}."))
+        elif self._datasets is not None and at.text.replace(":", ".") not in self._datasets:
+            what = f"{at.shown} is not a dataset this Sheet may fill"
+            mistakes.append(Mistake(at.where, what, "Whoever deployed the service can allow it in its registry."))
         wording = Wording(
             where=lambda s: values[s.name].where if s.name in values else _home(s, config, fields),
             say=lambda s: s.label or s.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 
@@ -66,11 +66,15 @@ class Pruned:
     dry_run: bool
 
 
+TO_BE_CONTINUED = "to be continued"
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The run is over. ``rows`` and ``replaced`` per object; ``failed`` counts pairs.
 
-    ``stopped`` says why it ended before its end ("cancelled", "out of time"), with ``left`` windows not read.
+    ``stopped`` says why it ended before its end, with ``left`` windows not read: "cancelled", "out of time" (its own
+    time is over) or TO_BE_CONTINUED (that of this part is).
     """
 
     rows: Mapping[str, int]
@@ -86,6 +90,21 @@ class Finished:
     left: int = 0
     bytes_processed: int = 0
     """What a destination read that is paid for by the bytes."""
+
+    def after(self, earlier: Finished) -> Finished:
+        """Return what came of a whole run of which this is the last part, and ``earlier`` all before it."""
+        return replace(
+            self,
+            rows=_added(earlier.rows, self.rows),
+            replaced=_added(earlier.replaced, self.replaced),
+            pairs=max(earlier.pairs, self.pairs),
+            requests=earlier.requests + self.requests,
+            refused=earlier.refused + self.refused,
+            seconds=earlier.seconds + self.seconds,
+            warnings=earlier.warnings + self.warnings,
+            pruned=_added(earlier.pruned, self.pruned),
+            bytes_processed=earlier.bytes_processed + self.bytes_processed,
+        )
 
     @property
     def exit_code(self) -> int:
@@ -127,6 +146,10 @@ def size(count: int) -> str:
         amount /= 1024
         units.pop(0)
     return f"{amount:,.0f} {units[0]}" if units[0] == "bytes" or amount >= 100 else f"{amount:.1f} {units[0]}"
+
+
+def _added(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    return {name: some.get(name, 0) + more.get(name, 0) for name in {**some, **more}}
 
 
 def duration(seconds: float) -> str:

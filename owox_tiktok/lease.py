@@ -68,7 +68,12 @@ class Holder:
 
 def holder(book: Spreadsheet) -> Holder | None:
     """Return who holds the lease of a spreadsheet now; None for nobody, a dead run, or a copied spreadsheet."""
-    found = _decoded(book.metadata(LEASE_ID))
+    return holder_in(book.metadata(LEASE_ID), book)
+
+
+def holder_in(text: str | None, book: Spreadsheet) -> Holder | None:
+    """Return the same where the metadata was read already; ``text`` is its value."""
+    found = _decoded(text)
     return found if found is not None and _lives(found, book) else None
 
 

@@ -7,7 +7,7 @@ was still changing then is not forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -17,6 +17,12 @@ from owox_tiktok.settings import Settings
 A_DAY = timedelta(days=1)
 LIFETIME_AUDIENCE_DAYS = 365
 """TikTok has no lifetime for audience reports; the longest range it answers without days stands in."""
+
+Done = Mapping[str, Mapping[str, date]]
+"""What a run in several parts has read already: per stream and advertiser the last day; any day where it has none."""
+NOTHING_DONE: Done = {}
+EVERY_ADVERTISER = "*"
+"""Stands for all advertisers of a stream in ``Done``."""
 
 WHOLE_APP = Advertiser("", "all accounts")
 """Stands for the advertiser of a stream that belongs to the developer app."""
@@ -89,11 +95,12 @@ def plan(
     cursors: Cursors,
     now: datetime,
     backfill: tuple[date, date] | None = None,
+    done: Done = NOTHING_DONE,
 ) -> list[Pair]:
     """Return every pair with the windows it must read now, streams in reading order.
 
-    With ``backfill`` exactly those days are read (cut to the days that have begun), and no lists. A pair with nothing
-    to read is left out.
+    With ``backfill`` exactly those days are read (cut to the days that have begun), and no lists. What is ``done`` by
+    an earlier part of the same run is not read again. A pair with nothing to read is left out.
     """
     pairs = []
     for stream in settings.objects:
@@ -117,9 +124,28 @@ def plan(
                 with_deleted=settings.include_deleted,
                 backfill=backfill is not None,
             )
-            if windows := tuple(_windows(settings, pair, backfill)):
+            if windows := tuple(_windows(settings, pair, _left(backfill, pair, done))):
+                if backfill is None and _is_done(pair, windows, done):
+                    continue
                 pairs.append(replace(pair, windows=windows))
     return pairs
+
+
+def _left(backfill: tuple[date, date] | None, pair: Pair, done: Done) -> tuple[date, date] | None:
+    """Return the days of a backfill that are left; it has no cursor to say so."""
+    through = _done_through(pair, done)
+    return (max(backfill[0], through + A_DAY), backfill[1]) if backfill and through else backfill
+
+
+def _is_done(pair: Pair, windows: Sequence[Window | None], done: Done) -> bool:
+    """Whether an earlier part of the run has read the whole pair; one read in part is left to its cursor."""
+    through, last = _done_through(pair, done), windows[-1]
+    return through is not None and (last is None or pair.stream.time is None or last.last <= through)
+
+
+def _done_through(pair: Pair, done: Done) -> date | None:
+    of_stream = done.get(pair.stream.name, {})
+    return of_stream.get(pair.advertiser.id) or of_stream.get(EVERY_ADVERTISER)
 
 
 def _windows(settings: Settings, pair: Pair, backfill: tuple[date, date] | None) -> Iterator[Window | None]:

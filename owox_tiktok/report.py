@@ -31,6 +31,7 @@ from owox_tiktok.spreadsheet import (
     SheetRefused,
     Snapshot,
     Spreadsheet,
+    Structure,
     Tab,
     TooManyCells,
     cell,
@@ -88,6 +89,8 @@ class Run(msgspec.Struct):
     windows: int = 0
     windows_done: int = 0
     objects: dict[str, ObjectProgress] = msgspec.field(default_factory=dict)
+    so_far: Finished | None = None
+    """What came of a run that stopped, for the part that goes on with it."""
     lines: int = 0
     """Lines of the log that the Sheet has been given: so a write without an answer is known again."""
 
@@ -115,6 +118,7 @@ class Report:
     def __init__(self, book: Spreadsheet, run: str) -> None:
         self._book = book
         self.run = Run(run, book.now())
+        self.earlier: Finished | None = None
         self._past: list[Run] = []
         # One fewer than the log takes: a tab cannot lose all its rows before it gets new ones.
         self._lines: deque[_Line] = deque(maxlen=MOST_LOG_ROWS - 1)
@@ -136,7 +140,9 @@ class Report:
         if before:
             self._past = [_brief(before.run), *before.past][:PAST_RUNS]
             if before.run.run == self.run.run:  # this goes on with a run that stopped
-                self.run.started, self._past, self._said = before.run.started, before.past, before.run.lines
+                self.run, self.earlier = before.run, before.run.so_far
+                self._past, self._said = before.past, before.run.lines
+                self.run.state, self.run.ended, self.run.so_far = "running", None, None
         self._flush(PATIENCE_S)
 
     def _look(self) -> None:
@@ -149,9 +155,11 @@ class Report:
         """Take note of an event; written with the next batch."""
         match event:
             case Started():
-                self.run.windows = event.windows
-                self.run.objects = {name: ObjectProgress(work) for name, work in event.work.items()}
-                self._status = f"Importing 0 % · {event.windows} windows to read"
+                self.run.windows = self.run.windows_done + event.windows
+                for name in {**self.run.objects, **event.work}:
+                    one = self.run.objects.setdefault(name, ObjectProgress())
+                    one.work = one.done + event.work.get(name, 0)
+                self._status = f"Importing {self.run.percent} % · {event.windows} windows to read"
                 self.say("INFO", f"Import started: {event.windows} windows of {len(event.work)} objects to read")
             case Stored():
                 self._stored(event)
@@ -223,6 +231,7 @@ class Report:
             self.say("INFO", f"{rows:,} rows stored", name)
         state = {0: "done", 1: "error", 3: "partly done"}[event.exit_code]
         if event.left:
+            self.run.so_far = event
             state = "cancelled" if event.stopped == "cancelled" else "stopped"
         summary = event.summary if event.exit_code != 1 else event.summary.replace(event.state, "Error", 1)
         self.say("ERROR" if event.exit_code == 1 else "WARNING" if event.exit_code else "INFO", summary)
@@ -398,12 +407,23 @@ def record(book: Spreadsheet) -> Record | None:
     A run that is said to be on although nobody holds the lease has died: it is called stopped.
     """
     found = _decoded(book.metadata(RECORD_ID), book)
-    if found and found.run.state == "running":
-        holds = lease.holder(book)
-        if holds is None or holds.run != found.run.run:
-            found.run.state = "stopped"
-            found.run.message = "The run ended without a word; the next one goes on where it was."
+    return _true(found, lease.holder(book)) if found and found.run.state == "running" else found
+
+
+def _true(found: Record, holds: lease.Holder | None) -> Record:
+    if found.run.state == "running" and (holds is None or holds.run != found.run.run):
+        found.run.state = "stopped"
+        found.run.message = "The run ended without a word; the next one goes on where it was."
     return found
+
+
+def overview(book: Spreadsheet, most: int = 20) -> tuple[Record | None, list[dict[str, str]]]:
+    """Return what ``record`` and ``recent_lines`` do, in three calls: people watch it, and Google counts the calls."""
+    structure = book.structure((door.TAB, RECORD, lease.LEASE))
+    said = {t.id: t.value for t in structure.tags}
+    found = _decoded(said.get(RECORD_ID), book)
+    known = _true(found, lease.holder_in(said.get(lease.LEASE_ID), book)) if found else None
+    return known, _recent_lines(book, structure, most)
 
 
 def cancel(book: Spreadsheet) -> str | None:
@@ -425,7 +445,10 @@ def cancel(book: Spreadsheet) -> str | None:
 
 def recent_lines(book: Spreadsheet, most: int = 20) -> list[dict[str, str]]:
     """Return the newest lines of the log, as texts by lower-case heading; times in UTC as ISO 8601."""
-    structure = book.structure((door.TAB,))
+    return _recent_lines(book, book.structure((door.TAB,)), most)
+
+
+def _recent_lines(book: Spreadsheet, structure: Structure, most: int) -> list[dict[str, str]]:
     tab = tab_called(structure, LOGS)
     if tab is None:
         return []

@@ -693,7 +693,7 @@ def test_out_of_time_ends_cleanly_and_the_next_run_goes_on(
             )
         if not finished.left:
             break
-        assert finished.stopped == "out of time"
+        assert finished.stopped == "to be continued"
         assert turns < 12
     assert turns > 1
     assert wrong(sheet, project) == []

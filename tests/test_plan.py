@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from owox_tiktok.model import Advertiser, Cursor, Stream, Window
-from owox_tiktok.plan import Pair, keep_from, plan
+from owox_tiktok.plan import EVERY_ADVERTISER, NOTHING_DONE, Done, Pair, keep_from, plan
 from owox_tiktok.secret import Secret
 from owox_tiktok.settings import Settings
 from owox_tiktok.streams import STREAMS
@@ -44,9 +44,10 @@ def the_pair(
     cursor: Cursor | None,
     now: datetime,
     backfill: tuple[date, date] | None = None,
+    done: Done = NOTHING_DONE,
 ) -> Pair | None:
     stream = known.objects[0]
-    pairs = plan(known, [advertiser], {(stream.name, advertiser.id): cursor} if cursor else {}, now, backfill)
+    pairs = plan(known, [advertiser], {(stream.name, advertiser.id): cursor} if cursor else {}, now, backfill, done)
     assert len(pairs) <= 1
     return pairs[0] if pairs else None
 
@@ -332,3 +333,48 @@ def test_the_plan_goes_object_by_object_and_account_by_account() -> None:
     known = replace(told(DATED[0], START), objects=objects, fields={s.name: ("campaign_name",) for s in objects})
     pairs = plan(known, [account(), replace(account("Asia/Tokyo"), id="2")], {}, NOW)
     assert [p.key for p in pairs] == [(s.name, a) for s in objects for a in ("1", "2")]
+
+
+# --- a run in several parts -------------------------------------------------------------------------------------------
+
+
+@given(stream=dated, start=starts, now=moments, zone=zones, data=st.data())
+def test_a_backfill_in_parts_reads_every_day_once(
+    stream: Stream, start: date, now: datetime, zone: str, data: st.DataObject
+) -> None:
+    known, backfill = told(stream, start), (start, date(2027, 1, 1))
+    read: list[date] = []
+    done: Done = {}
+    for _ in range(data.draw(st.integers(1, 4))):
+        pair = the_pair(known, account(zone), None, now, backfill, done)
+        if pair is None:
+            break
+        stored = pair.windows[: data.draw(st.integers(1, len(pair.windows)))]
+        read += [day for window in stored for day in days_of(window)]
+        last = stored[-1]
+        assert last is not None
+        done = {stream.name: {data.draw(st.sampled_from(["1", EVERY_ADVERTISER])): last.last}}
+    read += days(the_pair(known, account(zone), None, now, backfill, done))
+    assert read == days(the_pair(known, account(zone), None, now, backfill))
+
+
+@given(stream=dated, start=starts, now=moments, zone=zones)
+def test_a_pair_that_an_earlier_part_has_read_is_left_out_and_another_left_to_its_cursor(
+    stream: Stream, start: date, now: datetime, zone: str
+) -> None:
+    known = told(stream, start)
+    whole = the_pair(known, account(zone), None, now)
+    if whole is None:
+        return
+    last = whole.windows[-1]
+    assert last is not None
+    assert the_pair(known, account(zone), None, now, done={stream.name: {"1": last.last}}) is None
+    assert the_pair(known, account(zone), None, now, done={stream.name: {"1": last.last - A_DAY}}) == whole
+    assert the_pair(known, account(zone), None, now, done={stream.name: {"2": last.last}}) == whole
+
+
+def test_a_list_that_an_earlier_part_has_read_is_left_out() -> None:
+    now, ads = datetime(2026, 3, 1, tzinfo=UTC), STREAMS["ads"]
+    known = replace(told(ads, date(2026, 1, 1)), fields={"ads": ()})
+    assert the_pair(known, account(), None, now) is not None
+    assert the_pair(known, account(), None, now, done={"ads": {EVERY_ADVERTISER: date.min}}) is None
