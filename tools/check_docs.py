@@ -70,8 +70,14 @@ def counts() -> list[str]:
 
 
 def requirements() -> list[str]:
-    """Return what requirements.txt has and the package does not need, or the other way round."""
-    needed = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"])
+    """Return what requirements.txt has and the deployed function does not need, or the other way round."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras, needed, wanted = project["optional-dependencies"], set(project["dependencies"]), ["service"]
+    for extra in wanted:
+        for line in extras[extra]:
+            own = re.fullmatch(rf"{project['name']}\[([\w, -]+)\]", line)
+            wanted += [name.strip() for name in own[1].split(",")] if own else []
+            needed |= set() if own else {line}
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     listed = {line.strip() for line in lines if line.strip() and not line.startswith("#")}
     return [f"requirements.txt and pyproject.toml differ in {line}" for line in sorted(needed ^ listed)]

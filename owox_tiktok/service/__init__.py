@@ -1,0 +1,16 @@
+"""The service: what Sheets, schedules and tasks call. One HTTP function over the same ``app`` as the command line.
+
+    handler      one request: who asks, what, and which answer
+    actions      what each action does: plan, check, prune, status …
+    messages     the words of the contract: bodies, answers, errors
+    identity     who asks: Google-signed identity tokens
+    registry     who may do what to which spreadsheet, and with which secret
+    runs         imports: started, run until shortly before the deadline, continued
+    tasks        Cloud Tasks, where imports wait for their turn
+    logs         lines for Cloud Logging, without secrets
+    stopping     the platform's last ten seconds
+    deployment   what the environment says
+
+Nothing is kept between requests but certificates and, for a minute, the registry: the state of a run lives in its
+spreadsheet. The stand-ins in ``local`` take the place of Google for tests and on a laptop.
+"""

@@ -1,0 +1,356 @@
+"""What each action does: it opens the spreadsheet, calls ``app`` and puts what came of it into the contract's words."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
+from owox_tiktok.events import TO_BE_CONTINUED
+from owox_tiktok.secret import Secret
+from owox_tiktok.service import logs
+from owox_tiktok.service.deployment import Deployment
+from owox_tiktok.service.messages import Answer, Asked, Refusal
+from owox_tiktok.service.registry import RATE, Entry, Registry
+from owox_tiktok.service.runs import Runs, moment_of, say
+
+if TYPE_CHECKING:
+    from owox_tiktok.control import Control
+    from owox_tiktok.lease import Holder
+    from owox_tiktok.report import Run
+    from owox_tiktok.settings import Settings
+    from owox_tiktok.spreadsheet import Spreadsheet
+
+MOST_MESSAGES = 20
+MOST_RUNS = 10
+WAITS_AT_MOST = timedelta(hours=1)
+"""So long a run that was started may wait in the queue before it is called unknown."""
+QUICK_S = 5.0
+"""Somebody looks at a menu: no longer than this is Google asked again about a state."""
+
+_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", "K_SERVICE", RATE)
+"""Variables of the deployment that say where things are and how fast; nothing in a Sheet can."""
+
+_OPTIONS = {"--from": "start_date", "--to": "end_date", "--object": "objects"}
+"""What ``app`` calls by the command line's names, and the body's names for it."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The spreadsheet of one request: what it may do, and with what."""
+
+    asked: Asked
+    entry: Entry
+    environment: Mapping[str, str] = field(repr=False)
+
+    def open(self) -> Control:
+        """Return its control Sheet, to be used in a ``with`` block."""
+        from owox_tiktok import app
+
+        return app.open_sheet(self.asked.spreadsheet_id, environment=self.environment, datasets=self.entry.datasets)
+
+    def settings(self, now: datetime) -> Settings:
+        """Return what its tabs say, with only the objects that are asked for."""
+        from owox_tiktok import app
+
+        with self.open() as control:
+            return app.only(control.read(now).settings, self.asked.objects)
+
+
+class Actions:
+    """Everything that can be asked of one deployment."""
+
+    def __init__(
+        self, deployment: Deployment, environment: Mapping[str, str], registry: Registry, now: Callable[[], datetime]
+    ) -> None:
+        self._environment, self._registry, self._now = environment, registry, now
+        self._runs = Runs(deployment, now)
+
+    def answer(self, asked: Asked, entry: Entry, log: logs.Log, task: str) -> Answer:
+        """Do what is asked. ``task`` is the name of the task that asks, if one does."""
+        sheet = self._sheet(asked, entry)
+        try:
+            match asked.action:
+                case "import" | "backfill" if asked.run_id:
+                    return self._runs.part(sheet, log, task)
+                case "import" | "backfill":
+                    return self._start(sheet, log)
+                case "plan":
+                    return self._plan(sheet)
+                case "check":
+                    return self._check(sheet)
+                case "prune":
+                    return self._prune(sheet)
+                case "fields":
+                    return _fields(sheet)
+                case "status":
+                    return _status(sheet, queued=self._runs.queued)
+                case "cancel":
+                    return _cancel(sheet)
+        except BadInput as problem:
+            raise in_our_words(problem) from None
+        except StoreBusy:
+            with sheet.open() as control:
+                raise _busy(_holder(control)) from None
+
+    def _sheet(self, asked: Asked, entry: Entry) -> Sheet:
+        names = [*_PASSED_ON]
+        found: dict[str, Secret] = {}
+        if asked.action not in ("fields", "status", "cancel"):
+            from owox_tiktok import notify
+
+            found = self._registry.secrets(entry)
+            names += notify.VARIABLES
+        environment = {name: self._environment[name] for name in names if self._environment.get(name)}
+        private = [name for name in environment if name.endswith(("_WEBHOOK_URL", "_PASSWORD"))]
+        logs.hide([*found.values(), *(Secret(environment[name]) for name in private)])
+        environment |= {name: secret.reveal() for name, secret in found.items()}
+        if entry.requests_per_second:
+            environment[RATE] = str(entry.requests_per_second)
+        return Sheet(asked, entry, environment)
+
+    def _start(self, sheet: Sheet, log: logs.Log) -> Answer:
+        """Start an import, unless one is running. The lease decides in the end; this look spares a click the wait."""
+        from owox_tiktok.spreadsheet import SheetRefused
+
+        try:
+            with sheet.open() as control:
+                control.book.until = time.monotonic() + QUICK_S
+                holds = _holder(control)
+        except SheetRefused:
+            raise
+        except StoreFailed as error:
+            log.warning("%s", error.sentence)
+            holds = None
+        if holds:
+            raise _busy(holds)
+        return self._runs.start(sheet, log)
+
+    # --- what is done at once -----------------------------------------------------------------------------------------
+
+    def _plan(self, sheet: Sheet) -> Answer:
+        from owox_tiktok import app
+        from owox_tiktok.events import duration
+        from owox_tiktok.streams import STREAMS
+
+        now = self._now()
+        settings = sheet.settings(now)
+        backfill = app.backfill_range(*sheet.asked.days, now)
+        planned = app.plan(settings, now=now, backfill=backfill, environment=sheet.environment)
+        objects = []
+        for name in dict.fromkeys(p.object for p in planned if p.object and not p.problem):
+            pairs = [p for p in planned if p.object == name and not p.problem]
+            rows = [p.rows for p in pairs if p.rows is not None]
+            objects.append(
+                {
+                    "object": name,
+                    "title": STREAMS[name].title,
+                    "advertisers": len(pairs),
+                    "first": min((p.first for p in pairs if p.first), default=None),
+                    "last": max((p.last for p in pairs if p.last), default=None),
+                    "windows": sum(p.windows for p in pairs),
+                    "requests": sum(p.requests for p in pairs),
+                    "rows": sum(rows) if rows else None,
+                }
+            )
+        requests, rows_in_all = sum(p.requests for p in planned), sum(p.rows or 0 for p in planned)
+        seconds = math.ceil(requests / settings.requests_per_second)
+        problems = [_of_pair(p.object, p.advertiser.id, p.problem) for p in planned if p.problem]
+        message = f"About {rows_in_all:,} rows with {requests:,} requests, in {duration(max(seconds, 10))} or more."
+        if problems:
+            message += f" {len(problems)} of {len(planned)} cannot be read."
+        return Answer(
+            200,
+            {
+                "objects": objects,
+                "requests": requests,
+                "rows": rows_in_all,
+                "seconds": seconds,
+                "problems": problems,
+                "message": message,
+            },
+        )
+
+    def _check(self, sheet: Sheet) -> Answer:
+        from owox_tiktok import app
+
+        now = self._now()
+        checked = app.check(sheet.settings(now), now=now, environment=sheet.environment)
+        bad = sum(not c.ok for c in checked)
+        message = f"{bad} of {len(checked)} checks failed." if bad else f"All {len(checked)} checks passed."
+        checks = [{"what": c.what, "ok": c.ok, "detail": c.detail} for c in checked]
+        return Answer(200, {"ok": not bad, "checks": checks, "message": message})
+
+    def _prune(self, sheet: Sheet) -> Answer:
+        from owox_tiktok import app
+        from owox_tiktok.events import Failed
+
+        now, dry_run = self._now(), sheet.asked.dry_run
+        failed: list[Failed] = []
+        rows = app.prune_(
+            sheet.settings(now),
+            now=now,
+            dry_run=dry_run,
+            listen=lambda event: failed.append(event) if isinstance(event, Failed) else None,
+            environment=sheet.environment,
+        )
+        total = sum(rows.values())
+        message = f"{total:,} rows {'would be' if dry_run else 'were'} deleted."
+        message += "".join(f" {_of_pair(f.object, f.advertiser_id, f.message)}" for f in failed)
+        return Answer(200, {"dry_run": dry_run, "rows": rows, "message": message})
+
+
+# --- the tab Fields ---------------------------------------------------------------------------------------------------
+
+
+def _fields(sheet: Sheet) -> Answer:
+    from owox_tiktok import sheet_setup
+    from owox_tiktok.lease import Lease
+
+    with sheet.open() as control, Lease(control.book, environment=sheet.environment):
+        before = _listed(control.book)
+        done = sheet_setup.fields(control.book)
+        added = _listed(control.book) - before if done else 0
+    what = "; ".join(done) if done else "everything is there already"
+    return Answer(200, {"added": added, "message": f"{what[0].upper()}{what[1:]}."})
+
+
+def _listed(book: Spreadsheet) -> int:
+    """Return how many objects and fields the tab Fields lists."""
+    from owox_tiktok import spreadsheet as door
+    from owox_tiktok.control import find_headings, tab_called
+    from owox_tiktok.template import FIELDS, FIELDS_HEADINGS, normal
+
+    tab = tab_called(book.structure((door.TAB,)), FIELDS)
+    rows = book.values([door.Block(tab.id, 0, tab.rows, 0, min(tab.columns, 26))])[0] if tab else []
+    place = find_headings(tab, rows, FIELDS_HEADINGS[:3]) if tab else None
+    if place is None:
+        return 0
+    return sum(row[place.columns[normal(FIELDS_HEADINGS[1])]] is not None for row in rows[place.row + 1 :])
+
+
+# --- the state of runs ------------------------------------------------------------------------------------------------
+
+
+def _status(sheet: Sheet, *, queued: bool) -> Answer:
+    from owox_tiktok import report
+    from owox_tiktok.streams import STREAMS
+
+    wanted = sheet.asked.run_id
+    with sheet.open() as control:
+        control.book.until = time.monotonic() + QUICK_S
+        record, lines = report.overview(control.book, MOST_MESSAGES)
+    runs = [record.run, *record.past] if record else []
+    if queued and runs and _between_parts(runs[0]):
+        runs[0].state, runs[0].ended = "running", None
+    found = next((r for r in runs if r.run == wanted), None) if wanted else runs[0] if runs else None
+    waiting = _waiting(wanted) if wanted and not found else ""
+    if wanted and not found and not waiting:
+        raise _no_run(wanted)
+    objects = found.objects if found else {}
+    return Answer(
+        200,
+        {
+            "state": found.state if found else "running" if waiting else "idle",
+            "run_id": found.run if found else wanted,
+            "started": say(found.started) if found else None,
+            "ended": say(found.ended) if found else None,
+            "percent": _percent(found) if found else 0,
+            "message": found.message if found else waiting or "No import has run yet.",
+            "objects": [
+                {
+                    "object": name,
+                    "title": STREAMS[name].title if name in STREAMS else name,
+                    "percent": 100 * p.done // p.work if p.work else 100,
+                    "rows": p.rows,
+                }
+                for name, p in objects.items()
+            ],
+            "messages": lines,
+            "runs": [
+                {
+                    "run_id": r.run,
+                    "started": say(r.started),
+                    "ended": say(r.ended),
+                    "state": r.state,
+                    "rows": r.rows,
+                    "message": r.message,
+                }
+                for r in runs
+                if r.state != "running"
+            ][:MOST_RUNS],
+        },
+    )
+
+
+def _between_parts(run: Run) -> bool:
+    """Whether the next part of a run is in the queue."""
+    if run.state != "stopped" or run.so_far is None or run.ended is None:
+        return False
+    return run.so_far.stopped == TO_BE_CONTINUED and datetime.now(UTC) - run.ended <= WAITS_AT_MOST
+
+
+def _percent(run: Run) -> int:
+    return 100 if run.state == "done" else run.percent
+
+
+def _waiting(run_id: str) -> str:
+    """Return what to say of a run that was started a while ago and has not begun; nothing for one that never was."""
+    started = moment_of(run_id)
+    if started is None or not timedelta(minutes=-1) <= datetime.now(UTC) - started <= WAITS_AT_MOST:
+        return ""
+    return "The import is waiting for its turn."
+
+
+def _cancel(sheet: Sheet) -> Answer:
+    from owox_tiktok import report
+
+    wanted = sheet.asked.run_id
+    with sheet.open() as control:
+        if wanted:
+            holds = _holder(control)
+            if holds is None or holds.run != wanted:
+                raise _no_run(wanted)
+        cancelled = report.cancel(control.book)
+    if cancelled is None:
+        raise Refusal(404, "no import is running", what_to_do="There is nothing to cancel.")
+    return Answer(200, {"message": "The import ends after what it is storing now. The next one goes on there."})
+
+
+def _holder(control: Control) -> Holder | None:
+    from owox_tiktok import lease
+
+    return lease.holder(control.book)
+
+
+def _busy(holds: Holder | None) -> Refusal:
+    return Refusal(
+        409,
+        "an import is running already",
+        what_to_do="Wait for it, or cancel it.",
+        run_id=holds.run if holds else "",
+        started=say(holds.since) if holds else None,
+    )
+
+
+def _no_run(run_id: str) -> Refusal:
+    return Refusal(404, f"there is no run {run_id} going on or remembered", what_to_do="Ask without a run_id.")
+
+
+def _of_pair(name: str, advertiser_id: str, message: str) -> str:
+    return f"{' of '.join(part for part in (name, advertiser_id) if part)}: {message}"
+
+
+def in_our_words(problem: BadInput) -> BadInput:
+    """Return mistakes that call options of the command line by the names they have in a body."""
+    mistakes = []
+    for m in problem.mistakes:
+        what, advice = m.what, m.what_to_do
+        for theirs, ours in _OPTIONS.items():
+            what, advice = what.replace(theirs, ours), advice.replace(theirs, ours)
+        mistakes.append(Mistake(_OPTIONS.get(m.where.partition(" ")[0], m.where), what, advice))
+    return BadInput(mistakes)

@@ -1,0 +1,162 @@
+"""Who may do what: each spreadsheet with its secret, the datasets it may fill and the people who may ask for it.
+
+    1AbCdEf…:                                  # the spreadsheet's id
+      secret: acme                             # alias of the TikTok token
+      callers: [anna@example.com, "@example.com", schedule@project.iam.gserviceaccount.com]
+      datasets: [my-project.tiktok_ads]        # BigQuery; left out: none
+      requests_per_second: 20                  # what TikTok permits that app; left out: 10
+
+``@example.com`` means everybody whose account that Workspace domain manages. A spreadsheet can name no secret, project
+or dataset outside its entry.
+
+A secret is the file ``<OWOX_SECRETS>/<alias>/token``, or the variable ``OWOX_SECRET_<ALIAS>``: an access token, or
+lines ``TIKTOK_ACCESS_TOKEN=…``, ``TIKTOK_APP_ID=…``, ``TIKTOK_APP_SECRET=…``. For the alias ``default`` variables of
+these three names do as well. It is read anew for every run, so that a rotated one counts at once.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.secret import Secret
+from owox_tiktok.service.deployment import Deployment, words
+from owox_tiktok.service.identity import Caller
+from owox_tiktok.service.messages import Refusal
+
+KEPT_S = 60.0
+"""How long a registry is used before it is read again."""
+TOKEN, APP_ID, APP_SECRET = "TIKTOK_ACCESS_TOKEN", "TIKTOK_APP_ID", "TIKTOK_APP_SECRET"
+RATE = "TIKTOK_REQUESTS_PER_SECOND"
+
+Alias = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+Known = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]*@[^@\s]+\.[^@\s]+$")]
+Dataset = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]{1,1024}$")]
+SpreadsheetId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{20,100}$")]
+Rate = Annotated[float, msgspec.Meta(ge=0.01, le=1000)]
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one spreadsheet may do."""
+
+    secret: Alias
+    callers: list[Known]
+    datasets: list[Dataset] = []
+    requests_per_second: Rate | None = None
+
+    def admits(self, caller: Caller) -> bool:
+        """Whether ``caller`` is named, or belongs to a domain that is: by Google's word, not by the address."""
+        named = {known.lower() for known in self.callers}
+        return caller.email in named or bool(caller.domain and f"@{caller.domain}" in named)
+
+
+class Registry:
+    """The entries by spreadsheet. Raises BadInput for a registry that cannot be read, with what to mend."""
+
+    def __init__(
+        self, deployment: Deployment, environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._deployment, self._environment, self._clock = deployment, environment, clock
+        self._lock = threading.Lock()
+        self._entries: Mapping[str, Entry] = {}
+        self._read_at = -KEPT_S
+
+    def entry(self, spreadsheet_id: str, caller: Caller) -> Entry:
+        """Return the entry; a Refusal of 403 that is the same for an unknown spreadsheet and for an unknown caller.
+
+        The account of tasks and schedules may import into every spreadsheet that is registered.
+        """
+        found = self._known().get(spreadsheet_id)
+        if found is None or not (found.admits(caller) or caller.email == self._deployment.account):
+            raise forbidden(caller)
+        return found
+
+    def secrets(self, entry: Entry) -> dict[str, Secret]:
+        """Return token, app id and app secret of the entry by their variables' names; a Refusal of 500 without any."""
+        found = self._read_secret(entry.secret)
+        if not found.get(TOKEN):
+            raise Refusal(
+                500,
+                f"the service has no TikTok token called {entry.secret}",
+                what_to_do=f"Whoever deployed it can mount one at {self._deployment.secrets}/{entry.secret}/token.",
+            )
+        return found
+
+    def _known(self) -> Mapping[str, Entry]:
+        with self._lock:
+            if self._clock() - self._read_at >= KEPT_S:
+                self._entries = self._read()
+                self._read_at = self._clock()
+            return self._entries
+
+    def _read(self) -> Mapping[str, Entry]:
+        given = self._environment.get("OWOX_REGISTRY", "").strip()
+        if given.startswith("/"):
+            try:
+                given = Path(given).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise BadInput(
+                    [Mistake("OWOX_REGISTRY", f"cannot be read ({type(error).__name__})", "Mount the registry there.")]
+                ) from None
+        if given:
+            return read_registry(given)
+        only = self._environment.get("OWOX_SPREADSHEET_ID", "").strip()
+        if not only:
+            raise BadInput([Mistake("OWOX_REGISTRY", "is missing", "Set it, or OWOX_SPREADSHEET_ID and OWOX_CALLERS.")])
+        callers = list(words(self._environment.get("OWOX_CALLERS", "")))
+        datasets = list(words(self._environment.get("OWOX_DATASETS", "")))
+        return _typed({only: {"secret": "default", "callers": callers, "datasets": datasets}}, "OWOX_SPREADSHEET_ID")
+
+    def _read_secret(self, alias: str) -> dict[str, Secret]:
+        variables = (TOKEN, APP_ID, APP_SECRET)
+        try:
+            text = Path(self._deployment.secrets, alias, "token").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            text = self._environment.get(f"OWOX_SECRET_{alias.upper().replace('-', '_')}", "")
+        if not text.strip() and alias == "default":
+            return {name: Secret(self._environment[name]) for name in variables if self._environment.get(name)}
+        lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+        named = dict(line.split("=", 1) for line in lines if re.match(r"TIKTOK_[A-Z_]+=", line))
+        if named:
+            return {name: Secret(named[name].strip()) for name in variables if named.get(name)}
+        return {TOKEN: Secret(lines[0])} if len(lines) == 1 else {}
+
+
+def forbidden(caller: Caller) -> Refusal:
+    """Return that somebody may not do something, in the same words whatever the reason is."""
+    return Refusal(
+        403,
+        f"{caller.email} may not do this for this spreadsheet",
+        what_to_do="Whoever deployed the service can allow it in its registry.",
+    )
+
+
+def read_registry(text: str) -> Mapping[str, Entry]:
+    """Return the entries of a registry's YAML; raises BadInput for one that is not as the module says."""
+    import yaml
+
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError):
+        raise BadInput([Mistake("OWOX_REGISTRY", "cannot be read as YAML", "Mend it.")]) from None
+    if isinstance(root, yaml.MappingNode):
+        keys = [str(key.value) for key, _ in root.value]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise BadInput([Mistake(f"OWOX_REGISTRY {name}", "is there twice", "Keep one.") for name in twice])
+    return _typed(content, "OWOX_REGISTRY")
+
+
+def _typed(content: object, where: str) -> Mapping[str, Entry]:
+    try:
+        entries = msgspec.convert(content, dict[SpreadsheetId, Entry])
+    except msgspec.ValidationError as error:
+        raise BadInput([Mistake(where, str(error), "Mend it as the documentation shows.")]) from None
+    return entries

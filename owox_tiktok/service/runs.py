@@ -1,0 +1,232 @@
+"""Imports: started, run until shortly before the deadline, continued until done.
+
+With a queue a start only makes a task. The worker runs it, ends cleanly when its time is nearly over or the platform
+ends the instance, and makes the next task of the same run before it answers. A task's name follows from the run and
+the task before, so that a part which is delivered twice still has one successor. Without a queue a run has the time of
+its request, and the next one goes on where it ended.
+
+Cloud Tasks delivers at least once, and people click twice. The lease in the spreadsheet lets one run at a time, what is
+stored twice is stored once, and two clicks within a few seconds are the same run.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from owox_tiktok.errors import Problem, StoreBusy
+from owox_tiktok.service import logs, messages
+from owox_tiktok.service.deployment import Deployment
+from owox_tiktok.service.messages import Answer, Asked, come_again
+from owox_tiktok.service.stopping import Stopping
+from owox_tiktok.service.tasks import Queue, name_for
+
+if TYPE_CHECKING:
+    from owox_tiktok.control import Control
+    from owox_tiktok.events import Event, Finished
+    from owox_tiktok.service.actions import Sheet
+
+DOUBLE_CLICK_S = 10
+"""The same thing asked for again so soon is the same run."""
+COME_AGAIN_S = 60
+MOST_PAIRS = 1_500
+"""So many pairs of finished and unfinished work fit into a task; of more, some are read again."""
+
+
+class Runs:
+    """The imports of one deployment; ``now`` is the clock that decides which days there are."""
+
+    def __init__(self, deployment: Deployment, now: Callable[[], datetime]) -> None:
+        self._deployment, self._now = deployment, now
+        self._queue = Queue(deployment) if deployment.queue else None
+        self._stopping = Stopping()
+
+    @property
+    def queued(self) -> bool:
+        """Whether runs wait in a queue, and go on by it."""
+        return self._queue is not None
+
+    def start(self, sheet: Sheet, log: logs.Log) -> Answer:
+        """Start a run: as a task where there is a queue, else at once and as far as the time of a request goes."""
+        from owox_tiktok import app
+
+        app.backfill_range(*sheet.asked.days, self._now())  # days that cannot be are told now, and not by a task
+        run_id = new_run_id(sheet.asked)
+        log = log.about(run_id=run_id)
+        if self._queue is None:
+            with sheet.open() as control:
+                finished, _ = self._run(sheet, control, run_id, log)
+            return _inline(sheet.asked, run_id, finished)
+        new = self._queue.put(_body(sheet.asked, run_id, {}), name_for(run_id))
+        log.info("the import is in the queue" if new else "the import was in the queue already")
+        message = "The import has been started. Its progress is in the tab Config."
+        return Answer(202, {"run_id": run_id, "state": "started", "message": message})
+
+    def part(self, sheet: Sheet, log: logs.Log, task: str) -> Answer:
+        """Run one part of a run, for a task. Only what may succeed later is answered so that the task comes again."""
+        asked = sheet.asked
+        log = log.about(run_id=asked.run_id, task=task)
+        with sheet.open() as control:
+            try:
+                if over := _ended(control, asked.run_id):
+                    log.info("the run had ended before this delivery")
+                    return Answer(200, {"run_id": asked.run_id, "state": over, "message": "It had ended before."})
+                finished, done = self._run(sheet, control, asked.run_id, log)
+            except StoreBusy as busy:
+                return self._busy(control, asked, busy, log)
+            except Problem as problem:
+                if messages.of_problem(problem, "").status >= 500:
+                    raise
+                # Trying again would not help; the Sheet says what to mend.
+                log.warning("%s", problem.sentence)
+                return Answer(200, {"run_id": asked.run_id, "state": "error", "message": problem.sentence})
+        if done is not None and self._queue is not None:
+            self._queue.put(_body(asked, asked.run_id, done), name_for(asked.run_id, task))
+            log.info("the run goes on in another task")
+        return Answer(200, {"run_id": asked.run_id, **_outcome(finished)})
+
+    def _run(
+        self, sheet: Sheet, control: Control, run_id: str, log: logs.Log
+    ) -> tuple[Finished, Mapping[str, Mapping[str, date]] | None]:
+        """Import; return what came of it, and what is done already where the run is to go on in another part."""
+        from owox_tiktok import app
+        from owox_tiktok.events import TO_BE_CONTINUED
+
+        self._stopping.arm()
+        asked, now = sheet.asked, self._now()
+        progress = Progress(asked.done)
+
+        def listen(event: Event) -> None:
+            progress(event)
+            _log(event, log)
+
+        finished = app.import_sheet(
+            control,
+            now=now,
+            listen=listen,
+            backfill=app.backfill_range(*asked.days, now),
+            names=asked.objects,
+            until=time.monotonic() + self._deployment.budget_s,
+            halted=lambda: TO_BE_CONTINUED if self._stopping.asked() else "",
+            run=run_id,
+            done=asked.done,
+            environment=sheet.environment,
+        )
+        return finished, progress.done() if finished.stopped == TO_BE_CONTINUED else None
+
+    def _busy(self, control: Control, asked: Asked, busy: StoreBusy, log: logs.Log) -> Answer:
+        """Answer a task whose spreadsheet another run holds."""
+        from owox_tiktok import lease
+
+        holds = lease.holder(control.book)
+        if holds is None or holds.run == asked.run_id or asked.action == "backfill":
+            # This run itself, in another delivery that may yet die; or one whose days nobody else reads.
+            raise come_again(busy.message, COME_AGAIN_S) from None
+        log.info("another import is running, which reads the same")
+        return Answer(200, {"run_id": asked.run_id, "state": "busy", "message": busy.sentence})
+
+
+class Progress:
+    """Listens to a run and knows what of it is done, so that the next part need not read it again."""
+
+    def __init__(self, before: Mapping[str, Mapping[str, date]]) -> None:
+        self._through: dict[str, dict[str, date]] = {name: dict(pairs) for name, pairs in before.items()}
+        self._left: dict[str, int] = {}
+        self._failed: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event."""
+        from owox_tiktok.events import Failed, Started, Stored
+
+        match event:
+            case Started():
+                self._left = dict(event.work)
+            case Stored():
+                self._through.setdefault(event.object, {})[event.advertiser_id] = event.last or date.min
+                self._left[event.object] -= event.work
+            case Failed() if event.object:
+                self._failed.add(event.object)
+
+    def done(self) -> dict[str, dict[str, date]]:
+        """Return per object and advertiser the last day that is stored; an object that is complete in one entry."""
+        from owox_tiktok.plan import EVERY_ADVERTISER
+
+        known = dict(self._through)
+        for name, left in self._left.items():
+            if left == 0 and name not in self._failed and known.get(name):
+                known[name] = {EVERY_ADVERTISER: max(known[name].values())}
+        room = MOST_PAIRS
+        for name, pairs in known.items():
+            known[name] = dict(list(pairs.items())[:room])
+            room -= len(known[name])
+        return known
+
+
+def new_run_id(asked: Asked) -> str:
+    """Return a run's name: when it was asked for and what, the same for what is asked for twice within seconds."""
+    began = time.time() // DOUBLE_CLICK_S * DOUBLE_CLICK_S
+    what = name_for(asked.spreadsheet_id, asked.action, *asked.days, *asked.objects)
+    return f"run-{datetime.fromtimestamp(began, UTC):%Y%m%dT%H%M%SZ}-{what[:8]}"
+
+
+def moment_of(run_id: str) -> datetime | None:
+    """Return when a run was asked for, by its name; None for a name that is not one of ours."""
+    found = re.fullmatch(r"run-(\d{8}T\d{6})Z-[0-9a-f]{8}", run_id)
+    try:
+        return datetime.strptime(found[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) if found else None
+    except ValueError:
+        return None
+
+
+def say(moment: datetime | None) -> str | None:
+    """Return a moment as the contract writes it."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else None
+
+
+def _body(asked: Asked, run_id: str, done: Mapping[str, Mapping[str, date]]) -> dict[str, Any]:
+    body = {"action": asked.action, "spreadsheet_id": asked.spreadsheet_id, "run_id": run_id}
+    more = {"start_date": asked.start_date, "end_date": asked.end_date, "objects": asked.objects, "done": done}
+    return body | {name: value for name, value in more.items() if value}
+
+
+def _ended(control: Control, run_id: str) -> str:
+    """Return how this run ended, if it did for good; an error may be gone when its task comes again."""
+    from owox_tiktok import report
+
+    record = report.record(control.book)
+    if record is None or record.run.run != run_id or record.run.state in ("running", "stopped", "error"):
+        return ""
+    return record.run.state
+
+
+def _outcome(finished: Finished) -> dict[str, Any]:
+    state = {0: "done", 1: "error", 3: "partly done"}[finished.exit_code]
+    if finished.left:
+        state = "cancelled" if finished.stopped == "cancelled" else "stopped"
+    return {"state": state, "rows": dict(finished.rows), "failed": finished.failed, "message": finished.summary}
+
+
+def _inline(asked: Asked, run_id: str, finished: Finished) -> Answer:
+    outcome = _outcome(finished)
+    if finished.left and asked.action == "backfill":
+        outcome["message"] += " A backfill begins anew each time: ask for fewer days or objects at once."
+    return Answer(200 if finished.exit_code == 0 else 207, {"run_id": run_id, **outcome})
+
+
+def _log(event: Event, log: logs.Log) -> None:
+    from owox_tiktok.events import Failed, Finished, Started, Waiting, Warned
+
+    match event:
+        case Started():
+            log.info("the plan has %s windows", event.windows)
+        case Waiting() if event.seconds >= 5:
+            log.info("waiting %.0f s: %s", event.seconds, event.reason)
+        case Warned():
+            log.warning("%s", event.message, facts={"object": event.object, "advertiser": event.advertiser_id})
+        case Failed():
+            log.error("%s", event.message, facts={"object": event.object, "advertiser": event.advertiser_id})
+        case Finished():
+            log.info("%s", event.summary)
