@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,8 @@ from owox_tiktok.service import deployment, logs
 from owox_tiktok.service.identity import Caller
 from owox_tiktok.service.messages import Refusal
 from owox_tiktok.service.registry import Entry, Registry
-from tests.function import ACCOUNT, ANNA, AUDIENCE, EVE, SCRIPT, Function, error_of
+from tests.function import ACCOUNT, ANNA, AUDIENCE, DEPLOYED, EVE, SCRIPT, Function, error_of
+from tests.helpers import process_environment
 from tests.sheets import stand_in
 
 SHEET = "1" + "a" * 43
@@ -352,6 +355,19 @@ def test_a_single_sheet_needs_three_variables_and_no_registry(issuer: Issuer) ->
             for sheet in (SHEET, OTHER_SHEET)
         ]
     assert answers == [200, 403, 403, 403, 200, 403]
+
+
+def test_an_instance_starts_without_what_only_an_action_needs() -> None:
+    code = "import sys, main; print(*sys.modules)"
+    environment = process_environment({"OWOX_AUDIENCES": AUDIENCE})
+    words = [sys.executable, "-c", code]
+    found = subprocess.run(
+        words, cwd=DEPLOYED.parent, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = set(found.stdout.split())
+    assert "owox_tiktok.service.handler" in loaded
+    heavy = {"requests", "yaml", "gspread", "google.auth", "google.cloud.bigquery", "duckdb", "rich"}
+    assert not loaded & {*heavy, "owox_tiktok.app", "owox_tiktok.streams", "owox_tiktok.local"}
 
 
 # --- what it logs -----------------------------------------------------------------------------------------------------
