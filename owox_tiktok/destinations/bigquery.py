@@ -715,8 +715,10 @@ class BigQuery:
                 "DECLARE replaced INT64 DEFAULT 0;",
                 "BEGIN TRANSACTION;",
                 f"UPDATE {self.dialect.table(LOCK)} SET turn = turn + 1 WHERE TRUE;",
-                f"ASSERT NOT EXISTS (SELECT 1 FROM {self.dialect.table(CURSORS)} WHERE object = {_text(stream.name)} "
-                f"AND run != {_text(self._run)} AND read_on IS NOT NULL AND ({moved})) AS {_text(_OVERTAKEN)};",
+                # A transaction may ask, so it asks for an error.
+                f"SELECT IF(EXISTS (SELECT 1 FROM {self.dialect.table(CURSORS)} WHERE object = {_text(stream.name)} "
+                f"AND run != {_text(self._run)} AND read_on IS NOT NULL AND ({moved})), "
+                f"ERROR({_text(_OVERTAKEN)}), 0);",
                 *changes,
                 "COMMIT TRANSACTION;",
                 "SELECT replaced;",
