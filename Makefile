@@ -3,15 +3,23 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.set-up
+MENU_TOOLS = tests/apps_script/node_modules
+MENU_STAMP = $(MENU_TOOLS)/.set-up
 EMULATOR = .venv-bigquery
 
-.PHONY: setup setup-bigquery demo test check format docs templates bench clean
+.PHONY: setup setup-bigquery demo test check format docs templates pictures bench clean
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 …"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+# The tests of the Sheet's menu need node; where it or its packages cannot be had, they are skipped and say so.
+$(MENU_STAMP): tests/apps_script/package-lock.json
+	@if ! command -v npm >/dev/null; then echo "npm is not installed: the tests of the Sheet's menu are skipped"; \
+	elif (cd tests/apps_script && npm ci --silent); then touch $@; \
+	else echo "npm could not get its packages: the tests of the Sheet's menu are skipped"; fi
 
 setup: $(STAMP)  ## a virtual environment with everything
 
@@ -23,7 +31,7 @@ setup-bigquery: $(EMULATOR)/.set-up  ## the BigQuery emulator for the tests, whe
 demo: setup  ## import from a made-up TikTok into DuckDB, twice
 	$(BIN)/owox-tiktok demo
 
-test: setup setup-bigquery  ## all tests
+test: setup setup-bigquery $(MENU_STAMP)  ## all tests
 	$(BIN)/python -m pytest -n auto
 
 check: setup  ## lint, types, import floors, docs in step
@@ -47,8 +55,11 @@ docs: setup  ## write docs/objects.md and the picture of the demo anew
 templates: setup  ## write the template Sheets anew
 	$(BIN)/python tools/make_templates.py
 
+pictures: setup $(MENU_STAMP)  ## take docs/pictures/menu-*.png anew, with a browser
+	MENU_PICTURES=docs/pictures $(BIN)/python -m pytest tests/test_menu.py -k in_a_browser -n 2
+
 bench: setup  ## measure; prints each figure with its bound
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) $(EMULATOR) build *.egg-info owox_tiktok.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo
+	rm -rf $(VENV) $(MENU_TOOLS) $(EMULATOR) build *.egg-info owox_tiktok.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo

@@ -1,0 +1,213 @@
+/**
+ * The menu in headless Chromium, used as a person uses it.
+ *
+ *   node browser.cjs CHROMIUM URL NOW SCENARIO [FOLDER]
+ *
+ * Each scenario is a visit to the page at URL at the moment NOW; an assertion that fails ends the process with 1. With
+ * FOLDER, pictures of the interesting moments are put there.
+ */
+"use strict";
+const assert = require("node:assert/strict");
+const path = require("node:path");
+const { chromium } = require("playwright-core");
+
+const [executablePath, url, now, scenario, folder] = process.argv.slice(2);
+
+async function picture(box, name) {
+  if (folder) await box.screenshot({ path: path.join(folder, `menu-${name}.png`) });
+}
+
+async function choose(page, item) {
+  await page.getByRole("button", { name: "OWOX", exact: true }).click();
+  await page.getByRole("menuitem", { name: item }).click();
+}
+
+/** The frame of what is open: the sidebar or a dialog. */
+const sidebar = (page) => page.frameLocator(".owox-sidebar iframe");
+const dialog = (page) => page.frameLocator(".owox-dialog iframe");
+
+/** Wait for something. The page's clock is turned on meanwhile, so that nobody waits for its next question. */
+async function until(page, what, there) {
+  for (const end = Date.now() + 60000; !(await there()); ) {
+    assert.ok(Date.now() < end, `waited for: ${what}. The sidebar says: ${await sidebar(page).locator("main").innerText()}`);
+    await page.clock.runFor(500);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+const state = (page, word) => until(page, word, async () => (await sidebar(page).locator("#state").textContent()) === word);
+
+/** Wait until the run has left the queue: from then on it holds the Sheet. */
+const underWay = (page) => until(page, "since", async () => (await sidebar(page).locator("#since").textContent()).startsWith("since"));
+
+const scenarios = {
+  async the_menu_opens_by_keyboard(page) {
+    await page.getByRole("button", { name: "OWOX", exact: true }).focus();
+    await page.keyboard.press("Enter");
+    const items = await page.getByRole("menuitem").allTextContents();
+    assert.deepEqual(items, ["Run import", "Backfill…", "Choose fields…", "Show progress", "Cancel run", "Test connection", "Clean up old data…", "Set up…"]);
+    await page.keyboard.press("ArrowDown");
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Backfill…");
+    await page.keyboard.press("Escape");
+    assert.equal(await page.getByRole("menuitem").first().isVisible(), false);
+  },
+
+  async an_import_is_shown_from_start_to_end(page) {
+    await choose(page, "Run import");
+    const side = sidebar(page);
+    await state(page, "Running");
+    await side.getByRole("button", { name: "Cancel run" }).waitFor();
+    assert.equal(await side.getByRole("button", { name: "Run import" }).isVisible(), false);
+    const bar = side.getByRole("progressbar", { name: "Progress of the import" });
+    await bar.waitFor();
+    await underWay(page);
+    if (folder) await until(page, "percents", async () => (await bar.evaluate((one) => one.value)) > 0);
+    await picture(page, "running");
+    await state(page, "Done");
+    await side.getByText("Finished runs").waitFor();
+    assert.equal(await bar.isVisible(), false);
+    await side.getByRole("button", { name: "Run import" }).waitFor();
+    assert.equal(await page.evaluate(() => document.querySelector(".owox-sidebar iframe").offsetWidth), 300);
+  },
+
+  async a_second_start_shows_the_run_that_is_on(page) {
+    await choose(page, "Run import");
+    await underWay(page);
+    await choose(page, "Run import");
+    await sidebar(page).getByText("An import is already running.").waitFor();
+    await state(page, "Running");
+  },
+
+  async a_run_is_cancelled_in_the_sidebar(page) {
+    await choose(page, "Run import");
+    await underWay(page);
+    await sidebar(page).getByRole("button", { name: "Cancel run" }).click();
+    await state(page, "Cancelled");
+  },
+
+  async a_run_is_cancelled_from_the_menu(page) {
+    await choose(page, "Run import");
+    await underWay(page);
+    page.once("dialog", (one) => (assert.match(one.message(), /Cancel the running import\?/), one.accept()));
+    await choose(page, "Cancel run");
+    await state(page, "Cancelled");
+  },
+
+  async a_backfill_starts_only_after_its_plan(page) {
+    await choose(page, "Backfill…");
+    const box = dialog(page);
+    const start = box.getByRole("button", { name: "Start backfill" });
+    assert.equal(await start.isEnabled(), false);
+    await box.getByLabel("First day").fill("2026-02-12");
+    await box.getByLabel("Last day").fill("2026-02-10");
+    await box.getByRole("button", { name: "Show the plan" }).click();
+    assert.equal(await box.getByText("What it would read").isVisible(), false); // the last day lies before the first
+    await box.getByLabel("First day").fill("2026-02-01");
+    await box.getByRole("button", { name: "Show the plan" }).click();
+    await box.getByText(/rows? in .* requests?, /).waitFor();
+    assert.equal(await start.isEnabled(), true);
+    await picture(page.locator(".owox-dialog"), "backfill");
+    const one = box.getByRole("checkbox").last();
+    await one.uncheck();
+    assert.equal(await start.isEnabled(), false); // the plan is out of date
+    await box.getByRole("button", { name: "Show the plan" }).click();
+    await box.getByText(/rows? in .* requests?, /).waitFor();
+    assert.equal(await one.isChecked(), false);
+    await start.click();
+    await state(page, "Running");
+    assert.equal(await page.locator(".owox-dialog").count(), 0);
+    await state(page, "Done");
+  },
+
+  async a_clean_up_shows_what_it_deletes_first(page) {
+    await choose(page, "Clean up old data…");
+    const box = dialog(page);
+    const button = box.getByRole("button", { name: /^Delete .* rows?$/ });
+    await button.waitFor();
+    assert.equal(await button.isEnabled(), false);
+    await picture(page.locator(".owox-dialog"), "clean-up");
+    await box.getByLabel("Delete these rows for good").check();
+    await button.click();
+    await box.getByRole("columnheader", { name: "Rows deleted" }).waitFor();
+    assert.equal(await button.isVisible(), false);
+  },
+
+  async the_checks_are_a_table(page) {
+    await choose(page, "Test connection");
+    const box = dialog(page);
+    await box.getByRole("table").waitFor();
+    assert.ok((await box.getByText("✓").count()) >= 1);
+    await picture(page.locator(".owox-dialog"), "check");
+  },
+
+  async the_tab_fields_is_opened(page) {
+    await choose(page, "Choose fields…");
+    await page.getByRole("status").filter({ hasText: "Fields" }).waitFor();
+    assert.equal(await page.evaluate(() => window.activeTab), "Fields");
+  },
+
+  async a_failed_run_says_what_to_do(page) {
+    await choose(page, "Run import");
+    await state(page, "Failed");
+    await picture(page.locator(".owox-sidebar"), "error");
+    process.stdout.write(await sidebar(page).locator("main").innerText());
+    await sidebar(page).getByRole("button", { name: "Run import" }).waitFor();
+  },
+
+  async a_start_that_is_refused_says_why(page) {
+    await choose(page, "Run import");
+    await state(page, "Not started");
+    process.stdout.write(await sidebar(page).getByRole("alert").innerText());
+    await sidebar(page).getByRole("button", { name: "Run import" }).waitFor();
+  },
+
+  async set_up_prints_the_command_for_a_refusal(page) {
+    await choose(page, "Set up…");
+    const box = dialog(page);
+    await box.getByText("@").first().waitFor();
+    await box.getByRole("button", { name: "Save and test" }).click();
+    const alert = box.getByRole("alert");
+    await alert.waitFor();
+    await picture(page.locator(".owox-dialog"), "set-up");
+    process.stdout.write(await alert.innerText());
+  },
+
+  async nothing_is_asked_while_nobody_looks(page) {
+    let asked = 0;
+    page.on("request", (request) => { if (request.url().endsWith("/menu/fetch")) asked += 1; });
+    await choose(page, "Run import");
+    await state(page, "Running");
+    const hidden = (state) => page.frames().at(-1).evaluate((value) => {
+      Object.defineProperty(document, "visibilityState", { value, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, state);
+    await hidden("hidden");
+    const before = asked;
+    await page.clock.runFor(60000);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(asked, before);
+    await hidden("visible");
+    await state(page, "Done");
+    const after = asked;
+    await page.clock.runFor(60000);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(asked, after); // the run has ended: nothing more to watch
+  },
+};
+
+(async () => {
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  try {
+    const page = await browser.newPage({ viewport: { width: 1000, height: 720 }, locale: "en-GB", timezoneId: "UTC" });
+    const broken = [];
+    page.on("pageerror", (error) => broken.push(String(error)));
+    await page.clock.install({ time: now });
+    await page.goto(url);
+    await scenarios[scenario](page);
+    assert.deepEqual(broken, []);
+  } finally {
+    await browser.close();
+  }
+})().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
