@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, date, datetime
 from datetime import time as Clock
 from pathlib import Path
@@ -645,6 +645,28 @@ def demo(folder: Path) -> None:
 @cli.group()
 def local() -> None:
     """Stand-ins that run on this machine, for trying and testing."""
+
+
+@local.command("up")
+@click.option("--port", type=int, default=8080, show_default=True, help="Of the page; 0 picks a free one.")
+@click.option("--latency-ms", type=float, default=300.0, show_default=True, help="How long TikTok takes to answer.")
+def local_up(port: int, latency_ms: float) -> None:
+    """Serve the whole product on this machine: a Sheet with its menu, the service, and made-up ad accounts."""
+    import threading
+
+    from owox_tiktok.laptop import Laptop
+
+    def work(screen: Screen) -> int:
+        click.echo("Starting …", err=True)
+        with Laptop(port, latency_s=latency_ms / 1000) as laptop:
+            click.echo(f"The Sheet with its menu is at {laptop.url}   (open it in a browser; Ctrl-C ends it)")
+            click.echo(f"  TikTok {laptop.tiktok.url} · Google Sheets {laptop.google.url} · function {laptop.door}")
+            sys.stdout.flush()
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
+        return 0
+
+    _guarded("text", work)
 
 
 @local.command("tiktok")

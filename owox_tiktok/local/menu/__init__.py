@@ -20,6 +20,8 @@ SCRIPT = Path(__file__).resolve().parents[3] / "templates" / "apps_script"
 """The script's own files. They are part of a checkout and not of an installed package: people put them into a Sheet."""
 
 PREFIX = "/menu/"
+PAGE = FOLDER / "page.html"
+"""A page with a spreadsheet and the menu over it; ``{{given}}`` is to be replaced by what its script reads."""
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".gs": "text/plain; charset=utf-8",

@@ -55,7 +55,7 @@ _VIEW = r"""<!doctype html>
   thead th { top: 0; z-index: 3; }
   tbody th { left: 0; z-index: 2; white-space: nowrap; }
   thead th:first-child { left: 0; z-index: 5; }
-  td.free:not(.number) { overflow: visible; z-index: 1; }
+  td.free:not(.number, .frozen) { overflow: visible; z-index: 1; }
   .frozen { position: sticky; z-index: 2; }
   .frozen.corner { z-index: 3; }
   .lastfrozen td, .lastfrozen th { border-bottom: 2px solid #bbb; }

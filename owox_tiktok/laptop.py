@@ -1,0 +1,208 @@
+"""The whole product on one machine, without an account at TikTok or Google: the Sheet, its menu, the service.
+
+Stand-ins for TikTok, Google Sheets, Cloud Tasks and Google's sign-in, and the function itself, twice as it is deployed:
+a door that Sheets call and a worker that tasks call, under functions-framework, with tokens that are really signed and
+really verified. A page shows the template Sheet with the OWOX menu over it, which runs the script that people put into
+their Sheets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import requests
+
+from owox_tiktok import sheet_setup
+from owox_tiktok import spreadsheet as door
+from owox_tiktok.control import tab_called
+from owox_tiktok.errors import Problem
+from owox_tiktok.local import menu
+from owox_tiktok.local import sheets as local_sheets
+from owox_tiktok.local import tasks as local_tasks
+from owox_tiktok.local import tiktok as local_tiktok
+from owox_tiktok.local.http import Answer, Call, StandIn
+from owox_tiktok.local.identity import Issuer
+from owox_tiktok.spreadsheet import Block, Spreadsheet, cell
+from owox_tiktok.template import CONFIG, normal
+
+ROOT = Path(__file__).resolve().parent.parent
+YOU = "you@example.com"
+"""Who presses the buttons."""
+TASKS_ACCOUNT = "tasks@local.iam.gserviceaccount.com"
+ADDRESS = "https://owox-tiktok.run.app"
+"""What the menu believes the service's address to be; the page passes its calls on to the door."""
+AUDIENCE = "local-script.apps.googleusercontent.com"
+DAYS = 75
+"""So long ago the made-up ad accounts begin."""
+IMPORTED_DAYS = 30
+"""So long ago the first day lies that the Sheet asks for."""
+READY_S = 60.0
+
+
+class Laptop(StandIn):
+    """Everything at once, for a ``with`` block; ``url`` is the page. Raises Problem where something cannot start.
+
+    ``timeout_s`` is when the platform would cut a request of the worker off; a run that takes longer goes on in parts.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        world: local_tiktok.World | None = None,
+        timeout_s: float = 1800.0,
+        qps: int = 10,
+        latency_s: float = 0.0,
+    ) -> None:
+        super().__init__(port)
+        self._stack = ExitStack()
+        self._world = world
+        self._timeout_s = timeout_s
+        self._limits = local_tiktok.Limits(qps=qps, per_minute=None)
+        self._faults = local_tiktok.Faults(latency_s=latency_s)
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            start = datetime.now(UTC).date() - timedelta(days=DAYS)
+            world = self._world or local_tiktok.World(seed=37, advertisers=3, ads=40, start=start)
+            self.tiktok = stack.enter_context(local_tiktok.serve(world, limits=self._limits, faults=self._faults))
+            self.google = stack.enter_context(local_sheets.serve())
+            self.issuer = stack.enter_context(Issuer())
+            self.cloud_tasks = stack.enter_context(local_tasks.Server(self.issuer))
+            self.queue = self.cloud_tasks.add(min_backoff_s=1.0, max_concurrent_dispatches=2)
+            self.book = self.google.create("TikTok Ads")
+            self.first_day = world.now().date() - timedelta(days=IMPORTED_DAYS)
+            self._set_up(world)
+            stack.callback(self._end)
+            worker = self._deploy("worker", _free_port())
+            self.door = self._deploy("door", _free_port(), worker)
+            super().__enter__()
+            stack.callback(super().close)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _set_up(self, world: local_tiktok.World) -> None:
+        """Build the template in the spreadsheet, and fill in what only its person can know."""
+        book = Spreadsheet(self.book, environment={door.API_VARIABLE: self.google.url})
+        try:
+            sheet_setup.init(book, "sheets")
+            structure = book.structure((door.TAB,))
+            config = tab_called(structure, CONFIG)
+            assert config is not None
+            rows = book.values([Block(config.id, 0, config.rows, 0, config.columns)])[0]
+            said: dict[str, door.Cell] = {
+                "Advertiser IDs": ", ".join(world.advertiser_ids),
+                "Start Date": (self.first_day - door.EPOCH).days,
+            }
+            filled = {normal(label): value for label, value in said.items()}
+            book.apply(
+                [
+                    door.write(config.id, number, at + 1, [{"values": [cell(filled[normal(label)])]}])
+                    for number, row in enumerate(rows)
+                    for at, label in enumerate(row)
+                    if isinstance(label, str) and normal(label) in filled
+                ]
+            )
+        finally:
+            book.close()
+
+    # --- the function -------------------------------------------------------------------------------------------------
+
+    def _deploy(self, role: str, port: int, worker: str = "") -> str:
+        """Start the function in a process of its own; return its address."""
+        source = ROOT / "cloud_function" / "main.py"
+        if not source.is_file():
+            raise Problem(
+                f"the function is not at {source}", what_to_do="It is part of a checkout: run this command in one."
+            )
+        url = f"http://127.0.0.1:{port}"
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("TIKTOK_", "OWOX_", "SHEETS_", "K_"))},
+            "OWOX_ROLE": role,
+            "OWOX_AUDIENCES": AUDIENCE if role == "door" else url,
+            "OWOX_REGISTRY": json.dumps(
+                {self.book: {"secret": "default", "callers": [YOU], "requests_per_second": self._limits.qps}}
+            ),
+            "OWOX_CERTS_URL": self.issuer.certs_url,
+            "OWOX_TASKS_QUEUE": self.queue.name,
+            "OWOX_TASKS_ACCOUNT": TASKS_ACCOUNT,
+            "OWOX_WORKER_URL": worker or url,
+            "OWOX_TIMEOUT_SECONDS": f"{self._timeout_s:g}",
+            "CLOUD_TASKS_API_URL": self.cloud_tasks.url,
+            "SHEETS_API_URL": self.google.url,
+            "TIKTOK_API_URL": self.tiktok.url,
+            "TIKTOK_ACCESS_TOKEN": self.tiktok.token,
+        }
+        words = [sys.executable, "-m", "functions_framework", "--source", str(source), "--target", "owox"]
+        process = subprocess.Popen(
+            [*words, "--host", "127.0.0.1", "--port", str(port)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._processes.append(process)
+        end = time.monotonic() + READY_S
+        while True:
+            try:
+                requests.get(f"{url}/health", timeout=5).raise_for_status()
+                return url
+            except requests.RequestException:
+                if process.poll() is not None or time.monotonic() > end:
+                    raise Problem(
+                        f"the {role} does not start",
+                        what_to_do="In the project's folder: pip install '.[service]', and try again.",
+                    ) from None
+                time.sleep(0.05)
+
+    def _end(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    # --- the page -----------------------------------------------------------------------------------------------------
+
+    def answer(self, call: Call) -> Answer:
+        """Answer with the page, with what belongs to the menu, or with a token for who sits before it."""
+        if call.path.startswith(menu.PREFIX):
+            return menu.answer(call, services={ADDRESS: self.door})
+        if call.method == "GET" and call.path == "/token":
+            return Answer(200, self.issuer.token(YOU, AUDIENCE).encode(), "text/plain")
+        if call.method == "GET" and call.path == "/":
+            tabs = {s.title: s.sheet_id for s in self.google.spreadsheet(self.book).sheets if not s.hidden}
+            given = {
+                "address": ADDRESS,
+                "spreadsheet_id": self.book,
+                "view": f"{self.google.url}/view/{self.book}",
+                "tabs": tabs,
+            }
+            text = menu.PAGE.read_text(encoding="utf-8")
+            text = text.replace("{{given}}", json.dumps(given).replace("<", "\\u003c"))
+            return Answer(200, text.encode(), "text/html; charset=utf-8")
+        return Answer(404)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
