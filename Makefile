@@ -7,7 +7,7 @@ MENU_TOOLS = tests/apps_script/node_modules
 MENU_STAMP = $(MENU_TOOLS)/.set-up
 EMULATOR = .venv-bigquery
 
-.PHONY: setup setup-bigquery demo test check format docs templates pictures bench clean
+.PHONY: setup setup-bigquery demo up test check format docs templates pictures bench clean
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 …"; exit 1; }
@@ -30,6 +30,9 @@ setup-bigquery: $(EMULATOR)/.set-up  ## the BigQuery emulator for the tests, whe
 
 demo: setup  ## import from a made-up TikTok into DuckDB, twice
 	$(BIN)/owox-tiktok demo
+
+up: setup  ## the whole product on this machine: a Sheet with its menu, in the browser
+	$(BIN)/owox-tiktok local up
 
 test: setup setup-bigquery $(MENU_STAMP)  ## all tests
 	$(BIN)/python -m pytest -n auto

@@ -72,6 +72,7 @@ def demo(folder: Path, console: Console) -> int:
     console.rule("Try next", align="left")
     query = f"import duckdb; print(duckdb.connect('{database}').sql('FROM tiktok_ads_ads LIMIT 5'))"
     for words, command in (
+        ("the whole product in a browser: a Sheet, its menu and the service", "owox-tiktok local up"),
         ("every field of a report", "owox-tiktok objects ad_report_daily"),
         ("a look into a table", f'python -c "{query}"'),
         ("your own accounts; docs/CREDENTIALS.md says how to get a token", "owox-tiktok init my.yaml"),
