@@ -1,9 +1,9 @@
 """Starts local-bigquery, in its own Python 3.13: ``python bigquery_emulator.py serve --port … --data-dir …``.
 
-Four things that BigQuery does and this version of the emulator does not are put right here, so that what the client
+Five things that BigQuery does and this version of the emulator does not are put right here, so that what the client
 really sends can be tested: an uploaded file may be gzip; a quoted empty field of a CSV file is an empty text, and only
 one without quotes is null; a script may have MERGE in its transaction; a transaction that meets another one's is
-aborted in BigQuery's words.
+aborted in BigQuery's words; tables may be made at the same time (where the emulator cannot, it asks to try again).
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from local_bigquery import cli
+from local_bigquery import cli, errors
 from local_bigquery.errors import BigQueryError
 from local_bigquery.jobs import load, merge, runner
 
 GZIP = b"\x1f\x8b"
+CONFLICT = re.compile(r"transaction conflict|conflict on (update|tuple)|failed to commit", re.I).search
 
 
 def _read_as_bigquery_does() -> None:
@@ -65,17 +66,23 @@ def _merge_in_transactions() -> None:
 
 
 def _name_conflicts_as_bigquery_does() -> None:
+    api = sys.modules["local_bigquery.app"]
     translate = runner.from_exception
+    errors.STATUSES["backendError"] = (503, "UNAVAILABLE")
 
     def named(error: Exception) -> BigQueryError:
         found: BigQueryError = translate(error)
-        if re.search(r"transaction conflict|conflict on (update|tuple)|failed to commit", found.message, re.I):
+        if CONFLICT(found.message):
             return BigQueryError(
                 "invalidQuery", f"Transaction is aborted due to concurrent update against table. {found.message}"
             )
         return found
 
-    runner.from_exception = named
+    def passing(error: Exception) -> BigQueryError:
+        found: BigQueryError = translate(error)
+        return BigQueryError("backendError", found.message) if CONFLICT(found.message) else found
+
+    runner.from_exception, api.from_exception = named, passing  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
