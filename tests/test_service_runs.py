@@ -478,6 +478,16 @@ def test_a_part_that_is_delivered_again_has_one_successor(place: Place) -> None:
     assert place.wrong("ad_report_hourly") == []
 
 
+def test_a_part_that_gets_nowhere_is_tried_again_and_not_for_ever(place: Place) -> None:
+    place.queue.max_attempts = 2
+    function = place.deploy(queued=True, OWOX_TIMEOUT_SECONDS="0.1")
+    place.project.server.faults.latency_s = 1.8
+    place.ask(function, "import")
+    assert place.cloud_tasks.wait_idle(place.queue)
+    (task,) = place.tasks()
+    assert (task.gone, {a.status for a in task.attempts}) == ("given up", {503})
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_an_instance_that_is_ended_mid_run_is_continued_by_another(place: Place, how: signal.Signals) -> None:
     door = place.deploy(queued=True, OWOX_ROLE="door", port=free_port(), worker=(worker := Function({})))

@@ -18,6 +18,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from owox_tiktok.errors import Problem, StoreBusy
+from owox_tiktok.events import TO_BE_CONTINUED
 from owox_tiktok.service import logs, messages
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.messages import Answer, Asked, come_again
@@ -74,7 +75,7 @@ class Runs:
                 if over := _ended(control, asked.run_id):
                     log.info("the run had ended before this delivery")
                     return Answer(200, {"run_id": asked.run_id, "state": over, "message": "It had ended before."})
-                finished, done = self._run(sheet, control, asked.run_id, log)
+                finished, progress = self._run(sheet, control, asked.run_id, log)
             except StoreBusy as busy:
                 return self._busy(control, asked, busy, log)
             except Problem as problem:
@@ -83,17 +84,17 @@ class Runs:
                 # Trying again would not help; the Sheet says what to mend.
                 log.warning("%s", problem.sentence)
                 return Answer(200, {"run_id": asked.run_id, "state": "error", "message": problem.sentence})
-        if done is not None and self._queue is not None:
-            self._queue.put(_body(asked, asked.run_id, done), name_for(asked.run_id, task))
+        if finished.stopped == TO_BE_CONTINUED and self._queue is not None:
+            if not progress.moved:
+                # The same task again, and no new one: its tries are counted, and the waits between them grow.
+                raise come_again("nothing could be stored in the time of this part", COME_AGAIN_S)
+            self._queue.put(_body(asked, asked.run_id, progress.done()), name_for(asked.run_id, task))
             log.info("the run goes on in another task")
         return Answer(200, {"run_id": asked.run_id, **_outcome(finished)})
 
-    def _run(
-        self, sheet: Sheet, control: Control, run_id: str, log: logs.Log
-    ) -> tuple[Finished, Mapping[str, Mapping[str, date]] | None]:
-        """Import; return what came of it, and what is done already where the run is to go on in another part."""
+    def _run(self, sheet: Sheet, control: Control, run_id: str, log: logs.Log) -> tuple[Finished, Progress]:
+        """Import; return what came of it, and how far it is."""
         from owox_tiktok import app
-        from owox_tiktok.events import TO_BE_CONTINUED
 
         self._stopping.arm()
         asked, now = sheet.asked, self._now()
@@ -115,7 +116,7 @@ class Runs:
             done=asked.done,
             environment=sheet.environment,
         )
-        return finished, progress.done() if finished.stopped == TO_BE_CONTINUED else None
+        return finished, progress
 
     def _busy(self, control: Control, asked: Asked, busy: StoreBusy, log: logs.Log) -> Answer:
         """Answer a task whose spreadsheet another run holds."""
@@ -136,6 +137,8 @@ class Progress:
         self._through: dict[str, dict[str, date]] = {name: dict(pairs) for name, pairs in before.items()}
         self._left: dict[str, int] = {}
         self._failed: set[str] = set()
+        self.moved = False
+        """Whether anything was stored."""
 
     def __call__(self, event: Event) -> None:
         """Take note of an event."""
@@ -147,6 +150,7 @@ class Progress:
             case Stored():
                 self._through.setdefault(event.object, {})[event.advertiser_id] = event.last or date.min
                 self._left[event.object] -= event.work
+                self.moved = True
             case Failed() if event.object:
                 self._failed.add(event.object)
 
