@@ -60,7 +60,7 @@ const scenarios = {
     const bar = side.getByRole("progressbar", { name: "Progress of the import" });
     await bar.waitFor();
     await underWay(page);
-    if (folder) await until(page, "percents", async () => (await bar.evaluate((one) => one.value)) > 20);
+    if (folder) await until(page, "percents", async () => (await bar.evaluate((one) => one.value)) > 5);
     await picture(page, "running");
     await state(page, "Done");
     await side.getByText("Finished runs").waitFor();
