@@ -197,7 +197,7 @@ const scenarios = {
 (async () => {
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
   try {
-    const page = await browser.newPage({ viewport: { width: 1000, height: 720 }, locale: "en-GB", timezoneId: "UTC" });
+    const page = await browser.newPage({ viewport: { width: 1000, height: 720 }, locale: "en-GB", timezoneId: "UTC", reducedMotion: "reduce" });
     const broken = [];
     page.on("pageerror", (error) => broken.push(String(error)));
     await page.clock.install({ time: now });
