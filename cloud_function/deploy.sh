@@ -527,10 +527,11 @@ there=$(ask gcloud run services describe "$name" "${in_region[@]}" --format=json
 client_ids=$({ printf '%s' "$client_ids" && grep -oE "$client" <<<"$there"; } | sort -u | grep -vxF "${forgotten:-none$line}") || true
 audiences=(--clear-custom-audiences)
 [ -z "$client_ids" ] || audiences=(--set-custom-audiences="$(joined "$client_ids")")
+# The framework starts 4 threads on a CPU; the door waits for Google most of the time, and answers 8 at once.
 deploy "$name" --timeout="$door_s" --concurrency=8 --max-instances=5 --memory=512Mi \
   --set-secrets="$(joined "$mounts")" "${other[@]}" "${audiences[@]}" \
   --update-env-vars="$(variables OWOX_ROLE=door "${config[@]}" "${queue_knows[@]}" \
-    "OWOX_AUDIENCES=$(joined "$door_url$line$client_ids")" "OWOX_TIMEOUT_SECONDS=$door_s" ${mail[@]+"${mail[@]}"})"
+    "OWOX_AUDIENCES=$(joined "$door_url$line$client_ids")" "OWOX_TIMEOUT_SECONDS=$door_s" THREADS=8 ${mail[@]+"${mail[@]}"})"
 expect_address "$name" "$door_url"
 
 step 'say who may call'

@@ -673,22 +673,30 @@ def test_nothing_to_cancel(sheet: ControlSheet) -> None:
     assert report.cancel(Spreadsheet(sheet.book)) is None
 
 
-def test_out_of_time_ends_cleanly_and_the_next_run_goes_on(
+def test_a_run_in_parts_ends_each_cleanly_and_goes_on(
     sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("owox_tiktok.run.LINGER_S", 0.0)
-    project.server.faults.latency_s = 0.3
-    environment = project.environment | sheet.environment | {"TIKTOK_REQUESTS_PER_SECOND": "2"}
+    project.server.faults.latency_s = 0.1
+    environment = project.environment | sheet.environment
     turns = 0
     while True:
         turns += 1
+        stored: list[Event] = []
+
+        def listen(event: Event, stored: list[Event] = stored) -> None:
+            stored += [event] * isinstance(event, Stored)
+
+        def halted(stored: list[Event] = stored, most: int = turns) -> str:
+            return "to be continued" if len(stored) >= most else ""
+
         with app.open_sheet(sheet.book, environment=environment) as control:
             finished = app.import_sheet(
                 control,
                 now=project.server.world.now(),
-                listen=lambda _: None,
+                listen=listen,
                 environment=environment,
-                until=time.monotonic() + 2.5,
+                halted=halted,
                 run="one run",
             )
         if not finished.left:

@@ -176,7 +176,12 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
         "OWOX_TASKS_ACCOUNT": INVOKER,
         "OWOX_WORKER_URL": WORKER,
     }
-    assert door["env"] == both | {"OWOX_ROLE": "door", "OWOX_AUDIENCES": DOOR, "OWOX_TIMEOUT_SECONDS": "300"}
+    assert door["env"] == both | {
+        "OWOX_ROLE": "door",
+        "OWOX_AUDIENCES": DOOR,
+        "OWOX_TIMEOUT_SECONDS": "300",
+        "THREADS": "8",
+    }
     admits = {"OWOX_PLATFORM_ADMITS": "yes", "OWOX_TIMEOUT_SECONDS": "1800"}
     assert worker["env"] == both | admits | {"OWOX_ROLE": "worker", "OWOX_AUDIENCES": WORKER}
     for service in (door, worker):
