@@ -80,7 +80,7 @@ def token(place: Place) -> str:
 @pytest.fixture(scope="module")
 def sheets(place: Place) -> list[ControlSheet]:
     """Sheets that nobody has used yet."""
-    return [control_sheet(place.google, place.project, OBJECTS) for _ in range(60)]
+    return [control_sheet(place.google, place.project, OBJECTS) for _ in range(100)]
 
 
 @pytest.fixture(scope="module")

@@ -397,6 +397,18 @@ def test_a_double_click_is_one_run_and_one_task(place: Place) -> None:
     assert len(place.tasks()) == 2
 
 
+def test_who_starts_again_after_the_end_means_another_run(place: Place) -> None:
+    function = place.deploy(queued=True)
+    until(lambda: time.time() % 10 < 4)
+    first = place.ask(function, "import").json()["run_id"]
+    until(lambda: place.status(function)["state"] == "done")
+    second = place.ask(function, "import").json()["run_id"]
+    assert second != first
+    until(lambda: place.status(function, run_id=second)["state"] == "done")
+    assert [run["run_id"] for run in place.status(function)["runs"]][:2] == [second, first]
+    assert place.wrong() == []
+
+
 def test_a_task_that_is_delivered_again_changes_nothing(place: Place) -> None:
     function = place.deploy(queued=True)
     place.ask(function, "import")

@@ -115,12 +115,16 @@ class Actions:
 
     def _start(self, sheet: Sheet, log: logs.Log) -> Answer:
         """Start an import, unless one is running. The lease decides in the end; this look spares a click the wait."""
+        from owox_tiktok.report import record
         from owox_tiktok.spreadsheet import SheetRefused
 
+        ended: list[str] = []
         try:
             with sheet.open() as control:
                 control.book.until = time.monotonic() + QUICK_S
                 holds = _holder(control)
+                if known := record(control.book):
+                    ended = [run.run for run in (known.run, *known.past) if run.ended]
         except SheetRefused:
             raise
         except StoreFailed as error:
@@ -128,7 +132,7 @@ class Actions:
             holds = None
         if holds:
             raise _busy(holds)
-        return self._runs.start(sheet, log)
+        return self._runs.start(sheet, log, ended)
 
     # --- what is done at once -----------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +50,15 @@ class Runs:
         """Whether runs wait in a queue, and go on by it."""
         return self._queue is not None
 
-    def start(self, sheet: Sheet, log: logs.Log) -> Answer:
-        """Start a run: as a task where there is a queue, else at once and as far as the time of a request goes."""
+    def start(self, sheet: Sheet, log: logs.Log, ended: Collection[str] = ()) -> Answer:
+        """Start a run: as a task where there is a queue, else at once and as far as the time of a request goes.
+
+        ``ended`` are the names of runs that are over.
+        """
         from owox_tiktok import app
 
         app.backfill_range(*sheet.asked.days, self._now())  # days that cannot be are told now, and not by a task
-        run_id = new_run_id(sheet.asked)
+        run_id = new_run_id(sheet.asked, ended)
         log = log.about(run_id=run_id)
         if self._queue is None:
             with sheet.open() as control:
@@ -169,11 +172,16 @@ class Progress:
         return known
 
 
-def new_run_id(asked: Asked) -> str:
-    """Return a run's name: when it was asked for and what, the same for what is asked for twice within seconds."""
+def new_run_id(asked: Asked, ended: Collection[str] = ()) -> str:
+    """Return a run's name: when it was asked for and what, the same for what is asked for twice within seconds.
+
+    Who asks again after the first of them has ended means another one: a mistake is mended quickly.
+    """
     began = time.time() // DOUBLE_CLICK_S * DOUBLE_CLICK_S
-    what = name_for(asked.spreadsheet_id, asked.action, *asked.days, *asked.objects)
-    return f"run-{datetime.fromtimestamp(began, UTC):%Y%m%dT%H%M%SZ}-{what[:8]}"
+    what = name_for(asked.spreadsheet_id, asked.action, *asked.days, *asked.objects)[:8]
+    while (name := f"run-{datetime.fromtimestamp(began, UTC):%Y%m%dT%H%M%SZ}-{what}") in ended:
+        began += DOUBLE_CLICK_S
+    return name
 
 
 def moment_of(run_id: str) -> datetime | None:
