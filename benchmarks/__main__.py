@@ -236,9 +236,10 @@ def start() -> None:
         subprocess.run([*PROGRAM, "--help"], check=True, stdout=subprocess.DEVNULL)
         times.append(time.perf_counter() - began)
     say("--help, median of 7", f"{sorted(times)[3]:.3f} s", "0.3 s", sorted(times)[3] < 0.3)
-    code = "import sys, owox_tiktok.app; print(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    code = "import sys, owox_tiktok.app; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    heavy = [m for m in ("duckdb", "gspread", "google", "pyarrow", "pandas", "numpy", "rich", "click") if m in loaded]
+    names = ("duckdb", "gspread", "google.auth", "google.cloud.bigquery", "pyarrow", "pandas", "numpy", "rich", "click")
+    heavy = [m for m in names if m in loaded]
     say("heavy modules loaded by owox_tiktok.app", ", ".join(heavy) or "none", "none", not heavy)
 
 

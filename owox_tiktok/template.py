@@ -254,8 +254,8 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Run the import",
-        "On a schedule it runs by itself. By hand: owox-tiktok import --sheet and the address of this spreadsheet. "
-        "Current Status in Config says how far it is.",
+        "Choose OWOX → Run import in the menu; on a schedule it runs by itself. Without the menu: owox-tiktok import "
+        "--sheet and the address of this spreadsheet. Current Status in Config says how far it is.",
     ),
     (
         "Look at the result",
