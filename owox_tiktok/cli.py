@@ -33,11 +33,13 @@ Examples:
   owox-tiktok plan tiktok.yaml              what would be read, and how long it takes
   owox-tiktok import tiktok.yaml            import, and go on where the last run ended
   owox-tiktok import tiktok.yaml --from 2026-01-01 --to 2026-01-31 --object ad_report_daily
+  owox-tiktok sheet init SPREADSHEET_ID     build the template in a blank spreadsheet
   owox-tiktok import --sheet SPREADSHEET_ID as the tabs Config and Fields of that Sheet say
   owox-tiktok views tiktok.yaml             make views to report on, from what is imported
   owox-tiktok objects ad_report_daily       its fields, with kinds and descriptions
   owox-tiktok schedule daily --at 06:15 --cron tiktok.yaml
   owox-tiktok demo                          try it all without a TikTok account
+  owox-tiktok local up                      the whole product in a browser, with made-up accounts
 
 \b
 Exit codes: 0 done, 1 failed, 2 bad input, 3 partly done.

@@ -554,6 +554,11 @@ class Spreadsheet:
         return SheetRefused(what, code=code, where=self.where, what_to_do=advice)
 
 
+AS_A_SERVICE_ACCOUNT = (
+    "Run as a service account: a server has its own; on your computer run gcloud auth application-default login "
+    "--impersonate-service-account=ADDRESS."
+)
+"""A person's own login does not do: gcloud's does not cover Sheets."""
 WAYS_OUT = (
     "Choose fewer fields, a shorter Clean Up To Keep Window or a later Start Date, remove tabs you do not need, or "
     "import into BigQuery."
@@ -564,6 +569,10 @@ def _explained(code: int, status: str, message: str, details: Iterable[Any], acc
     """Return what happened and what to do about it."""
     if code == 403 and any(isinstance(d, dict) and d.get("reason") == "SERVICE_DISABLED" for d in details):
         return "the Google Sheets API is switched off", "Enable it in the Google Cloud project this program runs in."
+    if code == 403 and any(
+        isinstance(d, dict) and d.get("reason") == "ACCESS_TOKEN_SCOPE_INSUFFICIENT" for d in details
+    ):
+        return "the Google login of this machine does not cover Sheets", AS_A_SERVICE_ACCOUNT
     if code == 403:
         return "it is not shared with this program", f"Open it, press Share and add {account} as Editor."
     if code == 401:
@@ -598,7 +607,7 @@ def _no_credentials(error: Exception) -> BadInput:
             Mistake(
                 "Google credentials",
                 what,
-                "Run as a service account, or run gcloud auth application-default login.",
+                AS_A_SERVICE_ACCOUNT,
             )
         ]
     )
