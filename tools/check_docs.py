@@ -69,6 +69,17 @@ def counts() -> list[str]:
     return [] if sentence in text else [f"README.md should say: {sentence}"]
 
 
+def rooms() -> list[str]:
+    """Return every module that CONTRIBUTING.md does not describe, and whether its floors are others than the checked."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    here = [p for p in (ROOT / "owox_tiktok").iterdir() if not p.name.startswith("_")]
+    names = [p.stem if p.is_file() else f"{p.name}/" for p in here if p.is_dir() or p.suffix == ".py"]
+    wrong = [f"CONTRIBUTING.md does not describe the module {n}" for n in names if f"| `{n}` |" not in text]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    floors = "\n".join(floor for floor in contracts["contracts"][0]["layers"] if floor != "__main__")
+    return wrong + ([] if f"```\n{floors}\n```" in text else ["CONTRIBUTING.md has other floors than pyproject.toml"])
+
+
 def requirements() -> list[str]:
     """Return what requirements.txt has and the deployed function does not need, or the other way round."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -85,7 +96,7 @@ def requirements() -> list[str]:
 
 def main() -> int:
     """Print what is out of step; return how many things are."""
-    wrong = [*links(), *settings(), *commands(), *counts(), *requirements()]
+    wrong = [*links(), *settings(), *commands(), *counts(), *rooms(), *requirements()]
     for line in wrong:
         print(line)
     return len(wrong)
