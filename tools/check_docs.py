@@ -70,7 +70,7 @@ def counts() -> list[str]:
 
 
 def rooms() -> list[str]:
-    """Return every module that CONTRIBUTING.md does not describe, and whether its floors are others than the checked."""
+    """Return every module that CONTRIBUTING.md does not describe, and its floors if they are not the checked ones."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     here = [p for p in (ROOT / "owox_tiktok").iterdir() if not p.name.startswith("_")]
     names = [p.stem if p.is_file() else f"{p.name}/" for p in here if p.is_dir() or p.suffix == ".py"]
