@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def test_health_needs_no_sign_in(function: Function) -> None:
 @pytest.mark.parametrize(
     "kind",
     ["none", "garbage", "tampered", "stripped", "expired", "too young", "other audience", "other issuer", "unverified",
-     "no address", "no audience", "not signed", "signed by another"],
+     "no address", "no audience", "not signed", "signed by another", "deep", "no time"],
 )  # fmt: skip
 def test_a_token_that_proves_nothing_is_401(function: Function, issuer: Issuer, kind: str) -> None:
     good = issuer.token(ANNA, AUDIENCE)
@@ -93,6 +94,8 @@ def test_a_token_that_proves_nothing_is_401(function: Function, issuer: Issuer, 
         "no audience": issuer.token(ANNA, AUDIENCE, aud=None),
         "not signed": f"{none}.{payload}.",
         "signed by another": other.token(ANNA, AUDIENCE),
+        "deep": f"{base64.urlsafe_b64encode(b'[' * 3000).decode()}.{payload}.{signature}",
+        "no time": issuer.token(ANNA, AUDIENCE, exp="tomorrow"),
     }[kind]
     other.close()
     answer = function.ask(token, status_of(SHEET))
