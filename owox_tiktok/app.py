@@ -29,7 +29,7 @@ from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.report import Report
 from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
-from owox_tiktok.settings import BY_NAME, Settings
+from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.source import Reading, Source
 from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
 from owox_tiktok.streams import find, nearest
@@ -87,6 +87,8 @@ def backfill_range(first: date | None, last: date | None, now: datetime) -> tupl
     if first is None:
         raise BadInput([Mistake("--to", "needs a first day as well", "Add --from, such as --from 2026-01-01.")])
     tomorrow = now.date() + timedelta(days=1)
+    if first < EARLIEST:
+        raise BadInput([before_tiktok("--from", first)])
     if first > tomorrow:
         raise BadInput([Mistake("--from", f"{first} is in the future", "Name a day that has begun.")])
     last = last or tomorrow

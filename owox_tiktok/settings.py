@@ -283,6 +283,8 @@ def _raw(value: Value) -> Value:
 
 
 MOST_MINUTES = 1440
+EARLIEST = date(2016, 1, 1)
+"""There is nothing to read before; and a plan with a window for every day since the year 1 would fill the memory."""
 NOTIFY_WHEN = ("never", "on error", "on warnings", "always")
 """When people are told about a run: each also covers what stands before it."""
 
@@ -397,6 +399,11 @@ def _line(where: str) -> tuple[str, int, str]:
     return (found["tab"] or "", int(found["row"] or found[1]), where) if found else ("~", 0, where)
 
 
+def before_tiktok(where: str, day: date) -> Mistake:
+    """Return what is wrong with a first day before EARLIEST; ``where`` it stands."""
+    return Mistake(where, f"{day} is before TikTok Ads existed", "Write 2016-09-01 or later.")
+
+
 def _dates(
     parsed: Mapping[str, Any],
     now: datetime,
@@ -409,10 +416,8 @@ def _dates(
     start, end = parsed.get("start_date"), parsed.get("end_date")
     if start and start > latest:
         mistakes.append(Mistake(values["start_date"].where, f"{start} is in the future", "Write a day that has begun."))
-    if start and start.year < 2016:
-        mistakes.append(
-            Mistake(values["start_date"].where, f"{start} is before TikTok Ads existed", "Write 2016-09-01 or later.")
-        )
+    if start and start < EARLIEST:
+        mistakes.append(before_tiktok(values["start_date"].where, start))
     if end and end > latest:
         mistakes.append(
             Mistake(

@@ -377,10 +377,12 @@ def test_a_start_answers_at_once_and_a_task_imports(place: Place) -> None:
     assert [t.gone for t in place.tasks()] == ["done"]
 
 
-def test_days_that_cannot_be_are_told_before_anything_waits(place: Place) -> None:
+@pytest.mark.parametrize("day", ["2030-01-01", "0001-01-01"])
+def test_days_that_cannot_be_are_told_before_anything_waits(place: Place, day: str) -> None:
     function = place.deploy(queued=True)
-    answer = place.ask(function, "backfill", start_date="2030-01-01")
-    assert (answer.status_code, error_of(answer)["where"]) == (400, "start_date")
+    for action in ("backfill", "plan"):
+        answer = place.ask(function, action, start_date=day)
+        assert (answer.status_code, error_of(answer)["where"]) == (400, "start_date")
     assert place.tasks() == []
 
 
