@@ -23,7 +23,7 @@ from owox_tiktok.local.identity import Issuer, without_signature
 from owox_tiktok.local.sheets import Server as Google
 from owox_tiktok.local.sheets import serve as serve_sheets
 from owox_tiktok.local.tasks import Queue
-from owox_tiktok.report import RECORD, RECORD_ID, Record, Run, record
+from owox_tiktok.report import RECORD, RECORD_ID, Record, Run
 from owox_tiktok.spreadsheet import Spreadsheet, create_metadata
 from owox_tiktok.streams import STREAMS
 from tests.control_sheet import OBJECTS, ControlSheet, config_rows, control_sheet
@@ -521,22 +521,34 @@ def test_an_instance_that_is_ended_mid_run_is_continued_by_another(place: Place,
     assert second.logged("Done in")
 
 
-def test_an_import_that_finds_another_one_running_leaves_it_alone_and_a_backfill_waits(place: Place) -> None:
+def test_a_run_waits_for_another_and_is_left_out_only_where_that_reads_the_same(place: Place) -> None:
     function = place.deploy(queued=True)
     place.cloud_tasks.pause(place.queue)
-    place.ask(function, "import")
+    run_id = place.ask(function, "import").json()["run_id"]
     place.ask(function, "backfill", start_date="2026-02-27")
-    with Lease(place.book, "run-of-another", environment={}):
-        place.cloud_tasks.pause(place.queue, False)
-        until(lambda: all(t.attempts for t in place.tasks()))
+    same = f"run-20260301T120000Z-{run_id[-8:]}"
+    for other, ended in (("run-of-another", ["waiting", "waiting"]), (same, ["busy", "waiting"])):
+        bodies = [json.loads(t.body) for t in place.tasks()[:2]]
+        with Lease(place.book, other, environment={}):
+            answers = [function.ask(place.issuer.token(ACCOUNT, AUDIENCE), body) for body in bodies]
+        assert [(a.status_code, a.json()["state"]) for a in answers] == [(200, state) for state in ended]
+    # Those that wait have used up no attempt, and come again by themselves.
+    assert all(t.due - time.monotonic() > 30 for t in place.tasks()[2:])
+    for task in place.tasks()[2:]:
+        task.due = 0.0
+    place.cloud_tasks.pause(place.queue, False)
     assert place.cloud_tasks.wait_idle(place.queue)
-    import_, backfill = place.tasks()
-    assert [a.status for a in import_.attempts] == [200]
-    assert backfill.attempts[0].status == 503
-    assert backfill.attempts[-1].status == 200
-    found = record(place.book)
-    assert found is not None
-    assert found.run.state == "done"
+    assert place.wrong() == []
+    assert {r["run_id"] for r in place.status(function)["runs"]} >= {run_id}
+
+
+def test_a_schedule_starts_while_another_run_is_on_and_waits_for_its_turn(place: Place) -> None:
+    worker = place.deploy(queued=True, OWOX_ROLE="worker")
+    place.cloud_tasks.pause(place.queue)
+    body = {"action": "import", "spreadsheet_id": place.sheet.book}
+    with Lease(place.book, "run-of-another", environment={}):
+        assert worker.ask(place.issuer.token(ACCOUNT, AUDIENCE), body).status_code == 202
+    assert len(place.tasks()) == 1
 
 
 def test_a_run_that_is_cancelled_in_the_queue_ends_between_windows(place: Place) -> None:

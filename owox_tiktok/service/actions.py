@@ -68,7 +68,7 @@ class Actions:
         self, deployment: Deployment, environment: Mapping[str, str], registry: Registry, now: Callable[[], datetime]
     ) -> None:
         self._environment, self._registry, self._now = environment, registry, now
-        self._runs = Runs(deployment, now)
+        self._runs, self._role = Runs(deployment, now), deployment.role
 
     def answer(self, asked: Asked, entry: Entry, log: logs.Log, task: str) -> Answer:
         """Do what is asked. ``task`` is the name of the task that asks, if one does."""
@@ -114,10 +114,15 @@ class Actions:
         return Sheet(asked, entry, environment)
 
     def _start(self, sheet: Sheet, log: logs.Log) -> Answer:
-        """Start an import, unless one is running. The lease decides in the end; this look spares a click the wait."""
+        """Start an import, unless one is running. The lease decides in the end; this look spares a click the wait.
+
+        Nobody clicks at the worker: what a schedule starts waits in the queue for its turn.
+        """
         from owox_tiktok.report import record
         from owox_tiktok.spreadsheet import SheetRefused
 
+        if self._role == "worker" and self._runs.queued:
+            return self._runs.start(sheet, log)
         ended: list[str] = []
         try:
             with sheet.open() as control:

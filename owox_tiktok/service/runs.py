@@ -6,7 +6,8 @@ the task before, so that a part which is delivered twice still has one successor
 its request, and the next one goes on where it ended.
 
 Cloud Tasks delivers at least once, and people click twice. The lease in the spreadsheet lets one run at a time, what is
-stored twice is stored once, and two clicks within a few seconds are the same run.
+stored twice is stored once, and two clicks within a few seconds are the same run. A run that finds another one waits
+for it in the queue, unless that one reads the same.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Runs:
                     return Answer(200, {"run_id": asked.run_id, "state": over, "message": "It had ended before."})
                 finished, progress = self._run(sheet, control, asked.run_id, log)
             except StoreBusy as busy:
-                return self._busy(control, asked, busy, log)
+                return self._busy(control, asked, busy, task, log)
             except Problem as problem:
                 if messages.of_problem(problem, "").status >= 500:
                     raise
@@ -121,16 +122,21 @@ class Runs:
         )
         return finished, progress
 
-    def _busy(self, control: Control, asked: Asked, busy: StoreBusy, log: logs.Log) -> Answer:
+    def _busy(self, control: Control, asked: Asked, busy: StoreBusy, task: str, log: logs.Log) -> Answer:
         """Answer a task whose spreadsheet another run holds."""
         from owox_tiktok import lease
 
         holds = lease.holder(control.book)
-        if holds is None or holds.run == asked.run_id or asked.action == "backfill":
-            # This run itself, in another delivery that may yet die; or one whose days nobody else reads.
+        if holds is None or holds.run == asked.run_id or self._queue is None:
+            # Nobody any more; or this run itself, in another delivery that may yet die.
             raise come_again(busy.message, COME_AGAIN_S) from None
-        log.info("another import is running, which reads the same")
-        return Answer(200, {"run_id": asked.run_id, "state": "busy", "message": busy.sentence})
+        if asked.action == "import" and moment_of(holds.run) and _what(holds.run) == _what(asked.run_id):
+            log.info("another import is running, which reads the same")
+            return Answer(200, {"run_id": asked.run_id, "state": "busy", "message": busy.sentence})
+        # It may last for hours, and a task has few attempts. So another one takes this one's place.
+        self._queue.put(_body(asked, asked.run_id, asked.done), name_for(asked.run_id, task), delay_s=COME_AGAIN_S)
+        log.info("another run is on; this one waits")
+        return Answer(200, {"run_id": asked.run_id, "state": "waiting", "message": busy.sentence})
 
 
 class Progress:
@@ -184,6 +190,11 @@ def new_run_id(asked: Asked, ended: Collection[str] = ()) -> str:
     return name
 
 
+def _what(run_id: str) -> str:
+    """Return the part of a run's name that says what it reads."""
+    return run_id.rpartition("-")[2]
+
+
 def moment_of(run_id: str) -> datetime | None:
     """Return when a run was asked for, by its name; None for a name that is not one of ours."""
     found = re.fullmatch(r"run-(\d{8}T\d{6})Z-[0-9a-f]{8}", run_id)
@@ -209,9 +220,9 @@ def _ended(control: Control, run_id: str) -> str:
     from owox_tiktok import report
 
     record = report.record(control.book)
-    if record is None or record.run.run != run_id or record.run.state in ("running", "stopped", "error"):
-        return ""
-    return record.run.state
+    runs = [record.run, *record.past] if record else []
+    state = next((r.state for r in runs if r.run == run_id), "")
+    return "" if state in ("running", "stopped", "error") else state
 
 
 def _outcome(finished: Finished) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,23 +39,27 @@ class Queue:
         self._lock = threading.Lock()
         self._session: requests.Session | None = None
 
-    def put(self, body: Mapping[str, Any], name: str, headers: Mapping[str, str] | None = None) -> bool:
-        """Create the task ``name`` that posts ``body`` to the worker; return False when there was one of that name.
+    def put(self, body: Mapping[str, Any], name: str, *, delay_s: float = 0.0) -> bool:
+        """Create the task ``name`` that posts ``body`` to the worker, in ``delay_s`` at the earliest.
+
+        Returns False when there was one of that name.
 
         Raises Unavailable when Cloud Tasks does not answer, and a Refusal of 500 when it says no.
         """
         deployment = self._deployment
-        task = {
+        task: dict[str, Any] = {
             "name": f"{deployment.queue}/tasks/{name}",
             "dispatchDeadline": f"{LONGEST_DISPATCH_S:.0f}s",
             "httpRequest": {
                 "url": deployment.worker_url,
                 "httpMethod": "POST",
-                "headers": {"Content-Type": "application/json", **(headers or {})},
+                "headers": {"Content-Type": "application/json"},
                 "body": base64.b64encode(msgspec.json.encode(body)).decode(),
                 "oidcToken": {"serviceAccountEmail": deployment.account, "audience": deployment.worker_url},
             },
         }
+        if delay_s:
+            task["scheduleTime"] = f"{datetime.now(UTC) + timedelta(seconds=delay_s):%Y-%m-%dT%H:%M:%SZ}"
         status = 0
         for attempt in retrying(
             Unavailable, attempts=ATTEMPTS, deadline_s=DEADLINE_S, first_s=0.2, longest_s=3.0, sleep=self._sleep
