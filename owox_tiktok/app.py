@@ -167,7 +167,10 @@ def import_(
                 return source.read(pair.stream, pair.advertiser, window, pair.fields, path)
 
             readers = readers_for(settings.requests_per_second)
-            outcome = run(pairs, read, destination, count, now=now, readers=readers, halted=stop)
+            if word := halted():  # cancelled while it waited, say: then nothing is read
+                outcome = Outcome(stopped=word, left=sum(len(p.windows) for p in pairs))
+            else:
+                outcome = run(pairs, read, destination, count, now=now, readers=readers, halted=stop)
             per_account = [s for s in settings.objects if not s.per_app]
             lost = len(refused) * len(per_account)
             broken = {name for name, _ in outcome.failed}

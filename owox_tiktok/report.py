@@ -293,7 +293,7 @@ class Report:
             batch.append(door.update_metadata(RECORD_ID, known[RECORD_ID], text))
         else:
             batch.append(door.create_metadata(RECORD, text, RECORD_ID))
-        if cancel is not None and (self.run.ended or cancel != self.run.run):
+        if cancel == self.run.run and self.run.ended:  # another's may be one that waits
             batch.append(door.delete_metadata(CANCEL_ID, cancel))
         self._book.apply(batch)
         self._forget(self.run.lines)
@@ -426,21 +426,26 @@ def overview(book: Spreadsheet, most: int = 20) -> tuple[Record | None, list[dic
     return known, _recent_lines(book, structure, most)
 
 
-def cancel(book: Spreadsheet) -> str | None:
-    """Ask the run that is on to end between two windows; return its name, None when none is on."""
-    holds = lease.holder(book)
-    if holds is None:
-        return None
+def cancel(book: Spreadsheet, run: str = "") -> str | None:
+    """Ask the run that is on to end between two windows; return its name, None when none is on.
+
+    One that waits, to begin or to go on, is asked by its name ``run``, and ends when it does.
+    """
+    if not run:
+        holds = lease.holder(book)
+        if holds is None:
+            return None
+        run = holds.run
     try:
-        book.apply([door.create_metadata(CANCEL, holds.run, CANCEL_ID)])
+        book.apply([door.create_metadata(CANCEL, run, CANCEL_ID)])
     except door.SheetRefused:
         there = book.metadata(CANCEL_ID)
         if there is None:
             raise
-        if there != holds.run:  # left by a run that is over
+        if there != run:  # left by a run that is over
             book.apply([door.delete_metadata(CANCEL_ID, there)])
-            book.apply([door.create_metadata(CANCEL, holds.run, CANCEL_ID)])
-    return holds.run
+            book.apply([door.create_metadata(CANCEL, run, CANCEL_ID)])
+    return run
 
 
 def recent_lines(book: Spreadsheet, most: int = 20) -> list[dict[str, str]]:

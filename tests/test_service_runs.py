@@ -563,6 +563,43 @@ def test_a_run_that_is_cancelled_in_the_queue_ends_between_windows(place: Place)
     assert len(place.tasks()) == 1
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_run_can_be_cancelled_between_two_parts(place: Place, named: bool) -> None:
+    place.sheet = control_sheet(place.google, place.project, {"ad_report_hourly": ["spend"]})
+    function = place.deploy(queued=True, OWOX_TIMEOUT_SECONDS="2.5", rate=11)
+
+    def pause_after_the_first(task: tasks.Task) -> None:
+        place.cloud_tasks.pause(place.queue)
+
+    place.cloud_tasks.on_dispatch = pause_after_the_first
+    run_id = place.ask(function, "import").json()["run_id"]
+    until(lambda: len(place.tasks()) == 2 and place.tasks()[0].gone)
+    assert place.status(function)["state"] == "running"
+    assert place.ask(function, "cancel", run_id="run-unknown").status_code == 404
+    assert place.ask(function, "cancel", **({"run_id": run_id} if named else {})).status_code == 200
+    place.cloud_tasks.on_dispatch = None
+    place.cloud_tasks.pause(place.queue, False)
+    assert place.cloud_tasks.wait_idle(place.queue)
+    assert place.status(function)["state"] == "cancelled"
+    assert len(place.tasks()) == 2
+    assert place.ask(function, "cancel", run_id=run_id).status_code == 404
+
+
+def test_a_run_can_be_cancelled_before_it_begins(place: Place) -> None:
+    function = place.deploy(queued=True)
+    place.cloud_tasks.pause(place.queue)
+    run_id = place.ask(function, "backfill", start_date=START.isoformat()).json()["run_id"]
+    assert place.ask(function, "cancel", run_id=run_id).status_code == 200
+    # Another run comes before it, and is not the one that is meant.
+    ours = place.issuer.token(ACCOUNT, AUDIENCE)
+    body = {"action": "import", "spreadsheet_id": place.sheet.book, "run_id": "run-of-another"}
+    assert function.ask(ours, body).json()["state"] == "done"
+    place.cloud_tasks.pause(place.queue, False)
+    assert place.cloud_tasks.wait_idle(place.queue)
+    status = place.status(function, run_id=run_id)
+    assert (status["state"], status["run_id"]) == ("cancelled", run_id)
+
+
 def test_mistakes_that_a_person_must_mend_do_not_come_again_and_stand_in_the_sheet(place: Place) -> None:
     function = place.deploy(queued=True)
     place.sheet.set("Start Date*", "soon")

@@ -90,7 +90,7 @@ class Actions:
                 case "status":
                     return _status(sheet, queued=self._runs.queued)
                 case "cancel":
-                    return _cancel(sheet)
+                    return _cancel(sheet, queued=self._runs.queued)
         except BadInput as problem:
             raise in_our_words(problem) from None
         except StoreBusy:
@@ -315,19 +315,33 @@ def _waiting(run_id: str) -> str:
     return "The import is waiting for its turn."
 
 
-def _cancel(sheet: Sheet) -> Answer:
+def _cancel(sheet: Sheet, *, queued: bool) -> Answer:
     from owox_tiktok import report
 
     wanted = sheet.asked.run_id
     with sheet.open() as control:
-        if wanted:
-            holds = _holder(control)
-            if holds is None or holds.run != wanted:
-                raise _no_run(wanted)
-        cancelled = report.cancel(control.book)
-    if cancelled is None:
-        raise Refusal(404, "no import is running", what_to_do="There is nothing to cancel.")
+        holds = _holder(control)
+        run = holds.run if holds else ""
+        if queued and (not run or wanted not in ("", run)):
+            run = _in_queue(control, wanted)
+        if wanted and run != wanted:
+            raise _no_run(wanted)
+        if not run:
+            raise Refusal(404, "no import is running", what_to_do="There is nothing to cancel.")
+        report.cancel(control.book, run)
     return Answer(200, {"message": "The import ends after what it is storing now. The next one goes on there."})
+
+
+def _in_queue(control: Control, wanted: str) -> str:
+    """Return the run (``wanted``, where one is named) that waits in the queue for its next part, or to begin."""
+    from owox_tiktok import report
+
+    record = report.record(control.book)
+    runs = [record.run, *record.past] if record else []
+    found = next((r for r in runs if r.run == wanted), None) if wanted else runs[0] if runs else None
+    if found is None:
+        return wanted if _waiting(wanted) else ""
+    return found.run if _between_parts(found) else ""
 
 
 def _holder(control: Control) -> Holder | None:
