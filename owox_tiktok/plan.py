@@ -19,10 +19,11 @@ LIFETIME_AUDIENCE_DAYS = 365
 """TikTok has no lifetime for audience reports; the longest range it answers without days stands in."""
 
 Done = Mapping[str, Mapping[str, date]]
-"""What a run in several parts has read already: per stream and advertiser the last day; any day where it has none."""
+"""What a run in several parts has read already: per stream and advertiser the last day; NO_DAYS where it has none."""
 NOTHING_DONE: Done = {}
 EVERY_ADVERTISER = "*"
-"""Stands for all advertisers of a stream in ``Done``."""
+"""Stands for all advertisers of a stream in ``Done`` that are not named."""
+NO_DAYS, NOT_DONE = date.max, date.min
 
 WHOLE_APP = Advertiser("", "all accounts")
 """Stands for the advertiser of a stream that belongs to the developer app."""
@@ -145,7 +146,8 @@ def _is_done(pair: Pair, windows: Sequence[Window | None], done: Done) -> bool:
 
 def _done_through(pair: Pair, done: Done) -> date | None:
     of_stream = done.get(pair.stream.name, {})
-    return of_stream.get(pair.advertiser.id) or of_stream.get(EVERY_ADVERTISER)
+    through = of_stream.get(pair.advertiser.id, of_stream.get(EVERY_ADVERTISER, NOT_DONE))
+    return None if through == NOT_DONE else through
 
 
 def _windows(settings: Settings, pair: Pair, backfill: tuple[date, date] | None) -> Iterator[Window | None]:

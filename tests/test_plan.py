@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from owox_tiktok.events import Failed, Started, Stored
 from owox_tiktok.model import Advertiser, Cursor, Stream, Window
-from owox_tiktok.plan import EVERY_ADVERTISER, NOTHING_DONE, Done, Pair, keep_from, plan
+from owox_tiktok.plan import EVERY_ADVERTISER, NO_DAYS, NOT_DONE, NOTHING_DONE, Done, Pair, keep_from, plan
+from owox_tiktok.run import work_of
 from owox_tiktok.secret import Secret
+from owox_tiktok.service.messages import MOST_BYTES
+from owox_tiktok.service.runs import Progress
 from owox_tiktok.settings import Settings
 from owox_tiktok.streams import STREAMS
 
@@ -377,4 +383,36 @@ def test_a_list_that_an_earlier_part_has_read_is_left_out() -> None:
     now, ads = datetime(2026, 3, 1, tzinfo=UTC), STREAMS["ads"]
     known = replace(told(ads, date(2026, 1, 1)), fields={"ads": ()})
     assert the_pair(known, account(), None, now) is not None
-    assert the_pair(known, account(), None, now, done={"ads": {EVERY_ADVERTISER: date.min}}) is None
+    assert the_pair(known, account(), None, now, done={"ads": {EVERY_ADVERTISER: NO_DAYS}}) is None
+    assert the_pair(known, account(), None, now, done={"ads": {"1": NOT_DONE, EVERY_ADVERTISER: NO_DAYS}}) is not None
+
+
+def test_a_run_of_a_large_agency_ends_although_an_account_fails_everywhere() -> None:
+    objects = tuple(STREAMS[name] for name in ("ads", "ad_report_daily", "campaign_report_daily", "ad_report_hourly"))
+    today = told(DATED[0], NOW.date() - 5 * A_DAY)
+    known = replace(today, objects=objects, fields={s.name: () for s in objects})
+    agency = [replace(account(), id=str(7 * 10**18 + n)) for n in range(4_000)]
+    read: Counter[tuple[str, str]] = Counter()
+    done: Done = {}
+    for _ in range(20):
+        pairs = plan(known, agency, {}, NOW, done=done)
+        progress = Progress(done)
+        work = Counter({s.name: sum(work_of(p, w) for p in pairs for w in p.windows if p.stream is s) for s in objects})
+        progress(Started(len(pairs), 0, work))
+        for pair in pairs[:5_000]:
+            read[pair.key] += 1
+            name, whole = pair.stream.name, sum(work_of(pair, w) for w in pair.windows)
+            if pair.advertiser is agency[0]:
+                progress(Failed(name, pair.advertiser.id, "suspended", work=whole))
+                continue
+            for window in pair.windows:
+                first, last = (window.first, window.last) if window else (None, None)
+                progress(Stored(name, pair.advertiser.id, first, last, 1, 0, work_of(pair, window)))
+        done = progress.done()
+        assert len(msgspec.json.encode(done)) < MOST_BYTES - 1_000, "it has to fit into a task"
+        if len(pairs) <= 5_000:
+            break
+    assert len(pairs) <= 5_000, "there is no end"
+    assert len(read) == 4 * 4_000
+    assert all(read[name, agency[0].id] > 1 for name in ("ads", "ad_report_daily")), "a later part tries it again"
+    assert sum(read.values()) < 1.7 * len(read)

@@ -145,35 +145,43 @@ class Progress:
     def __init__(self, before: Mapping[str, Mapping[str, date]]) -> None:
         self._through: dict[str, dict[str, date]] = {name: dict(pairs) for name, pairs in before.items()}
         self._left: dict[str, int] = {}
-        self._failed: set[str] = set()
+        self._failed: dict[str, set[str]] = {}
         self.moved = False
         """Whether anything was stored."""
 
     def __call__(self, event: Event) -> None:
         """Take note of an event."""
         from owox_tiktok.events import Failed, Started, Stored
+        from owox_tiktok.plan import NO_DAYS
 
         match event:
             case Started():
                 self._left = dict(event.work)
             case Stored():
-                self._through.setdefault(event.object, {})[event.advertiser_id] = event.last or date.min
+                self._through.setdefault(event.object, {})[event.advertiser_id] = event.last or NO_DAYS
                 self._left[event.object] -= event.work
                 self.moved = True
             case Failed() if event.object:
-                self._failed.add(event.object)
+                self._failed.setdefault(event.object, set()).add(event.advertiser_id)
+                if event.object in self._left:
+                    self._left[event.object] -= event.work
 
     def done(self) -> dict[str, dict[str, date]]:
-        """Return per object and advertiser the last day that is stored; an object that is complete in one entry."""
-        from owox_tiktok.plan import EVERY_ADVERTISER
+        """Return per object and advertiser the last day that is stored.
+
+        Of an object that is complete there is one entry, after one for each advertiser that failed: a large agency has
+        more pairs than a task has room for, and if no part knew what the others have read, there would be no end.
+        """
+        from owox_tiktok.plan import EVERY_ADVERTISER, NOT_DONE
 
         known = dict(self._through)
         for name, left in self._left.items():
-            if left == 0 and name not in self._failed and known.get(name):
-                known[name] = {EVERY_ADVERTISER: max(known[name].values())}
+            if left == 0 and (stored := known.get(name)):
+                failed = {one: stored.get(one, NOT_DONE) for one in sorted(self._failed.get(name, ()))}
+                known[name] = {**failed, EVERY_ADVERTISER: max(stored.values())}
         room = MOST_PAIRS
-        for name, pairs in known.items():
-            known[name] = dict(list(pairs.items())[:room])
+        for name in sorted(known, key=lambda name: len(known[name])):
+            known[name] = dict(list(known[name].items())[:room])
             room -= len(known[name])
         return known
 
