@@ -138,10 +138,12 @@ class Report:
         self._look()
         before = _decoded(self._book.metadata(RECORD_ID), self._book)
         if before:
-            self._past = [_brief(before.run), *before.past][:PAST_RUNS]
+            # A run that another one came before may be among them, too.
+            past = [one for one in (before.run, *before.past) if one.run != self.run.run]
+            self._past = [_brief(one) for one in past[:PAST_RUNS]]
             if before.run.run == self.run.run:  # this goes on with a run that stopped
                 self.run, self.earlier = before.run, before.run.so_far
-                self._past, self._said = before.past, before.run.lines
+                self._said = before.run.lines
                 self.run.state, self.run.ended, self.run.so_far = "running", None, None
         self._flush(PATIENCE_S)
 

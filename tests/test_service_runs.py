@@ -542,6 +542,16 @@ def test_a_run_waits_for_another_and_is_left_out_only_where_that_reads_the_same(
     assert {r["run_id"] for r in place.status(function)["runs"]} >= {run_id}
 
 
+def test_a_run_that_another_one_came_before_is_listed_once(place: Place) -> None:
+    function = place.deploy(queued=True)
+    record_run(place, "run-1", "stopped", datetime.now(UTC))
+    ours = place.issuer.token(ACCOUNT, AUDIENCE)
+    for run_id in ("run-2", "run-1"):
+        body = {"action": "import", "spreadsheet_id": place.sheet.book, "run_id": run_id}
+        assert function.ask(ours, body).json()["state"] == "done"
+    assert [r["run_id"] for r in place.status(function)["runs"]] == ["run-1", "run-2"]
+
+
 def test_a_schedule_starts_while_another_run_is_on_and_waits_for_its_turn(place: Place) -> None:
     worker = place.deploy(queued=True, OWOX_ROLE="worker")
     place.cloud_tasks.pause(place.queue)
