@@ -175,6 +175,24 @@ def test_addresses_are_compared_without_regard_to_case(function: Function, issue
     )
 
 
+def test_a_token_that_the_script_of_another_sheet_got_hold_of_does_not_count(issuer: Issuer) -> None:
+    other = "456-def.apps.googleusercontent.com"
+    for book in (SHEET, OTHER_SHEET):
+        stand_in().drive.make("TikTok Ads", file_id=book)
+    registry = {
+        SHEET: {"secret": "acme", "callers": [ANNA], "client_ids": [SCRIPT]},
+        OTHER_SHEET: {"secret": "other", "callers": [ANNA]},
+    }
+    more = {"OWOX_AUDIENCES": f"{AUDIENCE} {SCRIPT} {other}", "OWOX_REGISTRY": json.dumps(registry)}
+    with Function(deployed(issuer, **more)) as function:
+        answers = [
+            function.ask(issuer.token(ANNA, script), status_of(sheet)).status_code
+            for sheet in (SHEET, OTHER_SHEET)
+            for script in (SCRIPT, other, AUDIENCE)
+        ]
+    assert answers == [200, 403, 403, 200, 200, 200]
+
+
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
 
@@ -297,6 +315,7 @@ def test_a_deployment_that_is_set_up_wrongly_serves_nobody_and_tells_only_its_lo
         json.dumps({SHEET: {"secret": "acme", "callers": ["everybody"]}}),
         json.dumps({SHEET: {"secret": "acme", "callers": [], "hosts": ["https://example.com"]}}),
         json.dumps({SHEET: {"secret": "acme", "callers": [], "datasets": ["all"]}}),
+        json.dumps({SHEET: {"secret": "acme", "callers": [], "client_ids": [AUDIENCE]}}),
         f"{SHEET}: {{secret: acme, callers: []}}\n{SHEET}: {{secret: other, callers: []}}\n",
         "/no/such/registry.yaml",
     ],

@@ -31,10 +31,14 @@ CERTS_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody Google knows. ``domain`` is the Workspace domain that manages the account, or nothing."""
+    """Somebody Google knows. ``domain`` is the Workspace domain that manages the account, or nothing.
+
+    ``audience`` is whom the token was made for: the client id of the script that asks.
+    """
 
     email: str
     domain: str = ""
+    audience: str = ""
 
 
 class Identity:
@@ -65,7 +69,7 @@ class Identity:
         if not isinstance(email, str) or not email or claims.get("email_verified") is not True:
             raise _unknown("the identity token has no verified e-mail address", "Ask for the scope userinfo.email.")
         domain = claims.get("hd")
-        return Caller(email.lower(), domain.lower() if isinstance(domain, str) else "")
+        return Caller(email.lower(), domain.lower() if isinstance(domain, str) else "", audience)
 
     def _admitted(self, headers: Headers) -> Caller:
         """Return the account the platform let in. With a second token it checked that one, and this may be forged."""

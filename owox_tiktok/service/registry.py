@@ -5,9 +5,11 @@
       callers: [anna@example.com, "@example.com", schedule@project.iam.gserviceaccount.com]
       datasets: [my-project.tiktok_ads]        # BigQuery; left out: none
       requests_per_second: 20                  # what TikTok permits that app; left out: 10
+      client_ids: [1-a.apps.googleusercontent.com]   # of its script; left out: any that OWOX_AUDIENCES names
 
 ``@example.com`` means everybody whose account that Workspace domain manages. A spreadsheet can name no secret, project
-or dataset outside its entry.
+or dataset outside its entry. Who may edit a Sheet may edit its script, and that sees the token of everybody who uses
+its menu: ``client_ids`` keep such a token from counting for another Sheet.
 
 A secret is the file ``<OWOX_SECRETS>/<alias>/token``, or the variable ``OWOX_SECRET_<ALIAS>``: an access token, or
 lines ``TIKTOK_ACCESS_TOKEN=…``, ``TIKTOK_APP_ID=…``, ``TIKTOK_APP_SECRET=…``. For the alias ``default`` variables of
@@ -40,6 +42,7 @@ Alias = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 Known = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]*@[^@\s]+\.[^@\s]+$")]
 Dataset = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]{1,1024}$")]
 SpreadsheetId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{20,100}$")]
+ClientId = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+-[a-z0-9]+\.apps\.googleusercontent\.com$")]
 Rate = Annotated[float, msgspec.Meta(ge=0.01, le=1000)]
 
 
@@ -50,9 +53,15 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     callers: list[Known]
     datasets: list[Dataset] = []
     requests_per_second: Rate | None = None
+    client_ids: list[ClientId] = []
 
     def admits(self, caller: Caller) -> bool:
-        """Whether ``caller`` is named, or belongs to a domain that is: by Google's word, not by the address."""
+        """Whether ``caller`` is named, or belongs to a domain that is: by Google's word, not by the address.
+
+        Asking by the script of another Sheet does not count where this one's is named.
+        """
+        if self.client_ids and caller.audience not in self.client_ids:
+            return False
         named = {known.lower() for known in self.callers}
         return caller.email in named or bool(caller.domain and f"@{caller.domain}" in named)
 
