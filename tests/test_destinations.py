@@ -216,6 +216,15 @@ def test_an_upsert_changes_what_it_names_and_keeps_the_rest(kit: Kit) -> None:
     }  # fmt: skip
 
 
+def test_a_list_of_the_whole_app_holds_every_advertiser_once(kit: Kit) -> None:
+    listed = STREAMS["advertiser_ids"]
+    rows: list[Row] = [{"advertiser_id": n, "advertiser_name": "a"} for n in ("1", "2")]
+    kit.store(kit.chunk(listed, rows, advertiser_id="", fields=["advertiser_name"]))
+    rows[1]["advertiser_name"] = "b"
+    kit.store(kit.chunk(listed, rows, advertiser_id="", fields=["advertiser_name"]))
+    assert sorted((r["advertiser_id"], r["advertiser_name"]) for r in kit.read(listed)) == [("1", "a"), ("2", "b")]
+
+
 def test_several_windows_can_be_stored_in_one_step(kit: Kit) -> None:
     chunks = [kit.chunk(DAILY, [ad(1, n)] * (n != 2), (day(n), day(n))) for n in (1, 2, 3)]
     chunks += [kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), advertiser_id="2")]

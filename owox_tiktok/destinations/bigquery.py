@@ -625,7 +625,9 @@ class BigQuery:
         names = [BIGQUERY.name(f.name) for f in chunks[0].columns]
         others = [BIGQUERY.name(f.name) for f in chunks[0].columns if f.name not in stream.keys]
         same = " AND ".join(f"t.{BIGQUERY.name(k)} = s.{BIGQUERY.name(k)}" for k in stream.keys)
-        of = ", ".join(_text(a) for a in sorted({c.advertiser_id for c in chunks}))
+        if not stream.per_app:  # those rows are of many advertisers, and the chunk of none
+            of = ", ".join(_text(a) for a in sorted({c.advertiser_id for c in chunks}))
+            same = f"t.advertiser_id IN ({of}) AND {same}"
 
         def change(staging: str | None) -> list[str]:
             if not staging:
@@ -636,7 +638,7 @@ class BigQuery:
             update = ", ".join(f"{n} = s.{n}" for n in others)
             return [
                 f"SET replaced = (SELECT COUNT(*) FROM {table});",
-                f"MERGE INTO {table} AS t USING ({rows}) AS s ON t.advertiser_id IN ({of}) AND {same}"
+                f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same}"
                 + (f" WHEN MATCHED THEN UPDATE SET {update}" if update else "")
                 + f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
                 # Rows touched, less those by which the table has grown.
