@@ -25,6 +25,7 @@ from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, StoreFailed
 from owox_tiktok.model import Checkable, Metered, Stored, Stream, Window
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.views import HoldsViews, View
 from tests.bigquery import (
     DROP,
     DROP_BEFORE,
@@ -600,12 +601,15 @@ def test_reading_only_makes_no_dataset(kit: Kit, proxy: Proxy, dataset: str) -> 
 
 @needs_emulator
 def test_check_finds_nothing_to_complain_of_and_leaves_nothing_behind(kit: Kit, dataset: str) -> None:
+    kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
     with kit.open() as destination:
-        pass
+        assert isinstance(destination, HoldsViews)
+        destination.create_views([View("v_test", "A view", f"SELECT ad_id FROM `{named(dataset, ADS)}`")])
+    before = sorted(t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}"))
     with kit.open(read_only=True) as destination:
         assert isinstance(destination, Checkable)
         assert destination.check() == []
-    assert list(client().list_tables(f"{PROJECT}.{dataset}")) == []
+    assert sorted(t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")) == before
 
 
 @needs_emulator

@@ -891,7 +891,8 @@ class BigQuery:
         if self._location is None:
             return
         for item in self.client.list_tables(self._address.name, **self._call):
-            if LABEL.items() <= item.labels.items() and not item.table_id.startswith(STAGING):
+            ours = item.table_type == "TABLE" and LABEL.items() <= item.labels.items()
+            if ours and not item.table_id.startswith(STAGING):
                 self._create(item.table_id, [], "")
 
 
