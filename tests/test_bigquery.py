@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -273,6 +273,12 @@ def test_a_table_whose_days_expire_is_refused_with_the_command_that_mends_it(kit
     with kit.open(read_only=True) as destination:
         assert isinstance(destination, Checkable)
         assert ["after 60 days" in sentence for sentence in destination.check()] == [True]
+    table = client().get_table(named(dataset, DAILY))
+    table.expires = datetime.now(UTC) + timedelta(days=60)
+    client().update_table(table, ["expires"])
+    both = r"SET OPTIONS \(expiration_timestamp = NULL, partition_expiration_days = NULL\)"
+    with pytest.raises(StoreFailed, match=both):
+        kit.store(kit.chunk(DAILY, [ad(1, 2)], (day(2), day(2))))
 
 
 # --- what is sent -----------------------------------------------------------------------------------------------------

@@ -562,8 +562,10 @@ class BigQuery:
             raise
 
     def _lasts_sql(self, table: bq.Table) -> str:
-        days = "partition_expiration_days = NULL" if table.time_partitioning else "expiration_timestamp = NULL"
-        return f"ALTER TABLE {self.dialect.table(table.table_id)} SET OPTIONS ({days})"
+        days = table.time_partitioning is not None and table.time_partitioning.expiration_ms
+        options = ["expiration_timestamp = NULL"] * (table.expires is not None)
+        options += ["partition_expiration_days = NULL"] * bool(days)
+        return f"ALTER TABLE {self.dialect.table(table.table_id)} SET OPTIONS ({', '.join(options)})"
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
