@@ -713,7 +713,9 @@ def test_views_are_made_after_an_import_and_answer(project: Project, proxy: Prox
     assert {f.name: f.description for f in view.schema}["spend"]
     stored = sum(r["spend"] for r in rows_of(dataset, "ad_report_daily"))
     assert query(f"SELECT SUM(spend) FROM `{named(dataset, 'v_ad_performance_daily')}`") == [(stored,)]
+    proxy.seen.clear()
     refreshed = app.views(project.settings(NOW), dry_run=False)
+    assert {r.method for r in proxy.seen} == {"GET"}, "a view that is as it should be is not written again"
     assert [v.view.name for v in refreshed if v.left_alone] == ["v_latest_entities"]
     for made in (v.view.name for v in refreshed if v.statement and not v.left_alone):
         query(f"SELECT * FROM `{named(dataset, made)}`")

@@ -797,16 +797,19 @@ class BigQuery:
             old = None
         if old is not None and (old.table_type != "VIEW" or not _is_ours(old)):
             return False
+        text = f"{MARK}: {view.description}"
+        texts = {f.name: f.description[:1024] for f in view.fields}
+        if old is not None and (old.view_query, old.description, _texts(old)) == (view.sql, text, texts):
+            return True  # most imports change none
         made = old or bq.Table(self._reference(view.name))
         made.view_query = view.sql
-        made.description = f"{MARK}: {view.description}"
+        made.description = text
         made.labels = LABEL
         if old is None:
             made = self.client.create_table(made, exists_ok=True, **self._call)
         else:
             made = self.client.update_table(made, ["view_query", "description", "labels"], **self._call)
         # The columns are known once BigQuery has read the query; then they can be described.
-        texts = {f.name: f.description[:1024] for f in view.fields}
         made = self.client.get_table(made.reference, **self._call)
         made.schema = [
             bq.SchemaField.from_api_repr({**f.to_api_repr(), "description": texts.get(f.name, "")}) for f in made.schema
@@ -1016,6 +1019,10 @@ def _first_line(error: Exception) -> str:
 
 def _is_ours(table: bq.Table) -> bool:
     return LABEL.items() <= table.labels.items() or (table.description or "").startswith(MARK)
+
+
+def _texts(table: bq.Table) -> dict[str, str]:
+    return {f.name: f.description or "" for f in table.schema}
 
 
 def _account(credentials: object) -> str:
