@@ -87,9 +87,9 @@ def _name_conflicts_as_bigquery_does() -> None:
 
 def _work_on_one_thread() -> None:
     """Tables of a few rows are not worth sharing out: it takes a third more time of the processor."""
-    connect = duckdb.connect
+    connect: Any = duckdb.connect
 
-    def connected(*words: Any, config: dict[str, Any] | None = None, **more: Any) -> duckdb.DuckDBPyConnection:
+    def connected(*words: Any, config: dict[str, Any] | None = None, **more: Any) -> Any:
         return connect(*words, config={"threads": 1, **(config or {})}, **more)
 
     duckdb.connect = connected
