@@ -56,7 +56,7 @@ def test_from_config_to_rows() -> None:
 @needs_browser
 def test_a_mistake_is_a_sentence_and_what_was_started_twice_is_cancelled() -> None:
     with Laptop(world=world()) as laptop:
-        laptop.tiktok.faults.latency_s = 6.0
+        laptop.tiktok.faults.latency_s = 12.0
         visit(laptop, "twice_and_cancelled")
         laptop.tiktok.faults.latency_s = 0.0
         visit(laptop, "the_deadline_strikes")
