@@ -279,13 +279,14 @@ class BigQuery:
             labels=self._labels(stream),
             query_parameters=parameters.values if parameters else [],
         )
-        if self._address.max_bytes is not None:
-            config.maximum_bytes_billed = self._address.max_bytes
         if dry_run:
             config.dry_run = True
             # A dry run leaves no job behind, so it needs no name and can be repeated at will.
             job = self.client.query(sql, job_config=config, location=self._location, job_retry=None, **self._call)
             return [], int(job.total_bytes_processed or 0)
+
+        if self._address.max_bytes is not None:  # what is only asked for may be more
+            config.maximum_bytes_billed = self._address.max_bytes
 
         def start(job_id: str) -> bq.QueryJob:
             return self.client.query(
