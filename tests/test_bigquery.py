@@ -277,8 +277,8 @@ def test_a_table_whose_days_expire_is_refused_with_the_command_that_mends_it(kit
     table.expires = datetime.now(UTC) + timedelta(days=60)
     client().update_table(table, ["expires"])
     both = r"SET OPTIONS \(expiration_timestamp = NULL, partition_expiration_days = NULL\)"
-    with pytest.raises(StoreFailed, match=both):
-        kit.store(kit.chunk(DAILY, [ad(1, 2)], (day(2), day(2))))
+    with kit.open() as destination, pytest.raises(StoreFailed, match=both):
+        destination.prepare(DAILY, DAILY.columns(["spend"]))
 
 
 # --- what is sent -----------------------------------------------------------------------------------------------------
@@ -331,6 +331,11 @@ def test_the_ceiling_is_sent_with_every_statement_and_told_when_it_stops_one(kit
     proxy.fault = always(lambda r: "DELETE" in r.sql, over)
     with pytest.raises(StoreFailed, match="Raise max_bytes"):
         kit.store(kit.chunk(DAILY, [ad(2, 1)], (day(1), day(1))))
+    proxy.fault = lambda _: None
+    with kit.open(read_only=True) as destination:
+        assert isinstance(destination, Metered)
+        destination.estimate(DAILY, {"1": Window(day(1), day(1))})
+    assert "maximumBytesBilled" not in proxy.jobs[-1].job["query"], "a plan tells what is above the ceiling, too"
     assert [r["ad_id"] for r in kit.read(DAILY)] == ["171"]
 
 
@@ -434,8 +439,8 @@ def test_a_job_that_is_disturbed_is_done_once(which: str, kit: Kit, proxy: Proxy
         names = [r.body["jobReference"]["jobId"] for r in proxy.jobs if WHICH[which](r)]
         assert len(set(names)) == 1
         assert len(names) == (1 if what == TWICE else 2)
-        assert [r["ad_id"] for r in kit.read(DAILY)] == [f"17{n}"]
-        assert kit.cursors()[DAILY.name, "1"].through == day(2)
+    assert [r["ad_id"] for r in kit.read(DAILY)] == [f"17{n}"]
+    assert kit.cursors()[DAILY.name, "1"].through == day(2)
 
 
 @needs_emulator
@@ -585,8 +590,8 @@ def test_what_is_not_allowed_is_one_sentence_with_what_to_do_and_nothing_changes
             kit.store(kit.chunk(DAILY, [ad(2, 1)], (day(1), day(1))))
         assert words in caught.value.sentence
         assert "http" not in caught.value.sentence
-        proxy.fault = lambda _: None
-        assert (kit.read(DAILY), kit.cursors()) == (before, cursors), words
+    proxy.fault = lambda _: None
+    assert (kit.read(DAILY), kit.cursors()) == (before, cursors)
 
 
 @needs_emulator
@@ -638,8 +643,7 @@ def test_check_names_what_is_missing(kit: Kit, proxy: Proxy) -> None:
 # --- imports ----------------------------------------------------------------------------------------------------------
 
 
-OBJECTS = ["advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily", "campaign_report_hourly",
-           "ad_audience_report_daily_by_country", "campaign_report_lifetime"]  # fmt: skip
+OBJECTS = ["advertisers", "ad_groups", "ads", "ad_report_daily", "campaign_report_hourly", "campaign_report_lifetime"]
 BEGIN = NOW.date() - timedelta(days=8)
 
 
@@ -755,8 +759,8 @@ def killed_at(project: Project, proxy: Proxy, which: Callable[[Request], Any], a
 
 
 KILLS = [
-    ("the lock", 1, DROP), ("a table made", 3, DROP), ("the upload", 1, HANG), ("the upload", 2, DROP),
-    ("the transaction", 1, HANG), ("the transaction", 1, DROP), ("the transaction", 2, DROP),
+    ("the lock", 1, DROP), ("a table made", 3, DROP), ("the upload", 2, DROP),
+    ("the transaction", 1, HANG), ("the transaction", 2, DROP),
 ]  # fmt: skip
 
 

@@ -111,10 +111,14 @@ def _bigquery(folder: Path) -> Kit:
     return Kit(folder, f"bigquery://{bigquery.PROJECT}/{dataset}", lambda stream: bigquery.rows_of(dataset, stream))
 
 
+def _name_of(make: Callable[..., Kit]) -> str:
+    return make.__name__.strip("_")
+
+
 DESTINATIONS = [_duckdb, _sheets, pytest.param(_bigquery, marks=bigquery.needs_emulator)]
 
 
-@pytest.fixture(params=DESTINATIONS, ids=lambda make: make.__name__.strip("_"))
+@pytest.fixture(params=DESTINATIONS, ids=_name_of)
 def kit(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kit:
     if request.param is _sheets:
         monkeypatch.setenv("SHEETS_API_URL", stand_in().url)
@@ -241,6 +245,8 @@ TEXTS = ["", " ", "=SUM(A1)", "+1", "-1", "@x", "Весна 🌞", "日本語", 
          "back\\slash", "NULL", "null", "'; DROP TABLE x; --", "tab\there", "x" * 20_000, "\\N", "nan"]  # fmt: skip
 
 
+# BigQuery reads a file as it is told to; what DuckDB and a Sheet make of a text may hang on the texts beside it.
+@pytest.mark.parametrize("kit", DESTINATIONS[:2], ids=_name_of, indirect=True)
 @pytest.mark.parametrize("text", TEXTS, ids=lambda t: repr(t)[:20])
 def test_texts_come_back_as_they_are(kit: Kit, text: str) -> None:
     kit.store(kit.chunk(ADS, [{"ad_id": "7012345678901234567", "ad_name": text}, {"ad_id": "0", "ad_name": None}]))
@@ -254,15 +260,12 @@ def test_all_texts_together_come_back_as_they_are(kit: Kit) -> None:
     ]
 
 
-@pytest.mark.parametrize("amount", ["0", "0.01", "-5.10", "0.123456789", "99999999999999999999.99", "1234567.8901"])
-def test_money_comes_back_exactly(kit: Kit, amount: str) -> None:
-    kit.store(kit.chunk(DAILY, [ad(1, 1, spend=amount)], (day(1), day(1))))
-    assert [r["spend"] for r in kit.read(DAILY)] == [kit.keeps(Decimal(amount))]
-
-
-def test_money_with_more_than_nine_decimals_is_kept_to_the_ninth(kit: Kit) -> None:
-    kit.store(kit.chunk(DAILY, [ad(1, 1, spend="0.1234567891"), ad(2, 1, spend="-")], (day(1), day(1))))
-    assert {r["spend"] for r in kit.read(DAILY)} == {Decimal("0.123456789"), None}
+def test_money_comes_back_exactly_to_the_ninth_decimal(kit: Kit) -> None:
+    amounts = ["0", "0.01", "-5.10", "0.123456789", "99999999999999999999.99", "1234567.8901", "0.1234567891", "-"]
+    kit.store(kit.chunk(DAILY, [ad(n, 1, spend=amount) for n, amount in enumerate(amounts)], (day(1), day(1))))
+    assert [r["spend"] for r in sorted(kit.read(DAILY), key=lambda r: r["ad_id"])] == [
+        *(kit.keeps(Decimal(amount)) for amount in amounts[:-2]), Decimal("0.123456789"), None,
+    ]  # fmt: skip
 
 
 def test_moments_and_hours_come_back_as_they_are(kit: Kit) -> None:
@@ -334,24 +337,22 @@ def test_every_column_is_described(tmp_path: Path) -> None:
 # --- all or nothing ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bad", ["spend", "impressions", "stat_time_day", "ad_id"])
-def test_when_one_row_does_not_fit_neither_rows_nor_cursor_change(kit: Kit, bad: str) -> None:
+def test_when_one_row_does_not_fit_neither_rows_nor_cursor_change(kit: Kit) -> None:
     kit.store(kit.chunk(DAILY, [ad(1, 1), ad(2, 1)], (day(1), day(1))))
     before, cursors = in_order(kit.read(DAILY)), kit.cursors()
     good = kit.chunk(DAILY, [ad(1, 1, spend="7")], (day(1), day(1)))
-    broken = kit.chunk(DAILY, [ad(1, 2), ad(3, 2)], (day(2), day(2)))
-    at = [f.name for f in broken.columns].index(bad)
-    lines = broken.path.read_text().splitlines()
-    cells = lines[1].split(",")
-    cells[at] = {"spend": "twelve", "impressions": "99999999999999999999", "stat_time_day": "2026-02-31", "ad_id": ""}[
-        bad
-    ]
-    broken.path.write_text("\n".join([lines[0], ",".join(cells)]) + "\n")
+    wrong = {"spend": "twelve", "impressions": "99999999999999999999", "stat_time_day": "2026-02-31", "ad_id": ""}
     with kit.open() as destination:
         destination.prepare(DAILY, good.columns)
-        with pytest.raises(StoreFailed) as caught:
-            destination.replace([good, broken])
-        assert DAILY.table in caught.value.sentence
+        for name, value in wrong.items():
+            broken = kit.chunk(DAILY, [ad(1, 2), ad(3, 2)], (day(2), day(2)))
+            lines = broken.path.read_text().splitlines()
+            cells = lines[1].split(",")
+            cells[[f.name for f in broken.columns].index(name)] = value
+            broken.path.write_text("\n".join([lines[0], ",".join(cells)]) + "\n")
+            with pytest.raises(StoreFailed) as caught:
+                destination.replace([good, broken])
+            assert DAILY.table in caught.value.sentence
         # The connection is good for more.
         destination.replace([kit.chunk(DAILY, [ad(9, 5)], (day(5), day(5)), cursor=None)])
     rows = [r for r in kit.read(DAILY) if r["stat_time_day"] != day(5)]
