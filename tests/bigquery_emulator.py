@@ -19,6 +19,7 @@ from local_bigquery.errors import BigQueryError
 from local_bigquery.jobs import load, merge, runner
 
 GZIP = b"\x1f\x8b"
+ABORTED = "Transaction is aborted due to concurrent update against table"
 CONFLICT = re.compile(r"transaction conflict|conflict on (update|tuple)|failed to commit", re.I).search
 
 
@@ -73,14 +74,14 @@ def _name_conflicts_as_bigquery_does() -> None:
     def named(error: Exception) -> BigQueryError:
         found: BigQueryError = translate(error)
         if CONFLICT(found.message):
-            return BigQueryError(
-                "invalidQuery", f"Transaction is aborted due to concurrent update against table. {found.message}"
-            )
+            return BigQueryError("invalidQuery", f"{ABORTED}. {found.message}")
         return found
 
     def passing(error: Exception) -> BigQueryError:
         found: BigQueryError = translate(error)
-        return BigQueryError("backendError", found.message) if CONFLICT(found.message) else found
+        # A job that was aborted has failed for good; asking for it again must say so.
+        again = CONFLICT(found.message) and not found.message.startswith(ABORTED)
+        return BigQueryError("backendError", found.message) if again else found
 
     runner.from_exception, api.from_exception = named, passing  # type: ignore[attr-defined]
 
