@@ -14,6 +14,7 @@ TikTok's support asks for. Nothing here ever holds a token or a URL.
       Unavailable         asked again and again without success: the next run reads it
       StoreFailed         the destination said no
         StoreBusy         another import holds it
+        StoreSilent       it did not answer for as long as patience lasts: the whole run ends
 """
 
 from __future__ import annotations
@@ -115,3 +116,7 @@ class StoreFailed(Problem):
 
 class StoreBusy(StoreFailed):
     """Another import is using the destination."""
+
+
+class StoreSilent(StoreFailed):
+    """The destination did not answer, however often it was asked; it would not answer for another window either."""

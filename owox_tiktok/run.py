@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from owox_tiktok.errors import AccountRefused, Problem, StoreBusy, StoreFailed, TokenRefused
+from owox_tiktok.errors import AccountRefused, Problem, StoreBusy, StoreFailed, StoreSilent, TokenRefused
 from owox_tiktok.events import Failed, Listener, Pruned, Started, Stored, Warned
 from owox_tiktok.model import Chunk, Destination, Stream, Window
 from owox_tiktok.model import Stored as StoredRows
@@ -326,8 +326,10 @@ class _Writer:
                 raise
             except StoreFailed as error:
                 for order, other in enumerate(self._pairs):
-                    if other.stream.name == stream:
+                    if other.stream.name == stream or isinstance(error, StoreSilent):
                         self._fail(order, error)
+                if isinstance(error, StoreSilent):
+                    return
 
     def store(self, ready: Sequence[_Arrived]) -> None:
         """Store windows of one stream in one step; when that fails, one by one, to find whose fault it is."""
@@ -339,12 +341,17 @@ class _Writer:
         except StoreBusy:
             raise
         except StoreFailed as error:
-            if len(ready) > 1:
+            if isinstance(error, StoreSilent):
+                for order in range(len(self._pairs)):
+                    self._fail(order, error)
+            elif len(ready) > 1:
                 for one in ready:
                     self.store([one])
                 return
-            self._fail(ready[0].task.order, error)
-            self._dropped(ready[0])
+            else:
+                self._fail(ready[0].task.order, error)
+            for one in ready:
+                self._dropped(one)
             return
         for arrived, stored in zip(ready, done, strict=True):
             self._tell(arrived, stored)
@@ -419,6 +426,8 @@ class _Writer:
         message = error.sentence if isinstance(error, Problem) else str(error)
         self._outcome.failed[pair.key] = message
         self._listen(Failed(pair.stream.name, pair.advertiser.id, message, getattr(error, "request_id", ""), work=left))
+        if isinstance(error, StoreSilent):
+            return
         with suppress(StoreFailed):  # the reason is a convenience; the failure itself was told
             self._destination.failed(pair.stream, pair.advertiser.id, message, self._now)
 

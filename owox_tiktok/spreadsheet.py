@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 import requests
 
-from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
+from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed, StoreSilent
 from owox_tiktok.retry import retrying
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Snapshot:
     """Key and value of the tags on each column that was looked at."""
 
 
-class _Passing(StoreFailed):
+class _Passing(StoreSilent):
     """Trouble that may pass. ``unsure``: the request may have been carried out all the same."""
 
     def __init__(self, message: str, *, where: str, unsure: bool) -> None:

@@ -18,7 +18,7 @@ import requests
 
 from owox_tiktok import app, lease, report
 from owox_tiktok.errors import BadInput, StoreBusy, StoreFailed
-from owox_tiktok.events import Event, Finished, Started, Stored
+from owox_tiktok.events import Event, Failed, Finished, Started, Stored
 from owox_tiktok.local.sheets import Server, serve
 from owox_tiktok.spreadsheet import ArrivedLate, Spreadsheet
 from owox_tiktok.streams import STREAMS
@@ -667,6 +667,32 @@ def test_a_run_that_is_cancelled_as_soon_as_it_is_there_ends(sheet: ControlSheet
             told.begin()
             assert told.halted() == ("" if turn else "cancelled")
             told(Finished({}, {}, 1, 0, 0, 0, 0.1, stopped="" if turn else "cancelled", left=1 - turn))
+
+
+def test_a_google_that_falls_silent_ends_the_run_and_not_window_by_window(
+    sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("owox_tiktok.run.LINGER_S", 0.0)
+    monkeypatch.setattr("owox_tiktok.spreadsheet.FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr("owox_tiktok.spreadsheet.LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr("owox_tiktok.spreadsheet.ATTEMPTS", 3)
+    faults = sheet.server.faults
+    asked: list[int] = []
+
+    def silence() -> None:
+        faults.kinds, faults.rate, faults.in_a_row = ("http_503",), 1.0, 10**6
+        asked.append(len(sheet.server.log))
+
+    project.server.faults.latency_s = 0.05
+    heard: list[Event] = Stopper(1, silence)
+    finished = run(sheet, project, listen=heard)
+    assert finished.exit_code == 3
+    assert finished.failed >= 2
+    assert all("503" in e.message for e in heard if isinstance(e, Failed))
+    assert len(sheet.server.log) - asked[0] < 40, "every window was tried"
+    faults.rate, faults.clock_ahead_s = 0.0, lease.TTL_S + 1
+    assert run(sheet, project).exit_code == 0
+    assert wrong(sheet, project) == []
 
 
 def test_nothing_to_cancel(sheet: ControlSheet) -> None:

@@ -46,7 +46,7 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
 from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK
 from owox_tiktok.dialects import bigquery as dialect_of
-from owox_tiktok.errors import BadInput, Mistake, StoreFailed
+from owox_tiktok.errors import BadInput, Mistake, StoreFailed, StoreSilent
 from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream, Window
 from owox_tiktok.streams import nearest
 from owox_tiktok.views import Columns, View
@@ -346,7 +346,7 @@ class BigQuery:
             raise StoreFailed(what, where=where, what_to_do=what_to_do) from error
         except (refusals.RetryError, requests.exceptions.RequestException, TimeoutError) as error:
             what = "BigQuery does not answer"
-            raise StoreFailed(what, where=where, what_to_do="The next run goes on; try again later.") from error
+            raise StoreSilent(what, where=where, what_to_do="The next run goes on; try again later.") from error
         except GoogleAuthError as error:
             what = f"Google refuses the credentials ({_first_line(error)})"
             what_to_do = "Run: gcloud auth application-default login. A server needs a service account."
