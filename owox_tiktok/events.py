@@ -122,7 +122,7 @@ class Finished:
     def summary(self) -> str:
         """What came of it, as one sentence for people; begins with ``state``."""
         total, replaced = sum(self.rows.values()), sum(self.replaced.values())
-        parts = [f"{self.state} in {duration(self.seconds)}: {total:,} rows stored"]
+        parts = [f"{self.state} in {duration(self.seconds)}: {rows_of(total)} stored"]
         if replaced:
             parts.append(f"{replaced:,} of them in place of rows that were there")
         parts.append(f"{self.requests:,} requests")
@@ -150,6 +150,11 @@ def size(count: int) -> str:
 
 def _added(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
     return {name: some.get(name, 0) + more.get(name, 0) for name in {**some, **more}}
+
+
+def rows_of(count: int) -> str:
+    """Return a number of rows in words: "1 row", "1,200 rows"."""
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -23,7 +23,7 @@ from owox_tiktok import lease
 from owox_tiktok import spreadsheet as door
 from owox_tiktok.control import COLUMNS_WITHIN, HEADINGS_WITHIN, find_headings, tab_called
 from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
-from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned
+from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, rows_of
 from owox_tiktok.spreadsheet import (
     Block,
     Cell,
@@ -230,7 +230,7 @@ class Report:
 
     def _finished(self, event: Finished) -> None:
         for name, rows in event.rows.items():
-            self.say("INFO", f"{rows:,} rows stored", name)
+            self.say("INFO", f"{rows_of(rows)} stored", name)
         state = {0: "done", 1: "error", 3: "partly done"}[event.exit_code]
         if event.left:
             self.run.so_far = event

@@ -16,6 +16,7 @@ from itertools import groupby, pairwise
 
 from owox_tiktok import spreadsheet as door
 from owox_tiktok import template
+from owox_tiktok.control import HEADINGS_WITHIN, find_headings
 from owox_tiktok.destinations.sheets import COLUMN, Sheets
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Stream
@@ -23,8 +24,6 @@ from owox_tiktok.spreadsheet import Block, Cell, Json, Spreadsheet, Structure, T
 from owox_tiktok.streams import STREAMS, find
 from owox_tiktok.template import Chart, Item, Line, Names, Page, Rule, SheetKind, normal
 
-HEADINGS_WITHIN = 30
-"""Headings are looked for in so many rows from the top."""
 _LOOK = (
     "sheets(properties(sheetId,hidden),charts.chartId,conditionalFormats.ranges,rowGroups.range,"
     "data.rowData.values(userEnteredValue,dataValidation.condition.type))"
@@ -150,13 +149,11 @@ class _Seen:
 
     def columns(self, headings: Sequence[str], needed: int) -> tuple[int, list[int | None]]:
         """Return the row of the headings, and the column of each; BadInput when one of the first few is missing."""
-        for row in range(HEADINGS_WITHIN):
-            columns: dict[str, int] = {}
-            for column, value in sorted(self.cells.get(row, {}).items()):
-                if isinstance(value, str):
-                    columns.setdefault(normal(value), column)
-            if all(normal(h) in columns for h in headings[:needed]):
-                return row, [columns.get(normal(h)) for h in headings]
+        width = max((column for line in self.cells.values() for column in line), default=-1) + 1
+        top = [[self.at(row, column) for column in range(width)] for row in range(HEADINGS_WITHIN)]
+        place = find_headings(self.tab, top, headings[:needed])
+        if place:
+            return place.row, [place.columns.get(normal(h)) for h in headings]
         what = f"has no row with the headings {', '.join(headings[:needed])}"
         what_to_do = "Put them back, or rename the tab and delete its content: it is filled anew."
         raise BadInput([Mistake(self.tab.title, what, what_to_do)])

