@@ -21,7 +21,7 @@ from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy, StoreFailed
 from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned
 from owox_tiktok.lease import Lease
-from owox_tiktok.model import Advertiser, Checkable, Destination, Metered, Window
+from owox_tiktok.model import Advertiser, Checkable, Destination, Metered, Reading, Window
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import NOTHING_DONE, WHOLE_APP, Done, Pair, keep_from, oldest_kept
@@ -30,10 +30,10 @@ from owox_tiktok.report import Report
 from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
-from owox_tiktok.source import Reading, Source
 from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
 from owox_tiktok.streams import find, nearest
-from owox_tiktok.tiktok import TikTok, base_url
+from owox_tiktok.tiktok.client import TikTok, base_url
+from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.views import HoldsViews, View, definitions
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from owox_tiktok.settings import Settings
     from owox_tiktok.spreadsheet import Spreadsheet
     from owox_tiktok.terminal import Screen
-    from owox_tiktok.tiktok import TikTok
+    from owox_tiktok.tiktok.client import TikTok
 
 EXAMPLES = """\b
 Examples:
@@ -443,7 +443,7 @@ def auth_url(app_id: str, redirect_uri: str) -> None:
     """Print the address at which an advertiser grants the app access."""
     import secrets
 
-    from owox_tiktok.tiktok import authorisation_url
+    from owox_tiktok.tiktok.login import authorisation_url
 
     state = secrets.token_urlsafe(24)
     click.echo("Open this address, tick the ad accounts, and confirm:\n", err=True)
@@ -469,7 +469,7 @@ def auth_exchange(app_id: str, output: Path | None) -> None:
     The app's secret comes from TIKTOK_APP_SECRET and the code from TIKTOK_AUTH_CODE, or both are asked for; neither is
     taken from the command line, where other users of the machine could read it.
     """
-    from owox_tiktok.tiktok import exchange
+    from owox_tiktok.tiktok.login import exchange
 
     def work(screen: Screen) -> int:
         secret = _ask("TIKTOK_APP_SECRET", "App secret")
@@ -513,7 +513,7 @@ def auth_revoke(app_id: str) -> None:
 
     The app's secret comes from TIKTOK_APP_SECRET and the token from TIKTOK_ACCESS_TOKEN, or both are asked for.
     """
-    from owox_tiktok.tiktok import revoke
+    from owox_tiktok.tiktok.login import revoke
 
     def work(screen: Screen) -> int:
         secret = _ask("TIKTOK_APP_SECRET", "App secret")
@@ -534,7 +534,7 @@ def _ask(variable: str, prompt: str) -> Secret:
 def _app_api(secret: Secret) -> TikTok:
     from owox_tiktok.retry import Pace
     from owox_tiktok.secret import Secret
-    from owox_tiktok.tiktok import TikTok, base_url
+    from owox_tiktok.tiktok.client import TikTok, base_url
 
     return TikTok(base_url(False), Secret(""), Pace(1.0), app_secret=secret)
 

@@ -202,6 +202,22 @@ class Chunk:
     cursor: Cursor | None
 
 
+class Halve(Exception):
+    """The window should be read as two halves; no fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A window that was read: how many ``rows`` are in the file, and the fields TikTok would not give.
+
+    ``notes`` are sentences for the person it was read for.
+    """
+
+    rows: int
+    refused: frozenset[str]
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What storing one chunk did: rows ``added`` and, for a replaced window, the rows it had before.

@@ -19,10 +19,9 @@ from pathlib import Path
 
 from owox_tiktok.errors import AccountRefused, Problem, StoreBusy, StoreFailed, StoreSilent, TokenRefused
 from owox_tiktok.events import Failed, Listener, Pruned, Started, Stored, Warned
-from owox_tiktok.model import Chunk, Destination, Stream, Window
+from owox_tiktok.model import Chunk, Destination, Halve, Reading, Stream, Window
 from owox_tiktok.model import Stored as StoredRows
 from owox_tiktok.plan import Pair
-from owox_tiktok.source import Halve, Reading
 from owox_tiktok.spool import Spool
 
 VALUES_PER_STORE = 10_000_000
@@ -395,9 +394,8 @@ class _Writer:
         if reading.refused:
             fields = ", ".join(sorted(reading.refused))
             self._warn(pair, f"TikTok does not give {fields} for this account; the other fields are stored")
-        for note in (reading.note, *stored.notes):
-            if note:
-                self._warn(pair, note)
+        for note in (*reading.notes, *stored.notes):
+            self._warn(pair, note)
 
     def _warn(self, pair: Pair, message: str) -> None:
         key = (*pair.key, message)

@@ -19,10 +19,10 @@ from owox_tiktok.errors import Unavailable
 from owox_tiktok.model import Advertiser, Window
 from owox_tiktok.retry import Pace
 from owox_tiktok.secret import Secret
-from owox_tiktok.source import Source
 from owox_tiktok.spool import read
 from owox_tiktok.streams import STREAMS
-from owox_tiktok.tiktok import TikTok
+from owox_tiktok.tiktok.client import TikTok
+from owox_tiktok.tiktok.reader import Source
 
 CALIFORNIA = Advertiser("1", "One", "USD", ZoneInfo("America/Los_Angeles"))
 HOURLY = STREAMS["campaign_report_hourly"]
@@ -71,7 +71,7 @@ def test_an_hour_that_the_clock_gives_twice_is_added_up(tmp_path: Path) -> None:
     with source(answer([hour(0), hour(1, "1.25"), hour(1, "2.00"), hour(2)])) as it:
         reading = it.read(HOURLY, CALIFORNIA, the_day, FIELDS, tmp_path / "rows")
     assert reading.rows == 3
-    assert "set back" in reading.note
+    assert "set back" in reading.notes[0]
     rows = {r["stat_time_hour"]: r for r in read(tmp_path / "rows", HOURLY.columns(FIELDS))}
     twice = rows[datetime(2026, 11, 1, 1)]
     assert (twice["spend"], twice["impressions"], twice["ctr"]) == (Decimal("3.25"), 20, None)
@@ -115,4 +115,4 @@ def test_a_list_that_names_an_entity_twice_is_stored_once(tmp_path: Path) -> Non
         reading = it.read(images, CALIFORNIA, None, ("file_name",), tmp_path / "rows")
     stored = [r["image_id"] for r in read(tmp_path / "rows", images.columns(("file_name",)))]
     assert sorted(stored) == ["a", "b"]
-    assert "counts 3" in reading.note
+    assert "counts 3" in reading.notes[0]

@@ -1,12 +1,10 @@
 """One call to TikTok's Marketing API: URL, header, envelope, codes, pace and patience.
 
-What a code means is one row in CODES; the wording of a message decides nothing. A new code is a new row. Nothing here
-knows streams or rows: ``source`` does.
+What a code means stands in ``codes``. Nothing here knows streams or rows: ``reader`` does.
 """
 
 from __future__ import annotations
 
-import enum
 import os
 import re
 import threading
@@ -28,7 +26,6 @@ from owox_tiktok.errors import (
     AccountRefused,
     BadInput,
     Mistake,
-    Problem,
     RequestRefused,
     TokenRefused,
     TooLarge,
@@ -36,10 +33,10 @@ from owox_tiktok.errors import (
 )
 from owox_tiktok.retry import Pace, retrying
 from owox_tiktok.secret import Secret
+from owox_tiktok.tiktok.codes import Does, reaction
 
 PRODUCTION = "https://business-api.tiktok.com/open_api/v1.3/"
 SANDBOX = "https://sandbox-ads.tiktok.com/open_api/v1.3/"
-AUTHORISE = "https://business-api.tiktok.com/portal/auth"
 
 ATTEMPTS = 8
 RATE_DEADLINE_S = 1200.0
@@ -52,69 +49,6 @@ CUT_HEADER = "X-Tt-Ads-Throttle"
 """Set when a report covers only the 20,000 newest ads; nothing else on the answer tells."""
 
 Data = TypeVar("Data")
-
-
-class Does(enum.Enum):
-    """What a code asks of us."""
-
-    SLOW_DOWN = "slow down"
-    SLOW_ADVERTISER = "slow down for one advertiser"
-    AGAIN = "try again"
-    TIMED_OUT = "try again, then ask for less"
-    LESS = "ask for less"
-    TOKEN = "the token or app is refused"
-    ACCOUNT = "the advertiser is refused"
-    REQUEST = "the request is refused"
-
-
-_RECONNECT = "Authorise the app again (docs/CREDENTIALS.md) and set the new token."
-_GRANT = "Grant the app this permission and this ad account in TikTok, or remove the object or account."
-_NOT_OURS = "Remove the ad account, or authorise it again with a user who has access."
-_DEVELOPER = "Look at the app in TikTok's developer portal (docs/CREDENTIALS.md)."
-
-CODES: Mapping[int, tuple[Does, str]] = {
-    40001: (Does.REQUEST, _GRANT),
-    40002: (Does.REQUEST, ""),
-    40006: (Does.REQUEST, ""),
-    40007: (Does.REQUEST, ""),
-    40009: (Does.REQUEST, ""),
-    40011: (Does.REQUEST, ""),
-    40016: (Does.SLOW_DOWN, ""),
-    40067: (Does.LESS, ""),
-    40100: (Does.SLOW_DOWN, "Is another sync using the same developer app?"),
-    40101: (Does.TOKEN, "Check app_id and app_secret, or start the authorisation again."),
-    40102: (Does.TOKEN, _RECONNECT),
-    40104: (Does.TOKEN, "Set TIKTOK_ACCESS_TOKEN."),
-    40105: (Does.TOKEN, _RECONNECT),
-    40106: (Does.ACCOUNT, _NOT_OURS),
-    40107: (Does.TOKEN, _RECONNECT),
-    40110: (Does.TOKEN, "An auth code works once and for an hour: start the authorisation again."),
-    40113: (Does.TOKEN, _DEVELOPER),
-    40118: (Does.REQUEST, "This feature must be enabled by TikTok for the account."),
-    40119: (Does.TOKEN, _DEVELOPER),
-    40124: (Does.TOKEN, _DEVELOPER),
-    40125: (Does.REQUEST, _DEVELOPER),
-    40132: (Does.SLOW_DOWN, ""),
-    40133: (Does.SLOW_ADVERTISER, ""),
-    40200: (Does.AGAIN, ""),
-    40201: (Does.AGAIN, ""),
-    40202: (Does.AGAIN, ""),
-    40300: (Does.ACCOUNT, "The ad account was deleted or does not exist: remove it."),
-    40301: (Does.ACCOUNT, _NOT_OURS),
-    40700: (Does.AGAIN, ""),
-    41000: (Does.TOKEN, "TikTok refuses the country this runs in: run it in another region."),
-    51001: (Does.TIMED_OUT, ""),
-    51021: (Does.SLOW_DOWN, ""),
-    51039: (Does.TIMED_OUT, ""),
-}
-
-
-def reaction(code: int) -> tuple[Does, str]:
-    """Return what ``code`` asks of us and what a person can do about it."""
-    if code in CODES:
-        return CODES[code]
-    # TikTok keeps 50000-59999 for trouble on its own side.
-    return (Does.AGAIN, "") if 50000 <= code <= 59999 else (Does.REQUEST, "")
 
 
 class Envelope(msgspec.Struct):
@@ -248,7 +182,7 @@ class TikTok:
 
     def data(self, path: str, params: Mapping[str, Any], **how: Any) -> dict[str, Any]:
         """Return the decoded ``data`` of a small answer."""
-        found: dict[str, Any] = msgspec.json.decode(self.get(path, params, **how).body, type=_Loose).data
+        found: dict[str, Any] = msgspec.json.decode(self.get(path, params, **how).body, type=Loose).data
         return found
 
     # --- patience -----------------------------------------------------------------------------------------------------
@@ -411,7 +345,9 @@ class _TooMuch(_Again):
         super().__init__(message)
 
 
-class _Loose(msgspec.Struct):
+class Loose(msgspec.Struct):
+    """A small answer, decoded as it comes."""
+
     data: dict[str, Any]
 
 
@@ -434,36 +370,3 @@ def wire(value: Any) -> str:
     if isinstance(value, Mapping | Sequence):
         return msgspec.json.encode(value).decode()
     return str(value)
-
-
-# --- authorisation ----------------------------------------------------------------------------------------------------
-
-
-def authorisation_url(app_id: str, state: str, redirect_uri: str) -> str:
-    """Return the address at which an advertiser grants the app access; ``state`` comes back with the auth code."""
-    return f"{AUTHORISE}?{urlencode({'app_id': app_id, 'state': state, 'redirect_uri': redirect_uri})}"
-
-
-@dataclass(frozen=True, slots=True)
-class Authorisation:
-    """What an auth code was exchanged for."""
-
-    token: Secret
-    advertiser_ids: tuple[str, ...]
-
-
-def exchange(api: TikTok, app_id: str, secret: Secret, auth_code: Secret) -> Authorisation:
-    """Exchange an auth code (it works once) for an access token, which has no end of its own."""
-    answer = api.post(
-        "oauth2/access_token/", {"app_id": app_id, "secret": secret.reveal(), "auth_code": auth_code.reveal()}
-    )
-    data = msgspec.json.decode(answer.body, type=_Loose).data
-    token = data.get("access_token")
-    if not isinstance(token, str) or not token:
-        raise Problem("TikTok answered without a token", what_to_do="Start the authorisation again.")
-    return Authorisation(Secret(token), tuple(str(a) for a in data.get("advertiser_ids") or ()))
-
-
-def revoke(api: TikTok, app_id: str, secret: Secret, token: Secret) -> None:
-    """End an access token for good."""
-    api.post("oauth2/revoke_token/", {"app_id": app_id, "secret": secret.reveal(), "access_token": token.reveal()})

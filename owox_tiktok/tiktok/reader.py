@@ -1,31 +1,32 @@
 """One window of one stream: what to ask, page after page, until the rows in a file are exactly TikTok's.
 
 The rules of reading live here: parameters of each stream, deleted entities, the page count that must agree, fields an
-account may not have, reports cut at 20,000 ads. How a call is made is ``tiktok``; what a value means is ``rows``.
+account may not have, reports cut at 20,000 ads. How a call is made is ``client``; how a page becomes
+columns is ``pages``; what a value means is ``rows``.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from operator import attrgetter
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from owox_tiktok.errors import AccountRefused, FieldsRefused, Refused, RequestRefused, TooLarge, Unavailable
-from owox_tiktok.model import Advertiser, Field, Kind, Stream, Window
-from owox_tiktok.rows import Column, Text, column
+from owox_tiktok.model import Advertiser, Field, Halve, Kind, Reading, Stream, Window
+from owox_tiktok.rows import Text
 from owox_tiktok.spool import Writer, read_text
 from owox_tiktok.streams import STREAMS
-from owox_tiktok.tiktok import Answer, TikTok
+from owox_tiktok.tiktok.client import Answer, TikTok
+from owox_tiktok.tiktok.pages import Body, Keys, PagedData, extractor, take
 
 PAGES_PER_WINDOW = 20
 """A window with more pages is halved, so that its parts are read side by side and memory stays flat."""
@@ -39,25 +40,12 @@ _FIELD_CODES = frozenset({40002, 40006, 40125})
 """Codes with which TikTok refuses a field among other things."""
 
 
-class Halve(Exception):
-    """The window should be read as two halves; no fault."""
-
-
 class _NotWhole(Exception):
     """What was read is not all, or not of one moment: read it again. ``counts``: rows there were, rows TikTok says."""
 
     def __init__(self, what: str, counts: tuple[int, int] | None = None) -> None:
         self.counts = counts
         super().__init__(what)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A window that was read: how many rows are in the file, and the fields TikTok would not give."""
-
-    rows: int
-    refused: frozenset[str]
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +134,7 @@ class Source:
                 continue
             if stream.page_size is None:
                 break
-            return msgspec.json.decode(answer.body, type=_Body[_PagedData]).data.page_info.total_number, refused
+            return msgspec.json.decode(answer.body, type=Body[PagedData]).data.page_info.total_number, refused
         return None, refused
 
     def read(
@@ -166,14 +154,14 @@ class Source:
             try:
                 if parts is None:
                     parts = self._parts(stream, advertiser)
-                keys = _Keys(stream, columns, keep_repeated=twice)
+                keys = Keys(stream, columns, keep_repeated=twice)
                 for part in parts:
                     self._read_part(stream, advertiser, window, part, fields, columns, writer, keys)
                 if keys.repeated and twice:
                     writer.close()
                     rows = _add_up(path, columns, stream)
                     note = "the clock was set back, and TikTok gave an hour twice: its sums are added up"
-                    return Reading(rows, self._refused.get(pair, frozenset()), note)
+                    return Reading(rows, self._refused.get(pair, frozenset()), (note,))
                 return Reading(writer.rows, self._refused.get(pair, frozenset()))
             except FieldsRefused as error:
                 with self._lock:
@@ -188,7 +176,7 @@ class Source:
                 if error.counts and last and last.counts == error.counts and not _strict(stream):
                     # Asset lists end at 10,000 whatever the count says; that is all TikTok gives.
                     note = f"TikTok counts {error.counts[1]:,} rows and gives {error.counts[0]:,}"
-                    return Reading(writer.rows, self._refused.get(pair, frozenset()), note)
+                    return Reading(writer.rows, self._refused.get(pair, frozenset()), (note,))
                 last = error
             finally:
                 writer.close()
@@ -206,11 +194,11 @@ class Source:
         fields: Sequence[str],
         columns: Sequence[Field],
         writer: Writer,
-        keys: _Keys,
+        keys: Keys,
     ) -> None:
         refused = self._refused.get((stream.name, advertiser.id), frozenset())
         names = tuple(n for n in _names(stream, fields) if n not in refused)
-        extract = _extractor(stream, names)
+        extract = extractor(stream, names)
         page, total, seen = 1, None, keys.count
         ours = {"advertiser_id": advertiser.id, "currency": advertiser.currency or None}
         if window:
@@ -223,7 +211,7 @@ class Source:
             if answer.cut:
                 raise TooLarge("TikTok cut the report at its 20,000 newest ads", cut=True)
             try:
-                rows, info = self._pages.submit(_take, extract, answer.body, columns, ours, keys, writer).result()
+                rows, info = self._pages.submit(take, extract, answer.body, columns, ours, keys, writer).result()
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 raise _NotWhole("an answer that makes no sense") from None
             if stream.page_size is None:
@@ -383,46 +371,6 @@ _HIDDEN_CAMPAIGNS: Sequence[Mapping[str, Any]] = (
 """Filters that together list every campaign: by default TikTok leaves out TopView and those made by Promote."""
 
 
-class _Keys:
-    """The keys of a window, across its pages: counts the different ones and drops rows that come again.
-
-    With ``keep_repeated`` repeated rows are kept and counted too.
-    """
-
-    def __init__(self, stream: Stream, columns: Sequence[Field], *, keep_repeated: bool = False) -> None:
-        # advertiser_id is the same on every row of a pair, and hashing it for each would be for nothing.
-        names = stream.keys if stream.per_app or len(stream.keys) == 1 else stream.keys[1:]
-        self._at = [n for n, f in enumerate(columns) if f.name in names]
-        self._seen: set[object] = set()
-        self._keep = keep_repeated
-        self.repeated = 0
-
-    @property
-    def count(self) -> int:
-        """How many rows there are to store."""
-        return len(self._seen) + (self.repeated if self._keep else 0)
-
-    def fresh(self, data: Sequence[Column]) -> Sequence[Column]:
-        """Return the rows whose key was not there before."""
-        before = len(self._seen)
-        columns = [data[n] for n in self._at]
-        keys: Sequence[object] = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
-        if self._seen.isdisjoint(keys):
-            self._seen.update(keys)
-            if len(self._seen) - before == len(keys):
-                return data
-            self._seen.difference_update(keys)
-        rows = []
-        for row, key in enumerate(keys):
-            if key in self._seen:
-                self.repeated += 1
-                if not self._keep:
-                    continue
-            self._seen.add(key)
-            rows.append(row)
-        return [[texts[row] for row in rows] for texts in data]
-
-
 def _has_an_hour_twice(day: date, advertiser: Advertiser) -> bool:
     """Whether clocks are set back on ``day`` where the account is, so that an hour has the same name twice."""
     midnight = datetime.combine(day, time.min, advertiser.zone)
@@ -489,126 +437,6 @@ def _report_parameters(
             for name, value in filters
         ]
     return params
-
-
-# --- from a body to columns -------------------------------------------------------------------------------------------
-
-
-T = TypeVar("T")
-
-
-class _Body(msgspec.Struct, Generic[T]):
-    data: T
-
-
-class _PageInfo(msgspec.Struct):
-    total_number: int = 0
-    total_page: int = 0
-
-
-class _PagedData(msgspec.Struct):
-    page_info: _PageInfo = msgspec.field(default_factory=_PageInfo)
-
-
-class _Page(NamedTuple):
-    """A page's values by field name, one list per field, all ``rows`` long."""
-
-    values: Mapping[str, Sequence[Any]]
-    rows: int
-    info: _PageInfo | None
-
-
-_Extract = Callable[[bytes], _Page]
-
-
-def _extractor(stream: Stream, names: Sequence[str]) -> _Extract:
-    """Return a function from a body to its page."""
-    return _report_extractor(stream.dimensions, names) if stream.is_report else _entity_extractor(stream, names)
-
-
-def _entity_extractor(stream: Stream, names: Sequence[str]) -> _Extract:
-    decoder = msgspec.json.Decoder(_Body[dict[str, Any]], float_hook=Decimal)
-
-    def extract(body: bytes) -> _Page:
-        data = decoder.decode(body).data
-        items = data.get(stream.rows_at) or ()
-        values: dict[str, Sequence[Any]] = {n: [item.get(n) for item in items] for n in names}
-        for name, path in stream.lifted.items():
-            values[name] = [_at(item, path) for item in items]
-        info = data.get("page_info")
-        return _Page(values, len(items), msgspec.convert(info, _PageInfo) if info else None)
-
-    return extract
-
-
-def _at(item: Any, path: str) -> Any:
-    for step in path.split("."):
-        item = item.get(step) if isinstance(item, dict) else None
-    return item
-
-
-def _report_extractor(dimensions: Sequence[str], names: Sequence[str]) -> _Extract:
-    """Decode with structs made for exactly these fields: dictionaries are what reading a large report costs most."""
-    of_dimensions, of_metrics = _struct("Dimensions", dimensions), _struct("Metrics", names)
-    item = msgspec.defstruct("Item", [("dimensions", of_dimensions), ("metrics", of_metrics)], gc=False)
-    items = list[item]  # type: ignore[valid-type]
-    data = msgspec.defstruct(
-        "Data", [("list", items, msgspec.field(default_factory=list)), ("page_info", _PageInfo | None, None)]
-    )
-    decoder = msgspec.json.Decoder(_Body[data], float_hook=Decimal)  # type: ignore[valid-type]
-    get_dimensions, get_metrics = _getter(len(dimensions)), _getter(len(names))
-
-    def extract(body: bytes) -> _Page:
-        page: Any = decoder.decode(body).data
-        values: dict[str, Sequence[Any]] = {}
-        for group, get, part in (("dimensions", get_dimensions, dimensions), ("metrics", get_metrics, names)):
-            if part and page.list:
-                columns = zip(*map(get, map(attrgetter(group), page.list)), strict=True)
-                values.update(zip(part, columns, strict=True))
-        return _Page(values, len(page.list), page.page_info)
-
-    return extract
-
-
-def _struct(name: str, fields: Sequence[str]) -> type[msgspec.Struct]:
-    # Attribute names of our own, since a metric may be called anything.
-    attributes = {f"f{n}": field for n, field in enumerate(fields)}
-    return msgspec.defstruct(name, [(a, Any, None) for a in attributes], rename=attributes, gc=False)
-
-
-def _getter(count: int) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a function from a struct to the tuple of its values."""
-    if count > 1:
-        return attrgetter(*(f"f{n}" for n in range(count)))
-    return lambda item: (item.f0,)
-
-
-def _take(
-    extract: _Extract,
-    body: bytes,
-    columns: Sequence[Field],
-    ours: Mapping[str, str | None],
-    keys: _Keys,
-    writer: Writer,
-) -> tuple[int, _PageInfo | None]:
-    """Put a page's rows into the file; return how many there are and what TikTok says of the pages."""
-    page = extract(body)
-    writer.append(keys.fresh(_columns(columns, page, ours)))
-    return page.rows, page.info
-
-
-def _columns(columns: Sequence[Field], page: _Page, ours: Mapping[str, str | None]) -> list[Column]:
-    """Return the page as the table's columns; a field that TikTok did not give is null throughout."""
-    data: list[Column] = []
-    for field in columns:
-        values = page.values.get(field.name)
-        if field.origin == "ours":
-            data.append([ours[field.name]] * page.rows)
-        elif values is None:
-            data.append([None] * page.rows)
-        else:
-            data.append(column(field, values, metric=field.origin == "metric"))
-    return data
 
 
 def _zone(item: Mapping[str, Any]) -> ZoneInfo:

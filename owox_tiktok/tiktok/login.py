@@ -1,0 +1,44 @@
+"""How an access token is obtained, and ended: TikTok's authorisation of a developer app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import msgspec
+
+from owox_tiktok.errors import Problem
+from owox_tiktok.secret import Secret
+from owox_tiktok.tiktok.client import Loose, TikTok
+
+AUTHORISE = "https://business-api.tiktok.com/portal/auth"
+
+
+def authorisation_url(app_id: str, state: str, redirect_uri: str) -> str:
+    """Return the address at which an advertiser grants the app access; ``state`` comes back with the auth code."""
+    return f"{AUTHORISE}?{urlencode({'app_id': app_id, 'state': state, 'redirect_uri': redirect_uri})}"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorisation:
+    """What an auth code was exchanged for."""
+
+    token: Secret
+    advertiser_ids: tuple[str, ...]
+
+
+def exchange(api: TikTok, app_id: str, secret: Secret, auth_code: Secret) -> Authorisation:
+    """Exchange an auth code (it works once) for an access token, which has no end of its own."""
+    answer = api.post(
+        "oauth2/access_token/", {"app_id": app_id, "secret": secret.reveal(), "auth_code": auth_code.reveal()}
+    )
+    data = msgspec.json.decode(answer.body, type=Loose).data
+    token = data.get("access_token")
+    if not isinstance(token, str) or not token:
+        raise Problem("TikTok answered without a token", what_to_do="Start the authorisation again.")
+    return Authorisation(Secret(token), tuple(str(a) for a in data.get("advertiser_ids") or ()))
+
+
+def revoke(api: TikTok, app_id: str, secret: Secret, token: Secret) -> None:
+    """End an access token for good."""
+    api.post("oauth2/revoke_token/", {"app_id": app_id, "secret": secret.reveal(), "access_token": token.reveal()})
