@@ -22,6 +22,7 @@ from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy, S
 from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned
 from owox_tiktok.lease import Lease
 from owox_tiktok.model import Advertiser, Checkable, Destination, Metered, Reading, Window
+from owox_tiktok.names import instead
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import NOTHING_DONE, WHOLE_APP, Done, Pair, keep_from, oldest_kept
@@ -31,7 +32,7 @@ from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
-from owox_tiktok.streams import find, nearest
+from owox_tiktok.streams import find
 from owox_tiktok.tiktok.client import TikTok, base_url
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.views import HoldsViews, View, definitions
@@ -70,8 +71,8 @@ def only(settings: Settings, names: Sequence[str]) -> Settings:
     for name in names:
         stream = find(name)
         if stream is None or stream not in settings.objects:
-            near = nearest(name, [s.name for s in settings.objects])
-            advice = f"Did you mean {near}?" if near else f"Add it to objects in {settings.source}."
+            advice = instead("object", name, [s.name for s in settings.objects])
+            advice = advice or f"Add it to objects in {settings.source}."
             mistakes.append(Mistake(f"--object {name}", f"is not among the objects of {settings.source}", advice))
         else:
             chosen.append(stream)
