@@ -1,0 +1,145 @@
+"""Commands that need no account: the demo and the emulators."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from owox_tiktok.cli.common import console, day, guarded, moment
+
+if TYPE_CHECKING:
+    from owox_tiktok.terminal import Screen
+
+
+@click.command()
+@click.option(
+    "--folder", type=click.Path(path_type=Path, file_okay=False), default="demo", help="Where its files go [demo]."
+)
+def demo(folder: Path) -> None:
+    """Import from a made-up TikTok on this machine, twice, and look at what arrived."""
+    from owox_tiktok.demo import demo as show
+
+    guarded("text", lambda screen: show(folder, console()))
+
+
+@click.group()
+def local() -> None:
+    """Stand-ins that run on this machine, for trying and testing."""
+
+
+@local.command("up")
+@click.option("--port", type=int, default=8080, show_default=True, help="Of the page; 0 picks a free one.")
+@click.option("--latency-ms", type=float, default=300.0, show_default=True, help="How long TikTok takes to answer.")
+def local_up(port: int, latency_ms: float) -> None:
+    """Serve the whole product on this machine: a Sheet with its menu, the service, and made-up ad accounts."""
+    import threading
+
+    from owox_tiktok.laptop import Laptop
+
+    def work(screen: Screen) -> int:
+        click.echo("Starting …", err=True)
+        with Laptop(port, latency_s=latency_ms / 1000) as laptop:
+            click.echo(f"The Sheet with its menu is at {laptop.url}   (open it in a browser; Ctrl-C ends it)")
+            click.echo(f"  TikTok {laptop.tiktok.url} · Google Sheets {laptop.google.url} · function {laptop.door}")
+            sys.stdout.flush()
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
+        return 0
+
+    guarded("text", work)
+
+
+@local.command("tiktok")
+@click.option("--port", type=int, default=8080, show_default=True, help="0 picks a free one.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same data.")
+@click.option("--advertisers", type=int, default=3, show_default=True)
+@click.option("--ads", type=int, default=60, show_default=True, help="Ads per advertiser.")
+@click.option(
+    "--start", callback=day, metavar="DAY", default="2026-01-01", show_default=True, help="First day with results."
+)
+@click.option(
+    "--now",
+    "as_of",
+    callback=moment,
+    metavar="MOMENT",
+    help="The moment at which the data is seen; left out: the real one.",
+)
+@click.option("--qps", type=int, default=10, show_default=True, help="Requests per second before 40100; 0: no limit.")
+@click.option("--per-minute", type=int, default=600, show_default=True, help="Requests per minute; 0: no limit.")
+@click.option("--latency-ms", type=float, default=0.0, show_default=True)
+@click.option("--fault-rate", type=float, default=0.0, show_default=True, help="Share of requests that fail, 0 to 1.")
+@click.option("--cache", is_flag=True, help="Keep finished answers, for benchmarks.")
+@click.option("--sandbox", is_flag=True, help="Answer as TikTok's sandbox does.")
+def local_tiktok(
+    port: int,
+    seed: int,
+    advertisers: int,
+    ads: int,
+    start: date,
+    as_of: datetime | None,
+    qps: int,
+    per_minute: int,
+    latency_ms: float,
+    fault_rate: float,
+    cache: bool,
+    sandbox: bool,
+) -> None:
+    """Serve a made-up TikTok Marketing API on this machine."""
+    from owox_tiktok.local.tiktok import run
+
+    def ready(url: str) -> None:
+        click.echo(f"TikTok stand-in at {url}   (Ctrl-C ends it)\n  export TIKTOK_API_URL={url}")
+        click.echo(f"  export TIKTOK_ACCESS_TOKEN={'sandbox' if sandbox else 'local'}-token-not-a-secret")
+
+    run(
+        port,
+        seed=seed,
+        advertisers=advertisers,
+        ads=ads,
+        start=start,
+        as_of=as_of,
+        qps=qps or None,
+        per_minute=per_minute or None,
+        latency_ms=latency_ms,
+        fault_rate=fault_rate,
+        cache=cache,
+        sandbox=sandbox,
+        ready=ready,
+    )
+
+
+@local.command("sheets")
+@click.option("--port", type=int, default=8081, show_default=True, help="0 picks a free one.")
+def local_sheets(port: int) -> None:
+    """Serve a made-up Google Sheets API on this machine, with a page to look at its spreadsheets."""
+    from owox_tiktok.local.sheets import run
+
+    def ready(url: str) -> None:
+        click.echo(f"Google Sheets stand-in at {url}   (open it in a browser; Ctrl-C ends it)")
+
+    run(port, ready=ready)
+
+
+@local.command("tasks")
+@click.option("--port", type=int, default=8082, show_default=True, help="0 picks a free one.")
+def local_tasks(port: int) -> None:
+    """Serve a made-up Cloud Tasks on this machine, and Google's sign-in beside it."""
+    from owox_tiktok.local.http import run_until_stopped
+    from owox_tiktok.local.identity import Issuer
+    from owox_tiktok.local.tasks import Server
+
+    with Issuer() as issuer:
+        server = Server(issuer, port=port)
+        queue = server.add(min_backoff_s=1.0, max_backoff_s=30.0)
+
+        def ready(url: str) -> None:
+            click.echo(f"Cloud Tasks stand-in at {url}, sign-in at {issuer.url}   (Ctrl-C ends them)")
+            click.echo(f"  export CLOUD_TASKS_API_URL={url} OWOX_TASKS_QUEUE={queue.name}")
+            click.echo(f"  export OWOX_CERTS_URL={issuer.certs_url}")
+
+        run_until_stopped(server, ready)
