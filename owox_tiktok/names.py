@@ -1,7 +1,7 @@
-"""What other loaders call our objects, fields and settings: one table, ``catalogue/synonyms.csv``, and how it is asked.
+"""What other loaders call our objects, fields and settings: one table, ``catalogue/synonyms.csv``, and its questions.
 
-A row names its peer's word, what it means here (several fields: the first that the object has) and whose word it is; one
-without a meaning says in a note what to write instead. Nothing here knows which objects and fields there are.
+A row holds a peer's word, what it means here (several fields: the first that the object has) and whose word it is; a
+row without a meaning says in a note what to write instead. Nothing here knows which objects and fields there are.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ def squeezed(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
+def bare(name: str) -> str:
+    """Return ``name`` squeezed and without what dbt and OWOX put before the name of a table."""
+    return re.sub(r"^(stg)?tiktok(ads)?(?=.)", "", squeezed(name))
+
+
 @cache
 def synonyms(what: What) -> Mapping[str, Synonym]:
     """Return the synonyms of objects, fields or settings by their squeezed name, in the table's order."""
@@ -44,9 +49,8 @@ def synonyms(what: What) -> Mapping[str, Synonym]:
 
 def synonym(what: What, name: str) -> Synonym | None:
     """Return what another loader's word means, else None. Tables may carry the prefix of dbt or OWOX."""
-    plain = squeezed(name)
     table = synonyms(what)
-    return table.get(plain) or table.get(plain.removeprefix("stg").removeprefix("tiktok").removeprefix("ads"))
+    return table.get(squeezed(name)) or table.get(bare(name))
 
 
 def resolve(what: What, name: str, known: Iterable[str]) -> str | None:
@@ -69,7 +73,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def instead(what: What, name: str, known: Iterable[str]) -> str:
-    """Return what to write instead of ``name``, as a sentence: the synonym's note, or the nearest name; may be empty."""
+    """Return what to write instead of ``name``, as a sentence: a synonym's note or the nearest name; may be empty."""
     listed = tuple(known)
     found = synonym(what, name)
     if found:

@@ -206,7 +206,7 @@ def _days(value: Value, most: int = 3650) -> int:
 
 
 def _lookback(value: Value) -> int:
-    return _days(value, 90)
+    return _days(value, MOST_LOOKBACK_DAYS)
 
 
 def _keep(value: Value) -> int:
@@ -284,6 +284,8 @@ def _raw(value: Value) -> Value:
 
 
 MOST_MINUTES = 1440
+MOST_LOOKBACK_DAYS = 365
+"""TikTok credits a conversion up to 180 days after the click; a year leaves room for what a team defines itself."""
 EARLIEST = date(2016, 1, 1)
 """There is nothing to read before; and a plan with a window for every day since the year 1 would fill the memory."""
 NOTIFY_WHEN = ("never", "on error", "on warnings", "always")
@@ -520,6 +522,6 @@ def _given_where(metric: str) -> str:
 
 
 def unknown(value: Value, kind: What, what: str, known: Iterable[str], source: str) -> Mistake:
-    """Return that there is no such ``what`` as ``value`` names, with what to write instead, or that ``source`` lists them."""
+    """Return that there is no such ``what`` as ``value`` names, and what to write instead or where they are listed."""
     advice = "" if value.variable else instead(kind, value.text, known)
     return Mistake(value.where, f"there is no {what} called {value.shown}", advice or f"{source} what there is.")

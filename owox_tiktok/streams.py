@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Literal, NamedTuple
 
 from owox_tiktok.model import Batch, Field, Kind, Level, Stream
-from owox_tiktok.names import resolve, squeezed, synonym, synonyms
+from owox_tiktok.names import bare, resolve, squeezed, synonym, synonyms
 
 LEVELS: tuple[Level, ...] = ("advertiser", "campaign", "ad_group", "ad")
 ID_OF: Mapping[Level, str] = {
@@ -351,14 +351,12 @@ STREAMS: Mapping[str, Stream] = {s.name: s for s in (*map(_entity, _ENTITIES), *
 ALIASES: Mapping[str, str] = {s.name: s.means[0] for s in synonyms("object").values() if s.means}
 """Names of objects from other TikTok loaders, as they print them, each with ours."""
 
-_BY_SPELLING: Mapping[str, Stream] = {squeezed(s.name): s for s in STREAMS.values()} | {
-    squeezed(s.table): s for s in STREAMS.values()
-}
+_BY_SPELLING: Mapping[str, Stream] = {squeezed(s.name): s for s in STREAMS.values()}
 
 
 def find(name: str) -> Stream | None:
     """Return the stream called ``name`` (in any spelling, by its table or by another loader's name), else None."""
-    if stream := _BY_SPELLING.get(squeezed(name)):
+    if stream := _BY_SPELLING.get(squeezed(name)) or _BY_SPELLING.get(bare(name)):
         return stream
     found = synonym("object", name)
     return STREAMS[found.means[0]] if found and found.means else None

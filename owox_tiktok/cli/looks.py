@@ -57,7 +57,8 @@ def check(config: Path | None, sheet: str | None, names: tuple[str, ...], log: s
 def objects(name: str | None, log: str) -> None:
     """List what can be imported, or the fields of one object with kinds and descriptions."""
     from owox_tiktok.errors import BadInput, Mistake
-    from owox_tiktok.streams import ALIASES, STREAMS, default_fields, find, nearest
+    from owox_tiktok.names import instead
+    from owox_tiktok.streams import ALIASES, STREAMS, default_fields, find
     from owox_tiktok.terminal import show_object, show_objects
 
     def work(screen: Screen) -> int:
@@ -70,8 +71,7 @@ def objects(name: str | None, log: str) -> None:
             return 0
         stream = find(name)
         if stream is None:
-            near = nearest(name, STREAMS)
-            advice = f"Did you mean {near}?" if near else "`owox-tiktok objects` lists what there is."
+            advice = instead("object", name, STREAMS) or "`owox-tiktok objects` lists what there is."
             raise BadInput([Mistake(name, "is not an object", advice)])
         if log == "json":
             for f in stream.fields.values():
