@@ -34,9 +34,13 @@ def read_file(path: Path, *, now: datetime, environment: Mapping[str, str] | Non
     Settings may be named as other loaders name them. Relative destinations are relative to the folder the program was
     started in, as on any command line.
     """
+    return read_settings(read_text(path), path.name, now=now, environment=environment)
+
+
+def read_settings(text: str, name: str, *, now: datetime, environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the Settings that ``text`` says, the content of the file ``name``; raises BadInput as ``read_file``."""
     env = os.environ if environment is None else environment
-    name = path.name
-    root = parsed(read_text(path), name)
+    root = parsed(text, name)
     if not isinstance(root, yaml.MappingNode):
         raise BadInput([Mistake(f"{name}:1", "holds no settings", "`owox-tiktok init` writes an example.")])
     mistakes: list[Mistake] = []

@@ -10,7 +10,7 @@ import csv
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
@@ -26,6 +26,7 @@ class Synonym(NamedTuple):
     note: str
 
 
+@lru_cache(maxsize=5000)
 def squeezed(name: str) -> str:
     """Return the letters and digits of ``name`` in lower case, so that AdsReportsDaily equals ads_reports_daily."""
     return re.sub(r"[\W_]+", "", name.casefold())

@@ -289,13 +289,13 @@ def test_a_peers_name_of_a_setting_means_ours(name: str, ours: str) -> None:
     ("name", "told"),
     [
         ("credentials", "TIKTOK_ACCESS_TOKEN"),
-        ("page_size", "remove the line"),
+        ("page_size", "leave it out"),
         ("report_type", "init --from"),
         ("data_level", "init --from"),
         ("metrics", "fields:"),
         ("timezone", "time zone"),
         ("report_granularity", "by themselves"),
-        ("CreateEmptyTables", "remove the line"),
+        ("CreateEmptyTables", "leave it out"),
     ],
 )
 def test_a_setting_that_is_not_needed_here_is_said_in_words(name: str, told: str) -> None:
