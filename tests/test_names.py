@@ -319,6 +319,7 @@ def test_every_meaning_in_the_table_exists_and_hides_nothing() -> None:
         for found in synonyms(what).values():
             assert bool(found.means) != bool(found.note), found
             assert found.whose, found
+            assert found.note == "" or found.note.endswith("."), found
             assert synonym(what, found.name.upper()) == found
 
 
