@@ -15,7 +15,7 @@ from typing import Any, Literal
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Stream
 from owox_tiktok.names import What, instead, resolve
-from owox_tiktok.secret import Secret, looks_secret
+from owox_tiktok.secret import Secret, unfit_to_show
 from owox_tiktok.streams import LEVELS, MAX_METRICS, PRESETS, STREAMS, default_fields, expand, find, metrics
 
 
@@ -99,7 +99,7 @@ class Value:
     @property
     def shown(self) -> str:
         """The text for a message: short, and not at all when it may be a secret."""
-        if looks_secret(self.text):
+        if unfit_to_show(self.text):
             return "what looks like a token or secret"
         return "the value of its variable" if self.variable else repr(self.text[:40])
 
