@@ -16,6 +16,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy, StoreFailed
@@ -164,8 +165,12 @@ def import_(
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
             pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill, done)
 
+            credited = LongestWindow()
+
             def read(pair: Pair, window: Window | None, path: Path) -> Reading:
-                return source.read(pair.stream, pair.advertiser, window, pair.fields, path)
+                reading = source.read(pair.stream, pair.advertiser, window, pair.fields, path)
+                credited.note(pair.stream, pair.fields, path, pair.advertiser.id)
+                return reading
 
             readers = readers_for(settings.requests_per_second)
             if word := halted():  # cancelled while it waited, say: then nothing is read
@@ -179,6 +184,8 @@ def import_(
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
             if settings.views:
                 _refresh_views(destination, settings, count)
+            if hint := credited.hint(settings):
+                count(Warned("ad_groups", "", hint))
             read_there = destination.bytes_processed if isinstance(destination, Metered) else 0
     except StoreBusy:
         raise
