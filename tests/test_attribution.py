@@ -15,13 +15,14 @@ OBJECTS = ["ad_groups", "campaign_report_daily"]
 
 
 def hints(project: Project, **more: Any) -> list[str]:
+    project.server.world.version += 1
     ran = project.import_(**{"objects": OBJECTS, "start_date": "2026-02-20", **more})
     assert ran.exit_code == 0
     return [w for w in map(str, ran.warnings) if "reimport_lookback_window" in w]
 
 
 def groups(server: Server, *, deleted: bool) -> list[Any]:
-    found = [g for a in server.world.advertisers for c in a.campaigns for g in c.groups if g.deleted == deleted]
+    found = [g for a in server.world.advertisers for g in a.ad_groups if g.deleted == deleted]
     assert found
     return found
 
