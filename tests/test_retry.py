@@ -370,6 +370,38 @@ def test_each_of_many_readers_sleeps_once_for_its_turn() -> None:
     assert last - first == pytest.approx(199 * 0.102)
 
 
+def test_a_reader_whose_advertiser_is_held_while_it_waits_is_in_nobodys_way() -> None:
+    stage = Stage()
+    of = Pace(2, clock=stage.clock, sleep=stage.sleep, jitter=lambda: 0.5)
+    hold, given = 0.0, []
+
+    def refused(times: int) -> None:
+        nonlocal hold
+        for _ in range(times):
+            turn = of.turn("1")
+            stage.sleep(0.1)
+            hold = of.refused(turn, only_advertiser=True)
+
+    def patient() -> None:
+        stage.sleep(0.05)
+        of.turn("1")
+        given.append(stage.now)
+
+    def other() -> None:
+        stage.sleep(0.2)
+        for _ in range(4):
+            of.turn("2")
+            given.append(stage.now)
+
+    stage.run(lambda: refused(5))
+    stage.now += 5
+    began = stage.now
+    stage.run(lambda: refused(1), patient, other)
+    # The first to have waited goes last, and the others lose no more than the one moment that was meant for it.
+    assert [when - began for when in given[:4]] == pytest.approx([n * 0.51 for n in (2, 3, 4, 5)])
+    assert given[4] - began >= hold > 3
+
+
 def test_a_reader_that_is_interrupted_while_it_waits_leaves_its_place() -> None:
     clock = Clock()
     interrupt = False
