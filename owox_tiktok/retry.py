@@ -26,7 +26,7 @@ LATE_S = HEADROOM - 1
 
 FIRST_HOLD_S = 0.1
 LONGEST_HOLD_S = 60.0
-"""Each refusal that follows another doubles the hold, up to the longest; TikTok's minute block lasts about 5 minutes."""
+"""A refusal that follows another doubles the hold, up to the longest; TikTok's minute block lasts five minutes."""
 
 _SAME_MOMENT_S = 1e-6
 
