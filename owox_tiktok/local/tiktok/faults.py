@@ -102,7 +102,6 @@ class Faults:
     forbidden: set[str] = field(default_factory=set)
     revoked_after: int | None = None
     hang_after: int | None = None
-    refuse_country_hourly: bool = False
 
     def __post_init__(self) -> None:
         unknown = [kind for kind in self.kinds if kind not in KINDS]

@@ -25,6 +25,7 @@ from urllib.parse import parse_qsl, unquote
 from .api import Answer, Api, Credentials
 from .faults import Faults, FaultState, Gate, Limits, code_message
 from .rules import PAGE_SIZES, Refusal, wrong
+from .switches import Rules
 from .world import World
 
 PREFIX = "/open_api/v1.3/"
@@ -53,6 +54,7 @@ class Server:
         *,
         limits: Limits | None = None,
         faults: Faults | None = None,
+        rules: Rules | None = None,
         port: int = 0,
         sandbox: bool = False,
         cache: bool = True,
@@ -60,11 +62,12 @@ class Server:
         self.world = world
         self.limits = limits or Limits()
         self.faults = faults or Faults()
+        self.rules = rules or Rules()
         self.sandbox = sandbox
         self.cache = cache
         self.credentials = Credentials(sandbox)
         self.log: list[dict[str, Any]] = []
-        self._api = Api(world, self.credentials, self.faults, sandbox)
+        self._api = Api(world, self.credentials, self.faults, self.rules, sandbox)
         self._gate = Gate(self.limits, self.credentials.app_id)
         self._fault_state = FaultState(self.faults)
         self._codes: Counter[str] = Counter()
@@ -220,7 +223,7 @@ class Server:
                 raise Refusal(40105, "Access token is incorrect or has been revoked.")
             if name in faults.forbidden:
                 raise Refusal(40001, f"advertiser does not grant you /{name}/:GET permission")
-            key = (target, self.world.now(), self.world.version, _lasting(faults))
+            key = (target, self.world.now(), self.world.version, _lasting(faults), _choices(self.rules))
             known = self._answers.get(key) if self.cache else None
             if known is not None:
                 self._check_advertiser(known.params.get("advertiser_id", ""), name)
@@ -356,11 +359,14 @@ def _lasting(faults: Faults) -> tuple[object, ...]:
         faults.too_large_over_days,
         faults.too_large_code,
         faults.max_ads_per_report,
-        faults.refuse_country_hourly,
         faults.refused_metrics_unnamed,
         repr(faults.refused_metrics) if faults.refused_metrics else "",
         tuple(sorted(faults.forbidden)) if faults.forbidden else (),
     )
+
+
+def _choices(rules: Rules) -> tuple[object, ...]:
+    return tuple(vars(rules).values())
 
 
 def _safe(params: dict[str, str]) -> dict[str, str]:
@@ -448,6 +454,7 @@ def serve(
     *,
     limits: Limits | None = None,
     faults: Faults | None = None,
+    rules: Rules | None = None,
     port: int = 0,
     sandbox: bool = False,
     cache: bool = True,
@@ -456,7 +463,7 @@ def serve(
 
     ``cache`` keeps finished answers, so asking the same again costs almost nothing.
     """
-    return Server(world, limits=limits, faults=faults, port=port, sandbox=sandbox, cache=cache)
+    return Server(world, limits=limits, faults=faults, rules=rules, port=port, sandbox=sandbox, cache=cache)
 
 
 def run(
