@@ -89,8 +89,12 @@ class _Pages:
     texts: Callable[[int, int], list[str]]
     extra: str = ""
 
-    def data(self, *, shifted: bool = False) -> str:
-        """The JSON of ``data``. Shifted: one row comes twice and one is lost, or the total has moved."""
+    def data(self, *, shifted: bool = False, gone: bool = False) -> str:
+        """The JSON of ``data``.
+
+        Shifted: one row comes twice and one is lost, or the total has moved. Gone: a row of an earlier page is
+        no more, so that all later ones have moved up by one and the total is smaller.
+        """
         begin = (self.page - 1) * self.size
         end = min(begin + self.size, self.total)
         total = self.total
@@ -99,6 +103,9 @@ class _Pages:
                 begin, end = begin - 1, end - 1
             else:
                 total += 1
+        if gone and self.page > 1:
+            total -= 1
+            begin, end = min(begin + 1, self.total), min(end + 1, self.total)
         rows = ",".join(self.texts(begin, end)) if begin < end else ""
         info = {
             "page": self.page,
@@ -215,11 +222,11 @@ class Api:
         body = {"code": refusal.code, "message": refusal.message, "request_id": self._request_id(), "data": {}}
         return Answer(json.dumps(body, ensure_ascii=False).encode(), refusal.code)
 
-    def shifted(self, answer: Answer) -> Answer:
-        """The same answer with a page that disagrees with the others."""
+    def moved(self, answer: Answer, kind: str) -> Answer:
+        """The same answer with a page that disagrees with the others: 'shifted_page' or 'row_gone'."""
         if answer.pages is None:
             return answer
-        again = self._answer(answer.pages.data(shifted=True))
+        again = self._answer(answer.pages.data(shifted=kind == "shifted_page", gone=kind == "row_gone"))
         again.params, again.page, again.throttled = answer.params, answer.page, answer.throttled
         return again
 

@@ -17,14 +17,17 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from .api import Answer, Api, Credentials
-from .faults import Faults, FaultState, Gate, Limits, code_message
+from .faults import WRONG_ANSWERS, Faults, FaultState, Gate, Limits, code_message
 from .rules import PAGE_SIZES, Refusal, wrong
+from .spoil import applies as can_be_spoiled
+from .spoil import spoil
 from .switches import Rules
 from .world import World
 
@@ -38,6 +41,8 @@ _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 400: "Bad Re
     502: "Bad Gateway",
     503: "Service Unavailable",
 }
+_AFTER_ANSWERING = frozenset({"truncated", "cut_json", "reset", "shifted_page", "drip", *WRONG_ANSWERS})
+"""Failures that begin with a good answer."""
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -191,21 +196,36 @@ class Server:
         except Refusal as refusal:
             answer = self._refuse(refusal)
         else:
-            url = f"{method} {target}"
-            kind = self._fault_state.next_kind(url, lambda one: _applies(one, name))
-            if kind is not None:
-                with self._lock:
-                    self._failed += 1
-            if kind is not None and kind != "shifted_page" and not kind.startswith(("truncated", "cut", "reset")):
+            kind = self._next_kind(method, name, target, query)
+            if kind is not None and kind not in _AFTER_ANSWERING:
                 return self._fail(connection, kind, name, query)
             answer = self._answer(method, name, target, query, token, body, number)
-        if kind == "shifted_page":
-            answer = self._api.shifted(answer)
-        if kind in ("truncated", "cut_json", "reset"):
+        if kind in ("shifted_page", "row_gone"):
+            answer = self._api.moved(answer, kind)
+        elif kind in WRONG_ANSWERS and answer.code == 0:
+            code = 20001 if kind == "code_20001" else 0
+            answer = replace(answer, body=spoil(kind, answer.body, answer.params, self.faults), code=code)
+        elif kind in ("truncated", "cut_json", "reset"):
             return self._break(connection, kind, name, answer)
         self._record(name, answer.params, str(answer.code), answer.page, len(answer.body))
+        if kind == "drip":
+            return self._drip(connection, answer)
         _send(connection, 200, answer.body, "application/json", throttled=answer.throttled)
         return True
+
+    def _next_kind(self, method: str, name: str, target: str, query: str) -> str | None:
+        """How this request fails, or None."""
+        faults = self.faults
+        if not faults.at and faults.rate <= 0 and faults.fail_first <= 0:
+            return None
+        params = dict(parse_qsl(query, keep_blank_values=True))
+        kind = self._fault_state.next_kind(
+            f"{method} {target}", lambda one: _applies(one, name, params), lambda fault: fault.fits(name, params)
+        )
+        if kind is not None:
+            with self._lock:
+                self._failed += 1
+        return kind
 
     def _refuse(self, refusal: Refusal) -> Answer:
         with self._lock:
@@ -304,6 +324,16 @@ class Server:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return False
 
+    def _drip(self, connection: socket.socket, answer: Answer) -> bool:
+        """Send the answer a few bytes at a time."""
+        size = max(self.faults.drip_bytes, 1)
+        _send(connection, 200, answer.body[:size], "application/json", length=len(answer.body))
+        for begin in range(size, len(answer.body), size):
+            if self._stopping.wait(self.faults.drip_s):
+                return False
+            connection.sendall(answer.body[begin : begin + size])
+        return True
+
     # -- steering from another process ------------------------------------------------------
 
     def _control(self, connection: socket.socket, method: str, path: str, body: bytes) -> bool:
@@ -347,9 +377,11 @@ class Server:
             self.clear_cache()
 
 
-def _applies(kind: str, name: str) -> bool:
+def _applies(kind: str, name: str, params: dict[str, str]) -> bool:
     if kind == "shifted_page":
         return name in PAGE_SIZES
+    if kind in WRONG_ANSWERS:
+        return can_be_spoiled(kind, name, params)
     return kind != "code_40067" or name == "report/integrated/get"
 
 
