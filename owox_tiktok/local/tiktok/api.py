@@ -397,15 +397,11 @@ class Api:
             query.level,
             deleted=query.deleted,
             kinds=query.kinds,
-            campaign_ids=query.ids.get("campaign_ids"),
-            adgroup_ids=query.ids.get("adgroup_ids"),
-            ad_ids=query.ids.get("ad_ids"),
+            **query.ids,
         )
-        throttled = False
-        cut = faults.max_ads_per_report
-        if cut is not None and query.level == "ad" and len(ads) > cut:
-            ads = sorted(ads, key=lambda ad: (ad.created, ad.id))[-cut:]
-            throttled = True
+        kept = self._newest(advertiser, query)
+        if kept is not None:
+            ads = [ad for ad in ads if ad.id in kept]
         table, order = self._table(advertiser, query, ads)
 
         def texts(begin: int, end: int) -> list[str]:
@@ -419,8 +415,23 @@ class Api:
             }
             extra = f',"total_metrics":{json.dumps(totals)}'
         answer = self._paged(_Pages("list", page, size, table.size, texts, extra))
-        answer.throttled = throttled
+        answer.throttled = kept is not None
         return answer
+
+    def _newest(self, advertiser: Advertiser, query: ReportQuery) -> frozenset[str] | None:
+        """The ids of the ads that a report of a large account is cut to; None when it is not cut.
+
+        The account's ads are counted, whatever their status, so a report can be cut although it shows few of them;
+        only filters by id make the count smaller.
+        """
+        limit = self.faults.max_ads_per_report
+        if limit is None or query.level not in self.rules.cut_levels or len(advertiser.ads) < limit:
+            return None
+        counted = select_ads(advertiser, query.level, deleted="include", kinds=query.kinds, **query.ids)
+        if len(counted) < limit:
+            return None
+        counted.sort(key=lambda ad: (ad.created, ad.id))
+        return frozenset(ad.id for ad in counted[-limit:])
 
     def _table(self, advertiser: Advertiser, query: ReportQuery, ads: list[Ad]) -> tuple[Table, list[int] | None]:
         """The report's table. The last few are kept: the pages of one report share a table."""

@@ -130,7 +130,8 @@ class Faults:
     with ``shared_key`` two rows have the same key after 'null_key' or 'dash_key'.
 
     Lasting failures: report windows over ``too_large_over_days`` days get ``too_large_code``;
-    ad-level reports are cut to the newest ``max_ads_per_report`` ads; ``refused_metrics`` maps
+    reports of accounts with ``max_ads_per_report`` ads or more are cut to the newest so many (None =
+    never), which TikTok does at 20,000; ``refused_metrics`` maps
     advertiser ids to metrics refused there (by name, unless ``refused_metrics_unnamed``);
     ``forbidden`` holds advertiser ids and paths answered with 40001; after ``revoked_after``
     requests the token is dead; after ``hang_after`` requests nothing is answered any more.
@@ -152,7 +153,7 @@ class Faults:
     shared_key: bool = False
     too_large_over_days: int | None = None
     too_large_code: int = 40067
-    max_ads_per_report: int | None = None
+    max_ads_per_report: int | None = 20_000
     refused_metrics: dict[str, list[str]] = field(default_factory=dict)
     refused_metrics_unnamed: bool = False
     forbidden: set[str] = field(default_factory=set)

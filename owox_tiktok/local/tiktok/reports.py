@@ -66,7 +66,7 @@ def select_ads(
             return ad.deleted
         return ad.group.deleted if level == "ad_group" else ad.campaign.deleted
 
-    ads = advertiser.ads
+    ads = list(advertiser.ads)
     if any(campaign.kind not in kinds for campaign in advertiser.campaigns):
         ads = [ad for ad in ads if ad.campaign.kind in kinds]
     if level != "advertiser" and deleted != "include":

@@ -43,6 +43,11 @@ _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 400: "Bad Re
 }
 _AFTER_ANSWERING = frozenset({"truncated", "cut_json", "reset", "shifted_page", "drip", *WRONG_ANSWERS})
 """Failures that begin with a good answer."""
+_CUT = (
+    "X-Tt-Ads-Throttle: Number of ad ids is equal or more than 20k, only return the top 20k id's results, "
+    "sorting by create time desc order.\r\n"
+)
+"""TikTok's own words, also for limits that tests make smaller."""
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -417,7 +422,7 @@ def _send(
     head = (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {content_type}; charset=utf-8\r\n"
         f"Content-Length: {len(body) if length is None else length}\r\n"
-        f"{'X-Tt-Ads-Throttle: true' + chr(13) + chr(10) if throttled else ''}\r\n"
+        f"{_CUT if throttled else ''}\r\n"
     )
     connection.sendall(head.encode() + body)
 

@@ -16,8 +16,12 @@ class Rules:
 
     ``country_hourly``: whether country_code goes with stat_time_hour. One connector asks for it, another and a
     catalogue of the API exclude it.
+
+    ``cut_levels``: the levels ('ad', 'ad_group', 'campaign', 'advertiser') whose reports are cut at the newest ads
+    of a large account. TikTok speaks of ids of ads and names no level.
     """
 
     top_view_at_advertiser: bool = True
     promote_mixed: bool = False
     country_hourly: bool = True
+    cut_levels: tuple[str, ...] = ("ad",)
