@@ -86,13 +86,14 @@ class Limits:
     """Calls allowed. None means no limit. All of them count per app, except the per-advertiser one.
 
     ``per_minute``: the call over it blocks the app for ``block_s`` seconds.
-    ``per_advertiser_qps`` counts per advertiser and path.
+    ``per_advertiser_qps`` counts per advertiser and path, ``tasks_per_second`` the creation of report tasks.
     """
 
     qps: int | None = None
     per_minute: int | None = None
     block_s: float = 300.0
     per_advertiser_qps: int | None = None
+    tasks_per_second: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +135,8 @@ class Faults:
     never), which TikTok does at 20,000; ``refused_metrics`` maps
     advertiser ids to metrics refused there (by name, unless ``refused_metrics_unnamed``);
     ``forbidden`` holds advertiser ids and paths answered with 40001; after ``revoked_after``
-    requests the token is dead; after ``hang_after`` requests nothing is answered any more.
+    requests the token is dead; the first ``failing_tasks`` report tasks fail; after ``hang_after``
+    requests nothing is answered any more.
     """
 
     rate: float = 0.0
@@ -159,6 +161,7 @@ class Faults:
     forbidden: set[str] = field(default_factory=set)
     revoked_after: int | None = None
     hang_after: int | None = None
+    failing_tasks: int = 0
 
     def __post_init__(self) -> None:
         asked = (*self.kinds, *(one.kind for one in self.at))

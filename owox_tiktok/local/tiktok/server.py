@@ -29,6 +29,8 @@ from .rules import PAGE_SIZES, Refusal, wrong
 from .spoil import applies as can_be_spoiled
 from .spoil import spoil
 from .switches import Rules
+from .tasks import FILES
+from .tasks import PATHS as TASK_PATHS
 from .world import World
 
 PREFIX = "/open_api/v1.3/"
@@ -68,8 +70,10 @@ class Server:
         port: int = 0,
         sandbox: bool = False,
         cache: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.world = world
+        self.clock = clock
         self.limits = limits or Limits()
         self.faults = faults or Faults()
         self.rules = rules or Rules()
@@ -77,8 +81,8 @@ class Server:
         self.cache = cache
         self.credentials = Credentials(sandbox)
         self.log: list[dict[str, Any]] = []
-        self._api = Api(world, self.credentials, self.faults, self.rules, sandbox)
-        self._gate = Gate(self.limits, self.credentials.app_id)
+        self._api = Api(world, self.credentials, self.faults, self.rules, self.limits, sandbox, clock)
+        self._gate = Gate(self.limits, self.credentials.app_id, clock)
         self._fault_state = FaultState(self.faults)
         self._codes: Counter[str] = Counter()
         self._requests = self._refused = self._failed = 0
@@ -176,6 +180,10 @@ class Server:
     def handle(self, connection: socket.socket, method: str, target: str, token: str, body: bytes) -> bool:
         """Answer one request; False when the connection must be closed."""
         path, _, query = target.partition("?")
+        if path.startswith(FILES) and method == "GET":
+            content = self._api.tasks.file(path)
+            _send(connection, 404 if content is None else 200, (content or "").encode(), "text/csv")
+            return True
         if path.startswith("/_"):
             return self._control(connection, method, path, body)
         name = path[len(PREFIX) : -1] if path.startswith(PREFIX) and path.endswith("/") else ""
@@ -215,7 +223,7 @@ class Server:
         self._record(name, answer.params, str(answer.code), answer.page, len(answer.body))
         if kind == "drip":
             return self._drip(connection, answer)
-        _send(connection, 200, answer.body, "application/json", throttled=answer.throttled)
+        _send(connection, 200, answer.body, answer.content_type, throttled=answer.throttled)
         return True
 
     def _next_kind(self, method: str, name: str, target: str, query: str) -> str | None:
@@ -242,22 +250,23 @@ class Server:
         params: dict[str, str] = {}
         try:
             if method == "POST":
-                return self._post(name, body)
+                return self._post(name, body, token)
             self.credentials.check_token(token)
             if faults.revoked_after is not None and number > faults.revoked_after:
                 raise Refusal(40105, "Access token is incorrect or has been revoked.")
             if name in faults.forbidden:
                 raise Refusal(40001, f"advertiser does not grant you /{name}/:GET permission")
             key = (target, self.world.now(), self.world.version, _lasting(faults), _choices(self.rules))
-            known = self._answers.get(key) if self.cache else None
+            keep = self.cache and name not in TASK_PATHS
+            known = self._answers.get(key) if keep else None
             if known is not None:
                 self._check_advertiser(known.params.get("advertiser_id", ""), name)
                 return known
             params = dict(parse_qsl(query, keep_blank_values=True))
             self._check_advertiser(params.get("advertiser_id", ""), name)
-            answer = self._api.get(name, params)
+            answer = self._api.get(name, params, token, f"http://127.0.0.1:{self.port}")
             answer.params = _safe(params)
-            if self.cache and "secret" not in params:
+            if keep and "secret" not in params:
                 if len(self._answers) >= _KEPT_ANSWERS:
                     self._answers.clear()
                 self._answers[key] = answer
@@ -273,14 +282,14 @@ class Server:
                 raise Refusal(40001, f"No permission to operate advertiser {advertiser_id}.")
             self._gate.check_advertiser(advertiser_id, name)
 
-    def _post(self, name: str, body: bytes) -> Answer:
+    def _post(self, name: str, body: bytes, token: str) -> Answer:
         try:
             values = json.loads(body)
         except ValueError:
             values = None
         if not isinstance(values, dict):
             raise wrong("The request body must be a JSON object.")
-        return self._api.post(name, values)
+        return self._api.post(name, values, token)
 
     def _record(self, path: str, params: dict[str, str], code: str, page: int | None, size: int) -> None:
         entry = {"time": time.time(), "path": path, "params": params, "code": code, "page": page, "bytes": size}
@@ -495,12 +504,16 @@ def serve(
     port: int = 0,
     sandbox: bool = False,
     cache: bool = True,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Server:
     """A stand-in for this world, to be used in a ``with`` statement; port 0 takes any free one.
 
-    ``cache`` keeps finished answers, so asking the same again costs almost nothing.
+    ``cache`` keeps finished answers, so asking the same again costs almost nothing. ``clock`` counts the
+    seconds of limits, blocks and report tasks, so that tests need not wait for them.
     """
-    return Server(world, limits=limits, faults=faults, rules=rules, port=port, sandbox=sandbox, cache=cache)
+    return Server(
+        world, limits=limits, faults=faults, rules=rules, port=port, sandbox=sandbox, cache=cache, clock=clock
+    )
 
 
 def run(
