@@ -16,7 +16,8 @@ from typing import Any
 
 from .assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
 from .catalogue import stream_fields
-from .faults import Faults, Limits, code_message
+from .faults import Faults, code_message
+from .limits import Limits
 from .reports import Table, ordered, report_table, select_ads
 from .rules import (
     MAX_IDS,

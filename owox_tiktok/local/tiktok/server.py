@@ -24,10 +24,11 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from .api import Answer, Api, Credentials
-from .faults import WRONG_ANSWERS, Faults, FaultState, Gate, Limits, code_message
+from .faults import WRONG_ANSWERS, Faults, FaultState, code_message
+from .limits import Gate, Limits
 from .rules import PAGE_SIZES, Refusal, wrong
+from .spoil import REPORT, spoil
 from .spoil import applies as can_be_spoiled
-from .spoil import spoil
 from .switches import Rules
 from .tasks import FILES
 from .tasks import PATHS as TASK_PATHS
@@ -43,6 +44,7 @@ _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 400: "Bad Re
     502: "Bad Gateway",
     503: "Service Unavailable",
 }
+_TIME_OUTS = frozenset({"timeout", "code_51001", "code_51039"})
 _AFTER_ANSWERING = frozenset({"truncated", "cut_json", "reset", "shifted_page", "drip", *WRONG_ANSWERS})
 """Failures that begin with a good answer."""
 _CUT = (
@@ -82,7 +84,7 @@ class Server:
         self.credentials = Credentials(sandbox)
         self.log: list[dict[str, Any]] = []
         self._api = Api(world, self.credentials, self.faults, self.rules, self.limits, sandbox, clock)
-        self._gate = Gate(self.limits, self.credentials.app_id, clock)
+        self._gate = Gate(self.limits, self.credentials.app_id, clock, lambda: world.now().date())
         self._fault_state = FaultState(self.faults)
         self._codes: Counter[str] = Counter()
         self._requests = self._refused = self._failed = 0
@@ -206,13 +208,18 @@ class Server:
         kind = None
         try:
             self._gate.check_app()
+            self._gate.check_request(target)
         except Refusal as refusal:
             answer = self._refuse(refusal)
         else:
             kind = self._next_kind(method, name, target, query)
+            if kind in _TIME_OUTS:
+                self._note_timeout(name, target)
             if kind is not None and kind not in _AFTER_ANSWERING:
                 return self._fail(connection, kind, name, query)
             answer = self._answer(method, name, target, query, token, body, number)
+            if answer.code in (51001, 51039):
+                self._note_timeout(name, target)
         if kind in ("shifted_page", "row_gone"):
             answer = self._api.moved(answer, kind)
         elif kind in WRONG_ANSWERS and answer.code == 0:
@@ -225,6 +232,10 @@ class Server:
             return self._drip(connection, answer)
         _send(connection, 200, answer.body, answer.content_type, throttled=answer.throttled)
         return True
+
+    def _note_timeout(self, name: str, target: str) -> None:
+        if name == REPORT and self.rules.timeout_penalties:
+            self._gate.note_timeout(target)
 
     def _next_kind(self, method: str, name: str, target: str, query: str) -> str | None:
         """How this request fails, or None."""

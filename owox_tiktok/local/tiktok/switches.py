@@ -27,6 +27,9 @@ class Rules:
     TikTok's sample shows such values and does not say when. ``queue_s`` and ``process_s``: seconds a task waits and
     works.
 
+    ``timeout_penalties``: whether reports that time out slow the app down, and block a request that times out three
+    times in ten minutes. With which code TikTok answers then is not known; 40016 here.
+
     ``cut_levels``: the levels ('ad', 'ad_group', 'campaign', 'advertiser') whose reports are cut at the newest ads
     of a large account. TikTok speaks of ids of ads and names no level.
     """
@@ -41,4 +44,5 @@ class Rules:
     async_display_values: bool = False
     queue_s: float = 0.0
     process_s: float = 0.0
+    timeout_penalties: bool = True
     cut_levels: tuple[str, ...] = ("ad",)

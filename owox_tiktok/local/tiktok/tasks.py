@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from .faults import Faults, Limits
+from .faults import Faults
+from .limits import Limits
 from .rules import Refusal, wrong
 from .switches import Rules
 
