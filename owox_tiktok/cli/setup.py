@@ -6,13 +6,21 @@ from pathlib import Path
 
 import click
 
-from owox_tiktok.cli.common import end
+from owox_tiktok.cli.common import end, examples
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "init                                    write tiktok.yaml in this folder",
+        "init clients/berlin.yaml",
+    )
+)
 @click.argument("path", type=click.Path(path_type=Path), default="tiktok.yaml", metavar="[CONFIG.yaml]")
 def init(path: Path) -> None:
-    """Write a commented example configuration (never over an existing file)."""
+    """Write a commented example configuration.
+
+    Never over an existing file.
+    """
     from owox_tiktok.config_file import example
 
     try:
