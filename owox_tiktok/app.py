@@ -5,6 +5,7 @@ Everything a surface may pass in comes as arguments: settings, ``now``, a listen
 
 from __future__ import annotations
 
+import enum
 import math
 import os
 import threading
@@ -19,9 +20,10 @@ from typing import TypeVar
 from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, Refused, StoreBusy, StoreFailed
-from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned
+from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned, duration
 from owox_tiktok.lease import Lease
-from owox_tiktok.model import Advertiser, Checkable, Destination, Metered, Reading, Window
+from owox_tiktok.model import Advertiser, Checkable, CountsRows, Destination, Known, Metered, Reading, Stream, Window
+from owox_tiktok.names import instead
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import NOTHING_DONE, WHOLE_APP, Done, Pair, keep_from, losses, oldest_kept
@@ -31,7 +33,7 @@ from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
-from owox_tiktok.streams import find, nearest
+from owox_tiktok.streams import find
 from owox_tiktok.tiktok.client import TikTok, base_url
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.views import HoldsViews, View, definitions
@@ -70,14 +72,13 @@ def only(settings: Settings, names: Sequence[str], advertisers: Sequence[str] = 
     chosen, mistakes = [], []
     for one in advertisers:
         if settings.advertiser_ids and one not in settings.advertiser_ids:
-            near = nearest(one, settings.advertiser_ids)
-            advice = f"Did you mean {near}?" if near else f"Add it to advertiser_ids in {settings.source}."
+            advice = f"Add it to advertiser_ids in {settings.source}."
             mistakes.append(Mistake(f"--advertiser {one}", f"is not among those of {settings.source}", advice))
     for name in names:
         stream = find(name)
         if stream is None or stream not in settings.objects:
-            near = nearest(name, [s.name for s in settings.objects])
-            advice = f"Did you mean {near}?" if near else f"Add it to objects in {settings.source}."
+            advice = instead("object", name, [s.name for s in settings.objects])
+            advice = advice or f"Add it to objects in {settings.source}."
             mistakes.append(Mistake(f"--object {name}", f"is not among the objects of {settings.source}", advice))
         else:
             chosen.append(stream)
@@ -594,6 +595,106 @@ def prune_(
             listen(Failed("", advertiser_id, error.sentence, error.request_id))
         days = keep_from(settings, advertisers, now)
         return prune(_until(halted, settings.objects), days, destination, listen, dry_run=dry_run)
+
+
+# --- how fresh what is stored is --------------------------------------------------------------------------------------
+
+DAY_OF_GRACE = timedelta(days=1)
+
+
+class State(enum.StrEnum):
+    """How a pair stands; all but FRESH and COMPLETE are something to look after."""
+
+    FRESH = "fresh"
+    COMPLETE = "complete"  # the configuration ends before today, and all of it is read
+    BEHIND = "behind"  # too long ago, or days are missing
+    FAILED = "failed"  # the last import could not read it
+    NEVER = "never read"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far one object of an ad account is: what its cursor says, its age in seconds, its rows and its last failure.
+
+    ``rows`` is None where the destination cannot count them for nothing. ``problem`` is a sentence, "" when all is
+    well.
+    """
+
+    object: str
+    advertiser_id: str
+    state: State
+    since: date | None = None
+    through: date | None = None
+    read_at: datetime | None = None
+    age_s: float | None = None
+    rows: int | None = None
+    problem: str = ""
+    failed_at: datetime | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nobody need look after it."""
+        return self.state in (State.FRESH, State.COMPLETE)
+
+
+def status(settings: Settings, *, now: datetime, max_age: timedelta) -> list[Standing]:
+    """Return how far each configured pair is, as the destination knows it; TikTok is not asked.
+
+    Where all ad accounts of an authorisation are imported, those are meant that were read before. A pair is behind when
+    it was read longer ago than ``max_age``, or its last day is more than a day before the day on which it was read.
+    """
+    with open_destination(settings.destination, read_only=True) as destination:
+        known = destination.cursors()
+        counts = {
+            stream.name: destination.row_counts(stream) if isinstance(destination, CountsRows) else None
+            for stream in settings.objects
+        }
+    ids = settings.advertiser_ids or tuple(sorted({advertiser_id for _, advertiser_id in known if advertiser_id}))
+    return [
+        _standing(settings, stream, one, known.get((stream.name, one), Known()), counts[stream.name], now, max_age)
+        for stream in settings.objects
+        for one in ((WHOLE_APP.id,) if stream.per_app else ids)
+    ]
+
+
+def _standing(
+    settings: Settings,
+    stream: Stream,
+    advertiser_id: str,
+    known: Known,
+    counts: Mapping[str, int] | None,
+    now: datetime,
+    max_age: timedelta,
+) -> Standing:
+    cursor, failure = known.cursor, known.failure
+    rows = None if counts is None else sum(counts.values()) if stream.per_app else counts.get(advertiser_id, 0)
+    age_s = max(0.0, (now - cursor.read_at).total_seconds()) if cursor else 0.0
+    problem, state = "", State.FRESH
+    last = min(cursor.read_on, settings.end_date or cursor.read_on) if cursor else None
+    if failure and (cursor is None or failure.at >= cursor.read_at):
+        problem, state = failure.reason, State.FAILED
+    elif known.lost:
+        problem, state = f"{known.lost}: the next import reads it again", State.BEHIND
+    elif cursor is None:
+        problem, state = "it was never read", State.NEVER
+    elif stream.time and (cursor.through is None or (last and cursor.through < last - DAY_OF_GRACE)):
+        problem, state = f"days up to {last} are missing", State.BEHIND
+    elif settings.end_date and cursor.read_on > settings.end_date + timedelta(days=settings.reimport_lookback_window):
+        state = State.COMPLETE
+    elif age_s > max_age.total_seconds():
+        problem, state = f"it was read {duration(age_s)} ago", State.BEHIND
+    return Standing(
+        stream.name,
+        advertiser_id,
+        state,
+        cursor.since if cursor else None,
+        cursor.through if cursor else None,
+        cursor.read_at if cursor else None,
+        age_s if cursor else None,
+        rows,
+        problem,
+        failure.at if failure else None,
+    )
 
 
 # --- views ------------------------------------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Stream
+from owox_tiktok.names import What, instead, resolve
 from owox_tiktok.secret import Secret, looks_secret
-from owox_tiktok.streams import LEVELS, MAX_METRICS, PRESETS, STREAMS, default_fields, expand, find, metrics, nearest
+from owox_tiktok.streams import LEVELS, MAX_METRICS, PRESETS, STREAMS, default_fields, expand, find, metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ def _days(value: Value, most: int = 3650) -> int:
 
 
 def _lookback(value: Value) -> int:
-    return _days(value, 90)
+    return _days(value, MOST_LOOKBACK_DAYS)
 
 
 def _keep(value: Value) -> int:
@@ -283,6 +284,8 @@ def _raw(value: Value) -> Value:
 
 
 MOST_MINUTES = 1440
+MOST_LOOKBACK_DAYS = 365
+"""TikTok credits a conversion up to 180 days after the click; a year leaves room for what a team defines itself."""
 EARLIEST = date(2016, 1, 1)
 """There is nothing to read before; and a plan with a window for every day since the year 1 would fill the memory."""
 NOTIFY_WHEN = ("never", "on error", "on warnings", "always")
@@ -439,7 +442,7 @@ def _objects(
     for item in _items(given, mistakes):
         stream = find(item.text)
         if stream is None:
-            mistakes.append(unknown(item, "object", STREAMS, "`owox-tiktok objects` lists"))
+            mistakes.append(unknown(item, "object", "object", STREAMS, "`owox-tiktok objects` lists"))
         elif sandbox and not stream.in_sandbox:
             mistakes.append(
                 Mistake(item.where, f"TikTok's sandbox does not have {stream.name}", "Remove it or use production.")
@@ -461,7 +464,7 @@ def _objects(
         found = find(key)
         if found is None:
             known = [s.name for s in streams] or STREAMS
-            mistakes.append(unknown(Value(key, names.where), "object", known, "`objects` should list"))
+            mistakes.append(unknown(Value(key, names.where), "object", "object", known, "`objects` should list"))
         elif found not in streams:
             what = f"chooses fields of {found.name}, which is not imported"
             mistakes.append(Mistake(names.where, what, "Add it to objects."))
@@ -494,11 +497,12 @@ def _fields(stream: Stream, names: Value, mistakes: list[Mistake]) -> tuple[str,
     chosen: dict[str, None] = {}
     for item in _items(names, mistakes):
         more = expand(stream, item.text)
-        if more is None and item.text in metrics() and stream.is_report:
-            mistakes.append(Mistake(item.where, f"{stream.name} cannot have {item.text}", _given_where(item.text)))
+        metric = resolve("field", item.text, metrics()) if more is None and stream.is_report else None
+        if metric:
+            mistakes.append(Mistake(item.where, f"{stream.name} cannot have {metric}", _given_where(metric)))
         elif more is None:
             known = [*stream.fields, *(PRESETS if stream.is_report else ())]
-            mistakes.append(unknown(item, f"field of {stream.name}", known, f"`objects {stream.name}` lists"))
+            mistakes.append(unknown(item, "field", f"field of {stream.name}", known, f"`objects {stream.name}` lists"))
         else:
             chosen.update(dict.fromkeys(more))
     asked = [n for n in chosen if stream.fields[n].origin == "metric"]
@@ -517,8 +521,7 @@ def _given_where(metric: str) -> str:
     return f"TikTok gives it in {kinds} of these levels: {levels}{limits}."
 
 
-def unknown(value: Value, what: str, known: Iterable[str], source: str) -> Mistake:
-    """Return that there is no such thing as ``value`` names, with the nearest name, or that ``source`` lists them."""
-    near = None if value.variable else nearest(value.text, known)
-    advice = f"Did you mean {near}?" if near else f"{source} what there is."
-    return Mistake(value.where, f"there is no {what} called {value.shown}", advice)
+def unknown(value: Value, kind: What, what: str, known: Iterable[str], source: str) -> Mistake:
+    """Return that there is no such ``what`` as ``value`` names, and what to write instead or where they are listed."""
+    advice = "" if value.variable else instead(kind, value.text, known)
+    return Mistake(value.where, f"there is no {what} called {value.shown}", advice or f"{source} what there is.")

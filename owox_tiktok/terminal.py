@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from owox_tiktok.app import Checked, Planned, Viewed
+from owox_tiktok.app import Checked, Planned, Standing, Viewed
 from owox_tiktok.errors import BadInput, Problem
 from owox_tiktok.events import (
     Event,
@@ -292,6 +292,31 @@ def _alike(checks: Sequence[Checked]) -> Iterable[Sequence[Checked]]:
         assert c.advertiser is not None
         groups.setdefault((c.object, c.detail.replace(c.advertiser.id, "")), []).append(c)
     return groups.values()
+
+
+def show_status(console: Console, found: Sequence[Standing], *, quiet: bool = False) -> None:
+    """Print how far each object of each account is, and what to look after. ``quiet``: nothing when all is well."""
+    from rich.text import Text
+
+    if not found:
+        if not quiet:
+            console.print("Nothing was imported yet.")
+        return
+    table = _table("object", "account", "state", "through", ">read", ">rows")
+    for s in found:
+        table.add_row(
+            s.object,
+            s.advertiser_id or "all",
+            Text(s.state, "green" if s.ok else "red" if s.state == "failed" else "yellow"),
+            str(s.through or ""),
+            "" if s.age_s is None else f"{duration(s.age_s)} ago",
+            "" if s.rows is None else f"{s.rows:,}",
+        )
+    console.print(table)
+    bad = [s for s in found if not s.ok]
+    for s in bad:
+        console.print(f"{s.state}: {pair(s.object, s.advertiser_id)}: {s.problem}", markup=False, soft_wrap=True)
+    console.print("All is fresh." if not bad else f"{len(bad)} of {len(found)} to look after.")
 
 
 def show_views(console: Console, found: Sequence[Viewed]) -> None:

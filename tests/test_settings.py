@@ -149,8 +149,8 @@ end_date: 2026-01-01
 objects: [ad_report_dayly, campaigns, advertiser_report_daily]
 fields:
   advertiser_report_daily: [spend, ad_name, imprssions]
-lookback: 7
-reimport_lookback_window: 100
+lookbehind_window: 7
+reimport_lookback_window: 1000
 clean_up_to_keep_window: 0
 include_deleted: perhaps
 requests_per_second: fast
@@ -204,7 +204,7 @@ def test_a_mistake_says_where_it_is_and_what_to_do(
         ("end_date: 2026-03-03", "end_date", ("future",)),
         ("reimport_lookback_windw: 3", "reimport_lookback_windw", ("reimport_lookback_window",)),
         ("start_date: 2026-01-02", "start_date", ("twice",)),
-        ("reimport_lookback_window: -1", "reimport_lookback_window", ("0", "90")),
+        ("reimport_lookback_window: -1", "reimport_lookback_window", ("0", "365")),
         ("reimport_lookback_window: 7.5", "reimport_lookback_window", ("7.5", "whole")),
         ("reimport_lookback_window: true", "reimport_lookback_window", ("number of days",)),
         ("clean_up_to_keep_window: 0", "clean_up_to_keep_window", ("nothing",)),

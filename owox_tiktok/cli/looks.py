@@ -1,7 +1,9 @@
-"""Commands that look and change nothing: check, objects."""
+"""Commands that look and change nothing: check, status, objects."""
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +14,7 @@ from owox_tiktok.cli.common import (
     common,
     console,
     examples,
+    facts,
     guarded,
     log_option,
     object_names,
@@ -68,6 +71,52 @@ def check(given: Asked, quiet: bool, log: str) -> None:
     )
 
 
+def _age(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
+    """Read an age such as 26h, 90m or 2d."""
+    found = re.fullmatch(r"(\d+)\s*([mhd])", value.strip().lower())
+    if not found:
+        raise click.BadParameter(f"{value!r} is not an age; write one such as 26h, 90m or 2d", ctx, param)
+    return int(found[1]) * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[found[2]]
+
+
+@click.command(
+    epilog=examples(
+        "status",
+        "status --max-age 3h --quiet             for a monitor: a word only when something is behind",
+        "status --json                           one line per object and ad account",
+    )
+    + "\n\n\b\nExit codes: 0 all is fresh, 1 the destination cannot be read (an import may hold it),\n"
+    "2 bad input, 3 something is behind, failed or was never read."
+)
+@asked()
+@click.option("--max-age", callback=_age, default="26h", show_default=True, help="What was read before is behind.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --log json.")
+@quiet_option
+@common
+def status(given: Asked, max_age: timedelta, as_json: bool, quiet: bool, log: str) -> None:
+    """Show how fresh what is stored is.
+
+    Of every object and ad account: the last complete day, the age, the rows, and why the last import could not read
+    it. Reads the destination only; TikTok is not asked.
+    """
+    log = "json" if as_json else log
+
+    def work(screen: Screen) -> int:
+        from owox_tiktok import app
+        from owox_tiktok.terminal import show_status
+
+        found = app.status(given.settings(), now=given.now, max_age=max_age)
+        shown = [s for s in found if not (quiet and s.ok)]
+        if log == "json":
+            for s in shown:
+                say_json({"event": "status", "ok": s.ok, **facts(s)})
+        else:
+            show_status(console(), shown, quiet=quiet)
+        return 0 if all(s.ok for s in found) else 3
+
+    guarded(work, log=log, quiet=quiet, interrupted="interrupted.")
+
+
 @click.command(
     epilog=examples(
         "objects",
@@ -84,7 +133,8 @@ def objects(name: str | None, log: str) -> None:
 
     def work(screen: Screen) -> int:
         from owox_tiktok.errors import BadInput, Mistake
-        from owox_tiktok.streams import ALIASES, STREAMS, default_fields, find, nearest
+        from owox_tiktok.names import instead
+        from owox_tiktok.streams import ALIASES, STREAMS, default_fields, find
         from owox_tiktok.terminal import show_object, show_objects
 
         if name is None:
@@ -96,8 +146,7 @@ def objects(name: str | None, log: str) -> None:
             return 0
         stream = find(name)
         if stream is None:
-            near = nearest(name, STREAMS)
-            advice = f"Did you mean {near}?" if near else "`owox-tiktok objects` lists what there is."
+            advice = instead("object", name, STREAMS) or "`owox-tiktok objects` lists what there is."
             raise BadInput([Mistake(name, "is not an object", advice)])
         if log == "json":
             for f in stream.fields.values():

@@ -164,6 +164,14 @@ class DuckDB:
 
     # --- tables -------------------------------------------------------------------------------------------------------
 
+    def row_counts(self, stream: Stream) -> dict[str, int]:
+        """Return how many rows of the stream each advertiser has here; empty where there is no table."""
+        if "advertiser_id" not in self._columns(stream.table):
+            return {}
+        with _sentences(stream.table):
+            sql = f"SELECT advertiser_id, count(*) FROM {_name(stream.table)} GROUP BY ALL"
+            return dict(self.connection.execute(sql).fetchall())
+
     def _columns(self, table: str) -> dict[str, str]:
         """Return the table's columns with their types; empty when there is no such table."""
         return dict(
