@@ -11,6 +11,7 @@ COMMANDS: Mapping[str, str] = {
     "import": "runs:import_",
     "plan": "runs:plan",
     "check": "looks:check",
+    "status": "looks:status",
     "prune": "runs:prune",
     "views": "runs:views",
     "objects": "looks:objects",
@@ -18,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "sheet": "sheet:sheet",
     "auth": "auth:auth",
     "schedule": "schedule:schedule",
+    "completion": "completion:completion",
     "demo": "local:demo",
     "local": "local:local",
 }
@@ -26,20 +28,21 @@ COMMANDS: Mapping[str, str] = {
 EXAMPLES = """\b
 Examples:
   owox-tiktok init                          write an example tiktok.yaml
-  owox-tiktok check tiktok.yaml             try token, accounts and permissions
-  owox-tiktok plan tiktok.yaml              what would be read, and how long it takes
-  owox-tiktok import tiktok.yaml            import, and go on where the last run ended
-  owox-tiktok import tiktok.yaml --from 2026-01-01 --to 2026-01-31 --object ad_report_daily
+  owox-tiktok check                         try token, accounts and permissions
+  owox-tiktok plan                          what would be read, and how long it takes
+  owox-tiktok import                        import, and go on where the last run ended
+  owox-tiktok import --from 2026-01-01 --to 2026-01-31 --object ad_report_daily
+  owox-tiktok status                        how fresh what is stored is
   owox-tiktok sheet init SPREADSHEET_ID     build the template in a blank spreadsheet
   owox-tiktok import --sheet SPREADSHEET_ID as the tabs Config and Fields of that Sheet say
-  owox-tiktok views tiktok.yaml             make views to report on, from what is imported
-  owox-tiktok objects ad_report_daily       its fields, with kinds and descriptions
-  owox-tiktok schedule daily --at 06:15 --cron tiktok.yaml
   owox-tiktok demo                          try it all without a TikTok account
-  owox-tiktok local up                      the whole product in a browser, with made-up accounts
 
 \b
-Exit codes: 0 done, 1 failed, 2 bad input, 3 partly done.
+Every command takes its settings from tiktok.yaml in this folder, unless another file is named.
+`owox-tiktok COMMAND --help` has examples of each command.
+
+\b
+Exit codes: 0 done, 1 failed, 2 bad input, 3 partly done; 130 Ctrl-C, 143 SIGTERM.
 """
 
 

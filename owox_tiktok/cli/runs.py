@@ -2,157 +2,194 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from owox_tiktok.cli.common import (
+    Asked,
+    asked,
     common,
     console,
     day,
+    examples,
     facts,
     guarded,
-    objects_option,
-    one_source,
-    read,
+    quiet_option,
     say_json,
-    source,
+    stopped_by,
 )
+from owox_tiktok.cli.interruption import INTERRUPTION, How
 
 if TYPE_CHECKING:
-    from owox_tiktok.settings import Settings
     from owox_tiktok.terminal import Screen
 
 
-@click.command("import")
-@source
-@click.option("--from", "first", callback=day, metavar="DAY", help="Read these days again (backfill), from this one …")
-@click.option("--to", "last", callback=day, metavar="DAY", help="… to this one, both included.")
-@objects_option
+def _days(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option("--to", "last", callback=day, metavar="DAY", help="… to this one, both included.")(command)
+    return click.option(
+        "--from", "first", callback=day, metavar="DAY", help="Read these days again (backfill), from this one …"
+    )(command)
+
+
+@click.command(
+    "import",
+    epilog=examples(
+        "import                                  as tiktok.yaml in this folder says",
+        "import other.yaml --quiet               for cron: a word only when something is wrong",
+        "import --object ads --advertiser 7012345678901234567",
+        "import --object ad_report_daily --from 2026-01-01 --to 2026-01-31",
+        "import --sheet SPREADSHEET_ID           as the tabs Config and Fields of that Sheet say",
+    ),
+)
+@asked()
+@_days
 @click.option("--dry-run", is_flag=True, help="Only say what would be read.")
+@quiet_option
 @common
-def import_(
-    config: Path | None,
-    sheet: str | None,
-    first: date | None,
-    last: date | None,
-    names: tuple[str, ...],
-    dry_run: bool,
-    log: str,
-    now: datetime | None,
-) -> None:
-    """Import what CONFIG.yaml or a Sheet names, and go on where the last run ended.
+def import_(given: Asked, first: date | None, last: date | None, dry_run: bool, quiet: bool, log: str) -> None:
+    """Import, and go on where the last run ended.
 
     The last days (reimport_lookback_window) are read again and replaced. With --from and --to exactly those days are
-    read again, and the next run goes on where it would have.
+    read again, and the next run goes on where it would have. Ctrl-C and SIGTERM end the run after the present
+    transaction; what is stored stays, and the next run goes on there.
     """
-    from owox_tiktok import app
-
-    one_source(config, sheet)
-    moment = now or datetime.now(UTC)
+    if dry_run:
+        _plan(given, first, last, log)
 
     def work(screen: Screen) -> int:
-        backfill = app.backfill_range(first, last, moment)
-        if sheet is None or dry_run:
-            settings = read(config, sheet, names, moment)
-            if dry_run:
-                return _show_plan(settings, moment, backfill, log)
-            return app.import_(settings, now=moment, listen=screen, backfill=backfill).exit_code
-        with app.open_sheet(sheet) as control:
-            return app.import_sheet(control, now=moment, listen=screen, backfill=backfill, names=names).exit_code
+        from owox_tiktok import app
 
-    guarded(log, work)
+        backfill = app.backfill_range(first, last, given.now)
+        halted = stopped_by(screen)
+        if given.sheet:
+            with app.open_sheet(given.sheet) as control:
+                finished = app.import_sheet(
+                    control,
+                    now=given.now,
+                    listen=screen,
+                    backfill=backfill,
+                    names=given.names,
+                    advertisers=given.advertisers,
+                    halted=halted,
+                )
+        else:
+            finished = app.import_(given.settings(), now=given.now, listen=screen, backfill=backfill, halted=halted)
+        by_signal = finished.stopped and finished.stopped == INTERRUPTION.asked()
+        return INTERRUPTION.exit_code if by_signal else finished.exit_code
+
+    guarded(
+        work,
+        how=How.AFTER_THIS,
+        log=log,
+        quiet=quiet,
+        interrupted="interrupted before anything was read. The next run goes on where the last one ended.",
+    )
 
 
-def _show_plan(settings: Settings, now: datetime, backfill: tuple[date, date] | None, log: str) -> int:
-    from owox_tiktok import app
-    from owox_tiktok.terminal import show_plan
-
-    planned = app.plan(settings, now=now, backfill=backfill)
-    if log == "json":
-        for p in planned:
-            say_json({"event": "planned", **facts(p), "advertiser": p.advertiser.id})
-    else:
-        show_plan(console(), planned, settings.requests_per_second)
-    broken = sum(bool(p.problem) for p in planned)
-    return 0 if not broken else 1 if broken == len(planned) else 3
-
-
-@click.command()
-@source
-@click.option("--from", "first", callback=day, metavar="DAY", help="Plan a backfill from this day …")
-@click.option("--to", "last", callback=day, metavar="DAY", help="… to this one.")
-@objects_option
+@click.command(
+    epilog=examples(
+        "plan",
+        "plan --object ad_report_daily --from 2026-01-01 --to 2026-01-31",
+        "plan --log json                         one line per object and ad account",
+    )
+)
+@asked()
+@_days
 @common
-def plan(
-    config: Path | None,
-    sheet: str | None,
-    first: date | None,
-    last: date | None,
-    names: tuple[str, ...],
-    log: str,
-    now: datetime | None,
-) -> None:
-    """Show which days would be read, with the requests, rows and minutes to expect. Writes nothing."""
-    from owox_tiktok import app
+def plan(given: Asked, first: date | None, last: date | None, log: str) -> None:
+    """Show what an import would read, and how long it takes.
 
-    one_source(config, sheet)
-    moment = now or datetime.now(UTC)
+    Days, requests, rows and minutes to expect, object by object. Writes nothing; TikTok is asked one small question
+    per object and ad account.
+    """
+    _plan(given, first, last, log)
 
+
+def _plan(given: Asked, first: date | None, last: date | None, log: str) -> None:
     def work(screen: Screen) -> int:
-        settings = read(config, sheet, names, moment)
-        return _show_plan(settings, moment, app.backfill_range(first, last, moment), log)
+        from owox_tiktok import app
+        from owox_tiktok.terminal import show_plan
 
-    guarded(log, work)
+        settings, backfill = given.settings(), app.backfill_range(first, last, given.now)
+        planned = app.plan(settings, now=given.now, backfill=backfill, halted=stopped_by(screen))
+        if log == "json":
+            for p in planned:
+                names = {"advertiser": p.advertiser.id, "advertiser_name": p.advertiser.name}
+                say_json({"event": "planned", **facts(p), **names})
+        else:
+            show_plan(console(), planned, settings.requests_per_second, problems=console(stderr=True))
+        broken = sum(bool(p.problem) for p in planned)
+        return 0 if not broken else 1 if broken == len(planned) else 3
+
+    guarded(work, how=How.AFTER_THIS, log=log, interrupted="interrupted before the plan was made. Nothing was written.")
 
 
-@click.command()
-@source
-@objects_option
+@click.command(
+    epilog=examples(
+        "prune --dry-run                         how many rows would be deleted",
+        "prune --object ad_report_daily",
+    )
+)
+@asked()
 @click.option("--dry-run", is_flag=True, help="Only say how many rows would be deleted.")
+@quiet_option
 @common
-def prune(
-    config: Path | None, sheet: str | None, names: tuple[str, ...], dry_run: bool, log: str, now: datetime | None
-) -> None:
-    """Delete report rows older than clean_up_to_keep_window days. Entities are never deleted."""
-    from owox_tiktok import app
+def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
+    """Delete report rows that are older than you keep.
 
-    one_source(config, sheet)
-    moment = now or datetime.now(UTC)
+    That is clean_up_to_keep_window days. Rows of entities, such as campaigns, are never deleted.
+    """
 
     def work(screen: Screen) -> int:
-        settings = read(config, sheet, names, moment)
-        gone = app.prune_(settings, now=moment, dry_run=dry_run, listen=screen)
-        if not gone and log == "text":
+        from owox_tiktok import app
+
+        gone = app.prune_(given.settings(), now=given.now, dry_run=dry_run, listen=screen, halted=stopped_by(screen))
+        if not gone and log == "text" and not quiet:
             click.echo("None of the objects has dated rows.", err=True)
         return 0
 
-    guarded(log, work)
+    guarded(
+        work,
+        how=How.AFTER_THIS,
+        log=log,
+        quiet=quiet,
+        interrupted="interrupted. What was deleted until then is gone; run it again for the rest.",
+    )
 
 
-@click.command()
-@source
+@click.command(
+    epilog=examples(
+        "views",
+        "views --dry-run                         only print their SQL",
+    )
+)
+@asked(parts=False)
 @click.option("--dry-run", is_flag=True, help="Only print their SQL.")
+@quiet_option
 @common
-def views(config: Path | None, sheet: str | None, dry_run: bool, log: str, now: datetime | None) -> None:
-    """Make the views to report on, or make them anew, from the objects and fields that are stored."""
-    from owox_tiktok import app
-    from owox_tiktok.terminal import show_views, show_views_sql
+def views(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
+    """Create or refresh the views to report on.
 
-    one_source(config, sheet)
-    moment = now or datetime.now(UTC)
+    They are made from the objects and fields that are stored.
+    """
 
     def work(screen: Screen) -> int:
-        found = app.views(read(config, sheet, (), moment), dry_run=dry_run)
+        from owox_tiktok import app
+        from owox_tiktok.terminal import show_views, show_views_sql
+
+        found = app.views(given.settings(), dry_run=dry_run)
         if log == "json":
             for v in found:
                 state = "left alone" if v.left_alone else "ready" if v.statement else "left out"
-                facts = {"event": "view", "view": v.view.name, "state": state, "missing": v.view.missing}
-                say_json({**facts, "sql": v.statement} if dry_run else facts)
+                said = {"event": "view", "view": v.view.name, "state": state, "missing": v.view.missing}
+                say_json({**said, "sql": v.statement} if dry_run else said)
+        elif dry_run:
+            show_views_sql(console(), found)
         else:
-            (show_views_sql if dry_run else show_views)(console(), found)
+            show_views(console(), [v for v in found if v.left_alone] if quiet else found)
         return 3 if any(v.left_alone for v in found) else 0
 
-    guarded(log, work)
+    guarded(work, how=How.AFTER_THIS, log=log, quiet=quiet, interrupted="interrupted before the views were made.")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from owox_tiktok.cli.common import guarded
+from owox_tiktok.cli.common import examples, guarded
+from owox_tiktok.cli.interruption import How
 
 if TYPE_CHECKING:
     from owox_tiktok.schedule import Deployment
@@ -25,7 +26,14 @@ def _clock(ctx: click.Context, param: click.Parameter, value: str | None) -> Clo
         raise click.BadParameter(f"{value!r} is not a time; write one such as 13:30", ctx, param) from None
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "schedule daily --at 06:15 --cron tiktok.yaml",
+        "schedule daily --at 06:15 --zone Europe/Berlin --project my-project --region europe-west1 \\\n"
+        "      --spreadsheet SPREADSHEET_ID --apply",
+        "schedule off --cron tiktok.yaml",
+    )
+)
 @click.argument("often", type=click.Choice(["daily", "hourly", "off"]))
 @click.option("--at", callback=_clock, metavar="HH:MM", help="When a daily import starts [13:30].")
 @click.option("--zone", metavar="ZONE", help="Whose clock that is, such as Europe/Berlin [UTC].")
@@ -52,7 +60,10 @@ def schedule(
     applied: bool,
     config: Path | None,
 ) -> None:
-    """Start imports by themselves: a Cloud Scheduler job, or with --cron a line for this computer."""
+    """Start imports on a schedule.
+
+    A Cloud Scheduler job for the deployed service, or with --cron a line for this computer's own scheduler.
+    """
     from owox_tiktok.errors import BadInput, Mistake
     from owox_tiktok.schedule import AT, Deployment, checked_zone
 
@@ -67,7 +78,11 @@ def schedule(
         deployment = Deployment(project, region, spreadsheet, name)
         return _schedule_in_cloud(often, at or AT, checked_zone(zone or "UTC"), deployment, applied)
 
-    guarded("text", work)
+    guarded(
+        work,
+        how=How.BY_EXCEPTION,
+        interrupted="interrupted. Run it again: a schedule that is there already is replaced.",
+    )
 
 
 def _schedule_here(often: str, at: Clock, config: Path) -> int:

@@ -7,10 +7,16 @@ from pathlib import Path
 
 import click
 
-from owox_tiktok.cli.common import end
+from owox_tiktok.cli.common import end, examples
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "init                                    write tiktok.yaml in this folder",
+        "init clients/berlin.yaml",
+        "init --from airbyte.json                from Airbyte, OWOX, dlt or Dagster",
+    )
+)
 @click.argument("path", type=click.Path(path_type=Path), default="tiktok.yaml", metavar="[CONFIG.yaml]")
 @click.option(
     "--from",
@@ -21,9 +27,10 @@ from owox_tiktok.cli.common import end
     help="Translate another loader's configuration: Airbyte, OWOX, dlt, Dagster. May be repeated, for a catalogue.",
 )
 def init(path: Path, sources: tuple[Path, ...]) -> None:
-    """Write a commented example configuration, or another loader's as ours (never over an existing file).
+    """Write a configuration: an example, or another loader's.
 
-    Secrets are not copied: the file names environment variables. What has no equivalent stands in its comments.
+    Never over an existing file. Secrets of another loader's are not copied: the file names environment variables. What
+    has no equivalent stands in its comments.
     """
     from owox_tiktok.config_file import example
 
