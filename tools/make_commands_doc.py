@@ -42,8 +42,8 @@ together or not at all. Signals that are ignored when the program starts (`nohup
 
 ## Completion
 
-`owox-tiktok completion bash` prints a script that makes the Tab key complete commands, options and the names of objects.
-Put `eval "$(owox-tiktok completion bash)"` into `~/.bashrc`, or the same with `zsh` into `~/.zshrc`.
+`owox-tiktok completion bash` prints a script with which the Tab key completes commands, options and the names of
+objects. Put `eval "$(owox-tiktok completion bash)"` into `~/.bashrc`, or the same with `zsh` into `~/.zshrc`.
 """
 
 
@@ -64,6 +64,11 @@ def paragraphs(text: str) -> str:
     return "\n\n".join(" ".join(p.split()) for p in text.split("\n\n"))
 
 
+def commented(example: str) -> str:
+    """Return an example as a line for a shell, with the words beside it as a comment."""
+    return re.sub(r"(?<=\S)( {2,})(?=\S)", r"\1# ", example)
+
+
 def section(name: str, command: click.Command) -> str:
     """Return one command: what it does, how it is called, its options, its examples."""
     context = click.Context(command, info_name=f"owox-tiktok {name}")
@@ -71,14 +76,14 @@ def section(name: str, command: click.Command) -> str:
     rows = []
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record and "--help" not in record[0]:
+        if record and record[1] and "--help" not in record[0]:
             option, words = (re.sub(r"\s+", " ", part).replace("|", "\\|") for part in record)
             rows.append(f"| `{option}` | {words} |")
     if rows:
         lines += ["| option | what it does |", "|---|---|", *rows, ""]
     for part in (command.epilog or "").replace("\b\n", "").split("\n\n"):
         if part.startswith("Examples:"):
-            lines += ["```sh", *(line[2:] for line in part.splitlines()[1:]), "```", ""]
+            lines += ["```sh", *(commented(line[2:]) for line in part.splitlines()[1:]), "```", ""]
         elif part.strip():
             lines += [paragraphs(part), ""]
     return "\n".join(lines)
