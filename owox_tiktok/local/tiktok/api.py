@@ -18,7 +18,7 @@ from .assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_stati
 from .catalogue import stream_fields
 from .faults import Faults, code_message
 from .limits import Limits
-from .reports import Table, ordered, report_table, select_ads
+from .reports import Table, at_level, has_status, ordered, report_table, select_ads
 from .rules import (
     MAX_IDS,
     MAX_PIXELS,
@@ -66,6 +66,9 @@ LISTS: dict[str, tuple[str, str]] = {
 }
 """Path to (stream, key of the rows in ``data``)."""
 
+_SANDBOX = frozenset({"campaign/get", "adgroup/get", "ad/get", "report/integrated/get", "user/info", "identity/get"})
+"""TikTok's own list of what the sandbox has, as far as it is simulated here."""
+_NEVER_IN_SANDBOX = frozenset({"oauth2/advertiser/get", *TASK_PATHS})
 _SMART_PLUS = frozenset({"UPGRADED_SMART_PLUS", "SMART_PLUS"})
 
 
@@ -157,7 +160,7 @@ class Credentials:
     def check_token(self, token: str) -> None:
         """Refuse a missing, unknown or revoked token."""
         if not token:
-            raise Refusal(40104, "Access token is empty.")
+            raise Refusal(40104, "Access token is null, you should set it in http header with key Access-Token.")
         if token not in {self.token, *self.others} or token in self.revoked:
             raise Refusal(40105, "Access token is incorrect or has been revoked.")
 
@@ -202,6 +205,12 @@ class Api:
         if method == "POST":
             return path in ("oauth2/access_token", "oauth2/revoke_token")
         return path in LISTS or path in self._plain or path in ("report/integrated/get", "pixel/event/stats")
+
+    def check_sandbox(self, path: str) -> None:
+        """Refuse an endpoint that the sandbox does not have."""
+        missing = path not in _SANDBOX if self.rules.sandbox_list == "official" else path in _NEVER_IN_SANDBOX
+        if self.sandbox and missing:
+            raise Refusal(40014, "This endpoint is not supported in the sandbox environment.")
 
     def get(self, path: str, params: dict[str, str], token: str = "", base: str = "") -> Answer:
         """Answer a GET request whose token has been checked; ``base`` is this server's address."""
@@ -276,8 +285,6 @@ class Api:
     # -- unpaged endpoints ------------------------------------------------------------------
 
     def _oauth_advertisers(self, params: Mapping[str, str]) -> Any:
-        if self.sandbox:
-            raise wrong("This endpoint is not supported in sandbox.")
         for name in ("app_id", "secret"):
             if not params.get(name):
                 raise wrong(f"{name}: Missing data for required field.")
@@ -415,7 +422,14 @@ class Api:
         query = report_query(params, self.rules, asynchronous=True)
         advertiser = self.world.advertiser(advertiser_id)
         self._check_refused(advertiser, query)
-        ads = select_ads(advertiser, query.level, deleted=query.deleted, kinds=query.kinds, **query.ids)
+        ads = select_ads(
+            advertiser,
+            query.level,
+            deleted=query.deleted,
+            statuses=query.statuses,
+            kinds=query.kinds,
+            **query.ids,
+        )
         table, order = self._table(advertiser, query, ads, refreshed_h=4)
         titles = body.get("enable_report_title_translation", True) is not False
         content = csv_text(
@@ -455,16 +469,20 @@ class Api:
             advertiser,
             query.level,
             deleted=query.deleted,
+            statuses=query.statuses,
             kinds=query.kinds,
             **query.ids,
         )
+        self._check_ids_by_split(query, ads)
         kept = self._newest(advertiser, query)
         if kept is not None:
             ads = [ad for ad in ads if ad.id in kept]
         table, order = self._table(advertiser, query, ads)
 
+        v2 = {"interest_category": "interest_category_v2"} if self.rules.interest_key_v2 else {}
+
         def texts(begin: int, end: int) -> list[str]:
-            return report_texts(table, query.dimensions, query.metrics, advertiser.zone, begin, end, order)
+            return report_texts(table, query.dimensions, query.metrics, begin, end, order, renamed=v2)
 
         extra = ""
         if query.with_totals:
@@ -484,6 +502,14 @@ class Api:
             if faults.refused_metrics_unnamed:
                 raise wrong("Invalid metric fields, please correct the request and try again.")
             raise invalid_metrics(refused)
+
+    def _check_ids_by_split(self, query: ReportQuery, ads: Sequence[Ad]) -> None:
+        """Refuse a split whose report would cover too many campaigns, ad groups or ads."""
+        for name, most in self.rules.ids_by_split:
+            if name not in query.dimensions or query.level == "advertiser":
+                continue
+            if len({id(at_level(ad, query.level)) for ad in ads}) > most:
+                raise Refusal(40011, f"Too many ids: a report by {name} covers at most {most}.")
 
     def _newest(self, advertiser: Advertiser, query: ReportQuery) -> frozenset[str] | None:
         """The ids of the ads that a report of a large account is cut to; None when it is not cut.
@@ -507,6 +533,7 @@ class Api:
         key = (
             advertiser.id,
             refreshed_h,
+            self.rules.zero_rows,
             query.report_type,
             query.level,
             tuple(query.dimensions),
@@ -535,6 +562,7 @@ class Api:
             query.last,
             query.report_type,
             refreshed_h,
+            zero_rows=self.rules.zero_rows,
         )
         made = (table, ordered(table, query.order, query.descending) if query.order else None)
         with self._lock:
@@ -566,16 +594,7 @@ def _status_fits(
         return not one.deleted
     if primary == "STATUS_ALL" or secondary == f"{prefix}_STATUS_ALL":
         return True
-    fits = True
-    if primary is not None:
-        deliverable = one.enabled and not one.deleted
-        fits = {
-            "STATUS_NOT_DELETE": not one.deleted,
-            "STATUS_DELETE": one.deleted,
-            "STATUS_DISABLE": not one.enabled and not one.deleted,
-            "STATUS_NOT_DELIVERY": not deliverable and not one.deleted,
-            "STATUS_DELIVERY_OK": deliverable,
-        }.get(primary, False)
+    fits = primary is None or has_status(one, primary)
     if fits and secondary is not None:
         if secondary == f"{prefix}_STATUS_NOT_DELETE":
             return not one.deleted

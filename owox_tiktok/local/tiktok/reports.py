@@ -17,7 +17,7 @@ from .catalogue import ID_DIMENSIONS, metric_infos
 from .hidden import promote_has_metric
 from .metrics import UNIQUE_SHARE, Ratio, Remainder, Total, Unique, definition
 from .splits import AUDIENCE_SPLITS, cumulate, hour_weights, split_of
-from .world import GROWTH, KINDS_OF_ADS, PROMOTE, Ad, Advertiser, Campaign, Entity, World
+from .world import GROWTH, KINDS_OF_ADS, PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity, World
 
 _T = TypeVar("_T")
 
@@ -49,6 +49,7 @@ def select_ads(
     level: str,
     *,
     deleted: str = "exclude",
+    statuses: Collection[str] | None = None,
     kinds: Collection[str] = KINDS_OF_ADS,
     campaign_ids: Iterable[str] | None = None,
     adgroup_ids: Iterable[str] | None = None,
@@ -58,19 +59,16 @@ def select_ads(
 
     ``deleted`` ("exclude", "include", "only") is judged at the level of the report: a campaign
     report counts the deleted ads of a living campaign. Account totals always hold everything.
+    ``statuses`` (TikTok's primary statuses) are judged there too and come instead of ``deleted``.
     ``kinds`` are those of :data:`.world.KINDS_OF_ADS` that are wanted.
     """
-
-    def is_deleted(ad: Ad) -> bool:
-        if level == "ad":
-            return ad.deleted
-        return ad.group.deleted if level == "ad_group" else ad.campaign.deleted
-
     ads = list(advertiser.ads)
     if any(campaign.kind not in kinds for campaign in advertiser.campaigns):
         ads = [ad for ad in ads if ad.campaign.kind in kinds]
-    if level != "advertiser" and deleted != "include":
-        ads = [ad for ad in ads if is_deleted(ad) == (deleted == "only")]
+    if level != "advertiser" and statuses is not None:
+        ads = [ad for ad in ads if any(has_status(at_level(ad, level), one) for one in statuses)]
+    elif level != "advertiser" and deleted != "include":
+        ads = [ad for ad in ads if at_level(ad, level).deleted == (deleted == "only")]
     if campaign_ids is not None:
         wanted = frozenset(campaign_ids)
         ads = [ad for ad in ads if ad.campaign.id in wanted]
@@ -81,6 +79,23 @@ def select_ads(
         wanted = frozenset(ad_ids)
         ads = [ad for ad in ads if ad.id in wanted]
     return ads
+
+
+def at_level(ad: Ad, level: str) -> Campaign | AdGroup | Ad:
+    """The ad, or its ad group or campaign."""
+    return ad if level == "ad" else ad.group if level == "ad_group" else ad.campaign
+
+
+def has_status(one: Campaign | AdGroup | Ad, status: str) -> bool:
+    """Whether an entity has one of TikTok's primary statuses."""
+    return {
+        "STATUS_ALL": True,
+        "STATUS_NOT_DELETE": not one.deleted,
+        "STATUS_DELETE": one.deleted,
+        "STATUS_DISABLE": not one.enabled and not one.deleted,
+        "STATUS_NOT_DELIVERY": not one.enabled and not one.deleted,
+        "STATUS_DELIVERY_OK": one.enabled and not one.deleted,
+    }.get(status, False)
 
 
 def _needed_totals(metrics: Iterable[str]) -> dict[str, Total]:
@@ -117,11 +132,14 @@ def report_table(
     last: date | None,
     report_type: str = "BASIC",
     refreshed_h: int = 1,
+    *,
+    zero_rows: bool = False,
 ) -> Table:
     """The table of a report over these ads; ``first`` and ``last`` are days of the account's calendar.
 
     Without dates everything up to the world's clock is covered. Today is known up to the last
-    ``refreshed_h`` hours' mark: tasks see it less often than pages do.
+    ``refreshed_h`` hours' mark: tasks see it less often than pages do. ``zero_rows`` adds rows of zeros for some
+    entities without results, where there is neither a time dimension nor a split.
     """
     now = world.now()
     today_date, hours_done = world.today(advertiser, now)
@@ -221,6 +239,13 @@ def report_table(
         hours = _pick(hours, places) if by_hour else hours
         parts = _pick(parts, places) if split else parts
 
+    if zero_rows and id_level and not (by_day or by_hour or split):
+        present = {id(entity) for entity in entities}
+        empty = {id(keep(ad)): keep(ad) for ad in ads if ad.created <= now and _shown_empty(ad, last)}
+        added = [entity for place, entity in empty.items() if place not in present]
+        entities = [*entities, *added]
+        columns = {name: column + [0] * len(added) for name, column in columns.items()}
+
     results: dict[str, list[int | None]] = {}
     decimals: dict[str, int] = {}
     memo: dict[str, list[int | None]] = {}
@@ -253,6 +278,11 @@ def report_table(
         promote_rows=promote_rows,
         meaningless=meaningless,
     )
+
+
+def _shown_empty(ad: Ad, last: date | None) -> bool:
+    """Whether TikTok shows an ad that delivered nothing: always when it is younger, else by a rule of its own."""
+    return ad.seed % 2 == 0 or (last is not None and ad.created.date() > last)
 
 
 def _promote_rows(entities: Sequence[Entity], id_level: str, ads: Sequence[Ad]) -> frozenset[int]:

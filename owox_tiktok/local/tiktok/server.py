@@ -193,7 +193,7 @@ class Server:
             other = "GET" if method == "POST" else "POST"
             status = 405 if self._api.knows(other, name) else 404
             self._record(name or unquote(path), {}, f"http_{status}", None, 0)
-            _send(connection, status, b"", "text/plain")
+            _send(connection, status, b"404 page not found" if status == 404 else b"", "text/plain")
             return True
         with self._lock:
             self._requests += 1
@@ -208,6 +208,7 @@ class Server:
         kind = None
         try:
             self._gate.check_app()
+            self._gate.check_path(name)
             self._gate.check_request(target)
         except Refusal as refusal:
             answer = self._refuse(refusal)
@@ -260,6 +261,7 @@ class Server:
         faults = self.faults
         params: dict[str, str] = {}
         try:
+            self._api.check_sandbox(name)
             if method == "POST":
                 return self._post(name, body, token)
             self.credentials.check_token(token)

@@ -88,6 +88,7 @@ class Campaign:
     deleted: bool
     enabled: bool
     kind: str = ORDINARY
+    smart_plus: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -162,7 +163,8 @@ class World:
     seen at: later days do not exist, today holds the finished hours only, and conversions of the
     last seven days are not complete. It may be changed at any time. ``hidden_kinds`` adds two
     Promote campaigns and one TopView campaign to each account, with an ad group and three ads each;
-    everything else stays the same with or without them.
+    everything else stays the same with or without them. ``smart_plus`` makes every second campaign an
+    Upgraded Smart+ one.
     """
 
     def __init__(
@@ -176,12 +178,14 @@ class World:
         as_of: datetime | None = None,
         *,
         hidden_kinds: bool = False,
+        smart_plus: bool = False,
     ) -> None:
         if min(advertisers, campaigns, ad_groups, ads) < 1:
             raise ValueError("a world needs at least one advertiser, campaign, ad group and ad")
         self.seed = seed
         self.start = start
         self.hidden_kinds = hidden_kinds
+        self.smart_plus = smart_plus
         self.version = 0
         """Grows with every change of the entities; part of every cache key."""
         self.as_of = as_of
@@ -318,6 +322,7 @@ class World:
             deleted=deleted,
             enabled=number % 4 != 1,
             kind=kind,
+            smart_plus=self.smart_plus and kind == ORDINARY and number % 2 == 0,
         )
         advertiser.campaigns.append(campaign)
         return campaign
