@@ -6,18 +6,28 @@ value of the oracle are two ways of writing the same thing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import repeat
 from operator import itemgetter
 from typing import TypeVar
 
 from .attributes import AttributeValue, attribute
 from .catalogue import ID_DIMENSIONS, metric_infos
 from .hidden import promote_has_metric
+from .late import (
+    RELEASED,
+    known_percent,
+    last_day_of_split,
+    last_final_day,
+    last_released_day,
+    provisional,
+    window_days,
+)
 from .metrics import UNIQUE_SHARE, Ratio, Remainder, Total, Unique, definition
 from .splits import AUDIENCE_SPLITS, cumulate, hour_weights, split_of
-from .world import GROWTH, KINDS_OF_ADS, PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity, World
+from .world import KINDS_OF_ADS, PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity, World
 
 _T = TypeVar("_T")
 
@@ -121,6 +131,22 @@ def _needed_totals(metrics: Iterable[str]) -> dict[str, Total]:
     return found
 
 
+def _released_totals(metrics: Iterable[str], needed: Mapping[str, Total]) -> dict[str, Total]:
+    """The totals that these metrics take from days with offline numbers only: people counted, and vouchers."""
+    found: set[str] = set()
+    for name in metrics:
+        how = definition(name)
+        parts = [how.upper, how.lower] if isinstance(how, Ratio) else [name]
+        ways = [definition(part) for part in parts]
+        if any(isinstance(way, Unique) for way in ways):
+            found |= {way.total if isinstance(way, Unique) else part for part, way in zip(parts, ways, strict=True)}
+        if isinstance(how, Remainder):
+            found |= {how.whole, how.part}
+        if name == "voucher_spend":
+            found.add(name)
+    return {name + RELEASED: needed[name] for name in found if name in needed}
+
+
 def report_table(
     world: World,
     advertiser: Advertiser,
@@ -150,10 +176,15 @@ def report_table(
 
     numeric = [name for name in metrics if metric_infos()[name].group != "attribute"]
     needed = _needed_totals(numeric)
+    if world.late_data:
+        needed |= _released_totals(numeric, needed)
     by_hour = "stat_time_hour" in dimensions
     by_day = "stat_time_day" in dimensions
     split = tuple(name for name in dimensions if name in AUDIENCE_SPLITS)
     id_level = next((ID_DIMENSIONS[name] for name in dimensions if name in ID_DIMENSIONS), "")
+
+    if world.late_data and report_type == "AUDIENCE":
+        high = min(high, last_day_of_split(advertiser, now, split) or high)
 
     owners: list[Ad] = []
     cells = []
@@ -161,11 +192,17 @@ def report_table(
         found = world.cells(ad, low, high)
         owners += [ad] * len(found)
         cells += found
+    windows: list[int] | None = None
+    released = date.max.toordinal()
+    if world.late_data:
+        final, released = last_final_day(now), last_released_day(advertiser, now)
+        cells = [provisional(cell) if cell[0] > final else cell for cell in cells]
+        windows = [window_days(ad.group) for ad in owners]
     days = [cell[0] for cell in cells]
     bits = [cell[4] for cell in cells]
     whole = [cell[1] for cell in cells]
 
-    columns = _cell_columns(needed, cells, days, bits, today)
+    columns = _cell_columns(needed, cells, days, bits, today, windows, released)
     hours: list[int] = []
     parts: list[tuple[str | None, ...]] = []
 
@@ -311,13 +348,23 @@ def _sums(column: list[int], index: list[int], size: int) -> list[int]:
 
 
 def _cell_columns(
-    needed: dict[str, Total], cells: list[tuple[int, int, int, int, int]], days: list[int], bits: list[int], today: int
+    needed: dict[str, Total],
+    cells: list[tuple[int, int, int, int, int]],
+    days: list[int],
+    bits: list[int],
+    today: int,
+    windows: list[int] | None,
+    released: int,
 ) -> dict[str, list[int]]:
-    """Each needed total for each ad and day, as seen at the world's clock."""
+    """Each needed total for each ad and day, as seen at the world's clock.
+
+    ``windows``: the attribution window in days of each cell's ad group (None = seven everywhere); ``released``: the
+    last day whose offline numbers are out.
+    """
     base: dict[str, list[int]] = {
         name: [cell[place] for cell in cells] for place, name in ((1, "impressions"), (2, "clicks"), (3, "spend"))
     }
-    grown = [GROWTH[min(today - day, 7)] for day in days]
+    grown = [known_percent(today - day, window) for day, window in zip(days, windows or repeat(7), strict=False)]
     complete = not grown or min(grown) == 100
     columns: dict[str, list[int]] = {}
 
@@ -343,7 +390,11 @@ def _cell_columns(
         return column
 
     # Copies: today's cells are cut in place afterwards.
-    return {name: list(compute(how)) for name, how in needed.items()}
+    found = {name: list(compute(how)) for name, how in needed.items()}
+    for name, column in found.items():
+        if name.endswith(RELEASED):
+            found[name] = [value if day <= released else 0 for value, day in zip(column, days, strict=True)]
+    return found
 
 
 def _take_parts(
@@ -414,7 +465,7 @@ def _result(
     how = definition(name)
     column: list[int | None]
     if isinstance(how, Total):
-        raw = columns[name]
+        raw = columns.get(name + RELEASED, columns[name]) if name == "voucher_spend" else columns[name]
         if how.missing_when_zero:
             column = [value or None for value in raw]
         elif how.money and how.decimals != 2:
@@ -424,11 +475,12 @@ def _result(
             column = list(raw)
     elif isinstance(how, Unique):
         share = UNIQUE_SHARE[level]
-        column = [(value * share + 999) // 1000 for value in columns[how.total]]
+        column = [(value * share + 999) // 1000 for value in _released(how.total, columns)]
     elif isinstance(how, Remainder):
-        column = [a - b for a, b in zip(columns[how.whole], columns[how.part], strict=True)]
+        column = [a - b for a, b in zip(_released(how.whole, columns), _released(how.part, columns), strict=True)]
     else:
-        upper, lower = _plain(how.upper, columns, level), _plain(how.lower, columns, level)
+        people = any(isinstance(definition(part), Unique) for part in (how.upper, how.lower))
+        upper, lower = (_plain(part, columns, level, released=people) for part in (how.upper, how.lower))
         # Money columns are in hundredths, so the quotient is shifted by the difference of the two.
         shift = how.decimals + _hundredths(how.lower) - _hundredths(how.upper)
         times = how.factor * 10 ** max(shift, 0) * 2
@@ -438,13 +490,18 @@ def _result(
     return column
 
 
-def _plain(name: str, columns: dict[str, list[int]], level: str) -> list[int]:
+def _released(name: str, columns: dict[str, list[int]]) -> list[int]:
+    """A total of the days with offline numbers; in a world without late data, of all days."""
+    return columns.get(name + RELEASED, columns[name])
+
+
+def _plain(name: str, columns: dict[str, list[int]], level: str, *, released: bool) -> list[int]:
     """A total or unique count in whole units or hundredths, as ratios are computed from."""
     how = definition(name)
     if isinstance(how, Unique):
         share = UNIQUE_SHARE[level]
-        return [(value * share + 999) // 1000 for value in columns[how.total]]
-    return columns[name]
+        return [(value * share + 999) // 1000 for value in _released(how.total, columns)]
+    return _released(name, columns) if released else columns[name]
 
 
 def _hundredths(name: str) -> int:

@@ -42,6 +42,9 @@ _HIDDEN_CAMPAIGNS = (PROMOTE, PROMOTE, TOP_VIEW)
 _HIDDEN_ADS = 3
 """Ads in each hidden campaign; the last of them is deleted, so that status filters count there too."""
 
+CLICK_WINDOWS = ("SEVEN_DAYS", "ONE_DAY", "TWENTY_EIGHT_DAYS", "FOURTEEN_DAYS")
+"""Attribution windows of ad groups in a world with late data; elsewhere all have seven days."""
+
 _NAMES = (
     "Весна/літо 🌞",
     "Line one\nline two",
@@ -93,7 +96,10 @@ class Campaign:
 
 @dataclass(slots=True, eq=False)
 class AdGroup:
-    """An ad group of a campaign; ``created`` and ``modified`` are UTC."""
+    """An ad group of a campaign; ``created`` and ``modified`` are UTC.
+
+    In a world with late data its conversions grow for ``click_window`` after the day they belong to.
+    """
 
     campaign: Campaign
     index: int
@@ -164,7 +170,9 @@ class World:
     last seven days are not complete. It may be changed at any time. ``hidden_kinds`` adds two
     Promote campaigns and one TopView campaign to each account, with an ad group and three ads each;
     everything else stays the same with or without them. ``smart_plus`` makes every second campaign an
-    Upgraded Smart+ one.
+    Upgraded Smart+ one. ``late_data`` makes numbers as late as TikTok's: people counted and money by voucher
+    16 hours after the day, most audience splits too (two of them 24), a correction of yesterday's delivery at
+    12:00 UTC, and conversions that grow within each ad group's own attribution window.
     """
 
     def __init__(
@@ -179,6 +187,7 @@ class World:
         *,
         hidden_kinds: bool = False,
         smart_plus: bool = False,
+        late_data: bool = False,
     ) -> None:
         if min(advertisers, campaigns, ad_groups, ads) < 1:
             raise ValueError("a world needs at least one advertiser, campaign, ad group and ad")
@@ -186,6 +195,7 @@ class World:
         self.start = start
         self.hidden_kinds = hidden_kinds
         self.smart_plus = smart_plus
+        self.late_data = late_data
         self.version = 0
         """Grows with every change of the entities; part of every cache key."""
         self.as_of = as_of
@@ -341,6 +351,7 @@ class World:
             modified=modified,
             deleted=campaign.deleted or deleted,
             enabled=number % 5 != 2,
+            click_window=CLICK_WINDOWS[number % len(CLICK_WINDOWS)] if self.late_data else "SEVEN_DAYS",
         )
         advertiser.ad_groups.append(group)
         return group
