@@ -543,10 +543,22 @@ def run(
     fault_rate: float = 0.0,
     cache: bool = True,
     sandbox: bool = False,
+    hidden_kinds: bool = False,
+    smart_plus: bool = False,
+    late_data: bool = False,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM. ``ready`` is called with the base address; nothing is printed."""
-    world = World(seed=seed, advertisers=advertisers, ads=ads, start=start, as_of=as_of)
+    world = World(
+        seed=seed,
+        advertisers=advertisers,
+        ads=ads,
+        start=start,
+        as_of=as_of,
+        hidden_kinds=hidden_kinds,
+        smart_plus=smart_plus,
+        late_data=late_data,
+    )
     limits = Limits(qps=qps, per_minute=per_minute)
     faults = Faults(rate=fault_rate, latency_s=latency_ms / 1000, seed=seed)
     stop = threading.Event()
