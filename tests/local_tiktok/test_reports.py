@@ -240,6 +240,40 @@ def test_lifetime_needs_no_dates(client: Client, world: World) -> None:
         ),
         ({"query_lifetime": True}, NO_RELATION),
         ({"report_type": "WHATEVER"}, "report_type"),
+        ({"report_type": "BC"}, "report_type"),
+        (
+            {"report_type": "TT_SHOP", "data_level": "AUCTION_CAMPAIGN", "dimensions": ["campaign_id"]},
+            NO_RELATION,
+        ),
+        (
+            {
+                "report_type": "TT_SHOP",
+                "data_level": "AUCTION_ADVERTISER",
+                "dimensions": ["advertiser_id", "stat_time_day"],
+            },
+            NO_RELATION,
+        ),
+        ({"report_type": "TT_SHOP", "dimensions": ["ad_id", "country_code"]}, NO_RELATION),
+        (
+            {
+                "report_type": "TT_SHOP",
+                "data_level": "AUCTION_CAMPAIGN",
+                "dimensions": ["campaign_id", "country_code"],
+                "metrics": ["spend", "billed_cost"],
+                "filtering": filters(campaign_ids=["1"]),
+            },
+            "filtering",
+        ),
+        (
+            {
+                "report_type": "TT_SHOP",
+                "data_level": "AUCTION_CAMPAIGN",
+                "dimensions": ["campaign_id", "country_code"],
+            },
+            "Invalid metric fields: ['impressions']",
+        ),
+        ({"report_type": "CATALOG", "dimensions": ["ad_id", "country_code"]}, NO_RELATION),
+        ({"report_type": "CATALOG", "dimensions": ["ad_id"], "query_lifetime": True}, "query_lifetime"),
         ({"report_type": None}, "report_type"),
         ({"data_level": None}, "data_level"),
         ({"data_level": "RESERVATION_AD"}, "data_level"),
@@ -318,6 +352,13 @@ def test_refusals(client: Client, change: dict[str, Any], text: str) -> None:
             "metrics": ["cash_spend", "voucher_spend"],
         },
         {"dimensions": ["ad_id_v2", "stat_time_day"]},
+        {"report_type": "CATALOG", "dimensions": ["ad_id_v2", "stat_time_day"]},
+        {
+            "report_type": "TT_SHOP",
+            "data_level": "AUCTION_CAMPAIGN",
+            "dimensions": ["campaign_id", "country_code", "stat_time_day"],
+            "metrics": ["spend", "billed_cost"],
+        },
     ],
 )
 def test_the_edge_of_a_rule_is_allowed(client: Client, change: dict[str, Any]) -> None:

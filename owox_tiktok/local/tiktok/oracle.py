@@ -1,4 +1,4 @@
-"""What the stand-in's answers must amount to, taken from the world's numbers and not from the wire.
+"""What the simulated TikTok's answers must amount to, taken from the world's numbers and not from the wire.
 
 Tests compare what a loader stored with these rows. Numbers are Decimal or int, days are dates,
 hours are naive datetimes in the account's zone, a missing metric is None.

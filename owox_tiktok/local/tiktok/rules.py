@@ -1,7 +1,7 @@
 """What the API accepts, and the words it refuses with.
 
 Limits, windows and groupings are written down here, from what is known of the API, and nowhere
-else in the stand-in.
+else in the simulated TikTok.
 """
 
 from __future__ import annotations
@@ -72,6 +72,18 @@ _TIMELESS = frozenset(
 """Audience dimensions that go with no time dimension."""
 
 _BASIC_SPLITS = frozenset({"country_code", "ad_type", "search_terms"})
+_TYPES = frozenset({"BASIC", "AUDIENCE", "TT_SHOP", "CATALOG"})
+"""Report types that are simulated; the others (playable material, Business Center) are refused."""
+_SHOP_GROUPINGS = frozenset(
+    {
+        frozenset({"advertiser_id"}),
+        frozenset({"advertiser_id", "country_code"}),
+        frozenset({"advertiser_id", "country_code", "stat_time_day"}),
+        frozenset({"campaign_id", "country_code"}),
+        frozenset({"campaign_id", "country_code", "stat_time_day"}),
+    }
+)
+"""All that TT_SHOP has."""
 _SMALL_SPLITS = frozenset({"ad_type", "hashtag", "audience_tags", "purchase_intention"})
 """Audience dimensions with a short list of metrics."""
 
@@ -252,7 +264,7 @@ def report_query(
     ``asynchronous``: the request is for a report task, which has no longest window, more ids and fewer metrics.
     """
     kind = params.get("report_type", "")
-    if kind not in ("BASIC", "AUDIENCE"):
+    if kind not in _TYPES or (asynchronous and kind == "TT_SHOP"):
         raise wrong(f"report_type: {kind or 'Missing data for required field'} is not supported.")
     service = params.get("service_type") or "AUCTION"
     if service not in ("AUCTION", "RESERVATION"):
@@ -264,9 +276,12 @@ def report_query(
         raise wrong("data_level: Must be one of: " + ", ".join(LEVEL_OF) + ".")
     dimensions = [str(name) for name in list_of(params, "dimensions", required=True) or []]
     listed = list_of(params, "metrics")
-    metrics = ["spend", "impressions"] if listed is None else [str(name) for name in listed]
+    default = ["spend", "billed_cost" if kind == "TT_SHOP" else "impressions"]
+    metrics = default if listed is None else [str(name) for name in listed]
     lifetime = truth_of(params, "query_lifetime")
 
+    if kind == "TT_SHOP" and params.get("filtering"):
+        raise wrong("filtering: Not supported when report_type is TT_SHOP.")
     _check_grouping(kind, level, dimensions, rules)
     if lifetime:
         if kind != "BASIC":
@@ -292,7 +307,9 @@ def report_query(
     if truth_of(params, "enable_total_metrics") and not sandbox:
         if asynchronous:
             raise wrong("enable_total_metrics: Not supported in a task.")
-        if kind != "BASIC" or any(name not in ID_DIMENSIONS and name != "stat_time_day" for name in dimensions):
+        if kind not in ("BASIC", "TT_SHOP") or any(
+            name not in ID_DIMENSIONS and name != "stat_time_day" for name in dimensions
+        ):
             raise wrong("enable_total_metrics: Not supported with these dimensions.")
         query.with_totals = True
     return query
@@ -313,6 +330,14 @@ def _check_grouping(kind: str, level: str, dimensions: list[str], rules: Rules) 
         raise wrong(_NO_RELATION)
     if len(ids) > 1 or len(times) > 1 or any(ID_DIMENSIONS[name] != level for name in ids):
         raise wrong(_NO_RELATION)
+    if kind == "TT_SHOP":
+        if level not in ("advertiser", "campaign") or frozenset(dimensions) not in _SHOP_GROUPINGS:
+            raise wrong(_NO_RELATION)
+        return
+    if kind == "CATALOG":
+        if splits or "stat_time_hour" in times or not ids:
+            raise wrong(_NO_RELATION)
+        return
     if kind == "BASIC":
         if len(splits) > 1 or any(name not in _BASIC_SPLITS for name in splits):
             raise wrong(_NO_RELATION)
@@ -383,13 +408,19 @@ def _fits(
     if info is None or level not in info.levels:
         return False
     if info.group == "attribute":
-        return has_id and (
-            "basic" in info.reports
-            if kind == "BASIC"
-            else "audience" in info.reports or name in metric_sets.AUDIENCE_ATTRIBUTES
+        return (
+            has_id
+            and kind in ("BASIC", "AUDIENCE")
+            and (
+                "basic" in info.reports
+                if kind == "BASIC"
+                else "audience" in info.reports or name in metric_sets.AUDIENCE_ATTRIBUTES
+            )
         )
-    if ("basic" if kind == "BASIC" else "audience") not in info.reports:
+    if ("audience" if kind == "AUDIENCE" else "basic") not in info.reports:
         return False
+    if kind in ("TT_SHOP", "CATALOG"):
+        return name in ("spend", "billed_cost" if kind == "TT_SHOP" else "impressions")
     if asynchronous and (name in metric_sets.SYNC_ONLY or info.group == "native_growth"):
         return False
     if kind == "AUDIENCE":

@@ -1,4 +1,4 @@
-"""The stand-in over real HTTP/1.1 on this machine.
+"""The simulated TikTok over real HTTP/1.1 on this machine.
 
 A small handler of its own instead of :mod:`http.server`: answers that are already made cost a
 dictionary look-up and one send, and a failing answer needs the socket itself.
@@ -56,7 +56,7 @@ _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gat
 
 
 class Server:
-    """A serving stand-in. Use it as a context manager, or :meth:`start` and :meth:`close` it.
+    """A serving simulated TikTok. Use it as a context manager, or :meth:`start` and :meth:`close` it.
 
     ``log`` holds one small dict per request (time, path, params without secrets, code, page, bytes);
     ``code`` is TikTok's code, an HTTP status as ``http_…``, or the name of a failure without answer.
@@ -519,7 +519,7 @@ def serve(
     cache: bool = True,
     clock: Callable[[], float] = time.monotonic,
 ) -> Server:
-    """A stand-in for this world, to be used in a ``with`` statement; port 0 takes any free one.
+    """A simulated TikTok for this world, to be used in a ``with`` statement; port 0 takes any free one.
 
     ``cache`` keeps finished answers, so asking the same again costs almost nothing. ``clock`` counts the
     seconds of limits, blocks and report tasks, so that tests need not wait for them.

@@ -1,4 +1,4 @@
-"""The world behind the stand-in: accounts, campaigns, ad groups, ads and what each ad delivered.
+"""The world behind the simulated TikTok: accounts, campaigns, ad groups, ads and what each ad delivered.
 
 Everything follows from a seed. The only stored truth is what one ad delivered on one day
 (impressions, clicks, spend); wider levels are sums of it and splits (hour, country, age, …) are
