@@ -140,9 +140,9 @@ def local_tiktok(
             fault_rate=fault_rate,
             cache=cache,
             sandbox=sandbox,
-        hidden_kinds=hidden_kinds,
-        smart_plus=smart_plus,
-        late_data=late_data,
+            hidden_kinds=hidden_kinds,
+            smart_plus=smart_plus,
+            late_data=late_data,
             ready=ready,
         )
 
