@@ -105,7 +105,7 @@ def _campaign(one: Campaign, now: datetime, stream: str = "campaigns") -> Row:
         "rf_campaign_type": "STANDARD",
         "is_new_structure": True,
         "is_smart_performance_campaign": False,
-        "campaign_automation_type": "MANUAL",
+        "campaign_automation_type": "UPGRADED_SMART_PLUS" if one.smart_plus else "MANUAL",
         "special_industries": ["HOUSING"] if one.index % 3 == 1 else [],
     }
     fields = stream_fields()[stream]
