@@ -11,8 +11,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -27,6 +27,7 @@ from owox_tiktok.errors import (
     BadInput,
     Mistake,
     RequestRefused,
+    Senseless,
     TokenRefused,
     TooLarge,
     Unavailable,
@@ -39,6 +40,8 @@ PRODUCTION = "https://business-api.tiktok.com/open_api/v1.3/"
 SANDBOX = "https://sandbox-ads.tiktok.com/open_api/v1.3/"
 
 ATTEMPTS = 8
+SENSELESS_ATTEMPTS = 4
+"""A whole answer that makes no sense is hardly ever passing: it is asked for again, but not as often as a fault is."""
 RATE_DEADLINE_S = 1200.0
 """Longer than TikTok's block of about five minutes for too many requests in a minute, several times over."""
 DEADLINE_S = 600.0 + RATE_DEADLINE_S
@@ -48,16 +51,22 @@ LARGEST_BODY = 128 * 1024 * 1024
 CUT_HEADER = "X-Tt-Ads-Throttle"
 """Set when a report covers only the 20,000 newest ads; nothing else on the answer tells."""
 
-Data = TypeVar("Data")
+T = TypeVar("T")
 
 
 class Envelope(msgspec.Struct):
     """What every answer of TikTok's comes in; ``data`` is left undecoded."""
 
     code: int
-    message: str = ""
-    request_id: str = ""
+    message: str | None = None
+    request_id: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Body(msgspec.Struct, Generic[T]):
+    """The part of an answer that we read."""
+
+    data: T
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,7 @@ class Answer:
 
     body: bytes
     cut: bool = False
+    request_id: str = ""
 
 
 class _Again(Exception):
@@ -161,33 +171,45 @@ class TikTok:
         path: str,
         params: Mapping[str, Any],
         *,
+        take: Callable[[Answer], T],
         advertiser_id: str = "",
         with_app: bool = False,
         may_shrink: bool = False,
-    ) -> Answer:
-        """Return TikTok's answer to a GET; lists and objects among ``params`` become JSON text.
+    ) -> T:
+        """Return what ``take`` makes of TikTok's answer to a GET; lists and objects in ``params`` become JSON text.
 
-        Raises Refused (and its children), TooLarge when less should be asked (at once only when ``may_shrink``), and
-        Unavailable when patience ran out.
+        ``take`` decodes and checks; it runs inside the retries. When it raises Senseless, a msgspec error or another
+        sign that the answer makes no sense, the answer counts as broken and is asked for again; ``take`` then runs
+        again, so it must leave nothing behind when it raises.
+
+        Raises Refused (and its children), TooLarge when less should be asked (at once only when ``may_shrink``),
+        Unavailable when attempts or time ran out, and whatever else ``take`` raises.
         """
         secret: dict[str, str] = {}
         if with_app:
             secret = {"app_id": self._app_id, "secret": self._app_secret.reveal()}
         query = urlencode({**{k: wire(v) for k, v in params.items()}, **secret})
-        return self._patiently(path, query, None, advertiser_id, may_shrink)
+        return self._patiently(path, query, None, advertiser_id, may_shrink, take)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """Return TikTok's answer to a POST of a JSON ``body``."""
-        return self._patiently(path, "", msgspec.json.encode(body), "", False)
+    def post(self, path: str, body: Mapping[str, Any], *, take: Callable[[Answer], T]) -> T:
+        """Return what ``take`` makes of TikTok's answer to a POST of a JSON ``body``; as ``get`` in all else."""
+        return self._patiently(path, "", msgspec.json.encode(body), "", False, take)
 
-    def data(self, path: str, params: Mapping[str, Any], **how: Any) -> dict[str, Any]:
-        """Return the decoded ``data`` of a small answer."""
-        found: dict[str, Any] = msgspec.json.decode(self.get(path, params, **how).body, type=Loose).data
-        return found
+    def data(self, path: str, params: Mapping[str, Any], shape: type[T], **how: Any) -> T:
+        """Return the ``data`` of a small answer as a ``shape``; an answer of another shape makes no sense."""
+        return self.get(path, params, take=of(shape), **how)
 
     # --- patience -----------------------------------------------------------------------------------------------------
 
-    def _patiently(self, path: str, query: str, body: bytes | None, advertiser_id: str, may_shrink: bool) -> Answer:
+    def _patiently(
+        self,
+        path: str,
+        query: str,
+        body: bytes | None,
+        advertiser_id: str,
+        may_shrink: bool,
+        take: Callable[[Answer], T],
+    ) -> T:
         where = path.rstrip("/")
 
         def tell(state: RetryCallState) -> None:
@@ -195,17 +217,27 @@ class TikTok:
             if wait >= 5:
                 self._on_wait(wait, f"TikTok had a fault at {where}; trying again")
 
-        timed_out = too_much = 0
+        timed_out = too_much = senseless = 0
         slow_until = time.monotonic() + RATE_DEADLINE_S
 
-        def once() -> Answer:
-            nonlocal timed_out, too_much
+        def once() -> T:
+            nonlocal timed_out, too_much, senseless
             while True:
                 self.pace.turn(advertiser_id)
                 if self._stopped.is_set():
                     raise Unavailable("the run was stopped", where=where)
                 try:
-                    return self._call(path, query, body, advertiser_id)
+                    return _understood(self._call(path, query, body, advertiser_id), take)
+                except _Nonsense as nonsense:
+                    senseless += 1
+                    if senseless >= SENSELESS_ATTEMPTS:
+                        raise Unavailable(
+                            f"TikTok's answer makes no sense, {senseless} times: {nonsense}",
+                            where=where,
+                            what_to_do="The next run asks again. If it stays so, report it with the request's number.",
+                            request_id=nonsense.request_id,
+                        ) from None
+                    raise
                 except _SlowDown as slow:
                     with self.counts.lock:
                         self.counts.refused += 1
@@ -231,10 +263,10 @@ class TikTok:
                     raise
 
         try:
-            answer: Answer = retrying(
+            taken: T = retrying(
                 _Again, attempts=ATTEMPTS, deadline_s=DEADLINE_S, sleep=self._stopped.wait, before_sleep=tell
             )(once)
-            return answer
+            return taken
         except _TimedOut as late:
             raise TooLarge("TikTok could not answer in time", request_id=late.request_id) from None
         except _Again as last:
@@ -250,17 +282,22 @@ class TikTok:
         status, headers, content = self._send(path, query, body)
         try:
             envelope = msgspec.json.decode(content, type=Envelope)
-        except msgspec.DecodeError:
-            raise _not_an_envelope(status) from None
+        except _NO_SENSE:
+            try:
+                content = readable(content)
+                envelope = msgspec.json.decode(content, type=Envelope)
+            except _NO_SENSE:
+                raise _not_an_envelope(status) from None
         code = envelope.code
         with self.counts.lock:
             self.counts.codes[code] += 1
         if code == 0:
             self.pace.answered(advertiser_id)
-            return Answer(content, CUT_HEADER in headers)
+            return Answer(content, CUT_HEADER in headers, envelope.request_id or "")
         does, advice = reaction(code)
-        message = f"{self._clean(envelope.message).rstrip('.')} ({code})"
-        request_id = envelope.request_id
+        said = self._clean(envelope.message or "") or "it does not say why"
+        message = f"{said.rstrip('.')} ({code})"
+        request_id = _printable(envelope.request_id or "")
         match does:
             case Does.SLOW_DOWN:
                 raise _SlowDown(None, request_id)
@@ -333,6 +370,42 @@ def _not_an_envelope(status: int) -> Exception:
     return RequestRefused(f"the address answered HTTP {status}, not as TikTok does", code=-status, what_to_do=advice)
 
 
+_NO_SENSE = (Senseless, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What taking an answer apart raises when the answer makes no sense: wrong types, broken text, bottomless nesting."""
+
+
+def _understood(answer: Answer, take: Callable[[Answer], T]) -> T:
+    """Return what ``take`` makes of the answer, of its readable form if need be; raises _Nonsense.
+
+    This is the one place that decides that an answer with code 0 makes no sense.
+    """
+    try:
+        return take(answer)
+    except _NO_SENSE as error:
+        if isinstance(error, UnicodeDecodeError | msgspec.DecodeError):
+            body = readable(answer.body)
+            if body != answer.body:
+                try:
+                    return take(replace(answer, body=body))
+                except _NO_SENSE as again:
+                    error = again
+        raise _Nonsense(_in_words(error), answer.request_id) from None
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, Senseless):
+        return error.message
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return _printable(str(error))[:200]
+
+
+class _Nonsense(_Again):
+    def __init__(self, message: str, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(f"its answer makes no sense ({message})")
+
+
 class _TimedOut(_Again):
     def __init__(self, message: str, request_id: str) -> None:
         self.request_id = request_id
@@ -345,12 +418,6 @@ class _TooMuch(_Again):
         super().__init__(message)
 
 
-class Loose(msgspec.Struct):
-    """A small answer, decoded as it comes."""
-
-    data: dict[str, Any]
-
-
 _KINDS: Mapping[type[BaseException], str] = {
     urllib3.exceptions.ReadTimeoutError: "no answer in time",
     requests.ConnectTimeout: "no connection in time",
@@ -359,6 +426,43 @@ _KINDS: Mapping[type[BaseException], str] = {
     requests.exceptions.ChunkedEncodingError: "the answer broke off",
     requests.exceptions.ProxyError: "the proxy refused the connection",
 }
+
+
+def of(shape: type[T]) -> Callable[[Answer], T]:
+    """Return what takes an answer's ``data`` as a ``shape`` (any type that msgspec decodes)."""
+    decoder = msgspec.json.Decoder(Body[shape])  # type: ignore[valid-type]
+
+    def take(answer: Answer) -> T:
+        data: T = decoder.decode(answer.body).data
+        return data
+
+    return take
+
+
+# A string of JSON, and in it what JSON may not hold: half of a pair of surrogates, and control characters as they are.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_ODD = re.compile(
+    r"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"  # a whole pair
+    r"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"  # half of one
+    r"|(\\.)"  # any other escape
+    r"|[\x00-\x1f]",
+    re.DOTALL,
+)
+
+
+def readable(body: bytes) -> bytes:
+    """Return a JSON text that a strict decoder refuses with its odd characters replaced by U+FFFD.
+
+    These are bytes that are not UTF-8, halves of surrogate pairs (an emoji that was cut), and raw control characters
+    inside strings; a byte order mark is dropped. Everything else stays as it is, so what is no JSON stays none.
+    """
+    text = body.decode("utf-8-sig", "replace")
+    return _STRING.sub(lambda string: _ODD.sub(lambda odd: odd[1] or odd[2] or "\ufffd", string[0]), text).encode()
+
+
+def _printable(text: str) -> str:
+    """Return the text on one line, without anything that steers a terminal."""
+    return re.sub(r"\s+", " ", re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)).strip()
 
 
 def wire(value: Any) -> str:
