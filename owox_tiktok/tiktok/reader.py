@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -25,7 +25,7 @@ from owox_tiktok.model import Advertiser, Field, Halve, Kind, Reading, Stream, W
 from owox_tiktok.rows import Text
 from owox_tiktok.spool import Writer, read_text
 from owox_tiktok.streams import STREAMS
-from owox_tiktok.tiktok.client import Answer, TikTok, of
+from owox_tiktok.tiktok.client import Answer, TikTok, of, printable
 from owox_tiktok.tiktok.pages import Keys, PagedData, PageInfo, extractor, take
 
 PAGES_PER_WINDOW = 20
@@ -36,7 +36,7 @@ CAMPAIGNS_PER_REPORT = 30
 """TikTok's advice for a filter at ad level; it takes 100 at most."""
 ADVERTISERS_PER_CALL = 100
 
-_FIELD_CODES = frozenset({40002, 40006, 40125})
+_FIELD_CODES = frozenset({40002, 40006, 40125, 41002})
 """Codes with which TikTok refuses a field among other things."""
 
 
@@ -62,7 +62,7 @@ class _Part:
 class _Account(msgspec.Struct):
     """An ad account as TikTok's lists of accounts describe it."""
 
-    advertiser_id: str | int
+    advertiser_id: Annotated[str, msgspec.Meta(pattern=r"^\w{1,64}\Z")] | int
     name: str | None = None
     currency: str | None = None
     timezone: str | None = None
@@ -123,7 +123,10 @@ class Source:
     def _advertisers(self, ids: Sequence[str]) -> list[Advertiser]:
         fields = ["advertiser_id", "name", "currency", "timezone", "display_timezone"]
         data = self.api.data("advertiser/info/", {"advertiser_ids": list(ids), "fields": fields}, _Listed)
-        return [Advertiser(str(i.advertiser_id), i.name or "", i.currency or "", _zone(i)) for i in data.accounts or ()]
+        return [
+            Advertiser(str(i.advertiser_id), printable(i.name or ""), printable(i.currency or ""), _zone(i))
+            for i in data.accounts or ()
+        ]
 
     # --- one window ---------------------------------------------------------------------------------------------------
 
@@ -279,6 +282,7 @@ class Source:
             advertiser_id=advertiser.id,
             with_app=stream.per_app,
             may_shrink=stream.time is not None and window is not None and window.days > 1,
+            may_split=stream.is_report and stream.level not in (None, "advertiser") and len(part.campaign_ids) != 1,
         )
 
     # --- fields an account may not have -------------------------------------------------------------------------------
