@@ -21,7 +21,7 @@ from owox_tiktok.tiktok.client import Answer, Limits, TimeOuts, of, readable
 from owox_tiktok.tiktok.codes import CODES, Does, reaction
 from tests.raw_tiktok import ACCOUNT, QUICK, Raw, envelope, page, raw_tiktok, row, with_body
 
-EXAMPLES = int(os.environ.get("OWOX_TIKTOK_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("OWOX_TIKTOK_EXAMPLES", "12"))
 DEEP = b'{"code": 0, "data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 
