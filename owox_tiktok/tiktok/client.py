@@ -246,9 +246,9 @@ class TikTok:
         sign that the answer makes no sense, the answer counts as broken and is asked for again; ``take`` then runs
         again, so it must leave nothing behind when it raises.
 
-        Raises Refused (and its children), TooLarge when less should be asked (of days if the caller ``may_shrink``, or
-        of ids if it ``may_split``, which it does only when there is no other way), Unavailable when attempts or time
-        ran out, and whatever else ``take`` raises.
+        Raises Refused (and its children), Unavailable when attempts or time ran out, whatever else ``take`` raises, and
+        TooLarge when less should be asked: of a report that is too large, at once if the caller ``may_shrink`` (can ask
+        for fewer days); of a request that timed out twice, if it may shrink or ``may_split`` (can ask for fewer ids).
         """
         secret: dict[str, str] = {}
         if with_app:
@@ -375,8 +375,9 @@ class TikTok:
     def _wait_for_maintenance(self, where: str, request_id: str) -> None:
         """Wait a little; raises Unavailable when maintenance has lasted too long, counted for all calls together."""
         now = time.monotonic()
-        if self._down_since is None:
+        if self._down_since is None:  # only the first that meets it says so
             self._down_since = now
+            self._on_wait(self.limits.maintenance_wait_s, "TikTok is closed for maintenance")
         if now - self._down_since >= self.limits.maintenance_s:
             raise Unavailable(
                 "TikTok is closed for maintenance",
@@ -384,7 +385,6 @@ class TikTok:
                 what_to_do="Import again later; it goes on from here.",
                 request_id=request_id,
             ) from None
-        self._on_wait(self.limits.maintenance_wait_s, "TikTok is closed for maintenance")
         self._stopped.wait(self.limits.maintenance_wait_s)
 
     # --- one request --------------------------------------------------------------------------------------------------
