@@ -11,8 +11,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -202,30 +201,6 @@ class TikTok:
     def stop(self) -> None:
         """Make every call that waits or reads give up within about a second (the run is ending)."""
         self._stopped.set()
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether every further call would give up at once."""
-        return self._stopped.is_set()
-
-    @contextmanager
-    def stopped_by(self, ended: Callable[[], object]) -> Iterator[None]:
-        """While the context lasts, stop as soon as ``ended()``, asked once a second, says something true."""
-        over = threading.Event()
-
-        def look() -> None:
-            while not over.wait(1.0):
-                if ended():
-                    self.stop()
-                    return
-
-        thread = threading.Thread(target=look, name="deadline", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
 
     # --- verbs --------------------------------------------------------------------------------------------------------
 
