@@ -47,6 +47,7 @@ check: setup  ## lint, types, import floors, docs in step
 	$(BIN)/python tools/make_templates.py --check
 	$(BIN)/python tools/check_docs.py
 	$(BIN)/shellcheck cloud_function/deploy.sh .ci/run
+	$(BIN)/hadolint docker/Dockerfile
 
 format: setup  ## put the code in order
 	$(BIN)/ruff check --fix .

@@ -17,6 +17,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, Refused, StoreBusy, StoreFailed
@@ -176,8 +177,12 @@ def import_(
             for name, sentence in losses(pairs):
                 count(Warned(name, "", sentence))
 
+            credited = LongestWindow()
+
             def read(pair: Pair, window: Window | None, path: Path) -> Reading:
-                return source.read(pair.stream, pair.advertiser, window, pair.fields, path)
+                reading = source.read(pair.stream, pair.advertiser, window, pair.fields, path)
+                credited.note(pair.stream, pair.fields, path, pair.advertiser.id)
+                return reading
 
             readers = readers_for(settings.requests_per_second)
             left = sum(len(p.windows) for p in pairs)
@@ -192,6 +197,8 @@ def import_(
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
             if settings.views:
                 _refresh_views(destination, settings, count)
+            if hint := credited.hint(settings):
+                count(Warned("ad_groups", "", hint))
             read_there = destination.bytes_processed if isinstance(destination, Metered) else 0
     except Halted as asked:  # before there was a plan
         outcome, pairs, lost, pruned, read_there = Outcome(stopped=asked.message), [], 0, {}, 0

@@ -15,7 +15,7 @@ import yaml
 
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.names import resolve
-from owox_tiktok.secret import looks_secret
+from owox_tiktok.secret import unfit_to_show
 from owox_tiktok.settings import SETTINGS, Settings, Value, Wording, build, unknown
 
 FILE_SETTINGS = tuple(s for s in SETTINGS if s.in_file)
@@ -122,7 +122,7 @@ def _key(node: yaml.Node) -> str:
 
 def shown(name: str) -> str:
     """Return a name as it was written, short, and so that it cannot break a line or a terminal, nor show a secret."""
-    if looks_secret(name):
+    if unfit_to_show(name):
         return "(what looks like a token or secret)"
     return name if re.fullmatch(r"[\w.+-]{1,60}", name) else repr(name[:40]).encode("ascii", "replace").decode()
 
@@ -156,8 +156,11 @@ def _value(node: yaml.Node, where: str, env: Mapping[str, str], mistakes: list[M
     if variables:
         unset = [v for v in variables if not env.get(v)]
         if unset:
-            what = f"the environment variable {' and '.join(unset)} is not set"
-            mistakes.append(Mistake(where, what, f"Set it before the run: export {unset[0]}=…"))
+            what = f"the environment variable {' and '.join(map(shown, unset))} is not set"
+            advice = f"Set it before the run: export {unset[0]}=…"
+            if any(map(unfit_to_show, unset)):
+                advice = "Write the variable's name between the braces, not the secret itself, and revoke the secret."
+            mistakes.append(Mistake(where, what, advice))
         whole = _VARIABLE.fullmatch(text.strip()) is not None
         filled = _VARIABLE.sub(lambda m: env.get(m[1], ""), text)
         return Value(filled, where, variable="whole" if whole else "part")

@@ -20,23 +20,22 @@ from tests.helpers import process_environment
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def copied() -> list[tuple[str, str]]:
+    """What the Dockerfile copies from the repository, and where to."""
+    lines = re.findall(r"^COPY ([^-].*)$", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"), re.M)
+    return [(source, target) for *sources, target in map(str.split, lines) for source in sources]
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the tree, so that the tree stays clean; offline, with the setuptools at hand."""
+    """The wheel, built from nothing but what the image copies; offline, with the tools at hand."""
     tree, made = tmp_path_factory.mktemp("tree") / "project", tmp_path_factory.mktemp("dist")
     tree.mkdir()
-    for name in ("owox_tiktok", "templates", "cloud_function"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in (
-        "pyproject.toml",
-        "setup.py",
-        "MANIFEST.in",
-        "README.md",
-        "LICENSE",
-        "requirements.txt",
-        ".gcloudignore",
-    ):
-        shutil.copy2(ROOT / name, tree / name)
+    for source, target in copied():
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, tree / target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(ROOT / source, tree / target)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
     subprocess.run([*command, "--wheel-dir", str(made), str(tree)], check=True, capture_output=True, text=True)
     (found,) = made.glob("*.whl")
@@ -158,3 +157,16 @@ def test_requirements_of_the_wheel_are_those_of_the_project(wheel: Path) -> None
         re.split(r"[<>=]", d)[0] for d in project["dependencies"]
     }
     assert "duckdb" in {re.split(r"[<>=]", line)[0] for line in asked}
+
+
+def test_the_image_gets_what_it_copies_and_no_secrets_and_runs_without_rights() -> None:
+    allowed = {
+        line.removeprefix("!")
+        for line in (ROOT / "docker" / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+        if line.startswith("!")
+    }
+    assert {source for source, _ in copied()} == allowed
+    lines = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert "USER 10001" in lines
+    assert lines.index("USER 10001") > max(n for n, line in enumerate(lines) if line.startswith("RUN"))
+    assert 'ENTRYPOINT ["owox-tiktok"]' in lines, "a shell in between would keep SIGTERM to itself"
