@@ -175,7 +175,7 @@ def import_(
         with open_(settings.destination) as destination:
             if settings.views:
                 _holding_views(destination, settings)
-            advertisers, refused = _unless(stop, lambda: _accounts(source, settings))
+            advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
             pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill, done)
