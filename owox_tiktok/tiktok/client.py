@@ -175,6 +175,7 @@ class TikTok:
         advertiser_id: str = "",
         with_app: bool = False,
         may_shrink: bool = False,
+        time_outs: int = ATTEMPTS,
     ) -> T:
         """Return what ``take`` makes of TikTok's answer to a GET; lists and objects in ``params`` become JSON text.
 
@@ -182,14 +183,15 @@ class TikTok:
         sign that the answer makes no sense, the answer counts as broken and is asked for again; ``take`` then runs
         again, so it must leave nothing behind when it raises.
 
-        Raises Refused (and its children), TooLarge when less should be asked (at once only when ``may_shrink``),
+        Raises Refused (and its children), TooLarge when less should be asked (at once only when ``may_shrink``, and
+        after so many ``time_outs``: TikTok blocks a report for ten minutes that times out three times),
         Unavailable when attempts or time ran out, and whatever else ``take`` raises.
         """
         secret: dict[str, str] = {}
         if with_app:
             secret = {"app_id": self._app_id, "secret": self._app_secret.reveal()}
         query = urlencode({**{k: wire(v) for k, v in params.items()}, **secret})
-        return self._patiently(path, query, None, advertiser_id, may_shrink, take)
+        return self._patiently(path, query, None, advertiser_id, may_shrink, take, time_outs)
 
     def post(self, path: str, body: Mapping[str, Any], *, take: Callable[[Answer], T]) -> T:
         """Return what ``take`` makes of TikTok's answer to a POST of a JSON ``body``; as ``get`` in all else."""
@@ -209,6 +211,7 @@ class TikTok:
         advertiser_id: str,
         may_shrink: bool,
         take: Callable[[Answer], T],
+        time_outs: int = ATTEMPTS,
     ) -> T:
         where = path.rstrip("/")
 
@@ -258,7 +261,7 @@ class TikTok:
                     raise
                 except _TimedOut as late:
                     timed_out += 1
-                    if may_shrink and timed_out >= 2:
+                    if timed_out >= time_outs:
                         raise TooLarge("TikTok could not answer in time", request_id=late.request_id) from None
                     raise
 
