@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from owox_tiktok.local.tiktok import Faults, Server, World, oracle, serve
+from owox_tiktok.local.tiktok import Rules, Server, World, oracle, serve
 from owox_tiktok.local.tiktok.catalogue import LEVELS, metric_infos
 
 from .conftest import AS_OF, Client
@@ -358,11 +358,11 @@ def test_deleting_takes_rows_out_of_a_report(client: Client, world: World) -> No
 
 def test_country_by_hour_can_be_refused(world: World, make_client: type[Client]) -> None:
     asked: dict[str, Any] = {"dimensions": ["ad_id", "stat_time_hour", "country_code"], "end_date": "2026-06-01"}
-    faults = Faults()
-    with serve(world, faults=faults) as server:
+    rules = Rules()
+    with serve(world, rules=rules) as server:
         client = make_client(server)
         assert client.report(**asked)["code"] == 0
-        faults.refuse_country_hourly = True
+        rules.country_hourly = False
         assert client.report(**asked)["message"] == NO_RELATION
 
 

@@ -15,10 +15,10 @@ from threading import Lock
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .assets import MANAGED, Row, entity_rows, managed_row, pixel_statistics, visible
-from .catalogue import stream_fields
+from .assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
+from .catalogue import ID_DIMENSIONS, stream_fields
 from .faults import Faults, code_message
-from .reports import ID_DIMENSIONS, Table, ordered, report_table, select_ads
+from .reports import Table, ordered, report_table, select_ads
 from .rules import (
     MAX_IDS,
     MAX_PIXELS,
@@ -30,13 +30,15 @@ from .rules import (
     fields_of,
     ids_of,
     invalid_metrics,
+    kinds_of,
     list_of,
     object_of,
     page_of,
     report_query,
     wrong,
 )
-from .world import Ad, AdGroup, Advertiser, Campaign, World
+from .switches import Rules
+from .world import ORDINARY, Ad, AdGroup, Advertiser, Campaign, World
 
 LISTS: dict[str, tuple[str, str]] = {
     "campaign/get": ("campaigns", "list"),
@@ -87,8 +89,12 @@ class _Pages:
     texts: Callable[[int, int], list[str]]
     extra: str = ""
 
-    def data(self, *, shifted: bool = False) -> str:
-        """The JSON of ``data``. Shifted: one row comes twice and one is lost, or the total has moved."""
+    def data(self, *, shifted: bool = False, gone: bool = False) -> str:
+        """The JSON of ``data``.
+
+        Shifted: one row comes twice and one is lost, or the total has moved. Gone: a row of an earlier page is
+        no more, so that all later ones have moved up by one and the total is smaller.
+        """
         begin = (self.page - 1) * self.size
         end = min(begin + self.size, self.total)
         total = self.total
@@ -97,6 +103,9 @@ class _Pages:
                 begin, end = begin - 1, end - 1
             else:
                 total += 1
+        if gone and self.page > 1:
+            total -= 1
+            begin, end = min(begin + 1, self.total), min(end + 1, self.total)
         rows = ",".join(self.texts(begin, end)) if begin < end else ""
         info = {
             "page": self.page,
@@ -150,10 +159,11 @@ class Credentials:
 class Api:
     """Answers requests about a world. ``faults`` is read for the lasting failures only."""
 
-    def __init__(self, world: World, credentials: Credentials, faults: Faults, sandbox: bool) -> None:
+    def __init__(self, world: World, credentials: Credentials, faults: Faults, rules: Rules, sandbox: bool) -> None:
         self.world = world
         self.credentials = credentials
         self.faults = faults
+        self.rules = rules
         self.sandbox = sandbox
         self._tables: OrderedDict[object, tuple[Table, list[int] | None]] = OrderedDict()
         self._lock = Lock()
@@ -212,11 +222,11 @@ class Api:
         body = {"code": refusal.code, "message": refusal.message, "request_id": self._request_id(), "data": {}}
         return Answer(json.dumps(body, ensure_ascii=False).encode(), refusal.code)
 
-    def shifted(self, answer: Answer) -> Answer:
-        """The same answer with a page that disagrees with the others."""
+    def moved(self, answer: Answer, kind: str) -> Answer:
+        """The same answer with a page that disagrees with the others: 'shifted_page' or 'row_gone'."""
         if answer.pages is None:
             return answer
-        again = self._answer(answer.pages.data(shifted=True))
+        again = self._answer(answer.pages.data(shifted=kind == "shifted_page", gone=kind == "row_gone"))
         again.params, again.page, again.throttled = answer.params, answer.page, answer.throttled
         return again
 
@@ -339,6 +349,13 @@ class Api:
         ):
             raise wrong(f"filtering: secondary_status: Invalid value {secondary}.")
         pool: list[Campaign | AdGroup | Ad] = list(visible(self.world, advertiser, stream))
+        kinds = frozenset({ORDINARY})
+        if not stream.startswith("smart_plus_"):
+            asked = [wanted.get(name) for name in ("campaign_system_origins", "buying_types")]
+            if any(one is not None and not isinstance(one, list) for one in asked):
+                raise wrong("filtering: campaign_system_origins, buying_types: Field must be set to array")
+            kinds = kinds_of(asked[0], asked[1], "")
+        pool = [one for one in pool if kind_of(one) in kinds]
         pool = [one for one in pool if _status_fits(stream, one, now, prefix, primary, secondary)]
         for name, id_of in _ID_FILTERS.items():
             ids = ids_of(wanted.get(name), f"filtering: {name}")
@@ -364,7 +381,7 @@ class Api:
     def _report(self, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
         faults = self.faults
         page, size = page_of("report/integrated/get", params)
-        query = report_query(params, sandbox=self.sandbox, country_hourly=not faults.refuse_country_hourly)
+        query = report_query(params, self.rules, sandbox=self.sandbox)
         refused = [name for name in query.metrics if name in faults.refused_metrics.get(advertiser.id, ())]
         if refused:
             if faults.refused_metrics_unnamed:
@@ -379,15 +396,12 @@ class Api:
             advertiser,
             query.level,
             deleted=query.deleted,
-            campaign_ids=query.ids.get("campaign_ids"),
-            adgroup_ids=query.ids.get("adgroup_ids"),
-            ad_ids=query.ids.get("ad_ids"),
+            kinds=query.kinds,
+            **query.ids,
         )
-        throttled = False
-        cut = faults.max_ads_per_report
-        if cut is not None and query.level == "ad" and len(ads) > cut:
-            ads = sorted(ads, key=lambda ad: (ad.created, ad.id))[-cut:]
-            throttled = True
+        kept = self._newest(advertiser, query)
+        if kept is not None:
+            ads = [ad for ad in ads if ad.id in kept]
         table, order = self._table(advertiser, query, ads)
 
         def texts(begin: int, end: int) -> list[str]:
@@ -401,13 +415,29 @@ class Api:
             }
             extra = f',"total_metrics":{json.dumps(totals)}'
         answer = self._paged(_Pages("list", page, size, table.size, texts, extra))
-        answer.throttled = throttled
+        answer.throttled = kept is not None
         return answer
+
+    def _newest(self, advertiser: Advertiser, query: ReportQuery) -> frozenset[str] | None:
+        """The ids of the ads that a report of a large account is cut to; None when it is not cut.
+
+        The account's ads are counted, whatever their status, so a report can be cut although it shows few of them;
+        only filters by id make the count smaller.
+        """
+        limit = self.faults.max_ads_per_report
+        if limit is None or query.level not in self.rules.cut_levels or len(advertiser.ads) < limit:
+            return None
+        counted = select_ads(advertiser, query.level, deleted="include", kinds=query.kinds, **query.ids)
+        if len(counted) < limit:
+            return None
+        counted.sort(key=lambda ad: (ad.created, ad.id))
+        return frozenset(ad.id for ad in counted[-limit:])
 
     def _table(self, advertiser: Advertiser, query: ReportQuery, ads: list[Ad]) -> tuple[Table, list[int] | None]:
         """The report's table. The last few are kept: the pages of one report share a table."""
         key = (
             advertiser.id,
+            query.report_type,
             query.level,
             tuple(query.dimensions),
             tuple(query.metrics),
@@ -425,7 +455,15 @@ class Api:
                 self._tables.move_to_end(key)
                 return known
         table = report_table(
-            self.world, advertiser, ads, query.level, query.dimensions, query.metrics, query.first, query.last
+            self.world,
+            advertiser,
+            ads,
+            query.level,
+            query.dimensions,
+            query.metrics,
+            query.first,
+            query.last,
+            query.report_type,
         )
         made = (table, ordered(table, query.order, query.descending) if query.order else None)
         with self._lock:
@@ -517,7 +555,7 @@ def report_texts(
     order: list[int] | None = None,
 ) -> list[str]:
     """The rows begin … end of a table as JSON texts ``{"dimensions": …, "metrics": …}``."""
-    rows: Sequence[int] = order[begin:end] if order is not None else range(begin, end)
+    rows: Sequence[int] = order[begin:end] if order is not None else range(begin, min(end, table.size))
     columns: list[list[str]] = []
 
     def cut(column: Sequence[Any]) -> Sequence[Any]:
@@ -541,7 +579,10 @@ def report_texts(
     for name in metrics:
         if name in table.numbers:
             heads["metrics"].append(f'"{name}":"%s"')
-            columns.append(_texts(cut(table.numbers[name]), table.decimals[name]))
+            texts = _texts(cut(table.numbers[name]), table.decimals[name])
+            if name in table.meaningless:  # TikTok answers "0" where Promote ads do not have a metric
+                texts = ["0" if row in table.promote_rows else text for row, text in zip(rows, texts, strict=True)]
+            columns.append(texts)
         else:
             heads["metrics"].append(f'"{name}":%s')
             columns.append(_attribute_texts(name, cut(table.attributes[name])))

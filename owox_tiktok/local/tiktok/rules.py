@@ -12,9 +12,19 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from .catalogue import metric_infos
-from .reports import ID_DIMENSIONS
+from .catalogue import ID_DIMENSIONS, metric_infos
+from .hidden import (
+    BUYING_TYPES,
+    MIXED_BUYING_TYPES,
+    ORIGINS,
+    PROMOTE_ORIGIN,
+    TOP_VIEW_BUYING,
+    kinds_asked,
+    promote_has_dimensions,
+)
 from .splits import AUDIENCE_SPLITS
+from .switches import Rules
+from .world import ORDINARY
 
 PAGE_SIZES: dict[str, tuple[int, int]] = {
     "campaign/get": (10, 1000),
@@ -60,6 +70,7 @@ _TIMELESS = frozenset(
 """Audience dimensions that go with no time dimension."""
 
 _NO_RELATION = "Conflict occurs. The input params including metrics and dimensions have no relation."
+_KIND_FILTERS = frozenset({"campaign_system_origins", "buying_type"})
 _FILTER_TYPES = frozenset(
     {
         "IN",
@@ -207,6 +218,7 @@ class ReportQuery:
     order: str | None = None
     descending: bool = True
     with_totals: bool = False
+    kinds: frozenset[str] = frozenset({ORDINARY})
 
 
 def invalid_metrics(names: list[str]) -> Refusal:
@@ -216,11 +228,8 @@ def invalid_metrics(names: list[str]) -> Refusal:
     )
 
 
-def report_query(params: Mapping[str, str], *, sandbox: bool, country_hourly: bool) -> ReportQuery:
-    """Check a report request; raises :class:`Refusal` for what the API refuses.
-
-    ``country_hourly``: whether country_code may go with stat_time_hour (sources disagree).
-    """
+def report_query(params: Mapping[str, str], rules: Rules, *, sandbox: bool) -> ReportQuery:
+    """Check a report request; raises :class:`Refusal` for what the API refuses."""
     kind = params.get("report_type", "")
     if kind not in ("BASIC", "AUDIENCE"):
         raise wrong(f"report_type: {kind or 'Missing data for required field'} is not supported.")
@@ -234,7 +243,7 @@ def report_query(params: Mapping[str, str], *, sandbox: bool, country_hourly: bo
     metrics = ["spend", "impressions"] if listed is None else [str(name) for name in listed]
     lifetime = truth_of(params, "query_lifetime")
 
-    _check_grouping(kind, level, dimensions, country_hourly)
+    _check_grouping(kind, level, dimensions, rules)
     if lifetime:
         if kind != "BASIC":
             raise wrong("query_lifetime is only supported when report_type is BASIC.")
@@ -247,7 +256,7 @@ def report_query(params: Mapping[str, str], *, sandbox: bool, country_hourly: bo
     _check_metrics(kind, level, dimensions, metrics, lifetime)
 
     query = ReportQuery(kind, level, dimensions, metrics, first, last)
-    _read_filters(params, query)
+    _read_filters(params, query, rules)
     if params.get("order_field"):
         if sandbox:
             raise wrong("order_field: Not supported in sandbox.")
@@ -263,7 +272,7 @@ def report_query(params: Mapping[str, str], *, sandbox: bool, country_hourly: bo
     return query
 
 
-def _check_grouping(kind: str, level: str, dimensions: list[str], country_hourly: bool) -> None:
+def _check_grouping(kind: str, level: str, dimensions: list[str], rules: Rules) -> None:
     if not dimensions:
         raise wrong("dimensions: Missing data for required field.")
     if len(set(dimensions)) != len(dimensions):
@@ -281,7 +290,7 @@ def _check_grouping(kind: str, level: str, dimensions: list[str], country_hourly
             raise wrong(_NO_RELATION)
         if "ad_type" in splits and (level == "advertiser" or "stat_time_hour" in times):
             raise wrong(_NO_RELATION)
-        if splits and "stat_time_hour" in times and not country_hourly:
+        if splits and "stat_time_hour" in times and not rules.country_hourly:
             raise wrong(_NO_RELATION)
         return
     if "stat_time_hour" in times:
@@ -338,8 +347,21 @@ def _fits(name: str, kind: str, level: str, has_id: bool, rest: list[str], lifet
     return True
 
 
-def _read_filters(params: Mapping[str, str], query: ReportQuery) -> None:
+def kinds_of(
+    origins: list[Any] | None, buying: list[Any] | None, level: str, *, top_view_at_advertiser: bool = False
+) -> frozenset[str]:
+    """The kinds of ads that these filters ask for; the lists and the reports understand the same values."""
+    for name, values, known in (("campaign_system_origins", origins, ORIGINS), ("buying_type", buying, BUYING_TYPES)):
+        if values is not None and (not values or not set(map(str, values)) <= known):
+            raise wrong(f"filtering: {name}: Must be one of: {', '.join(sorted(known))}.")
+    if buying is not None and TOP_VIEW_BUYING in buying and len(buying) > 1:
+        raise wrong(MIXED_BUYING_TYPES)
+    return kinds_asked(level, origins, buying, top_view_at_advertiser=top_view_at_advertiser)
+
+
+def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules) -> None:
     id_fields = {"campaign_ids", "adgroup_ids", "ad_ids", "ad_ids_v2"}
+    by_value: dict[str, list[Any]] = {}
     for one in list_of(params, "filtering") or []:
         if not isinstance(one, dict) or not {"field_name", "filter_type", "filter_value"} <= one.keys():
             raise wrong("filtering: field_name, filter_type and filter_value are required.")
@@ -348,7 +370,7 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery) -> None:
             raise wrong(f"filtering: Invalid filter_type: {how}")
         if not isinstance(text, str):
             raise wrong("filtering: filter_value: Not a valid string.")
-        if name not in id_fields and name not in STATUS_FIELD.values():
+        if name not in id_fields and name not in STATUS_FIELD.values() and name not in _KIND_FILTERS:
             continue  # other filters exist and leave the rows of this world as they are
         try:
             value = json.loads(text)
@@ -356,9 +378,11 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery) -> None:
             value = None
         if not isinstance(value, list):
             raise wrong(f"filtering: {name}: filter_value must be a JSON array")
-        if name in id_fields:
-            if how != "IN":
-                raise wrong(f"filtering: {name}: filter_type must be IN")
+        if how != "IN" and name not in STATUS_FIELD.values():
+            raise wrong(f"filtering: {name}: filter_type must be IN")
+        if name in _KIND_FILTERS:
+            by_value[name] = value
+        elif name in id_fields:
             if name == "ad_ids" and "ad_id_v2" in query.dimensions:
                 raise wrong(_NO_RELATION)
             key = "ad_ids" if name == "ad_ids_v2" else name
@@ -370,3 +394,12 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery) -> None:
                 query.deleted = "include"
             elif value == ["STATUS_DELETE"]:
                 query.deleted = "only"
+    origins = by_value.get("campaign_system_origins")
+    query.kinds = kinds_of(
+        origins, by_value.get("buying_type"), query.level, top_view_at_advertiser=rules.top_view_at_advertiser
+    )
+    if origins is not None and PROMOTE_ORIGIN in origins:
+        if len(origins) > 1 and not rules.promote_mixed:
+            raise wrong(_NO_RELATION)
+        if not promote_has_dimensions(query.report_type, query.level, query.dimensions):
+            raise wrong(_NO_RELATION)

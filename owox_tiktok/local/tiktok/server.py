@@ -17,14 +17,18 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from .api import Answer, Api, Credentials
-from .faults import Faults, FaultState, Gate, Limits, code_message
+from .faults import WRONG_ANSWERS, Faults, FaultState, Gate, Limits, code_message
 from .rules import PAGE_SIZES, Refusal, wrong
+from .spoil import applies as can_be_spoiled
+from .spoil import spoil
+from .switches import Rules
 from .world import World
 
 PREFIX = "/open_api/v1.3/"
@@ -37,6 +41,13 @@ _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 400: "Bad Re
     502: "Bad Gateway",
     503: "Service Unavailable",
 }
+_AFTER_ANSWERING = frozenset({"truncated", "cut_json", "reset", "shifted_page", "drip", *WRONG_ANSWERS})
+"""Failures that begin with a good answer."""
+_CUT = (
+    "X-Tt-Ads-Throttle: Number of ad ids is equal or more than 20k, only return the top 20k id's results, "
+    "sorting by create time desc order.\r\n"
+)
+"""TikTok's own words, also for limits that tests make smaller."""
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -53,6 +64,7 @@ class Server:
         *,
         limits: Limits | None = None,
         faults: Faults | None = None,
+        rules: Rules | None = None,
         port: int = 0,
         sandbox: bool = False,
         cache: bool = True,
@@ -60,11 +72,12 @@ class Server:
         self.world = world
         self.limits = limits or Limits()
         self.faults = faults or Faults()
+        self.rules = rules or Rules()
         self.sandbox = sandbox
         self.cache = cache
         self.credentials = Credentials(sandbox)
         self.log: list[dict[str, Any]] = []
-        self._api = Api(world, self.credentials, self.faults, sandbox)
+        self._api = Api(world, self.credentials, self.faults, self.rules, sandbox)
         self._gate = Gate(self.limits, self.credentials.app_id)
         self._fault_state = FaultState(self.faults)
         self._codes: Counter[str] = Counter()
@@ -188,21 +201,36 @@ class Server:
         except Refusal as refusal:
             answer = self._refuse(refusal)
         else:
-            url = f"{method} {target}"
-            kind = self._fault_state.next_kind(url, lambda one: _applies(one, name))
-            if kind is not None:
-                with self._lock:
-                    self._failed += 1
-            if kind is not None and kind != "shifted_page" and not kind.startswith(("truncated", "cut", "reset")):
+            kind = self._next_kind(method, name, target, query)
+            if kind is not None and kind not in _AFTER_ANSWERING:
                 return self._fail(connection, kind, name, query)
             answer = self._answer(method, name, target, query, token, body, number)
-        if kind == "shifted_page":
-            answer = self._api.shifted(answer)
-        if kind in ("truncated", "cut_json", "reset"):
+        if kind in ("shifted_page", "row_gone"):
+            answer = self._api.moved(answer, kind)
+        elif kind in WRONG_ANSWERS and answer.code == 0:
+            code = 20001 if kind == "code_20001" else 0
+            answer = replace(answer, body=spoil(kind, answer.body, answer.params, self.faults), code=code)
+        elif kind in ("truncated", "cut_json", "reset"):
             return self._break(connection, kind, name, answer)
         self._record(name, answer.params, str(answer.code), answer.page, len(answer.body))
+        if kind == "drip":
+            return self._drip(connection, answer)
         _send(connection, 200, answer.body, "application/json", throttled=answer.throttled)
         return True
+
+    def _next_kind(self, method: str, name: str, target: str, query: str) -> str | None:
+        """How this request fails, or None."""
+        faults = self.faults
+        if not faults.at and faults.rate <= 0 and faults.fail_first <= 0:
+            return None
+        params = dict(parse_qsl(query, keep_blank_values=True))
+        kind = self._fault_state.next_kind(
+            f"{method} {target}", lambda one: _applies(one, name, params), lambda fault: fault.fits(name, params)
+        )
+        if kind is not None:
+            with self._lock:
+                self._failed += 1
+        return kind
 
     def _refuse(self, refusal: Refusal) -> Answer:
         with self._lock:
@@ -220,7 +248,7 @@ class Server:
                 raise Refusal(40105, "Access token is incorrect or has been revoked.")
             if name in faults.forbidden:
                 raise Refusal(40001, f"advertiser does not grant you /{name}/:GET permission")
-            key = (target, self.world.now(), self.world.version, _lasting(faults))
+            key = (target, self.world.now(), self.world.version, _lasting(faults), _choices(self.rules))
             known = self._answers.get(key) if self.cache else None
             if known is not None:
                 self._check_advertiser(known.params.get("advertiser_id", ""), name)
@@ -301,6 +329,16 @@ class Server:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return False
 
+    def _drip(self, connection: socket.socket, answer: Answer) -> bool:
+        """Send the answer a few bytes at a time."""
+        size = max(self.faults.drip_bytes, 1)
+        _send(connection, 200, answer.body[:size], "application/json", length=len(answer.body))
+        for begin in range(size, len(answer.body), size):
+            if self._stopping.wait(self.faults.drip_s):
+                return False
+            connection.sendall(answer.body[begin : begin + size])
+        return True
+
     # -- steering from another process ------------------------------------------------------
 
     def _control(self, connection: socket.socket, method: str, path: str, body: bytes) -> bool:
@@ -344,9 +382,11 @@ class Server:
             self.clear_cache()
 
 
-def _applies(kind: str, name: str) -> bool:
+def _applies(kind: str, name: str, params: dict[str, str]) -> bool:
     if kind == "shifted_page":
         return name in PAGE_SIZES
+    if kind in WRONG_ANSWERS:
+        return can_be_spoiled(kind, name, params)
     return kind != "code_40067" or name == "report/integrated/get"
 
 
@@ -356,11 +396,14 @@ def _lasting(faults: Faults) -> tuple[object, ...]:
         faults.too_large_over_days,
         faults.too_large_code,
         faults.max_ads_per_report,
-        faults.refuse_country_hourly,
         faults.refused_metrics_unnamed,
         repr(faults.refused_metrics) if faults.refused_metrics else "",
         tuple(sorted(faults.forbidden)) if faults.forbidden else (),
     )
+
+
+def _choices(rules: Rules) -> tuple[object, ...]:
+    return tuple(vars(rules).values())
 
 
 def _safe(params: dict[str, str]) -> dict[str, str]:
@@ -379,7 +422,7 @@ def _send(
     head = (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {content_type}; charset=utf-8\r\n"
         f"Content-Length: {len(body) if length is None else length}\r\n"
-        f"{'X-Tt-Ads-Throttle: true' + chr(13) + chr(10) if throttled else ''}\r\n"
+        f"{_CUT if throttled else ''}\r\n"
     )
     connection.sendall(head.encode() + body)
 
@@ -448,6 +491,7 @@ def serve(
     *,
     limits: Limits | None = None,
     faults: Faults | None = None,
+    rules: Rules | None = None,
     port: int = 0,
     sandbox: bool = False,
     cache: bool = True,
@@ -456,7 +500,7 @@ def serve(
 
     ``cache`` keeps finished answers, so asking the same again costs almost nothing.
     """
-    return Server(world, limits=limits, faults=faults, port=port, sandbox=sandbox, cache=cache)
+    return Server(world, limits=limits, faults=faults, rules=rules, port=port, sandbox=sandbox, cache=cache)
 
 
 def run(
