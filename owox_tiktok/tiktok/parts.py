@@ -59,7 +59,9 @@ class Parts:
             if part.parameter == _LOWEST[level]:
                 return ()
             name, field, size = _STEPS[part.parameter]
-            filtering: dict[str, Any] = {part.parameter: list(part.ids)} if part.ids else dict(series.kind.lists)
+            filtering: dict[str, Any] = {part.parameter: list(part.ids)} if part.ids else {}
+            if series.kind.hidden or not part.ids:
+                filtering |= series.kind.lists
             ids = self._ids(STREAMS[name], series.question.advertiser, field, filtering)
             if not ids:
                 return ()

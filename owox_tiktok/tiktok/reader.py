@@ -219,7 +219,7 @@ class Source:
             return ""
         if without := self._without.get((question.pair, kind.name)):
             return without
-        if refused := self._refused.get((question.pair, kind.name)):
+        if refused := self._refused.get((question.pair, kind.name), frozenset()) - self._not_given(question):
             return f"TikTok does not give {', '.join(sorted(refused))} for {kind.name} ads; it is empty there"
         account = (question.advertiser.id, kind.name)
         # One report of the account is enough to say it.
