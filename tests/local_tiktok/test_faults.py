@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import requests
 
-from owox_tiktok.local.tiktok import KINDS, Faults, Limits, World, run, serve
-from owox_tiktok.local.tiktok.faults import FaultState, Gate
+from owox_tiktok.local.tiktok import KINDS, Faults, Limits, Rules, World, run, serve
+from owox_tiktok.local.tiktok.faults import FaultState
+from owox_tiktok.local.tiktok.limits import Gate
 from owox_tiktok.local.tiktok.rules import Refusal
 
 from .conftest import Client
@@ -219,7 +220,8 @@ def test_latency(world: World, make_client: type[Client]) -> None:
 
 @pytest.mark.parametrize("code", [40067, 51039])
 def test_too_large_windows_stay_too_large(world: World, make_client: type[Client], code: int) -> None:
-    with serve(world, faults=Faults(too_large_over_days=4, too_large_code=code)) as server:
+    faults = Faults(too_large_over_days=4, too_large_code=code)
+    with serve(world, faults=faults, rules=Rules(timeout_penalties=False)) as server:
         client = make_client(server)
         assert [look(client) for _ in range(5)] == [str(code)] * 5
         assert look(client, end_date="2026-06-05") == str(code)

@@ -10,7 +10,8 @@ same words, limits the rate of calls, and fails on demand::
 """
 
 from . import oracle
-from .faults import KINDS, ON_REQUEST, Fault, Faults, Limits
+from .faults import KINDS, ON_REQUEST, Fault, Faults
+from .limits import Limits
 from .server import Server, run, serve
 from .switches import Rules
 from .world import World

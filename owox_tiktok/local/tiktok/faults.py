@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Any
-
-from .rules import Refusal
 
 KINDS = (
     "http_500",
@@ -81,20 +77,6 @@ def code_message(code: int, app_id: str, advertiser_id: str) -> str:
     }[code]
 
 
-@dataclass
-class Limits:
-    """Calls allowed. None means no limit. All of them count per app, except the per-advertiser one.
-
-    ``per_minute``: the call over it blocks the app for ``block_s`` seconds.
-    ``per_advertiser_qps`` counts per advertiser and path.
-    """
-
-    qps: int | None = None
-    per_minute: int | None = None
-    block_s: float = 300.0
-    per_advertiser_qps: int | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Fault:
     """One failure at one place: the requests to ``path`` ("" = any) for ``page`` (None = any).
@@ -134,7 +116,8 @@ class Faults:
     never), which TikTok does at 20,000; ``refused_metrics`` maps
     advertiser ids to metrics refused there (by name, unless ``refused_metrics_unnamed``);
     ``forbidden`` holds advertiser ids and paths answered with 40001; after ``revoked_after``
-    requests the token is dead; after ``hang_after`` requests nothing is answered any more.
+    requests the token is dead; the first ``failing_tasks`` report tasks fail; after ``hang_after``
+    requests nothing is answered any more.
     """
 
     rate: float = 0.0
@@ -159,6 +142,7 @@ class Faults:
     forbidden: set[str] = field(default_factory=set)
     revoked_after: int | None = None
     hang_after: int | None = None
+    failing_tasks: int = 0
 
     def __post_init__(self) -> None:
         asked = (*self.kinds, *(one.kind for one in self.at))
@@ -238,71 +222,3 @@ class FaultState:
                 if applies(kind):
                     return kind
             return None
-
-
-class Gate:
-    """Counts calls against :class:`Limits`. Safe to use from many threads."""
-
-    def __init__(self, limits: Limits, app_id: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.limits = limits
-        self._app_id = app_id
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._second: deque[float] = deque()
-        self._minute: deque[float] = deque()
-        self._blocked_until = 0.0
-        self._per_advertiser: dict[tuple[str, str], deque[float]] = {}
-
-    def check_app(self) -> None:
-        """Count one call of the app; raises 40100 when it is one too many."""
-        limits = self.limits
-        if limits.qps is None and limits.per_minute is None:
-            return
-        with self._lock:
-            now = self._clock()
-            if now < self._blocked_until:
-                raise self._restricted()
-            if limits.per_minute is not None:
-                _forget(self._minute, now - 60)
-                self._minute.append(now)
-                if len(self._minute) > limits.per_minute:
-                    self._minute.clear()
-                    self._blocked_until = now + limits.block_s
-                    raise self._restricted()
-            if limits.qps is not None:
-                _forget(self._second, now - 1)
-                if len(self._second) >= limits.qps:
-                    raise Refusal(
-                        40100,
-                        f"App {self._app_id} reaches the QPS limit {limits.qps}, "
-                        f"current QPS is {len(self._second) + 1}.",
-                    )
-                self._second.append(now)
-
-    def check_advertiser(self, advertiser_id: str, path: str) -> None:
-        """Count one call for an advertiser and path; raises 40133 when it is one too many."""
-        limit = self.limits.per_advertiser_qps
-        if limit is None:
-            return
-        with self._lock:
-            now = self._clock()
-            calls = self._per_advertiser.setdefault((advertiser_id, path), deque())
-            _forget(calls, now - 1)
-            if len(calls) >= limit:
-                raise Refusal(
-                    40133,
-                    f"Advertiser ({advertiser_id})'s QPS ({len(calls) + 1}) reaches QPS limit {limit} "
-                    "for current path, request is temporarily restricted.",
-                )
-            calls.append(now)
-
-    def _restricted(self) -> Refusal:
-        return Refusal(
-            40100,
-            f"Due to too many requests, requests from App {self._app_id} are temporarily restricted.",
-        )
-
-
-def _forget(calls: deque[float], before: float) -> None:
-    while calls and calls[0] <= before:
-        calls.popleft()

@@ -116,13 +116,16 @@ def report_table(
     first: date | None,
     last: date | None,
     report_type: str = "BASIC",
+    refreshed_h: int = 1,
 ) -> Table:
     """The table of a report over these ads; ``first`` and ``last`` are days of the account's calendar.
 
-    Without dates everything up to the world's clock is covered.
+    Without dates everything up to the world's clock is covered. Today is known up to the last
+    ``refreshed_h`` hours' mark: tasks see it less often than pages do.
     """
     now = world.now()
     today_date, hours_done = world.today(advertiser, now)
+    hours_done -= hours_done % refreshed_h
     today = today_date.toordinal()
     low = first.toordinal() if first else 0
     high = min(last.toordinal() if last else today, today if hours_done else today - 1)

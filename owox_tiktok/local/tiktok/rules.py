@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from . import metric_sets
 from .catalogue import ID_DIMENSIONS, metric_infos
 from .hidden import (
     BUYING_TYPES,
@@ -24,7 +25,7 @@ from .hidden import (
 )
 from .splits import AUDIENCE_SPLITS
 from .switches import Rules
-from .world import ORDINARY
+from .world import ORDINARY, PROMOTE
 
 PAGE_SIZES: dict[str, tuple[int, int]] = {
     "campaign/get": (10, 1000),
@@ -46,6 +47,7 @@ PAGE_SIZES: dict[str, tuple[int, int]] = {
 """Default and largest ``page_size`` by path; paths not named here are not paged."""
 
 MAX_IDS = 100
+MAX_IDS_ASYNC = 20_000
 MAX_PIXELS = 10
 MAX_METRICS = 100
 DAYS_BY_DAY, DAYS_BY_HOUR, DAYS_OTHERWISE = 30, 1, 365
@@ -68,6 +70,9 @@ _TIMELESS = frozenset(
     }
 )
 """Audience dimensions that go with no time dimension."""
+
+_SMALL_SPLITS = frozenset({"ad_type", "hashtag", "audience_tags", "purchase_intention"})
+"""Audience dimensions with a short list of metrics."""
 
 _NO_RELATION = "Conflict occurs. The input params including metrics and dimensions have no relation."
 _KIND_FILTERS = frozenset({"campaign_system_origins", "buying_type"})
@@ -168,14 +173,14 @@ def page_of(path: str, params: Mapping[str, str]) -> tuple[int, int]:
     return page, size
 
 
-def ids_of(value: Any, name: str) -> list[str] | None:
-    """A list of at most 100 ids inside a filter; None when absent."""
+def ids_of(value: Any, name: str, most: int = MAX_IDS) -> list[str] | None:
+    """A list of at most ``most`` ids inside a filter; None when absent."""
     if value is None:
         return None
     if not isinstance(value, list):
         raise wrong(f"{name}: Field must be set to array")
-    if len(value) > MAX_IDS:
-        raise wrong(f"{name}: Longer than maximum length {MAX_IDS}.")
+    if len(value) > most:
+        raise wrong(f"{name}: Longer than maximum length {most}.")
     return [str(one) for one in value]
 
 
@@ -219,6 +224,7 @@ class ReportQuery:
     descending: bool = True
     with_totals: bool = False
     kinds: frozenset[str] = frozenset({ORDINARY})
+    filtered: set[str] = field(default_factory=set)
 
 
 def invalid_metrics(names: list[str]) -> Refusal:
@@ -228,8 +234,13 @@ def invalid_metrics(names: list[str]) -> Refusal:
     )
 
 
-def report_query(params: Mapping[str, str], rules: Rules, *, sandbox: bool) -> ReportQuery:
-    """Check a report request; raises :class:`Refusal` for what the API refuses."""
+def report_query(
+    params: Mapping[str, str], rules: Rules, *, sandbox: bool = False, asynchronous: bool = False
+) -> ReportQuery:
+    """Check a report request; raises :class:`Refusal` for what the API refuses.
+
+    ``asynchronous``: the request is for a report task, which has no longest window, more ids and fewer metrics.
+    """
     kind = params.get("report_type", "")
     if kind not in ("BASIC", "AUDIENCE"):
         raise wrong(f"report_type: {kind or 'Missing data for required field'} is not supported.")
@@ -252,11 +263,11 @@ def report_query(params: Mapping[str, str], rules: Rules, *, sandbox: bool) -> R
         first = last = None
     else:
         first, last = day_of(params, "start_date"), day_of(params, "end_date")
-        _check_window(dimensions, first, last)
-    _check_metrics(kind, level, dimensions, metrics, lifetime)
+        _check_window(dimensions, first, last, asynchronous=asynchronous)
+    _check_metrics(kind, level, dimensions, metrics, lifetime, rules, asynchronous=asynchronous)
 
     query = ReportQuery(kind, level, dimensions, metrics, first, last)
-    _read_filters(params, query, rules)
+    _read_filters(params, query, rules, asynchronous=asynchronous)
     if params.get("order_field"):
         if sandbox:
             raise wrong("order_field: Not supported in sandbox.")
@@ -266,6 +277,8 @@ def report_query(params: Mapping[str, str], rules: Rules, *, sandbox: bool) -> R
             raise wrong("order_type: Must be one of: ASC, DESC.")
         query.order, query.descending = params["order_field"], params.get("order_type", "DESC") == "DESC"
     if truth_of(params, "enable_total_metrics") and not sandbox:
+        if asynchronous:
+            raise wrong("enable_total_metrics: Not supported in a task.")
         if kind != "BASIC" or any(name not in ID_DIMENSIONS and name != "stat_time_day" for name in dimensions):
             raise wrong("enable_total_metrics: Not supported with these dimensions.")
         query.with_totals = True
@@ -283,6 +296,8 @@ def _check_grouping(kind: str, level: str, dimensions: list[str], rules: Rules) 
     unknown = [name for name in splits if name not in AUDIENCE_SPLITS]
     if unknown:
         raise wrong(f"dimensions: Invalid dimensions: {unknown}")
+    if not ids and level != "advertiser":
+        raise wrong(_NO_RELATION)
     if len(ids) > 1 or len(times) > 1 or any(ID_DIMENSIONS[name] != level for name in ids):
         raise wrong(_NO_RELATION)
     if kind == "BASIC":
@@ -297,13 +312,15 @@ def _check_grouping(kind: str, level: str, dimensions: list[str], rules: Rules) 
         raise wrong(_NO_RELATION)
     if len(splits) != 1 and set(splits) != {"gender", "age"}:
         raise wrong(_NO_RELATION)
-    if times and _TIMELESS & set(splits):
+    if (times or not ids) and _TIMELESS & set(splits):
         raise wrong(_NO_RELATION)
 
 
-def _check_window(dimensions: list[str], first: date, last: date) -> None:
+def _check_window(dimensions: list[str], first: date, last: date, *, asynchronous: bool) -> None:
     if last < first:
         raise wrong("end_date must not be earlier than start_date")
+    if asynchronous:
+        return
     days = (last - first).days + 1
     if "stat_time_hour" in dimensions:
         if days > DAYS_BY_HOUR:
@@ -315,35 +332,82 @@ def _check_window(dimensions: list[str], first: date, last: date) -> None:
         raise wrong(f"max time span is {DAYS_OTHERWISE} days")
 
 
-def _check_metrics(kind: str, level: str, dimensions: list[str], metrics: list[str], lifetime: bool) -> None:
+def _check_metrics(
+    kind: str,
+    level: str,
+    dimensions: list[str],
+    metrics: list[str],
+    lifetime: bool,
+    rules: Rules,
+    *,
+    asynchronous: bool,
+) -> None:
     if not metrics:
         raise wrong("metrics: Missing data for required field.")
     if len(metrics) > MAX_METRICS:
         raise wrong(f"metrics: Longer than maximum length {MAX_METRICS}.")
     has_id = any(name in ID_DIMENSIONS for name in dimensions)
     rest = [name for name in dimensions if name not in ID_DIMENSIONS]
-    invalid = [name for name in metrics if not _fits(name, kind, level, has_id, rest, lifetime)]
+    invalid = [name for name in metrics if not _fits(name, kind, level, has_id, rest, lifetime, rules, asynchronous)]
     if invalid:
         raise invalid_metrics(invalid)
 
 
-def _fits(name: str, kind: str, level: str, has_id: bool, rest: list[str], lifetime: bool) -> bool:
+def _fits(
+    name: str,
+    kind: str,
+    level: str,
+    has_id: bool,
+    rest: list[str],
+    lifetime: bool,
+    rules: Rules,
+    asynchronous: bool,
+) -> bool:
     """Whether a metric may be asked with these dimensions (``rest`` = all but the id)."""
     info = metric_infos().get(name)
     if info is None or level not in info.levels:
         return False
+    if info.group == "attribute":
+        return has_id and (
+            "basic" in info.reports
+            if kind == "BASIC"
+            else "audience" in info.reports or name in metric_sets.AUDIENCE_ATTRIBUTES
+        )
     if ("basic" if kind == "BASIC" else "audience") not in info.reports:
         return False
-    if info.group == "attribute":
-        return has_id
+    if asynchronous and (name in metric_sets.SYNC_ONLY or info.group == "native_growth"):
+        return False
+    if kind == "AUDIENCE":
+        return _fits_audience(name, rest, rules, asynchronous)
     if name in ("cash_spend", "voucher_spend"):
         return level == "advertiser" and rest == ["stat_time_day"] and has_id and not lifetime
     if name.startswith("single_image_"):  # needs the image_id dimension, which is not offered here
         return False
-    if name.startswith(("paid_engaged_view", "paid_engagement_engaged_view")) or "consideration" in name:
+    if (
+        name.startswith(("paid_engaged_view", "paid_engagement_engaged_view"))
+        or "consideration" in name
+        or info.group == "native_growth"
+    ):
         return has_id and rest in ([], ["stat_time_day"])
-    if kind == "BASIC" and "country_code" in rest:
-        return info.by_country
+    if "country_code" in rest:
+        if asynchronous:
+            return name in metric_sets.BY_COUNTRY_ASYNC
+        return info.by_country or (rules.country_metrics == "connector" and name in metric_sets.BY_COUNTRY_EXTRA)
+    if "ad_type" in rest:
+        return name in (metric_sets.BY_AD_TYPE_ASYNC if asynchronous else metric_sets.BY_AD_TYPE)
+    return True
+
+
+def _fits_audience(name: str, rest: list[str], rules: Rules, asynchronous: bool) -> bool:
+    """Whether a number that AUDIENCE has may be asked with this split."""
+    if asynchronous and name in metric_sets.UNIQUE_ASYNC:
+        return False
+    if "country_code" in rest:
+        if asynchronous:
+            return name in metric_sets.AUDIENCE_BY_COUNTRY_ASYNC
+        return rules.audience_metrics == "connector" or name in metric_sets.AUDIENCE_BY_COUNTRY
+    if _SMALL_SPLITS & set(rest):
+        return name in metric_sets.AUDIENCE_SMALL
     return True
 
 
@@ -359,17 +423,20 @@ def kinds_of(
     return kinds_asked(level, origins, buying, top_view_at_advertiser=top_view_at_advertiser)
 
 
-def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules) -> None:
+def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules, *, asynchronous: bool) -> None:
     id_fields = {"campaign_ids", "adgroup_ids", "ad_ids", "ad_ids_v2"}
     by_value: dict[str, list[Any]] = {}
     for one in list_of(params, "filtering") or []:
         if not isinstance(one, dict) or not {"field_name", "filter_type", "filter_value"} <= one.keys():
             raise wrong("filtering: field_name, filter_type and filter_value are required.")
         name, how, text = str(one["field_name"]), one["filter_type"], one["filter_value"]
+        query.filtered.add(name)
         if how not in _FILTER_TYPES:
             raise wrong(f"filtering: Invalid filter_type: {how}")
         if not isinstance(text, str):
             raise wrong("filtering: filter_value: Not a valid string.")
+        if asynchronous and rules.async_only_ids and name not in id_fields and name != "campaign_system_origins":
+            raise wrong(f"filtering: {name}: Not supported in a task.")
         if name not in id_fields and name not in STATUS_FIELD.values() and name not in _KIND_FILTERS:
             continue  # other filters exist and leave the rows of this world as they are
         try:
@@ -383,10 +450,11 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules) -
         if name in _KIND_FILTERS:
             by_value[name] = value
         elif name in id_fields:
-            if name == "ad_ids" and "ad_id_v2" in query.dimensions:
+            if name == ("ad_ids" if "ad_id_v2" in query.dimensions else "ad_ids_v2"):
                 raise wrong(_NO_RELATION)
             key = "ad_ids" if name == "ad_ids_v2" else name
-            wanted = ids_of(value, name) or []
+            most = MAX_IDS_ASYNC if asynchronous and name != "ad_ids_v2" else MAX_IDS
+            wanted = ids_of(value, name, most) or []
             known = query.ids.get(key)
             query.ids[key] = wanted if known is None else [one for one in known if one in wanted]
         elif name == STATUS_FIELD.get(query.level):
@@ -398,8 +466,14 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules) -
     query.kinds = kinds_of(
         origins, by_value.get("buying_type"), query.level, top_view_at_advertiser=rules.top_view_at_advertiser
     )
+    if asynchronous:
+        # A task has no filters that hide by default: deleted ads and Promote are in it unless filtered out.
+        if not any(one in query.filtered for one in STATUS_FIELD.values()):
+            query.deleted = "include"
+        if origins is None and promote_has_dimensions(query.report_type, query.level, query.dimensions):
+            query.kinds |= {PROMOTE}
     if origins is not None and PROMOTE_ORIGIN in origins:
-        if len(origins) > 1 and not rules.promote_mixed:
+        if len(origins) > 1 and not rules.promote_mixed and not asynchronous:
             raise wrong(_NO_RELATION)
         if not promote_has_dimensions(query.report_type, query.level, query.dimensions):
             raise wrong(_NO_RELATION)
