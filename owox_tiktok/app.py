@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, Mistake, Problem, StoreBusy, StoreFailed
+from owox_tiktok.errors import BadInput, Mistake, Problem, StoreBusy, StoreFailed, Unavailable
 from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned
 from owox_tiktok.lease import Lease
 from owox_tiktok.model import Advertiser, Checkable, Destination, Metered, Reading, Window
@@ -33,7 +33,7 @@ from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
 from owox_tiktok.streams import find, nearest
 from owox_tiktok.tiktok.accounts import Accounts
-from owox_tiktok.tiktok.client import TikTok, base_url
+from owox_tiktok.tiktok.client import LIMITS, Limits, TikTok, base_url
 from owox_tiktok.tiktok.questions import Question
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.views import HoldsViews, View, definitions
@@ -50,7 +50,9 @@ def readers_for(rate: float) -> int:
     return max(2, min(MOST_READERS, math.ceil(rate * SECONDS_IN_FLIGHT)))
 
 
-def connect(settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None) -> TikTok:
+def connect(
+    settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None, limits: Limits = LIMITS
+) -> TikTok:
     """Return TikTok's API as the settings say; ``TIKTOK_API_URL`` in the environment replaces its address."""
     stopped = threading.Event()
     return TikTok(
@@ -61,6 +63,8 @@ def connect(settings: Settings, listen: Listener, environment: Mapping[str, str]
         app_id=settings.app_id,
         app_secret=settings.app_secret,
         on_wait=lambda seconds, reason: listen(Waiting(seconds, reason)),
+        on_warning=lambda advertiser_id, message: listen(Warned("", advertiser_id, message)),
+        limits=limits,
     )
 
 
@@ -129,6 +133,7 @@ def import_(
     open_: Callable[[str], Destination] = open_destination,
     done: Done = NOTHING_DONE,
     earlier: Finished | None = None,
+    limits: Limits = LIMITS,
 ) -> Finished:
     """Import what the settings name and return what came of it; told event by event to ``listen``.
 
@@ -154,13 +159,19 @@ def import_(
         warnings += isinstance(event, Warned)
         listen(event)
 
-    api = connect(settings, count, environment)
+    api = connect(settings, count, environment, limits)
     source = Source(api, hidden_kinds=not settings.sandbox_mode)
     try:
         with open_(settings.destination) as destination:
             if settings.views:
                 _holding_views(destination, settings)
-            accounts = _accounts(source, settings)
+            try:
+                with api.stopped_by(lambda: stop() not in ("", TO_BE_CONTINUED)):
+                    accounts = _accounts(source, settings)
+            except Unavailable:
+                if not api.is_stopped:
+                    raise
+                accounts = Accounts()  # the run's time was over before TikTok named them
             advertisers, refused = accounts.found, accounts.refused
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
@@ -172,8 +183,8 @@ def import_(
                 return source.read(_question(pair, window), path)
 
             readers = readers_for(settings.requests_per_second)
-            if word := halted():  # cancelled while it waited, say: then nothing is read
-                outcome = Outcome(stopped=word, left=sum(len(p.windows) for p in pairs))
+            if word := stop() if api.is_stopped else halted():  # cancelled while it waited, say: then nothing is read
+                outcome = Outcome(stopped=word, left=sum(len(p.windows) for p in pairs) or len(settings.objects))
             else:
                 outcome = run(pairs, read, destination, count, now=now, readers=readers, halted=stop)
             per_account = [s for s in settings.objects if not s.per_app]

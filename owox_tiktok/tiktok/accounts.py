@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from owox_tiktok.errors import AccountRefused, Refused, RequestRefused
 from owox_tiktok.model import Advertiser
-from owox_tiktok.tiktok.client import TikTok
+from owox_tiktok.tiktok.client import TikTok, printable
 
 ADVERTISERS_PER_CALL = 100
 _FIELDS = ("advertiser_id", "name", "currency", "timezone", "display_timezone")
@@ -29,7 +30,7 @@ class Accounts:
 class _Account(msgspec.Struct):
     """An ad account as TikTok's lists of accounts describe it."""
 
-    advertiser_id: str | int
+    advertiser_id: Annotated[str, msgspec.Meta(pattern=r"^\w{1,64}\Z")] | int
     name: str | None = None
     currency: str | None = None
     timezone: str | None = None
@@ -72,8 +73,9 @@ def describe(api: TikTok, ids: Sequence[str]) -> Accounts:
     found, notes = [], {}
     for one in ids:
         if one in described:
-            zone, note = _zone(described[one])
-            found.append(Advertiser(one, described[one].name or "", described[one].currency or "", zone))
+            account = described[one]
+            zone, note = _zone(account)
+            found.append(Advertiser(one, printable(account.name or ""), printable(account.currency or ""), zone))
             if note:
                 notes[one] = note
         elif one not in refused:
@@ -105,7 +107,7 @@ def _zone(account: _Account) -> tuple[ZoneInfo, str]:
         try:
             zone = ZoneInfo(name)
         except (KeyError, ValueError, OSError):
-            unknown.append(repr(name[:60]))
+            unknown.append(repr(printable(name)[:60]))
         else:
             note = f"its time zone {unknown[0]} is not known here, so {name} decides what today is" if unknown else ""
             return zone, note

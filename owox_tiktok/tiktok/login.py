@@ -29,7 +29,7 @@ class Authorisation:
 
 class _Exchanged(msgspec.Struct):
     access_token: Annotated[str, msgspec.Meta(min_length=1)]
-    advertiser_ids: list[str | int] | None = None
+    advertiser_ids: list[Annotated[str, msgspec.Meta(pattern=r"^\w{1,64}\Z")] | int] | None = None
 
 
 def exchange(api: TikTok, app_id: str, secret: Secret, auth_code: Secret) -> Authorisation:

@@ -8,6 +8,7 @@ lists, deleted ones included, since their ads have results whether or not the li
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from owox_tiktok.model import Advertiser, Level, Stream
@@ -48,16 +49,19 @@ class Parts:
         ids = self._ids(STREAMS[batch.stream], question.advertiser, batch.field, {})
         return Part(batch.parameter, ids).divided(batch.size)
 
-    def smaller(self, series: Series) -> tuple[Part, ...]:
-        """Return two parts or more that together hold the series' part; none when there is nothing smaller."""
+    def can_divide(self, series: Series) -> bool:
+        """Whether ``smaller`` may find something; nothing is asked for to say so."""
         level, part = series.question.stream.level, series.part
         if not series.question.stream.is_report or level is None or level == "advertiser":
-            return ()
-        while True:
+            return False
+        return len(part.ids) > 1 or part.parameter != _LOWEST[level]
+
+    def smaller(self, series: Series) -> tuple[Part, ...]:
+        """Return two parts or more that together hold the series' part; none when there is nothing smaller."""
+        part = series.part
+        while self.can_divide(replace(series, part=part)):
             if len(part.ids) > 1:
                 return part.divided((len(part.ids) + 1) // 2)
-            if part.parameter == _LOWEST[level]:
-                return ()
             name, field, size = _STEPS[part.parameter]
             filtering: dict[str, Any] = {part.parameter: list(part.ids)} if part.ids else {}
             if series.kind.hidden or not part.ids:
@@ -68,6 +72,7 @@ class Parts:
             part = Part(f"{field}s", ids)
             if len(ids) > size:
                 return part.divided(size)
+        return ()
 
     def _ids(
         self, stream: Stream, advertiser: Advertiser, name: str, filtering: Mapping[str, Sequence[str]]

@@ -20,7 +20,7 @@ from owox_tiktok.model import Advertiser, Halve, Reading
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import MAX_METRICS
 from owox_tiktok.tiktok.accounts import Accounts, authorised, describe
-from owox_tiktok.tiktok.client import ATTEMPTS, Answer, TikTok, of
+from owox_tiktok.tiktok.client import Answer, TikTok, of
 from owox_tiktok.tiktok.kinds import HIDDEN, ORDINARY, AdKind
 from owox_tiktok.tiktok.once import Once
 from owox_tiktok.tiktok.pages import Direct, Join, KeysOnly, NotWhole, PagedData, PageInfo, Rows, Sink, extractor
@@ -34,10 +34,8 @@ PAGES_PER_WINDOW = 20
 """A window with more pages is halved, so that its parts are read side by side and memory stays flat."""
 READINGS = 5
 """So often is a window read again whose pages do not add up (rows moved between two pages)."""
-TIME_OUTS = 2
-"""A report that timed out so often is asked for less: TikTok blocks one that times out once more for ten minutes."""
 
-_FIELD_CODES = frozenset({40002, 40006, 40125})
+_FIELD_CODES = frozenset({40002, 40006, 40125, 41002})
 """Codes with which TikTok refuses a field among other things."""
 
 _TWICE = "the clock was set back, and TikTok gave an hour twice: its sums are added up"
@@ -336,7 +334,7 @@ class Source:
             advertiser_id=question.advertiser.id,
             with_app=question.stream.per_app,
             may_shrink=question.can_halve,
-            time_outs=TIME_OUTS if question.stream.is_report or question.can_halve else ATTEMPTS,
+            may_split=question.stream.is_report and (len(series.names) > 1 or self._parts.can_divide(series)),
         )
 
     # --- fields an account may not have -------------------------------------------------------------------------------
