@@ -35,8 +35,8 @@ def answer(rows: list[dict[str, Any]], **page_info: int) -> dict[str, Any]:
     return {"code": 0, "message": "OK", "request_id": "r", "data": {"list": rows, "page_info": counts}}
 
 
-def hour(number: int, spend: str = "1.50") -> dict[str, Any]:
-    dimensions = {"campaign_id": "9", "stat_time_hour": f"2026-11-01 {number:02}:00:00"}
+def hour(number: int, spend: str = "1.50", day: int = 1) -> dict[str, Any]:
+    dimensions = {"campaign_id": "9", "stat_time_hour": f"2026-11-{day:02} {number:02}:00:00"}
     return {"dimensions": dimensions, "metrics": {"spend": spend, "impressions": "10", "ctr": "1.2"}}
 
 
@@ -81,7 +81,7 @@ def test_an_hour_that_the_clock_gives_twice_is_added_up(tmp_path: Path) -> None:
 
 def test_an_hour_twice_on_any_other_day_is_not_believed(tmp_path: Path) -> None:
     another = Window(date(2026, 11, 2), date(2026, 11, 2))
-    with source(answer([hour(0), hour(1), hour(1)])) as it, pytest.raises(Unavailable, match="2 different rows"):
+    with source(answer([hour(0, day=2), hour(1, day=2), hour(1, day=2)])) as it, pytest.raises(Unavailable, match="2 different rows"):
         it.read(Question(HOURLY, CALIFORNIA, another, FIELDS), tmp_path / "rows")
 
 
@@ -90,7 +90,7 @@ def test_a_paged_answer_without_its_counts_is_not_taken_for_no_rows(tmp_path: Pa
     nothing = {"code": 0, "message": "OK", "data": {}}
     with source(nothing) as it, pytest.raises(Unavailable, match="without a count"):
         it.read(Question(HOURLY, CALIFORNIA, a_day, FIELDS), tmp_path / "rows")
-    with source(nothing, answer([hour(0)])) as it:
+    with source(nothing, answer([hour(0, day=2)])) as it:
         assert it.read(Question(HOURLY, CALIFORNIA, a_day, FIELDS), tmp_path / "rows").rows == 1
 
 
@@ -105,7 +105,7 @@ def test_a_paged_answer_without_its_counts_is_not_taken_for_no_rows(tmp_path: Pa
 )
 def test_an_answer_that_makes_no_sense_is_asked_for_again(body: object, tmp_path: Path) -> None:
     a_day = Window(date(2026, 11, 2), date(2026, 11, 2))
-    with source(body, answer([hour(0), hour(1)])) as it:
+    with source(body, answer([hour(0, day=2), hour(1, day=2)])) as it:
         assert it.read(Question(HOURLY, CALIFORNIA, a_day, FIELDS), tmp_path / "rows").rows == 2
 
 
