@@ -243,6 +243,8 @@ class Rows:
         self._in_both: set[object] = set()
         self._again: object = None
         self.repeated = 0
+        self.notes: list[str] = []
+        """Sentences for the person the rows are read for."""
 
     @property
     def count(self) -> int:
@@ -335,7 +337,9 @@ class Sink(Protocol):
     absent: set[str]
 
     @property
-    def count(self) -> int: ...
+    def count(self) -> int:
+        """How many different rows came."""
+        ...
 
     def add(self, page: Page) -> None:
         """Take a page; when it raises, nothing of it is kept."""

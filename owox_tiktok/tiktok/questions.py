@@ -8,7 +8,7 @@ Series     one row of pages: a question, a kind of ads, a part, and the names Ti
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -46,6 +46,14 @@ class Question:
     def can_halve(self) -> bool:
         """Whether it can be asked for fewer days."""
         return self.stream.time is not None and self.window is not None and self.window.days > 1
+
+    @property
+    def days_that_are_over(self) -> Question | None:
+        """The same question about the days before today; None when there are none."""
+        if self.window is None or self.today is None or self.window.first >= self.today:
+            return None
+        last = min(self.window.last, self.today - timedelta(days=1))
+        return replace(self, window=Window(self.window.first, last))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -18,15 +18,27 @@ from typing import TypeVar
 from owox_tiktok.errors import AccountRefused, FieldsRefused, RequestRefused, TooLarge, Unavailable
 from owox_tiktok.model import Advertiser, Halve, Reading
 from owox_tiktok.spool import Writer
-from owox_tiktok.streams import MAX_METRICS
+from owox_tiktok.streams import MAX_METRICS, STREAMS
+from owox_tiktok.tiktok import tasks
 from owox_tiktok.tiktok.accounts import Accounts, authorised, describe
 from owox_tiktok.tiktok.client import Answer, TikTok, of
-from owox_tiktok.tiktok.kinds import HIDDEN, ORDINARY, AdKind
+from owox_tiktok.tiktok.kinds import HIDDEN, ORDINARY, TOP_VIEW, AdKind
 from owox_tiktok.tiktok.once import Once
-from owox_tiktok.tiktok.pages import Direct, Join, KeysOnly, NotWhole, PagedData, PageInfo, Rows, Sink, extractor
+from owox_tiktok.tiktok.pages import (
+    Direct,
+    Join,
+    KeysOnly,
+    NotWhole,
+    PagedData,
+    PageInfo,
+    Rows,
+    Sink,
+    columns_of,
+    extractor,
+)
 from owox_tiktok.tiktok.parts import Parts, how_many
 from owox_tiktok.tiktok.questions import Question, Series, of_at_most
-from owox_tiktok.tiktok.sums import add_up
+from owox_tiktok.tiktok.sums import add_up, added_up
 
 T = TypeVar("T")
 
@@ -92,6 +104,7 @@ class Source:
         self._most_names: dict[tuple[str, str], int] = {}
         self._most_ids: dict[tuple[tuple[str, str], str, str], int] = {}
         self._without: dict[tuple[tuple[str, str], str], str] = {}
+        self._no_tasks: dict[str, str] = {}
         self._told: dict[tuple[str, str], str] = {}
         self._told_by: dict[tuple[str, str], str] = {}
 
@@ -137,8 +150,11 @@ class Source:
             raise self._blame(series, error) from None
         return None if series.question.stream.page_size is None else info.total_number
 
-    def read(self, question: Question, path: Path) -> Reading:
-        """Write the rows that answer the question to ``path``; raises Halve, or a Problem that ends the pair."""
+    def read(self, question: Question, path: Path, *, hidden: Sequence[AdKind] = HIDDEN) -> Reading:
+        """Write the rows that answer the question to ``path``; raises Halve, or a Problem that ends the pair.
+
+        Of the kinds of ads that TikTok hides, those among ``hidden`` are read that the account has.
+        """
         pair, window = question.pair, question.window
         if question.can_halve and window and window.days > self._longest.get(pair, window.days):
             raise Halve
@@ -147,7 +163,7 @@ class Source:
         while readings < READINGS:
             writer = Writer(path, question.columns)
             try:
-                return self._read(question, writer)
+                return self._read(question, writer, hidden)
             except FieldsRefused:
                 pass  # it is remembered
             except _KindRefused as without:
@@ -168,17 +184,16 @@ class Source:
                 writer.close()
         raise Unavailable(f"TikTok's answers do not add up: {last}", what_to_do="The next run reads these days again.")
 
-    def _read(self, question: Question, writer: Writer) -> Reading:
+    def _read(self, question: Question, writer: Writer, hidden: Sequence[AdKind]) -> Reading:
         """Write every kind of ads, the ordinary ones last; raises what makes it worth another try."""
         rows = Rows(question, writer)
         expected: set[object] = set()
-        kinds = self._kinds(question)
-        for kind in kinds:
+        for kind in self._kinds(question, hidden):
             rows.begin(kind)
             expected |= self._read_kind(question, kind, rows)
         if lost := expected - rows.keys:
             raise NotWhole(f"{len(lost):,} rows of the cut report are not in its parts")
-        notes = [note for kind in HIDDEN if (note := self._note(question, kind))]
+        notes = [*rows.notes, *(note for kind in hidden if (note := self._note(question, kind)))]
         if rows.repeated and question.has_an_hour_twice:
             writer.close()
             count = add_up(writer.path, question.columns, question.stream.keys)
@@ -187,9 +202,9 @@ class Source:
 
     # --- kinds of ads -------------------------------------------------------------------------------------------------
 
-    def _kinds(self, question: Question) -> list[AdKind]:
+    def _kinds(self, question: Question, hidden: Sequence[AdKind] = HIDDEN) -> list[AdKind]:
         """Return the kinds of ads to read a question for, ordinary ones last."""
-        kinds = [k for k in HIDDEN if self._with_hidden and k.fits(question.stream)]
+        kinds = [k for k in hidden if self._with_hidden and k.fits(question.stream)]
         return [*(k for k in kinds if self._has(question, k)), ORDINARY]
 
     def _has(self, question: Question, kind: AdKind) -> bool:
@@ -242,9 +257,9 @@ class Source:
                     raise _Less(series, error) from None
                 expected |= self._keys_of_cut(series, rows)
                 smaller = self._parts.smaller(series)
-                if not smaller:
-                    raise
                 parts[:0] = smaller
+                if not smaller:
+                    self._read_otherwise(series, rows)
             except FieldsRefused as error:
                 self._leave_out(series, error.fields)
                 raise
@@ -283,6 +298,60 @@ class Source:
 
     def _not_given(self, question: Question) -> frozenset[str]:
         return self._refused.get((question.pair, ORDINARY.name), frozenset())
+
+    # --- cut, and nothing smaller to ask for --------------------------------------------------------------------------
+
+    def _read_otherwise(self, series: Series, rows: Rows) -> None:
+        """Read what stays cut however little is asked for: by a task, else an account as the sum of its campaigns."""
+        question = series.question
+        why_not = self._no_tasks.get(question.advertiser.id) or tasks.cannot(series)
+        if why_not and question.can_halve and question.advertiser.id not in self._no_tasks:
+            over = question.days_that_are_over
+            if over and not tasks.cannot(replace(series, question=over)):
+                raise Halve  # those days can be read by a task
+        if not why_not:
+            try:
+                self._read_by_task(series, rows)
+                return
+            except RequestRefused as error:
+                if not tasks.is_not_enabled(error):
+                    raise
+                why_not = f"TikTok has not enabled asynchronous reports for this app ({error.code})"
+                with self._lock:
+                    self._no_tasks[question.advertiser.id] = why_not
+        if question.stream.level != "advertiser":
+            raise TooLarge(f"TikTok cuts the report at its 20,000 newest ads, and {why_not}", cut=True)
+        self._sum_campaigns(series, rows)
+
+    def _read_by_task(self, series: Series, rows: Rows) -> None:
+        answered = tasks.run(self.api, series)
+        rows.add(columns_of(series.question, answered.page), frozenset(series.names))
+        if without := answered.without | answered.page.absent:
+            self._leave_out(series, without)
+            rows.notes.append(
+                f"TikTok cuts this report at its 20,000 newest ads; its asynchronous report, which was "
+                f"read instead, does not have {', '.join(sorted(without))}"
+            )
+
+    def _sum_campaigns(self, series: Series, rows: Rows) -> None:
+        """Read an account's report as the sum of its campaigns; what cannot be added up is not given."""
+        question, stream = series.question, series.question.stream
+        below = STREAMS[f"campaign{stream.name.removeprefix('advertiser')}"]
+        names = tuple(n for n in series.names if stream.fields[n].additive and n in below.fields)
+        path = rows.writer.path.with_suffix(".campaigns")
+        try:
+            self.read(replace(question, stream=below, fields=names, with_deleted=True), path, hidden=(TOP_VIEW,))
+            columns = below.columns(names)
+            found = dict(zip((f.name for f in columns), added_up(path, columns, stream.keys), strict=True))
+        finally:
+            path.unlink(missing_ok=True)
+        count = len(found["advertiser_id"])
+        rows.add([found.get(f.name, [None] * count) for f in question.columns], frozenset(names))
+        note = "TikTok cuts the account's own report at its 20,000 newest ads, so the sum of its campaigns is stored"
+        if left := frozenset(series.names) - set(names):
+            self._leave_out(series, left)
+            note += f"; {', '.join(sorted(left))} cannot be added up"
+        rows.notes.append(note)
 
     # --- page after page ----------------------------------------------------------------------------------------------
 

@@ -7,12 +7,21 @@ from decimal import Decimal
 from pathlib import Path
 
 from owox_tiktok.model import Field, Kind
-from owox_tiktok.rows import Text
+from owox_tiktok.rows import Column, Text
 from owox_tiktok.spool import Writer, read_text
 
 
 def add_up(path: Path, columns: Sequence[Field], keys: Sequence[str]) -> int:
     """Add up the rows of a file that have one key, in place; return how many are left."""
+    data = added_up(path, columns, keys)
+    writer = Writer(path, columns)
+    writer.append(data)
+    writer.close()
+    return writer.rows
+
+
+def added_up(path: Path, columns: Sequence[Field], keys: Sequence[str]) -> list[Column]:
+    """Return the rows of a file with one row for each key, as columns."""
     at = [n for n, f in enumerate(columns) if f.name in keys]
     merged: dict[tuple[Text, ...], list[Text]] = {}
     for row in read_text(path):
@@ -25,7 +34,4 @@ def add_up(path: Path, columns: Sequence[Field], keys: Sequence[str]) -> int:
                 first[n] = f"{sum(amounts):f}" if amounts else None
             elif field.kind in (Kind.MONEY, Kind.RATE, Kind.COUNT):
                 first[n] = None
-    writer = Writer(path, columns)
-    writer.append([list(texts) for texts in zip(*merged.values(), strict=True)])
-    writer.close()
-    return writer.rows
+    return [list(texts) for texts in zip(*merged.values(), strict=True)] or [[] for _ in columns]

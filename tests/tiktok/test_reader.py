@@ -81,7 +81,10 @@ def test_an_hour_that_the_clock_gives_twice_is_added_up(tmp_path: Path) -> None:
 
 def test_an_hour_twice_on_any_other_day_is_not_believed(tmp_path: Path) -> None:
     another = Window(date(2026, 11, 2), date(2026, 11, 2))
-    with source(answer([hour(0, day=2), hour(1, day=2), hour(1, day=2)])) as it, pytest.raises(Unavailable, match="2 different rows"):
+    with (
+        source(answer([hour(0, day=2), hour(1, day=2), hour(1, day=2)])) as it,
+        pytest.raises(Unavailable, match="2 different rows"),
+    ):
         it.read(Question(HOURLY, CALIFORNIA, another, FIELDS), tmp_path / "rows")
 
 
