@@ -257,12 +257,9 @@ class Rows:
         return frozenset(self._seen)
 
     @property
-    def a_key_that_came_again(self) -> str:
+    def came_again(self) -> str:
         """One key that came twice, in words; empty when there is none."""
-        if self._again is None:
-            return ""
-        key = self._again if isinstance(self._again, tuple) else (self._again,)
-        return ", ".join(map(str, key))
+        return "" if self._again is None else _in_words(self._again)
 
     def begin(self, kind: AdKind) -> None:
         """Expect the rows of this kind of ads from here on."""
@@ -316,13 +313,16 @@ class Rows:
             if mine[row] != theirs and field.name in given and field.name in known.given
         ]
         if differ:
-            what = ", ".join(map(str, key)) if isinstance(key, tuple) else str(key)
             raise NotWhole(
-                f"the row {what} came for {known.kind.name} ads and for {self._kind.name} ads with different "
+                f"the row {_in_words(key)} came for {known.kind.name} ads and for {self._kind.name} ads with different "
                 f"{', '.join(differ[:3])}"
             )
         self._in_both.add(key)
         return True
+
+
+def _in_words(key: object) -> str:
+    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
 
 
 class _Known(NamedTuple):
@@ -332,9 +332,14 @@ class _Known(NamedTuple):
 
 
 class Sink(Protocol):
-    """Takes the pages of one series. ``count`` is how many different rows came, ``absent`` what no row had."""
+    """Takes the pages of one series. ``absent`` are the names that no row of an answer had."""
 
     absent: set[str]
+
+    @property
+    def came_again(self) -> str:
+        """One key that came twice, in words; empty when there is none."""
+        ...
 
     @property
     def count(self) -> int:
@@ -357,6 +362,11 @@ class Direct:
     def count(self) -> int:
         """How many different rows came."""
         return self._rows.count - self._before
+
+    @property
+    def came_again(self) -> str:
+        """One key that came twice, in words; empty when there is none."""
+        return self._rows.came_again
 
     def add(self, page: Page) -> None:
         """Take a page; when it raises, nothing of it is kept."""
@@ -418,6 +428,11 @@ class _Group:
         """How many different rows came; of an hour that comes twice, both."""
         return len(self.keys) if self._rows.question.has_an_hour_twice else len(self._times)
 
+    @property
+    def came_again(self) -> str:
+        """One key that came twice, in words; empty when there is none."""
+        return next((_in_words(key) for key, times in self._times.items() if times > 1), "")
+
     def add(self, page: Page) -> None:
         """Take a page; when it raises, nothing of it is kept."""
         data = columns_of(self._rows.question, page)
@@ -436,6 +451,7 @@ class KeysOnly:
         self._rows = rows
         self.keys: set[object] = set()
         self.absent: set[str] = set()
+        self.came_again = ""
 
     @property
     def count(self) -> int:

@@ -392,7 +392,8 @@ class Source:
                 break
             page += 1
         if sink.count != total:
-            raise NotWhole(f"{sink.count:,} different rows where it counts {total:,}", (sink.count, total))
+            twice = f" ({sink.came_again} came twice)" if sink.came_again else ""
+            raise NotWhole(f"{sink.count:,} different rows where it counts {total:,}{twice}", (sink.count, total))
 
     def _get(self, series: Series, page: int, take: Callable[[Answer], T], page_size: int | None = None) -> T:
         question = series.question
