@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -112,10 +112,8 @@ def raw_tiktok() -> Iterator[Raw]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            try:
+            with suppress(OSError):  # the client went away
                 raw.next(self.path)(self)
-            except OSError:
-                pass  # the client went away
 
         def log_message(self, format: str, *args: object) -> None: ...
 

@@ -33,7 +33,7 @@ from owox_tiktok.errors import (
     TooLarge,
     Unavailable,
 )
-from owox_tiktok.retry import Pace, retrying
+from owox_tiktok.retry import Pace, Turn, retrying
 from owox_tiktok.secret import Secret
 from owox_tiktok.tiktok.codes import Does, reaction
 from owox_tiktok.tiktok.wire import Adapter, Stopped, TooSlow, Watch
@@ -112,8 +112,8 @@ class _Again(Exception):
 
 
 class _SlowDown(Exception):
-    def __init__(self, advertiser_id: str | None, request_id: str, after_s: float = 0.0) -> None:
-        self.advertiser_id, self.request_id, self.after_s = advertiser_id, request_id, after_s
+    def __init__(self, request_id: str, *, only_advertiser: bool = False, after_s: float = 0.0) -> None:
+        self.request_id, self.only_advertiser, self.after_s = request_id, only_advertiser, after_s
 
 
 class _Maintenance(Exception):
@@ -255,9 +255,9 @@ class TikTok:
 
         With ``text`` the answer may also be a plain text instead of TikTok's JSON, as the file of a report task is.
 
-        Raises Refused (and its children), TooLarge when less should be asked (of days if the caller ``may_shrink``, or
-        of ids if it ``may_split``, which it does only when there is no other way), Unavailable when attempts or time
-        ran out, and whatever else ``take`` raises.
+        Raises Refused (and its children), Unavailable when attempts or time ran out, whatever else ``take`` raises, and
+        TooLarge when less should be asked: of a report that is too large, at once if the caller ``may_shrink`` (can ask
+        for fewer days); of a request that timed out twice, if it may shrink or ``may_split`` (can ask for fewer ids).
         """
         secret: dict[str, str] = {}
         if with_app:
@@ -291,10 +291,10 @@ class TikTok:
             nonlocal too_much, senseless, timed_out
             while True:
                 self._wait_after_time_outs(call)
-                self.pace.turn(call.advertiser_id)
+                turn = self.pace.turn(call.advertiser_id)
                 self._check_stopped(where)
                 try:
-                    taken = _understood(self._call(call), take)
+                    taken = _understood(self._call(call, turn), take)
                     self._down_since = None
                     return taken
                 except _Nonsense as nonsense:
@@ -310,7 +310,7 @@ class TikTok:
                 except _SlowDown as slow:
                     with self.counts.lock:
                         self.counts.refused += 1
-                    hold = max(self.pace.refused(slow.advertiser_id), slow.after_s)
+                    hold = max(self.pace.refused(turn, only_advertiser=slow.only_advertiser), slow.after_s)
                     if hold >= 5:
                         self._on_wait(hold, "TikTok asks for fewer requests")
                     if time.monotonic() > slow_until:
@@ -384,8 +384,9 @@ class TikTok:
     def _wait_for_maintenance(self, where: str, request_id: str) -> None:
         """Wait a little; raises Unavailable when maintenance has lasted too long, counted for all calls together."""
         now = time.monotonic()
-        if self._down_since is None:
+        if self._down_since is None:  # only the first that meets it says so
             self._down_since = now
+            self._on_wait(self.limits.maintenance_wait_s, "TikTok is closed for maintenance")
         if now - self._down_since >= self.limits.maintenance_s:
             raise Unavailable(
                 "TikTok is closed for maintenance",
@@ -393,12 +394,11 @@ class TikTok:
                 what_to_do="Import again later; it goes on from here.",
                 request_id=request_id,
             ) from None
-        self._on_wait(self.limits.maintenance_wait_s, "TikTok is closed for maintenance")
         self._stopped.wait(self.limits.maintenance_wait_s)
 
     # --- one request --------------------------------------------------------------------------------------------------
 
-    def _call(self, call: _Call) -> Answer:
+    def _call(self, call: _Call, turn: Turn) -> Answer:
         status, headers, content = self._send(call)
         try:
             envelope = msgspec.json.decode(content, type=Envelope)
@@ -417,20 +417,20 @@ class TikTok:
         request_id = printable(envelope.request_id or "")
         answer = Answer(content, CUT_HEADER in headers, request_id)
         if code == 0:
-            self.pace.answered(call.advertiser_id)
+            self.pace.answered(turn)
             return answer
         means, does, advice = reaction(code)
         said = self._clean(envelope.message or "") or f"{means}; it does not say more"
         message = f"{said.rstrip('.')} ({code})"
         match does:
             case Does.PARTLY:
-                self.pace.answered(call.advertiser_id)
+                self.pace.answered(turn)
                 self._warn(call, message)
                 return answer
             case Does.SLOW_DOWN:
-                raise _SlowDown(None, request_id)
+                raise _SlowDown(request_id)
             case Does.SLOW_ADVERTISER:
-                raise _SlowDown(call.advertiser_id, request_id)
+                raise _SlowDown(request_id, only_advertiser=True)
             case Does.LATER:
                 raise _Maintenance(request_id)
             case Does.AGAIN:
@@ -515,7 +515,7 @@ class TikTok:
 
 def _not_an_envelope(status: int, after_s: float) -> Exception:
     if status == 429:
-        return _SlowDown(None, "", after_s)
+        return _SlowDown("", after_s=after_s)
     if status in (408, 504):
         return _TimedOut(f"no answer in time (HTTP {status})", "")
     if status == 425 or status >= 500 or 200 <= status < 300:
@@ -670,8 +670,8 @@ def readable(body: bytes) -> bytes:
 
 
 def printable(text: str) -> str:
-    """Return the text on one line, without anything that steers a terminal."""
-    return re.sub(r"\s+", " ", re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)).strip()
+    """Return the text on one line, without anything that steers a terminal or turns the direction of what follows."""
+    return re.sub(r"\s+", " ", re.sub(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+", " ", text)).strip()
 
 
 def in_query(value: Any) -> str:
