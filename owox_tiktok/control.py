@@ -16,10 +16,10 @@ from typing import Self
 
 from owox_tiktok import spreadsheet as door
 from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.names import nearest
 from owox_tiktok.secret import looks_secret
 from owox_tiktok.settings import BY_NAME, SETTINGS, Setting, Settings, Value, Wording, build
 from owox_tiktok.spreadsheet import Block, Cell, Spreadsheet, Structure, Tab
-from owox_tiktok.streams import nearest
 from owox_tiktok.template import (
     CONFIG,
     CONFIG_HEADINGS,

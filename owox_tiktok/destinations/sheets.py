@@ -18,19 +18,20 @@ import logging
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from types import TracebackType
 from typing import NamedTuple
 
 from owox_tiktok import spreadsheet as door
+from owox_tiktok.cursors import RECORD, Record, one_scope_each
 from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.lease import Lease
-from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream
+from owox_tiktok.model import Chunk, Cursor, Failure, Field, Kind, Known, Step, Stored, Stream, utc
 from owox_tiktok.spool import read_text
 from owox_tiktok.spreadsheet import (
     WAYS_OUT,
@@ -58,10 +59,7 @@ KEYS = (door.TAB, COLUMN, HEADER)
 STATE = "(state)"
 """The hidden tab's name in its tag; no stream is called that."""
 STATE_TITLE = "_owox_tiktok_state"
-STATE_COLUMNS = (
-    "object", "advertiser_id", "since", "through", "fields", "refused", "with_deleted", "read_at", "read_on",
-    "last_error",
-)  # fmt: skip
+STATE_COLUMNS = tuple(part.name for part in RECORD)
 COLUMNS_MADE = "(columns)"
 """In place of an advertiser: the columns a tab has been given, so that one a person deleted is noticed."""
 
@@ -192,16 +190,18 @@ class _Table:
 class Sheets:
     """A Google spreadsheet as a Destination."""
 
+    step = Step()
+
     def __init__(self, book: Spreadsheet, *, read_only: bool = False, lease: Lease | None = None) -> None:
         """Without a ``lease`` that its caller holds it takes one of its own, as long as it is open."""
         self.book = book
         self._read_only = read_only
         self._lease = None if read_only or lease else Lease(book)
         self._structure: Structure | None = None
-        self._state: dict[Pair, Cursor] = {}
+        self._state: dict[Pair, Record] = {}
         self._made: dict[str, frozenset[str]] = {}
         self._state_known = False
-        self._failures: dict[Pair, Cursor] = {}
+        self._failures: dict[Pair, Record] = {}
         self._index: dict[str, list[Key | None]] = {}
 
     def __enter__(self) -> Sheets:
@@ -224,26 +224,25 @@ class Sheets:
 
     # --- cursors ------------------------------------------------------------------------------------------------------
 
-    def cursors(self) -> dict[tuple[str, str], Cursor]:
-        """Return every cursor stored here that still stands for something.
+    def cursors(self) -> dict[tuple[str, str], Known]:
+        """Return what is known of every pair.
 
         A tab the person deleted holds no days any more, and a column she deleted no values: their cursors let go of
         them, so that the next import reads them again.
         """
         structure = self._look()
         self._read_state(structure)
-        found: dict[Pair, Cursor] = {}
+        found: dict[Pair, Known] = {}
         for (name, advertiser_id), stored in {**self._state, **self._failures}.items():
-            cursor = stored
+            cursor, lost = stored.cursor, ""
             table = _table(structure, name)
-            if table is None and cursor.fields:
-                if not cursor.error:
-                    continue
-                cursor = _emptied(cursor)
-            elif table is not None:
-                lost = self._made.get(name, frozenset()) - table.columns.keys()
-                cursor = replace(cursor, fields=cursor.fields - lost) if lost else cursor
-            found[name, advertiser_id] = cursor
+            if table is None and cursor:
+                cursor, lost = None, f"the tab of {name} is not there any more"
+            elif table is not None and cursor and (gone := self._made.get(name, frozenset()) - table.columns.keys()):
+                if gone & cursor.fields:
+                    lost = f"the column {min(gone & cursor.fields)} of the tab of {name} is not there any more"
+                cursor = replace(cursor, fields=cursor.fields - gone)
+            found[name, advertiser_id] = Known(cursor, stored.failure, lost)
         return found
 
     def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
@@ -251,8 +250,16 @@ class Sheets:
         if not self._state_known:
             self._read_state(self._look())
         pair = (stream.name, advertiser_id)
-        known = self._failures.get(pair) or self._state.get(pair) or Cursor(frozenset(), at, at.date())
-        self._failures[pair] = replace(known, error=error)
+        known = self._failures.get(pair) or self._state.get(pair) or Record(*pair)
+        self._failures[pair] = replace(known, failure=Failure(error, utc(at)))
+
+    def forget(self, stream: Stream, advertiser_ids: Collection[str]) -> None:
+        """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
+        self._read_state(self._look())
+        for pair in ((stream.name, a) for a in advertiser_ids):
+            if pair in self._state:
+                self._failures[pair] = Record(*pair)
+        self._flush()
 
     def _flush(self) -> None:
         """Write the failures that no batch took along."""
@@ -278,11 +285,13 @@ class Sheets:
                 continue
             # A row a person has changed so that it says nothing any more is no cursor: its days are read again.
             with suppress(ValueError):
-                self._state[texts[0], texts[1]] = _cursor(texts)
+                record = Record.of_texts(texts)
+                if record.cursor or record.failure:
+                    self._state[record.pair] = record
 
-    def _remember(self, cursors: Mapping[Pair, Cursor]) -> None:
-        self._state.update(cursors)
-        for pair in cursors:
+    def _remember(self, records: Mapping[Pair, Record]) -> None:
+        self._state.update(records)
+        for pair in records:
             self._failures.pop(pair, None)
 
     def _look(self) -> Structure:
@@ -323,8 +332,13 @@ class Sheets:
         state = _state_tab(structure)
         rows = self.book.values([_state_keys(state)]) if state else [[]]
         batch = _new_columns(structure, stream, lacking, table)
-        # A tab that is made anew holds no days, whatever the cursors of the one before say.
-        stale = {} if table else {p: _emptied(c) for p, c in self._state.items() if p[0] == stream.name and c.fields}
+        # A new tab holds no days and a new column no values, whatever the cursors say.
+        new = {f.name for f in lacking}
+        stale = {
+            pair: replace(r, cursor=replace(r.cursor, fields=r.cursor.fields - new) if table else None)
+            for pair, r in self._state.items()
+            if pair[0] == stream.name and r.cursor and (table is None or r.cursor.fields & new)
+        }
         batch += _state_requests(structure, state, rows[0], stale, {stream.name: made})
         if table:
             heading = table.header or 0
@@ -355,6 +369,7 @@ class Sheets:
         return self._store(chunks, None)
 
     def _store(self, chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None) -> list[Stored]:
+        one_scope_each(chunks)
         stream = chunks[0].stream
         replaced: dict[int, int] = {}
         notes: dict[int, list[int]] = {}
@@ -394,9 +409,9 @@ class Sheets:
             return sum(k is not None and old(k) is not None for k in self._rows(table, stream))
         self._read_state(structure)
         cursors = {
-            pair: c.without_days_before(keep_from[pair[1]])
-            for pair, c in self._state.items()
-            if pair[0] == stream.name and pair[1] in keep_from
+            pair: r.cursor.without_days_before(keep_from[pair[1]])
+            for pair, r in self._state.items()
+            if r.cursor and pair[0] == stream.name and pair[1] in keep_from
         }
         done = self._step(_Portion(stream, ends=old, cursors=cursors))
         if done.kept:
@@ -429,7 +444,7 @@ class Sheets:
                 holds = (fresh or not layout.bare) and layout.read()
                 if holds:
                     _check_budget(structure, layout.grown(), stream)
-                    cursors = {**self._failures, **portion.cursors}
+                    cursors = {**self._failures, **{p: Record(*p, c) for p, c in portion.cursors.items()}}
                     batch = layout.requests()
                     if cursors:
                         batch += _state_requests(structure, layout.state, layout.state_rows, cursors, {})
@@ -1115,46 +1130,11 @@ def _state_keys(state: Tab) -> Block:
     return Block(state.id, 0, state.rows, 0, 2)
 
 
-def _cursor(texts: Sequence[str]) -> Cursor:
-    """Return the cursor a row of the hidden tab says; ValueError when it says none."""
-    _, _, since, through, fields, refused, with_deleted, read_at, read_on, error = texts
-    return Cursor(
-        fields=frozenset(fields.split()),
-        read_at=datetime.fromisoformat(read_at),
-        read_on=date.fromisoformat(read_on),
-        since=date.fromisoformat(since) if since else None,
-        through=date.fromisoformat(through) if through else None,
-        refused=frozenset(refused.split()),
-        with_deleted=with_deleted == "true",
-        error=error,
-    )
-
-
-def _emptied(cursor: Cursor) -> Cursor:
-    """Return what is left of a cursor when its tab is gone."""
-    return replace(cursor, fields=frozenset(), since=None, through=None)
-
-
-def _cursor_row(pair: Pair, cursor: Cursor) -> list[Cell]:
-    return [
-        pair[0],
-        pair[1] or None,
-        cursor.since.isoformat() if cursor.since else None,
-        cursor.through.isoformat() if cursor.through else None,
-        " ".join(sorted(cursor.fields)) or None,
-        " ".join(sorted(cursor.refused)) or None,
-        "true" if cursor.with_deleted else "false",
-        cursor.read_at.astimezone(UTC).isoformat(),
-        cursor.read_on.isoformat(),
-        _text_cell(cursor.error),
-    ]
-
-
 def _state_requests(
     structure: Structure,
     state: Tab | None,
     rows: Sequence[Sequence[Cell]],
-    cursors: Mapping[Pair, Cursor],
+    cursors: Mapping[Pair, Record],
     made: Mapping[str, frozenset[str]],
 ) -> list[Json]:
     """Return writes of cursors, and of the columns made, into the hidden tab; makes it when it is not there."""
@@ -1164,7 +1144,7 @@ def _state_requests(
         batch += door.new_tab(state, STATE, hidden=True)
         batch.append(door.write(state.id, 0, 0, [{"values": [cell(n) for n in STATE_COLUMNS]}]))
         rows = [list(STATE_COLUMNS[:2])]
-    wanted: dict[Pair, list[Cell]] = {pair: _cursor_row(pair, c) for pair, c in cursors.items()}
+    wanted: dict[Pair, list[Cell]] = {pair: [_text_cell(t) for t in r.texts()] for pair, r in cursors.items()}
     for name, columns in made.items():
         wanted[name, COLUMNS_MADE] = [name, COLUMNS_MADE, None, None, " ".join(sorted(columns))]
     at = {(str(r[0] or ""), str(r[1] or "")): n for n, r in enumerate(rows) if any(v is not None for v in r)}

@@ -408,7 +408,7 @@ class TikTok:
                 envelope = msgspec.json.decode(content, type=Envelope)
             except _NO_SENSE:
                 if call.text and status == 200:
-                    self.pace.answered(call.advertiser_id)
+                    self.pace.answered(turn)
                     return Answer(content)
                 raise _not_an_envelope(status, _retry_after(headers)) from None
         code = envelope.code

@@ -105,7 +105,7 @@ def _campaign(one: Campaign, now: datetime, stream: str = "campaigns") -> Row:
         "rf_campaign_type": "STANDARD",
         "is_new_structure": True,
         "is_smart_performance_campaign": False,
-        "campaign_automation_type": "MANUAL",
+        "campaign_automation_type": "UPGRADED_SMART_PLUS" if one.smart_plus else "MANUAL",
         "special_industries": ["HOUSING"] if one.index % 3 == 1 else [],
     }
     fields = stream_fields()[stream]
@@ -137,6 +137,9 @@ def _ad_group(one: AdGroup, now: datetime, stream: str = "ad_groups") -> Row:
         "schedule_end_time": _text(one.created + timedelta(days=3650)),
         "dayparting": "1" * 336 if one.index % 2 else "0" * 24 + "1" * 312,
         "skip_learning_phase": one.index % 2,
+        "click_attribution_window": one.click_window,
+        "view_attribution_window": "ONE_DAY",
+        "engaged_view_attribution_window": "OFF",
         "category_id": 0,
         "ios14_quota_type": "UNOCCUPIED",
         "secondary_status": secondary,

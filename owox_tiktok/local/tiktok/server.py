@@ -1,4 +1,4 @@
-"""The stand-in over real HTTP/1.1 on this machine.
+"""The simulated TikTok over real HTTP/1.1 on this machine.
 
 A small handler of its own instead of :mod:`http.server`: answers that are already made cost a
 dictionary look-up and one send, and a failing answer needs the socket itself.
@@ -56,7 +56,7 @@ _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gat
 
 
 class Server:
-    """A serving stand-in. Use it as a context manager, or :meth:`start` and :meth:`close` it.
+    """A serving simulated TikTok. Use it as a context manager, or :meth:`start` and :meth:`close` it.
 
     ``log`` holds one small dict per request (time, path, params without secrets, code, page, bytes);
     ``code`` is TikTok's code, an HTTP status as ``http_…``, or the name of a failure without answer.
@@ -193,7 +193,7 @@ class Server:
             other = "GET" if method == "POST" else "POST"
             status = 405 if self._api.knows(other, name) else 404
             self._record(name or unquote(path), {}, f"http_{status}", None, 0)
-            _send(connection, status, b"", "text/plain")
+            _send(connection, status, b"404 page not found" if status == 404 else b"", "text/plain")
             return True
         with self._lock:
             self._requests += 1
@@ -208,6 +208,7 @@ class Server:
         kind = None
         try:
             self._gate.check_app()
+            self._gate.check_path(name)
             self._gate.check_request(target)
         except Refusal as refusal:
             answer = self._refuse(refusal)
@@ -260,6 +261,7 @@ class Server:
         faults = self.faults
         params: dict[str, str] = {}
         try:
+            self._api.check_sandbox(name)
             if method == "POST":
                 return self._post(name, body, token)
             self.credentials.check_token(token)
@@ -517,7 +519,7 @@ def serve(
     cache: bool = True,
     clock: Callable[[], float] = time.monotonic,
 ) -> Server:
-    """A stand-in for this world, to be used in a ``with`` statement; port 0 takes any free one.
+    """A simulated TikTok for this world, to be used in a ``with`` statement; port 0 takes any free one.
 
     ``cache`` keeps finished answers, so asking the same again costs almost nothing. ``clock`` counts the
     seconds of limits, blocks and report tasks, so that tests need not wait for them.
@@ -541,10 +543,22 @@ def run(
     fault_rate: float = 0.0,
     cache: bool = True,
     sandbox: bool = False,
+    hidden_kinds: bool = False,
+    smart_plus: bool = False,
+    late_data: bool = False,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM. ``ready`` is called with the base address; nothing is printed."""
-    world = World(seed=seed, advertisers=advertisers, ads=ads, start=start, as_of=as_of)
+    world = World(
+        seed=seed,
+        advertisers=advertisers,
+        ads=ads,
+        start=start,
+        as_of=as_of,
+        hidden_kinds=hidden_kinds,
+        smart_plus=smart_plus,
+        late_data=late_data,
+    )
     limits = Limits(qps=qps, per_minute=per_minute)
     faults = Faults(rate=fault_rate, latency_s=latency_ms / 1000, seed=seed)
     stop = threading.Event()
