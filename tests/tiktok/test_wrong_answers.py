@@ -76,6 +76,22 @@ def test_a_list_with_a_row_of_another_account_fails_in_words(project: Project) -
     assert project.wrong("campaigns") == []
 
 
+def test_an_account_that_is_refused_later_holds_up_no_other(tmp_path: Path) -> None:
+    world = World(seed=4, advertisers=3, campaigns=2, ad_groups=2, ads=4, as_of=NOW)
+    objects = ["campaign_report_daily", "ad_group_report_daily", "ad_report_daily"]
+    with serve(world) as server:
+        one, *others = server.advertiser_ids
+        server.faults.at = (Fault("code_40301", REPORT, where={"advertiser_id": one}, times=None),)
+        project = Project(tmp_path, server)
+        ran = project.import_(objects=objects, start_date=f"{START}")
+        assert {(f.advertiser_id, f.object) for f in ran.failures} == {(one, name) for name in objects}
+        for name in objects:
+            stream = STREAMS[name]
+            rows = project.table(name)
+            wanted = [r for a in others for r in expected(world, stream, a, rows[0], start=START)]
+            assert differences(rows, wanted, stream.keys) == [], name
+
+
 # --- what is missing in a row -----------------------------------------------------------------------------------------
 
 
