@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, str] = {
     "check": "looks:check",
     "status": "looks:status",
     "prune": "runs:prune",
+    "reset": "runs:reset",
     "views": "runs:views",
     "objects": "looks:objects",
     "init": "setup:init",

@@ -13,11 +13,11 @@ calls are taken, :class:`Faults` what goes wrong, and :class:`Rules` which side 
 disagree.
 """
 
-from . import oracle
-from .faults import KINDS, ON_REQUEST, Fault, Faults
-from .limits import Limits
-from .server import Server, run, serve
-from .switches import Rules
-from .world import World
+from owox_tiktok.local.tiktok import oracle
+from owox_tiktok.local.tiktok.faults import KINDS, ON_REQUEST, Fault, Faults
+from owox_tiktok.local.tiktok.limits import Limits
+from owox_tiktok.local.tiktok.server import Server, run, serve
+from owox_tiktok.local.tiktok.switches import Rules
+from owox_tiktok.local.tiktok.world import World
 
 __all__ = ["KINDS", "ON_REQUEST", "Fault", "Faults", "Limits", "Rules", "Server", "World", "oracle", "run", "serve"]

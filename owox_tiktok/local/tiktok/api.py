@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from .assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
-from .catalogue import ID_DIMENSIONS, metric_infos, stream_fields
-from .faults import Faults, code_message
-from .limits import Limits
-from .reports import Table, at_level, has_status, ordered, report_table, select_ads
-from .rules import (
+from owox_tiktok.local.tiktok.assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos, stream_fields
+from owox_tiktok.local.tiktok.faults import Faults, code_message
+from owox_tiktok.local.tiktok.limits import Limits
+from owox_tiktok.local.tiktok.reports import Table, at_level, has_status, ordered, report_table, select_ads
+from owox_tiktok.local.tiktok.rules import (
     MAX_IDS,
     MAX_PIXELS,
     PAGE_SIZES,
@@ -37,11 +37,11 @@ from .rules import (
     report_query,
     wrong,
 )
-from .switches import Rules
-from .tasks import PATHS as TASK_PATHS
-from .tasks import Tasks
-from .texts import csv_text, number, report_texts
-from .world import ORDINARY, Ad, AdGroup, Advertiser, Campaign, World
+from owox_tiktok.local.tiktok.switches import Rules
+from owox_tiktok.local.tiktok.tasks import PATHS as TASK_PATHS
+from owox_tiktok.local.tiktok.tasks import Tasks
+from owox_tiktok.local.tiktok.texts import csv_text, number, report_texts
+from owox_tiktok.local.tiktok.world import ORDINARY, Ad, AdGroup, Advertiser, Campaign, World
 
 LISTS: dict[str, tuple[str, str]] = {
     "campaign/get": ("campaigns", "list"),
@@ -274,7 +274,7 @@ class Api:
         again.params, again.page, again.throttled = answer.params, answer.page, answer.throttled
         return again
 
-    # -- envelopes --------------------------------------------------------------------------
+    # --- envelopes ----------------------------------------------------------------------------------------------------
 
     def _request_id(self) -> str:
         with self._lock:
@@ -294,7 +294,7 @@ class Api:
         if advertiser_id not in self.advertiser_ids or advertiser_id in self.faults.forbidden:
             raise Refusal(40001, f"No permission to operate advertiser {advertiser_id}.")
 
-    # -- unpaged endpoints ------------------------------------------------------------------
+    # --- unpaged endpoints --------------------------------------------------------------------------------------------
 
     def _oauth_advertisers(self, params: Mapping[str, str]) -> Any:
         for name in ("app_id", "secret"):
@@ -324,7 +324,7 @@ class Api:
             rows += [_only(row, fields) for row in found]
         return {"list": rows}
 
-    # -- lists ------------------------------------------------------------------------------
+    # --- lists --------------------------------------------------------------------------------------------------------
 
     def _list(self, path: str, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
         stream, key = LISTS[path]
@@ -418,7 +418,7 @@ class Api:
             pool = []  # automated campaigns have their own endpoints here
         return pool
 
-    # -- report tasks -----------------------------------------------------------------------
+    # --- report tasks -------------------------------------------------------------------------------------------------
 
     def _post_task(self, path: str, body: Mapping[str, Any], token: str) -> Answer:
         advertiser_id = str(body.get("advertiser_id") or "")
@@ -457,7 +457,7 @@ class Api:
             return self._answer(text)
         return Answer(text.encode(), content_type=content_type)
 
-    # -- reports ----------------------------------------------------------------------------
+    # --- reports ------------------------------------------------------------------------------------------------------
 
     def _report(self, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
         faults = self.faults

@@ -12,9 +12,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from .attributes import ad_text, bid_of, budget_of, objective
-from .catalogue import stream_fields
-from .world import ORDINARY, PROMOTE, Ad, AdGroup, Advertiser, Campaign, World, hash64
+from owox_tiktok.local.tiktok.attributes import ad_text, bid_of, budget_of, objective
+from owox_tiktok.local.tiktok.catalogue import stream_fields
+from owox_tiktok.local.tiktok.world import ORDINARY, PROMOTE, Ad, AdGroup, Advertiser, Campaign, World, hash64
 
 Row = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from .world import PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity
+from owox_tiktok.local.tiktok.world import PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity
 
 AttributeValue = str | bool | Decimal | None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from .world import GROWTH, AdGroup, Advertiser, Cell
+from owox_tiktok.local.tiktok.world import GROWTH, AdGroup, Advertiser, Cell
 
 RELEASED = "@released"
 """Added to the name of a total: the same of those days only whose offline numbers are out."""

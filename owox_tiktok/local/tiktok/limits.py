@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from .rules import Refusal
+from owox_tiktok.local.tiktok.rules import Refusal
 
 TIMEOUT_PENALTIES = ((10, 5), (20, 1), (30, 0))
 """So many time-outs within ten seconds leave the app so many calls per second, for ``TIMEOUT_PENALTY_S``."""

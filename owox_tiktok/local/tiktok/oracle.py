@@ -11,11 +11,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from .assets import entity_rows as _entity_rows
-from .catalogue import ID_DIMENSIONS, metric_infos
-from .hidden import kinds_in_all
-from .reports import report_table, select_ads
-from .world import KINDS_OF_ADS, ORDINARY, World
+from owox_tiktok.local.tiktok.assets import entity_rows as _entity_rows
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos
+from owox_tiktok.local.tiktok.hidden import kinds_in_all
+from owox_tiktok.local.tiktok.reports import report_table, select_ads
+from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, ORDINARY, World
 
 __all__ = ["entity_rows", "report_rows", "total_by_kind"]
 

@@ -13,10 +13,10 @@ from itertools import repeat
 from operator import itemgetter
 from typing import TypeVar
 
-from .attributes import AttributeValue, attribute
-from .catalogue import ID_DIMENSIONS, metric_infos
-from .hidden import promote_has_metric
-from .late import (
+from owox_tiktok.local.tiktok.attributes import AttributeValue, attribute
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos
+from owox_tiktok.local.tiktok.hidden import promote_has_metric
+from owox_tiktok.local.tiktok.late import (
     RELEASED,
     known_percent,
     last_day_of_split,
@@ -25,9 +25,9 @@ from .late import (
     provisional,
     window_days,
 )
-from .metrics import UNIQUE_SHARE, Ratio, Remainder, Total, Unique, definition
-from .splits import AUDIENCE_SPLITS, cumulate, hour_weights, split_of
-from .world import KINDS_OF_ADS, PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity, World
+from owox_tiktok.local.tiktok.metrics import UNIQUE_SHARE, Ratio, Remainder, Total, Unique, definition
+from owox_tiktok.local.tiktok.splits import AUDIENCE_SPLITS, cumulate, hour_weights, split_of
+from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity, World
 
 _T = TypeVar("_T")
 

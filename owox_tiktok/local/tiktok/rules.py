@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from . import metric_sets
-from .catalogue import ID_DIMENSIONS, metric_infos
-from .hidden import (
+from owox_tiktok.local.tiktok import metric_sets
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos
+from owox_tiktok.local.tiktok.hidden import (
     BUYING_TYPES,
     MIXED_BUYING_TYPES,
     ORIGINS,
@@ -23,9 +23,9 @@ from .hidden import (
     kinds_asked,
     promote_has_dimensions,
 )
-from .splits import AUDIENCE_SPLITS
-from .switches import Rules
-from .world import ORDINARY, PROMOTE
+from owox_tiktok.local.tiktok.splits import AUDIENCE_SPLITS
+from owox_tiktok.local.tiktok.switches import Rules
+from owox_tiktok.local.tiktok.world import ORDINARY, PROMOTE
 
 PAGE_SIZES: dict[str, tuple[int, int]] = {
     "campaign/get": (10, 1000),

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import accumulate
 from zoneinfo import ZoneInfo
 
-from .world import Ad, hash64
+from owox_tiktok.local.tiktok.world import Ad, hash64
 
 _HOURS = (3, 2, 2, 1, 1, 2, 3, 5, 7, 8, 8, 9, 10, 10, 9, 9, 10, 11, 13, 15, 16, 14, 9, 5)
 

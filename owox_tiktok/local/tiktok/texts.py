@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from .catalogue import ID_DIMENSIONS
-from .reports import Table
-from .world import Ad, Entity
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS
+from owox_tiktok.local.tiktok.reports import Table
+from owox_tiktok.local.tiktok.world import Ad, Entity
 
 
 def number(value: int | None, decimals: int) -> str:

@@ -276,7 +276,7 @@ class World:
                 found.append(cell)
         return found
 
-    # -- making the entities ----------------------------------------------------------------
+    # --- making the entities ------------------------------------------------------------------------------------------
 
     def _name(self, what: str, seed: int, index: int) -> str:
         return f"{_NAMES[(seed + index) % len(_NAMES)]} {what} {index + 1}"
