@@ -74,7 +74,7 @@ class Laptop(Emulator):
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             start = datetime.now(UTC).date() - timedelta(days=DAYS)
-            world = self._world or local_tiktok.World(seed=37, advertisers=3, ads=40, start=start)
+            world = self._world or local_tiktok.World(seed=37, advertisers=3, ads=40, start=start, hidden_kinds=True)
             self.tiktok = stack.enter_context(local_tiktok.serve(world, limits=self._limits, faults=self._faults))
             self.google = stack.enter_context(local_sheets.serve())
             self.issuer = stack.enter_context(Issuer())
