@@ -16,21 +16,21 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy, StoreFailed
 from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned
-from owox_tiktok.lease import Lease
 from owox_tiktok.model import Advertiser, Checkable, Destination, Metered, Reading, Window
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import NOTHING_DONE, WHOLE_APP, Done, Pair, keep_from, oldest_kept
 from owox_tiktok.plan import plan as make_plan
-from owox_tiktok.report import Report
 from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
-from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.control import Control
+from owox_tiktok.sheets.lease import Lease
+from owox_tiktok.sheets.report import Report
 from owox_tiktok.streams import find, nearest
 from owox_tiktok.tiktok.client import TikTok, base_url
 from owox_tiktok.tiktok.reader import Source
@@ -267,7 +267,7 @@ def import_sheet(
 
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
-                from owox_tiktok.destinations.sheets import Sheets
+                from owox_tiktok.sheets.destination import Sheets
 
                 return Sheets(book, lease=lease)
             return open_destination(address)

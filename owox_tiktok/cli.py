@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from owox_tiktok.schedule import Deployment
     from owox_tiktok.secret import Secret
     from owox_tiktok.settings import Settings
-    from owox_tiktok.spreadsheet import Spreadsheet
+    from owox_tiktok.sheets.client import Spreadsheet
     from owox_tiktok.terminal import Screen
     from owox_tiktok.tiktok.client import TikTok
 
@@ -394,9 +394,9 @@ def sheet_init(spreadsheet_id: str, kind: Literal["sheets", "bigquery"] | None, 
 
     What is filled in stays as it is: values, ticks, formats, and rows and columns of your own.
     """
-    from owox_tiktok import sheet_setup
+    from owox_tiktok.sheets import setup
 
-    _set_up(spreadsheet_id, lambda book: sheet_setup.init(book, kind, dry_run=dry_run), dry_run)
+    _set_up(spreadsheet_id, lambda book: setup.init(book, kind, dry_run=dry_run), dry_run)
 
 
 @sheet.command("fields")
@@ -404,15 +404,15 @@ def sheet_init(spreadsheet_id: str, kind: Literal["sheets", "bigquery"] | None, 
 @_dry
 def sheet_fields(spreadsheet_id: str, dry_run: bool) -> None:
     """Bring the tab Fields of SPREADSHEET up to date after an upgrade; ticks and your own columns stay."""
-    from owox_tiktok import sheet_setup
+    from owox_tiktok.sheets import setup
 
-    _set_up(spreadsheet_id, lambda book: sheet_setup.fields(book, dry_run=dry_run), dry_run)
+    _set_up(spreadsheet_id, lambda book: setup.fields(book, dry_run=dry_run), dry_run)
 
 
 def _set_up(address: str, work: Callable[[Spreadsheet], list[str]], dry_run: bool) -> None:
     """Run ``work`` on a spreadsheet and say in one sentence what was done."""
-    from owox_tiktok.lease import Lease
-    from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
+    from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+    from owox_tiktok.sheets.lease import Lease
 
     def said(screen: Screen) -> int:
         book = Spreadsheet(spreadsheet_id(address))

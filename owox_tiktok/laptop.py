@@ -22,9 +22,6 @@ from typing import Self
 
 import requests
 
-from owox_tiktok import sheet_setup
-from owox_tiktok import spreadsheet as door
-from owox_tiktok.control import tab_called
 from owox_tiktok.errors import Problem
 from owox_tiktok.local import menu
 from owox_tiktok.local import sheets as local_sheets
@@ -32,8 +29,11 @@ from owox_tiktok.local import tasks as local_tasks
 from owox_tiktok.local import tiktok as local_tiktok
 from owox_tiktok.local.http import Answer, Call, StandIn
 from owox_tiktok.local.identity import Issuer
-from owox_tiktok.spreadsheet import Block, Spreadsheet, cell
-from owox_tiktok.template import CONFIG, normal
+from owox_tiktok.sheets import client as door
+from owox_tiktok.sheets import setup
+from owox_tiktok.sheets.client import Block, Spreadsheet, cell
+from owox_tiktok.sheets.control import tab_called
+from owox_tiktok.sheets.template import CONFIG, normal
 
 ROOT = Path(__file__).resolve().parent.parent
 YOU = "you@example.com"
@@ -101,7 +101,7 @@ class Laptop(StandIn):
         """Build the template in the spreadsheet, and fill in what only its person can know."""
         book = Spreadsheet(self.book, environment={door.API_VARIABLE: self.google.url})
         try:
-            sheet_setup.init(book, "sheets")
+            setup.init(book, "sheets")
             structure = book.structure((door.TAB,))
             config = tab_called(structure, CONFIG)
             assert config is not None

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 import requests
 
-from owox_tiktok import app, lease, report
+from owox_tiktok import app
 from owox_tiktok.errors import BadInput, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Started, Stored
 from owox_tiktok.local.sheets import Server, serve
-from owox_tiktok.spreadsheet import ArrivedLate, Spreadsheet
+from owox_tiktok.sheets import lease, report
+from owox_tiktok.sheets.client import ArrivedLate, Spreadsheet
 from owox_tiktok.streams import STREAMS
 from tests.control_sheet import OBJECTS, ControlSheet, config_rows, control_sheet, run
 from tests.helpers import Project, differences, expected, process_environment
@@ -315,7 +316,7 @@ def test_a_run_leaves_a_record_of_itself_and_those_before(sheet: ControlSheet, p
 def test_a_status_without_an_answer_is_written_once_and_the_record_goes_on(
     sheet: ControlSheet, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("owox_tiktok.spreadsheet.ATTEMPTS", 1)
+    monkeypatch.setattr("owox_tiktok.sheets.client.ATTEMPTS", 1)
     monkeypatch.setattr(report, "EVERY_S", 0.0)
     book = Spreadsheet(sheet.book)
     with lease.Lease(book, "mine"):
@@ -499,7 +500,7 @@ def test_a_run_that_gave_no_sign_of_life_is_taken_over_and_cannot_write_any_more
 
 @pytest.mark.parametrize("kind", ["lost", "late_500", "reset", "http_503", "http_429"])
 def test_a_lease_survives_lost_answers(sheet: ControlSheet, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("owox_tiktok.spreadsheet.FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr("owox_tiktok.sheets.client.FIRST_WAIT_S", 0.0)
     sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", [kind, "", kind, "", kind]
     book = Spreadsheet(sheet.book)
     with lease.Lease(book, "mine"):
@@ -520,7 +521,7 @@ def test_a_batch_that_was_given_up_is_not_taken_for_another_import(
     book = Spreadsheet(sheet.book)
     with lease.Lease(book):
         sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", [kind]
-        monkeypatch.setattr("owox_tiktok.spreadsheet.ATTEMPTS", 1)
+        monkeypatch.setattr("owox_tiktok.sheets.client.ATTEMPTS", 1)
         with pytest.raises(StoreFailed, match="500"):
             book.apply([titled("given up")])
         assert sheet.server.spreadsheet(sheet.book).title == ("given up" if kind == "late_500" else "TikTok Ads")
@@ -588,7 +589,7 @@ def test_a_sign_of_life_without_an_answer_does_not_end_the_lease(
     sheet: ControlSheet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "TTL_S", 3.0)
-    monkeypatch.setattr("owox_tiktok.spreadsheet.ATTEMPTS", 1)
+    monkeypatch.setattr("owox_tiktok.sheets.client.ATTEMPTS", 1)
     with lease.Lease(Spreadsheet(sheet.book)):
         sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", ["late_500"]
         time.sleep(5.2)
@@ -673,9 +674,9 @@ def test_a_google_that_falls_silent_ends_the_run_and_not_window_by_window(
     sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("owox_tiktok.run.LINGER_S", 0.0)
-    monkeypatch.setattr("owox_tiktok.spreadsheet.FIRST_WAIT_S", 0.0)
-    monkeypatch.setattr("owox_tiktok.spreadsheet.LONGEST_WAIT_S", 0.0)
-    monkeypatch.setattr("owox_tiktok.spreadsheet.ATTEMPTS", 3)
+    monkeypatch.setattr("owox_tiktok.sheets.client.FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr("owox_tiktok.sheets.client.LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr("owox_tiktok.sheets.client.ATTEMPTS", 3)
     faults = sheet.server.faults
     asked: list[int] = []
 

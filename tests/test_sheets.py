@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owox_tiktok import lease, spreadsheet
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
 from owox_tiktok.local.sheets.auth import OWNER
 from owox_tiktok.model import Chunk, Cursor, Stored, Stream, Window
 from owox_tiktok.rows import column
+from owox_tiktok.sheets import client, lease
+from owox_tiktok.sheets.client import Block, Spreadsheet, TooManyCells
 from owox_tiktok.spool import Writer
-from owox_tiktok.spreadsheet import Block, Spreadsheet, TooManyCells
 from owox_tiktok.streams import STREAMS
 from tests.helpers import NOW, Project, Row, differences, expected, in_order
 from tests.sheets import columns_of_tab, in_a_cell, left_behind, numbered_rows, sheet_rows, tab_of, typed_cell
@@ -159,8 +159,8 @@ class Person:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(spreadsheet, "FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr(spreadsheet, "LONGEST_WAIT_S", 0.002)
+    monkeypatch.setattr(client, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(client, "LONGEST_WAIT_S", 0.002)
     with serve() as server:
         monkeypatch.setenv("SHEETS_API_URL", server.url)
         yield server
@@ -611,7 +611,7 @@ def test_deleting_metadata_that_is_not_there_is_never_asked_for(person: Person) 
 def test_when_google_never_answers_nothing_is_half_written(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.store(person.chunk([ad(1, 1)]))
     before, cursors = in_order(person.rows), person.cursors()
-    monkeypatch.setattr(spreadsheet, "ATTEMPTS", 3)
+    monkeypatch.setattr(client, "ATTEMPTS", 3)
     person.server.faults.only, person.server.faults.script = ":batchUpdate", ["http_503"] * 9
     with pytest.raises(StoreFailed, match="503"):
         person.store(person.chunk([ad(2, 1)]))
@@ -682,7 +682,7 @@ def test_a_protected_range_is_told(person: Person) -> None:
 def test_what_does_not_fit_stops_beforehand_with_figures(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.store(person.chunk([ad(1, 1)]))
     used = sum(s.grid.row_count * s.grid.column_count for s in person.server.spreadsheet(person.book).sheets)
-    monkeypatch.setattr(spreadsheet, "CELL_LIMIT", used + 70)
+    monkeypatch.setattr(client, "CELL_LIMIT", used + 70)
     person.does({"appendDimension": {"sheetId": person.tab.sheet_id, "dimension": "ROWS", "length": 50}})
     person.store(person.chunk([ad(n, 1) for n in range(1, 8)]))
     assert len(person.rows) == 7
@@ -703,15 +703,15 @@ def test_the_empty_grid_of_our_tabs_is_given_back_when_room_is_short(
     other.does({"appendDimension": {"sheetId": other.tab.sheet_id, "dimension": "ROWS", "length": 500}})
     person.store(person.chunk([ad(1, 1)]))
     used = sum(s.grid.row_count * s.grid.column_count for s in person.server.spreadsheet(person.book).sheets)
-    monkeypatch.setattr(spreadsheet, "CELL_LIMIT", used + 10)
+    monkeypatch.setattr(client, "CELL_LIMIT", used + 10)
     person.store(person.chunk([ad(n, 1) for n in range(1, 21)]))
     assert len(person.rows) == 20
     assert other.tab.grid.row_count == 2
 
 
 def test_a_window_larger_than_a_batch_brings_its_cursor_last(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spreadsheet, "BATCH_BYTES", 20_000)
-    monkeypatch.setattr(spreadsheet, "ATTEMPTS", 1)
+    monkeypatch.setattr(client, "BATCH_BYTES", 20_000)
+    monkeypatch.setattr(client, "ATTEMPTS", 1)
     person.store(person.chunk([ad(500, 5)], (5, 9)))
     rows = [ad(n, 9 - n % 4) for n in range(200)]
     chunk = person.chunk(rows, (5, 9))
@@ -803,9 +803,9 @@ def _store_killed_after(person: Person, chunk: Chunk, batches: int) -> None:
 def test_whatever_she_does_our_columns_are_right_and_hers_follow_their_rows(turns: list[Any]) -> None:
     patch = pytest.MonkeyPatch()
     with tempfile.TemporaryDirectory() as folder, serve() as server, patch.context() as fixed:
-        fixed.setattr(spreadsheet, "FIRST_WAIT_S", 0.0)
-        fixed.setattr(spreadsheet, "LONGEST_WAIT_S", 0.0)
-        fixed.setattr(spreadsheet, "BATCH_BYTES", 1_500)  # three rows or so
+        fixed.setattr(client, "FIRST_WAIT_S", 0.0)
+        fixed.setattr(client, "LONGEST_WAIT_S", 0.0)
+        fixed.setattr(client, "BATCH_BYTES", 1_500)  # three rows or so
         fixed.setenv("SHEETS_API_URL", server.url)
         person = Person(server, Path(folder))
         _live_with(person, turns)

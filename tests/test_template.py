@@ -18,13 +18,13 @@ import pytest
 import requests
 from openpyxl.worksheet.formula import ArrayFormula
 
-from owox_tiktok import sheet_setup, template
 from owox_tiktok.errors import BadInput, StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
 from owox_tiktok.settings import SETTINGS
-from owox_tiktok.spreadsheet import API_VARIABLE, Block, Spreadsheet
+from owox_tiktok.sheets import setup, template
+from owox_tiktok.sheets.client import API_VARIABLE, Block, Spreadsheet
+from owox_tiktok.sheets.template import CONFIG, DASHBOARD, FIELDS, LOGS, START, SheetKind
 from owox_tiktok.streams import STREAMS, default_fields
-from owox_tiktok.template import CONFIG, DASHBOARD, FIELDS, LOGS, START, SheetKind
 from tests.helpers import Project, Row, expected, process_environment
 from tests.sheets import stand_in
 
@@ -52,11 +52,11 @@ class Book:
 
     def init(self, kind: SheetKind | None = None, *, dry_run: bool = False) -> str:
         with self.open() as book:
-            return "; ".join(sheet_setup.init(book, kind, dry_run=dry_run))
+            return "; ".join(setup.init(book, kind, dry_run=dry_run))
 
     def fields(self, *, dry_run: bool = False) -> str:
         with self.open() as book:
-            return "; ".join(sheet_setup.fields(book, dry_run=dry_run))
+            return "; ".join(setup.fields(book, dry_run=dry_run))
 
     @property
     def titles(self) -> list[str]:

@@ -19,12 +19,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from owox_tiktok import lease
-from owox_tiktok import spreadsheet as door
-from owox_tiktok.control import COLUMNS_WITHIN, HEADINGS_WITHIN, find_headings, tab_called
 from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, rows_of
-from owox_tiktok.spreadsheet import (
+from owox_tiktok.sheets import client as door
+from owox_tiktok.sheets import lease
+from owox_tiktok.sheets.client import (
     Block,
     Cell,
     Json,
@@ -36,8 +35,8 @@ from owox_tiktok.spreadsheet import (
     TooManyCells,
     cell,
 )
-from owox_tiktok.streams import STREAMS
-from owox_tiktok.template import (
+from owox_tiktok.sheets.control import COLUMNS_WITHIN, HEADINGS_WITHIN, find_headings, tab_called
+from owox_tiktok.sheets.template import (
     CONFIG,
     CONFIG_HEADINGS,
     CURRENT_STATUS,
@@ -48,6 +47,7 @@ from owox_tiktok.template import (
     MOST_LOG_ROWS,
     normal,
 )
+from owox_tiktok.streams import STREAMS
 
 log = logging.getLogger(__name__)
 

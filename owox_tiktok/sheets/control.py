@@ -14,13 +14,12 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from owox_tiktok import spreadsheet as door
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.secret import looks_secret
 from owox_tiktok.settings import BY_NAME, SETTINGS, Setting, Settings, Value, Wording, build
-from owox_tiktok.spreadsheet import Block, Cell, Spreadsheet, Structure, Tab
-from owox_tiktok.streams import nearest
-from owox_tiktok.template import (
+from owox_tiktok.sheets import client as door
+from owox_tiktok.sheets.client import Block, Cell, Spreadsheet, Structure, Tab
+from owox_tiktok.sheets.template import (
     CONFIG,
     CONFIG_HEADINGS,
     FIELDS,
@@ -28,6 +27,7 @@ from owox_tiktok.template import (
     OUTPUTS,
     normal,
 )
+from owox_tiktok.streams import nearest
 
 HEADINGS_WITHIN = 30
 """Headings are looked for in so many rows from the top."""

@@ -24,7 +24,7 @@ from typing import Self
 import msgspec
 
 from owox_tiktok.errors import Problem, StoreBusy, StoreFailed
-from owox_tiktok.spreadsheet import (
+from owox_tiktok.sheets.client import (
     FREE_MARKERS,
     MARKER,
     ArrivedLate,

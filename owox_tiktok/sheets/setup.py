@@ -14,15 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 
-from owox_tiktok import spreadsheet as door
-from owox_tiktok import template
-from owox_tiktok.control import HEADINGS_WITHIN, find_headings
-from owox_tiktok.destinations.sheets import COLUMN, Sheets
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Stream
-from owox_tiktok.spreadsheet import Block, Cell, Json, Spreadsheet, Structure, Tab
+from owox_tiktok.sheets import client as door
+from owox_tiktok.sheets import template
+from owox_tiktok.sheets.client import Block, Cell, Json, Spreadsheet, Structure, Tab
+from owox_tiktok.sheets.control import HEADINGS_WITHIN, find_headings
+from owox_tiktok.sheets.destination import COLUMN, Sheets
+from owox_tiktok.sheets.template import Chart, Item, Line, Names, Page, Rule, SheetKind, normal
 from owox_tiktok.streams import STREAMS, find
-from owox_tiktok.template import Chart, Item, Line, Names, Page, Rule, SheetKind, normal
 
 _LOOK = (
     "sheets(properties(sheetId,hidden),charts.chartId,conditionalFormats.ranges,rowGroups.range,"

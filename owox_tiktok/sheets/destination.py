@@ -27,12 +27,10 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import NamedTuple
 
-from owox_tiktok import spreadsheet as door
 from owox_tiktok.errors import Problem, StoreFailed
-from owox_tiktok.lease import Lease
 from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream
-from owox_tiktok.spool import read_text
-from owox_tiktok.spreadsheet import (
+from owox_tiktok.sheets import client as door
+from owox_tiktok.sheets.client import (
     WAYS_OUT,
     Block,
     Cell,
@@ -48,6 +46,8 @@ from owox_tiktok.spreadsheet import (
     cell,
     size_of,
 )
+from owox_tiktok.sheets.lease import Lease
+from owox_tiktok.spool import read_text
 
 log = logging.getLogger(__name__)
 
