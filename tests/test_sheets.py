@@ -22,7 +22,8 @@ from owox_tiktok.local.sheets.auth import OWNER
 from owox_tiktok.model import Chunk, Cursor, Stored, Stream, Window
 from owox_tiktok.rows import column
 from owox_tiktok.sheets import client, lease
-from owox_tiktok.sheets.client import Block, Spreadsheet, TooManyCells
+from owox_tiktok.sheets.client import Spreadsheet, TooManyCells
+from owox_tiktok.sheets.requests import Block
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import STREAMS
 from tests.helpers import NOW, Project, Row, differences, expected, in_order

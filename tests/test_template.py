@@ -22,7 +22,9 @@ from owox_tiktok.errors import BadInput, StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
 from owox_tiktok.settings import SETTINGS
 from owox_tiktok.sheets import setup, template
-from owox_tiktok.sheets.client import API_VARIABLE, Block, Spreadsheet
+from owox_tiktok.sheets.client import API_VARIABLE, Spreadsheet
+from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.tabs import letters
 from owox_tiktok.sheets.template import CONFIG, DASHBOARD, FIELDS, LOGS, START, SheetKind
 from owox_tiktok.streams import STREAMS, default_fields
 from tests.helpers import Project, Row, expected, process_environment
@@ -90,7 +92,7 @@ class Book:
 
     def backgrounds(self, title: str, row: int, column: int) -> dict[str, float]:
         """The colour behind a cell as it is seen, over HTTP."""
-        cell = f"'{title}'!{template.letters(column)}{row + 1}"
+        cell = f"'{title}'!{letters(column)}{row + 1}"
         fields = "sheets.data.rowData.values.effectiveFormat.backgroundColor"
         url = f"{self.server.url}/v4/spreadsheets/{self.id}"
         found = requests.get(url, params={"ranges": cell, "fields": fields}, timeout=30).json()

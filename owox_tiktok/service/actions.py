@@ -230,12 +230,12 @@ def _fields(sheet: Sheet) -> Answer:
 
 def _listed(book: Spreadsheet) -> int:
     """Return how many objects and fields the tab Fields lists."""
-    from owox_tiktok.sheets import client as door
-    from owox_tiktok.sheets.control import find_headings, tab_called
-    from owox_tiktok.sheets.template import FIELDS, FIELDS_HEADINGS, normal
+    from owox_tiktok.sheets.requests import Block
+    from owox_tiktok.sheets.tabs import TAB, find_headings, normal, tab_called
+    from owox_tiktok.sheets.template import FIELDS, FIELDS_HEADINGS
 
-    tab = tab_called(book.structure((door.TAB,)), FIELDS)
-    rows = book.values([door.Block(tab.id, 0, tab.rows, 0, min(tab.columns, 26))])[0] if tab else []
+    tab = tab_called(book.structure((TAB,)), FIELDS)
+    rows = book.values([Block(tab.id, 0, tab.rows, 0, min(tab.columns, 26))])[0] if tab else []
     place = find_headings(tab, rows, FIELDS_HEADINGS[:3]) if tab else None
     if place is None:
         return 0

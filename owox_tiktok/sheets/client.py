@@ -14,32 +14,30 @@ the next one is refused and laid out again (ArrivedLate).
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from email.utils import mktime_tz, parsedate_tz
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import requests
 
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed, StoreSilent
 from owox_tiktok.retry import retrying
+from owox_tiktok.sheets.cells import ENCODER, Cell, Json
+from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
+from owox_tiktok.sheets.tabs import Snapshot, Structure, Tab, Tag, Written
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from gspread.http_client import HTTPClient
 
-Json = dict[str, Any]
-Cell = str | int | float | bool | None
-"""A cell's value: text, number, tick, or nothing. Days and times are serial numbers."""
 
 API = "https://sheets.googleapis.com"
 API_VARIABLE = "SHEETS_API_URL"
@@ -65,109 +63,11 @@ TIMEOUT_S = 190.0
 MARKER = "owox.batch"
 FREE_MARKERS = 2**30 + 2**29
 """Who has no lease takes a number from here on; the lease's numbers are below."""
-TAB = "owox.tab"
-"""Key of the tag on each tab that is ours; it says what the tab holds, and its id."""
 
-EPOCH = date(1899, 12, 30)
-"""Day 0 of a Sheet's serial numbers."""
+
 _PASSING_CODES = frozenset({408, 409, 429, 500, 502, 503, 504})
 _UNTOUCHED_CODES = frozenset({429})
 """Answers that mean the request was not even begun."""
-
-_ENCODER = msgspec.json.Encoder()
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """A tab: its id, title and the size of its grid. A tab that is a chart has no rows and columns."""
-
-    id: int
-    title: str
-    rows: int
-    columns: int
-    frozen_rows: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """Developer metadata: key and value on a tab, or on one of its rows or columns (``index``, from 0)."""
-
-    id: int
-    key: str
-    value: str
-    tab: int | None
-    dimension: Literal["", "ROWS", "COLUMNS"] = ""
-    index: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Structure:
-    """What a spreadsheet is made of at one moment: its tabs by id, and the tags that were asked for."""
-
-    tabs: Mapping[int, Tab]
-    tags: tuple[Tag, ...]
-    title: str = ""
-    zone: str = "UTC"
-    """The spreadsheet's own time zone, in which it shows what NOW() is."""
-
-    @property
-    def cells(self) -> int:
-        """Cells of all grids, empty ones included, as Google counts them."""
-        return sum(t.rows * t.columns for t in self.tabs.values())
-
-    def free_title(self, wanted: str) -> str:
-        """Return ``wanted``, or the same with a number where a tab has that title already."""
-        taken = {t.title.casefold() for t in self.tabs.values()}
-        title, number = wanted[:100], 2
-        while title.casefold() in taken:
-            title, number = f"{wanted[:90]} ({number})", number + 1
-        return title
-
-    def free_id(self) -> int:
-        """Return an id no tab has."""
-        while (number := secrets.randbelow(2**31 - 1) + 1) in self.tabs:
-            pass
-        return number
-
-
-class Block(NamedTuple):
-    """A rectangle of cells: rows ``top`` to ``bottom`` and columns ``left`` to ``right``, the ends not included."""
-
-    tab: int
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    def as_range(self) -> Json:
-        """The block as a ``GridRange``."""
-        return {
-            "sheetId": self.tab,
-            "startRowIndex": self.top,
-            "endRowIndex": self.bottom,
-            "startColumnIndex": self.left,
-            "endColumnIndex": self.right,
-        }
-
-
-class Written(NamedTuple):
-    """What a person or a program has put into a cell: a value or a formula, and a note."""
-
-    value: Cell
-    formula: str
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What one call saw of a tab at one moment: its size, some cells by row and column, the tags of its columns."""
-
-    rows: int
-    columns: int
-    values: Mapping[int, Mapping[int, Cell]]
-    written: Mapping[int, Mapping[int, Written]]
-    tagged: Mapping[int, frozenset[tuple[str, str]]]
-    """Key and value of the tags on each column that was looked at."""
 
 
 class _Passing(StoreSilent):
@@ -196,19 +96,6 @@ class TooManyCells(StoreFailed):
 
 class _Patience(threading.local):
     until: float | None = None
-
-
-def size_of(value: object) -> int:
-    """Return how many bytes ``value`` takes in a request."""
-    return len(_ENCODER.encode(value))
-
-
-def cell(value: Cell) -> Json:
-    """Return a cell as the API takes it: typed, so that no text ever becomes a formula, a date or a number."""
-    if value is None:
-        return {}
-    kind = "stringValue" if isinstance(value, str) else "boolValue" if isinstance(value, bool) else "numberValue"
-    return {"userEnteredValue": {kind: value}}
 
 
 class Spreadsheet:
@@ -402,7 +289,7 @@ class Spreadsheet:
         marker = create_metadata(MARKER, token, number)
         # Others' markers are not touched: they may still be looked for.
         old = [delete_metadata(self._last_marker)] if self._last_marker is not None else []
-        body = _ENCODER.encode({"requests": [marker, *batch, *old]})
+        body = ENCODER.encode({"requests": [marker, *batch, *old]})
         if len(body) > MOST_BYTES:
             raise StoreFailed(
                 f"a single step would need {len(body):,} bytes, and Google takes {MOST_BYTES:,}",
@@ -485,7 +372,7 @@ class Spreadsheet:
         )
 
     def _read(self, method: str, path: str, *, params: Json | None = None, body: Json | None = None) -> Json:
-        data = None if body is None else _ENCODER.encode(body)
+        data = None if body is None else ENCODER.encode(body)
         answer: Json = {}
         for attempt in self._retrying():
             with attempt:
@@ -662,113 +549,3 @@ def spreadsheet_id(text: str, where: str = "spreadsheet") -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{5,}", name):
         raise BadInput([Mistake(where, "names no spreadsheet", "Write the id from its address, after /d/.")])
     return name
-
-
-# --- what is ours, and the requests of a batch ------------------------------------------------------------------------
-
-
-def serial(moment: datetime) -> float:
-    """Return a moment as a serial number: days since EPOCH. It has no zone; the wall clock's time is taken."""
-    return (moment.replace(tzinfo=None) - datetime(EPOCH.year, EPOCH.month, EPOCH.day)).total_seconds() / 86400
-
-
-def moment(number: float, zone: tzinfo) -> datetime:
-    """Return the moment, to the second, that a serial number is in a zone."""
-    day = datetime(EPOCH.year, EPOCH.month, EPOCH.day, tzinfo=zone)
-    return day + timedelta(seconds=round(number * 86400))
-
-
-def _named(tag: Tag) -> tuple[str, bool]:
-    """Return the stream a tab's tag names, and whether the tag was made for this very tab (not copied with it)."""
-    try:
-        said = json.loads(tag.value)
-        return str(said["stream"]), said.get("tab") == tag.tab
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "", False
-
-
-def tagged_tab(structure: Structure, name: str) -> tuple[Tab, Tag] | None:
-    """Return the tab that is tagged as ``name``, with the tag; of a tab and its copy the one that was tagged."""
-    found = [
-        (not own, t.id, t)
-        for t in structure.tags
-        if t.key == TAB and t.tab in structure.tabs
-        for named, own in [_named(t)]
-        if named == name
-    ]
-    if not found:
-        return None
-    tag = min(found, key=lambda f: f[:2])[2]
-    return structure.tabs[tag.tab or 0], tag
-
-
-def create_metadata(key: str, value: str, number: int) -> Json:
-    """Return the making of developer metadata on the whole spreadsheet; refused where the id ``number`` exists."""
-    entry = {
-        "metadataId": number,
-        "metadataKey": key,
-        "metadataValue": value,
-        "visibility": "DOCUMENT",
-        "location": {"spreadsheet": True},
-    }
-    return {"createDeveloperMetadata": {"developerMetadata": entry}}
-
-
-def delete_metadata(number: int, value: str | None = None) -> Json:
-    """Return the deletion of developer metadata by its id; only if it still has ``value``, where one is given."""
-    lookup: Json = {"metadataId": number}
-    if value is not None:
-        lookup["metadataValue"] = value
-    return {"deleteDeveloperMetadata": {"dataFilter": {"developerMetadataLookup": lookup}}}
-
-
-def update_metadata(number: int, old: str, new: str) -> Json:
-    """Return the changing of developer metadata from one value to another."""
-    return {
-        "updateDeveloperMetadata": {
-            "dataFilters": [{"developerMetadataLookup": {"metadataId": number, "metadataValue": old}}],
-            "developerMetadata": {"metadataValue": new},
-            "fields": "metadataValue",
-        }
-    }
-
-
-def new_tab(tab: Tab, name: str, *, hidden: bool = False) -> list[Json]:
-    """Return the making of a tab, tagged as ``name``."""
-    grid = {"rowCount": tab.rows, "columnCount": tab.columns, "frozenRowCount": tab.frozen_rows}
-    properties = {"sheetId": tab.id, "title": tab.title, "hidden": hidden, "gridProperties": grid}
-    said = json.dumps({"stream": name, "tab": tab.id}, separators=(",", ":"))
-    return [{"addSheet": {"properties": properties}}, tagged(TAB, said, tab.id)]
-
-
-def tagged(key: str, value: str, tab: int, along: str = "", index: int = 0) -> Json:
-    """Return the making of a tag on a tab, or on one of its ROWS or COLUMNS."""
-    place = {"dimensionRange": dimension(tab, along, index, index + 1)} if along else {"sheetId": tab}
-    entry = {"metadataKey": key, "metadataValue": value, "visibility": "DOCUMENT", "location": place}
-    return {"createDeveloperMetadata": {"developerMetadata": entry}}
-
-
-def dimension(tab: int, along: str, start: int, end: int) -> Json:
-    """Return ROWS or COLUMNS ``start`` to ``end`` (not included) as a ``DimensionRange``."""
-    return {"sheetId": tab, "dimension": along, "startIndex": start, "endIndex": end}
-
-
-def append(tab: int, along: str, length: int) -> Json:
-    """Return the growing of a tab by blank ROWS or COLUMNS at its end."""
-    return {"appendDimension": {"sheetId": tab, "dimension": along, "length": length}}
-
-
-def delete(tab: int, along: str, start: int, end: int) -> Json:
-    """Return the deletion of ROWS or COLUMNS ``start`` to ``end`` (not included)."""
-    return {"deleteDimension": {"range": dimension(tab, along, start, end)}}
-
-
-def write(tab: int, row: int, column: int, rows: list[Json]) -> Json:
-    """Return the writing of values, from a cell on; formats, notes and validation of the cells stay."""
-    start = {"sheetId": tab, "rowIndex": row, "columnIndex": column}
-    return {"updateCells": {"start": start, "rows": rows, "fields": "userEnteredValue"}}
-
-
-def clear(block: Block) -> Json:
-    """Return the emptying of a block's cells; formats, notes and validation stay."""
-    return {"updateCells": {"range": block.as_range(), "fields": "userEnteredValue"}}

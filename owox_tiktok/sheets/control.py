@@ -17,22 +17,29 @@ from typing import Self
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.secret import looks_secret
 from owox_tiktok.settings import BY_NAME, SETTINGS, Setting, Settings, Value, Wording, build
-from owox_tiktok.sheets import client as door
-from owox_tiktok.sheets.client import Block, Cell, Spreadsheet, Structure, Tab
+from owox_tiktok.sheets.cells import EPOCH, Cell
+from owox_tiktok.sheets.client import Spreadsheet
+from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.tabs import (
+    COLUMNS_WITHIN,
+    HEADINGS_WITHIN,
+    TAB,
+    Place,
+    address,
+    find_headings,
+    normal,
+    quoted,
+    tab_called,
+)
 from owox_tiktok.sheets.template import (
     CONFIG,
     CONFIG_HEADINGS,
     FIELDS,
     FIELDS_HEADINGS,
     OUTPUTS,
-    normal,
 )
 from owox_tiktok.streams import nearest
 
-HEADINGS_WITHIN = 30
-"""Headings are looked for in so many rows from the top."""
-COLUMNS_WITHIN = 200
-"""A control tab is read up to so many columns from the left."""
 EXACT_NUMBER = 2**53
 """Whole numbers up to this are exact in a cell."""
 
@@ -50,19 +57,6 @@ _SECRET_LABEL = re.compile(r"token|secret|password|apikey|privatekey|authcode")
 Labels = Mapping[str, Setting]
 LABELS: Labels = {normal(label): s for s in SETTINGS if s.label for label in (s.label, *s.also)}
 """Parameters by every label they have or had."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A tab of the control Sheet: where its headings are, and the columns under them by ``normal`` heading."""
-
-    tab: Tab
-    row: int
-    columns: Mapping[str, int]
-
-    def at(self, row: int, heading: str) -> str:
-        """Return the address of a cell, as people write it."""
-        return address(self.tab, row, self.columns[normal(heading)])
 
 
 @dataclass(slots=True)
@@ -100,7 +94,7 @@ class Control:
 
     def read(self, now: datetime) -> Reading:
         """Return the settings that the tabs say; BadInput with every mistake, each with its cell."""
-        structure = self.book.structure((door.TAB,))
+        structure = self.book.structure((TAB,))
         config, fields = (tab_called(structure, title) for title in (CONFIG, FIELDS))
         lacking = [title for title, tab in ((CONFIG, config), (FIELDS, fields)) if tab is None]
         if config is None or fields is None:
@@ -116,7 +110,7 @@ class Control:
             place = find_headings(tab, rows, headings)
             if place is None:
                 what = f"has no row with the headings {' and '.join(headings)}"
-                mistakes.append(Mistake(_quoted(tab.title), what, _repair(self.book.id)))
+                mistakes.append(Mistake(quoted(tab.title), what, _repair(self.book.id)))
             else:
                 places.append(place)
         if mistakes:
@@ -159,49 +153,6 @@ class Control:
         return Reading(settings, warnings)
 
 
-# --- tabs and cells ---------------------------------------------------------------------------------------------------
-
-
-def tab_called(structure: Structure, title: str) -> Tab | None:
-    """Return a tab of the control Sheet: by its tag, or by its title where nothing is tagged so."""
-    found = door.tagged_tab(structure, tag_of(title))
-    if found:
-        return found[0]
-    return next((t for t in structure.tabs.values() if normal(t.title) == normal(title)), None)
-
-
-def tag_of(title: str) -> str:
-    """Return what the tag of a control tab says; no stream is called that."""
-    return f"({title.partition(' ')[0].lower()})"
-
-
-def find_headings(tab: Tab, rows: Sequence[Sequence[Cell]], headings: Sequence[str]) -> Place | None:
-    """Return where a tab's headings are: the first row that has all of them, in any order."""
-    wanted = {normal(h) for h in headings}
-    for number, row in enumerate(rows[:HEADINGS_WITHIN]):
-        columns: dict[str, int] = {}
-        for column, value in enumerate(row):
-            if isinstance(value, str):
-                columns.setdefault(normal(value), column)
-        if wanted <= columns.keys():
-            return Place(tab, number, columns)
-    return None
-
-
-def address(tab: Tab, row: int, column: int) -> str:
-    """Return the address of a cell (row and column from 0), as people write it."""
-    letters = ""
-    number = column + 1
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = chr(65 + rest) + letters
-    return f"{_quoted(tab.title)}!{letters}{row + 1}"
-
-
-def _quoted(title: str) -> str:
-    return title if re.fullmatch(r"[A-Za-z]\w*", title) else "'" + title.replace("'", "''") + "'"
-
-
 def _no_tab(title: str, book: str) -> Mistake:
     return Mistake(title, "there is no such tab", _repair(book))
 
@@ -213,7 +164,7 @@ def _repair(book: str) -> str:
 def _home(setting: Setting, config: Place, fields: Place) -> str:
     if setting.name in ENVIRONMENT:
         return ENVIRONMENT[setting.name]
-    return _quoted((config if setting.label else fields).tab.title)
+    return quoted((config if setting.label else fields).tab.title)
 
 
 def _add(setting: Setting) -> str:
@@ -286,7 +237,7 @@ def _value(content: Cell, at: str, setting: Setting) -> Value:
     if setting.form == "day":
         # A day that was typed or picked is kept as its number; what lies outside any calendar stays a number.
         if 0 < content < 2_958_466:
-            return Value((door.EPOCH + timedelta(days=int(content))).isoformat(), at)
+            return Value((EPOCH + timedelta(days=int(content))).isoformat(), at)
         return Value(f"{content:g}", at)
     whole = content == int(content)
     text = str(int(content)) if whole else repr(content)
@@ -315,7 +266,7 @@ def _ticked(place: Place, lines: Sequence[tuple[Cell, ...]]) -> tuple[dict[str, 
         for one in objects
         if not fields.get(one.text)
     ]
-    where = _quoted(place.tab.title)
+    where = quoted(place.tab.title)
     chosen = {o.text: Value(fields[o.text], o.where) for o in objects if fields.get(o.text)}
     return {"objects": Value(objects or None, where), "fields": Value(chosen or None, where)}, warnings
 

@@ -15,100 +15,41 @@ than one batch brings its cursor in the last.
 from __future__ import annotations
 
 import logging
-import math
-import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from dataclasses import replace
+from datetime import date, datetime
 from http import HTTPStatus
 from types import TracebackType
-from typing import NamedTuple
 
 from owox_tiktok.errors import Problem, StoreFailed
-from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream
+from owox_tiktok.model import Chunk, Cursor, Field, Stored, Stream
 from owox_tiktok.sheets import client as door
-from owox_tiktok.sheets.client import (
-    WAYS_OUT,
-    Block,
-    Cell,
-    Json,
-    SheetRefused,
-    Snapshot,
-    Spreadsheet,
-    Structure,
-    Tab,
-    Tag,
-    TooManyCells,
-    Written,
-    cell,
-    size_of,
-)
+from owox_tiktok.sheets import requests
+from owox_tiktok.sheets.cells import Json, seconds_of
+from owox_tiktok.sheets.client import WAYS_OUT, SheetRefused, Spreadsheet, TooManyCells
+from owox_tiktok.sheets.layout import Done, Layout, Portion
 from owox_tiktok.sheets.lease import Lease
-from owox_tiktok.spool import read_text
+from owox_tiktok.sheets.portions import portions, scopes
+from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.state import (
+    COLUMNS_MADE,
+    STATE_COLUMNS,
+    Pair,
+    cursor_of,
+    emptied,
+    state_keys,
+    state_requests,
+    state_tab,
+)
+from owox_tiktok.sheets.table import KEYS, Key, Table, new_columns, row_keys, table_of, unmoved
+from owox_tiktok.sheets.tabs import TAB, Structure
 
 log = logging.getLogger(__name__)
 
-# Keys of our tags. Short, because a tab's tags may take 30,000 characters and a report can have 800 columns.
-COLUMN, HEADER = "owox.col", "owox.head"
-KEYS = (door.TAB, COLUMN, HEADER)
-
-STATE = "(state)"
-"""The hidden tab's name in its tag; no stream is called that."""
-STATE_TITLE = "_owox_tiktok_state"
-STATE_COLUMNS = (
-    "object", "advertiser_id", "since", "through", "fields", "refused", "with_deleted", "read_at", "read_on",
-    "last_error",
-)  # fmt: skip
-COLUMNS_MADE = "(columns)"
-"""In place of an advertiser: the columns a tab has been given, so that one a person deleted is noticed."""
-
-MOST_CHARACTERS = 50_000
-CUT = " … (cut)"
-"""Ends a text that was longer than a cell takes."""
 
 LAYOUTS = 8
 """How often a step is laid out before it gives up because somebody keeps changing the tab."""
-MOST_SPANS = 100
-"""Rows to look at are read as so many ranges at most; more are read as one."""
-MOST_TAGS = 2_000
-"""Columns of whole rows, ranges times columns, that the last look reads at most."""
-VALUES_IN_MEMORY = 1_500_000
-"""Up to so many values of a step are kept in memory; of more, one window at a time."""
-
-_NO_DECIMALS = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
-_THREE_DECIMALS = re.compile("BHD|IQD|JOD|KWD|LYD|OMR|TND")
-_FORMATS: Mapping[Kind, tuple[str, str]] = {
-    # Text stays text also when a person opens the cell and presses Enter.
-    Kind.ID: ("TEXT", "@"),
-    Kind.TEXT: ("TEXT", "@"),
-    Kind.JSON: ("TEXT", "@"),
-    Kind.RATE: ("NUMBER", "#,##0.00##"),
-    Kind.COUNT: ("NUMBER", "#,##0"),
-    Kind.DAY: ("DATE", "yyyy-mm-dd"),
-    Kind.HOUR: ("DATE_TIME", "yyyy-mm-dd hh:mm"),
-    Kind.INSTANT: ("DATE_TIME", "yyyy-mm-dd hh:mm:ss"),
-}
-_WIDTHS: Mapping[Kind, int] = {Kind.ID: 155, Kind.TEXT: 160, Kind.JSON: 160, Kind.HOUR: 125, Kind.INSTANT: 145}
-"""Pixels that show a value whole, or enough of a text; other kinds need less than their headings do."""
-_LEAST_WIDTH = 80
-_PIXELS_PER_LETTER = 8
-_LARGEST_COUNT = 2**63 - 1
-_DATED = frozenset({Kind.DAY, Kind.HOUR})
-
-_SPILLING = re.compile(
-    r"=\s*(ARRAYFORMULA|QUERY|FILTER|UNIQUE|SORT|SORTN|SEQUENCE|SPLIT|TRANSPOSE|FLATTEN|IMPORT\w+|MAP|BYROW|BYCOL|"
-    r"MAKEARRAY|SCAN|HSTACK|VSTACK|TOCOL|TOROW|WRAPROWS|WRAPCOLS|CHOOSECOLS|CHOOSEROWS|\{)",
-    re.IGNORECASE,
-)
-"""Formulas that fill more than their own cell: copied down they would collide with themselves."""
-_QUOTED = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')""")
-_ROW_OF_REFERENCE = re.compile(r"(?<![A-Za-z0-9_.$])(\$?[A-Za-z]{1,3})(\d+)(?![A-Za-z0-9_(.])")
-
-Key = tuple[str | int | None, ...]
-Pair = tuple[str, str]
 
 
 def open_at(rest: str, *, read_only: bool = False) -> Sheets:
@@ -119,74 +60,6 @@ def open_at(rest: str, *, read_only: bool = False) -> Sheets:
     import gspread  # noqa: F401
 
     return Sheets(Spreadsheet(name), read_only=read_only)
-
-
-@dataclass(slots=True)
-class _Portion:
-    """What one batch stores: some rows, the windows that begin with it, and those it completes."""
-
-    stream: Stream
-    names: tuple[str, ...] = ()
-    rows: dict[Key, tuple[Cell, ...]] = field(default_factory=dict)
-    begins: set[int] = field(default_factory=set)
-    completes: set[int] = field(default_factory=set)
-    keeps: dict[int, frozenset[Key]] = field(default_factory=dict)
-    owners: dict[Key, int] = field(default_factory=dict)
-    ends: Callable[[Key], int | None] = lambda _: None
-    """Which completed window (or pruning, -1) a stored row goes with; None when it stays."""
-    counts: Callable[[Key], int | None] = lambda _: None
-    """Which window that begins here (or which list) a stored row is replaced by."""
-    cursors: dict[Pair, Cursor] = field(default_factory=dict)
-    pending: Sequence[frozenset[Key]] = ()
-    """The keys of all windows of the step, on its first portion: for the budget of the whole."""
-
-
-@dataclass(slots=True)
-class _Done:
-    """What a portion did: rows replaced by window, and rows kept for the person's sake."""
-
-    replaced: dict[int, int] = field(default_factory=dict)
-    gone: int = 0
-    kept: list[tuple[int, int]] = field(default_factory=list)
-
-
-class _Run(NamedTuple):
-    """Adjacent columns of ours: from ``left`` on, these names."""
-
-    left: int
-    names: tuple[str, ...]
-
-    @property
-    def right(self) -> int:
-        return self.left + len(self.names)
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A stream's tab as it is at one moment: where our columns are, in the order of the tab."""
-
-    tab: Tab
-    tag: Tag
-    columns: Mapping[str, int]
-    header: int | None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.columns)
-
-    def runs(self, names: Iterable[str] | None = None) -> list[_Run]:
-        """Return the columns (all, or ``names``) as runs of adjacent ones."""
-        wanted = self.columns if names is None else {n: self.columns[n] for n in self.columns if n in set(names)}
-        runs: list[_Run] = []
-        for name, at in wanted.items():
-            if runs and runs[-1].right == at:
-                runs[-1] = _Run(runs[-1].left, (*runs[-1].names, name))
-            else:
-                runs.append(_Run(at, (name,)))
-        return runs
-
-    def blocks(self, spans: Iterable[tuple[int, int]], runs: Iterable[_Run]) -> list[Block]:
-        return [Block(self.tab.id, top, bottom, r.left, r.right) for top, bottom in spans for r in runs]
 
 
 class Sheets:
@@ -235,11 +108,11 @@ class Sheets:
         found: dict[Pair, Cursor] = {}
         for (name, advertiser_id), stored in {**self._state, **self._failures}.items():
             cursor = stored
-            table = _table(structure, name)
+            table = table_of(structure, name)
             if table is None and cursor.fields:
                 if not cursor.error:
                     continue
-                cursor = _emptied(cursor)
+                cursor = emptied(cursor)
             elif table is not None:
                 lost = self._made.get(name, frozenset()) - table.columns.keys()
                 cursor = replace(cursor, fields=cursor.fields - lost) if lost else cursor
@@ -259,15 +132,15 @@ class Sheets:
         if not self._failures or self._read_only:
             return
         structure = self._look()
-        state = _state_tab(structure)
-        rows = self.book.values([_state_keys(state)]) if state else [[]]
+        state = state_tab(structure)
+        rows = self.book.values([state_keys(state)]) if state else [[]]
         cursors = dict(self._failures)
-        self.book.apply(_state_requests(structure, state, rows[0], cursors, {}))
+        self.book.apply(state_requests(structure, state, rows[0], cursors, {}))
         self._remember(cursors)
 
     def _read_state(self, structure: Structure) -> None:
         self._state, self._made, self._state_known = {}, {}, True
-        state = _state_tab(structure)
+        state = state_tab(structure)
         if state is None:
             return
         width = min(state.columns, len(STATE_COLUMNS))
@@ -278,7 +151,7 @@ class Sheets:
                 continue
             # A row a person has changed so that it says nothing any more is no cursor: its days are read again.
             with suppress(ValueError):
-                self._state[texts[0], texts[1]] = _cursor(texts)
+                self._state[texts[0], texts[1]] = cursor_of(texts)
 
     def _remember(self, cursors: Mapping[Pair, Cursor]) -> None:
         self._state.update(cursors)
@@ -305,7 +178,7 @@ class Sheets:
 
     def _add(self, structure: Structure, stream: Stream, columns: Sequence[Field]) -> bool:
         """Make the tab or the columns it lacks; False when the tab has changed meanwhile."""
-        table = _table(structure, stream.name)
+        table = table_of(structure, stream.name)
         lacking = [f for f in columns if table is None or f.name not in table.columns]
         gone = [f.name for f in lacking if f.name in stream.keys] if table else []
         if table and gone:
@@ -320,16 +193,16 @@ class Sheets:
             self._read_state(structure)
         made = self._made.get(stream.name, frozenset()) if table else frozenset()
         made |= {f.name for f in columns} | (table.columns.keys() if table else frozenset())
-        state = _state_tab(structure)
-        rows = self.book.values([_state_keys(state)]) if state else [[]]
-        batch = _new_columns(structure, stream, lacking, table)
+        state = state_tab(structure)
+        rows = self.book.values([state_keys(state)]) if state else [[]]
+        batch = new_columns(structure, stream, lacking, table)
         # A tab that is made anew holds no days, whatever the cursors of the one before say.
-        stale = {} if table else {p: _emptied(c) for p, c in self._state.items() if p[0] == stream.name and c.fields}
-        batch += _state_requests(structure, state, rows[0], stale, {stream.name: made})
+        stale = {} if table else {p: emptied(c) for p, c in self._state.items() if p[0] == stream.name and c.fields}
+        batch += state_requests(structure, state, rows[0], stale, {stream.name: made})
         if table:
             heading = table.header or 0
             seen = self.book.snapshot([Block(table.tab.id, heading, heading + 1, 0, table.tab.columns)])
-            if not _unmoved(table, seen.get(table.tab.id)):
+            if not unmoved(table, seen.get(table.tab.id)):
                 return False
         self._structure = None
         self._index.pop(stream.name, None)
@@ -341,14 +214,14 @@ class Sheets:
 
     @staticmethod
     def _complete(structure: Structure, stream: Stream, columns: Sequence[Field]) -> bool:
-        table = _table(structure, stream.name)
+        table = table_of(structure, stream.name)
         return table is not None and table.header is not None and all(f.name in table.columns for f in columns)
 
     # --- the two verbs ------------------------------------------------------------------------------------------------
 
     def replace(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Make each chunk's window exactly its rows, cell by cell, and store the cursors."""
-        return self._store(chunks, _scopes(chunks))
+        return self._store(chunks, scopes(chunks))
 
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors."""
@@ -358,7 +231,7 @@ class Sheets:
         stream = chunks[0].stream
         replaced: dict[int, int] = {}
         notes: dict[int, list[int]] = {}
-        for portion in _portions(chunks, scope):
+        for portion in portions(chunks, scope):
             done = self._step(portion)
             for number, count in done.replaced.items():
                 replaced[number] = replaced.get(number, 0) + count
@@ -379,11 +252,11 @@ class Sheets:
         if stream.time is None or not keep_from:
             return 0
         structure = self._look()
-        table = _table(structure, stream.name)
+        table = table_of(structure, stream.name)
         if table is None or not self._usable(table, stream):
             return 0
         who, when = stream.keys.index("advertiser_id"), stream.keys.index(stream.time)
-        before = {a or None: _seconds(day) for a, day in keep_from.items()}
+        before = {a or None: seconds_of(day) for a, day in keep_from.items()}
 
         def old(key: Key) -> int | None:
             limit, at = before.get(key[who]), key[when]  # type: ignore[arg-type]
@@ -398,14 +271,14 @@ class Sheets:
             for pair, c in self._state.items()
             if pair[0] == stream.name and pair[1] in keep_from
         }
-        done = self._step(_Portion(stream, ends=old, cursors=cursors))
+        done = self._step(Portion(stream, ends=old, cursors=cursors))
         if done.kept:
             log.warning("%s", _kept(stream, [row for _, row in done.kept]))
         return done.gone
 
     # --- one step -----------------------------------------------------------------------------------------------------
 
-    def _step(self, portion: _Portion) -> _Done:
+    def _step(self, portion: Portion) -> Done:
         """Lay a portion out on the tab as it is now, and write it in one batch."""
         stream = portion.stream
         refused: SheetRefused | None = None
@@ -413,7 +286,7 @@ class Sheets:
             # What is remembered is good for laying out: the last look before the write tells whether it still holds.
             fresh = self._structure is None
             structure = self._structure or self._look()
-            table = _table(structure, stream.name)
+            table = table_of(structure, stream.name)
             if table is None or not table.columns.keys() >= {*stream.keys, *portion.names}:
                 if not fresh:
                     self._structure = None
@@ -424,7 +297,7 @@ class Sheets:
                     what_to_do="Import again; it is made anew.",
                 )
             try:
-                layout = _Layout(self.book, structure, table, portion, self._rows(table, stream))
+                layout = Layout(self.book, structure, table, portion, self._rows(table, stream))
                 # Where there is no row of ours, there is no key to tell whether the headings have moved.
                 holds = (fresh or not layout.bare) and layout.read()
                 if holds:
@@ -432,7 +305,7 @@ class Sheets:
                     cursors = {**self._failures, **portion.cursors}
                     batch = layout.requests()
                     if cursors:
-                        batch += _state_requests(structure, layout.state, layout.state_rows, cursors, {})
+                        batch += state_requests(structure, layout.state, layout.state_rows, cursors, {})
                     if batch:
                         # Not known, should the batch fail.
                         self._structure = None
@@ -456,25 +329,25 @@ class Sheets:
             self._index.pop(stream.name, None)
         raise _restless(stream)
 
-    def _rows(self, table: _Table, stream: Stream) -> list[Key | None]:
+    def _rows(self, table: Table, stream: Stream) -> list[Key | None]:
         """Return the key of each row of the tab, None where there is none; read once per tab and run."""
         known = self._index.get(stream.name)
         if known is None:
             runs = table.runs(stream.keys)
             blocks = self.book.values(table.blocks([(0, table.tab.rows)], runs))
-            known = _keys(stream, runs, blocks)
+            known = row_keys(stream, runs, blocks)
             self._index[stream.name] = known
         return known
 
     @staticmethod
-    def _usable(table: _Table, stream: Stream) -> bool:
+    def _usable(table: Table, stream: Stream) -> bool:
         return table.columns.keys() >= set(stream.keys)
 
     def _trim(self, structure: Structure) -> bool:
         """Give the empty grid at the ends of our own tabs back; return whether there was any."""
         batch: list[Json] = []
         for tag in structure.tags:
-            tab = structure.tabs.get(tag.tab or 0) if tag.key == door.TAB else None
+            tab = structure.tabs.get(tag.tab or 0) if tag.key == TAB else None
             if tab is None or tab.rows < 2:
                 continue
             tagged = [t.index for t in structure.tags if t.tab == tab.id and t.dimension == "COLUMNS"] or [0]
@@ -489,320 +362,13 @@ class Sheets:
             rows = max([*written, last, tab.frozen_rows, 1]) + 1
             columns = max([width - 1, *(c for line in written.values() for c in line)]) + 1
             if rows < tab.rows:
-                batch.append(door.delete(tab.id, "ROWS", rows, tab.rows))
+                batch.append(requests.delete(tab.id, "ROWS", rows, tab.rows))
             if columns < tab.columns:
-                batch.append(door.delete(tab.id, "COLUMNS", columns, tab.columns))
+                batch.append(requests.delete(tab.id, "COLUMNS", columns, tab.columns))
         if batch:
             self.book.apply(batch)
             self._index.clear()
         return bool(batch)
-
-
-# --- laying out -------------------------------------------------------------------------------------------------------
-
-
-class _Layout:
-    """Where a portion goes on a tab as it is now. Rows are counted from 0 as they are before the batch."""
-
-    def __init__(
-        self, book: Spreadsheet, structure: Structure, table: _Table, portion: _Portion, index: list[Key | None]
-    ) -> None:
-        self._book, self._table, self._portion, self._index = book, table, portion, index
-        self.state = _state_tab(structure)
-        self.state_rows: list[list[Cell]] = []
-        self.done = _Done()
-        self._there: dict[Key, int] = {}
-        self._doomed: dict[int, int] = {}
-        last = -1
-        for row, key in enumerate(index):
-            if key is None:
-                continue
-            if row == table.header:
-                # A heading can look like a key. (A person who sorts her headings away has a row of ours there.)
-                if key not in portion.rows and portion.ends(key) is None:
-                    continue
-            else:
-                last = row
-            window = portion.counts(key)
-            if window is not None:
-                self.done.replaced[window] = self.done.replaced.get(window, 0) + 1
-            if key in portion.rows:
-                if key in self._there:  # a copy a person made of our cells
-                    self._doomed[row] = -2
-                else:
-                    self._there[key] = row
-            elif (ends := portion.ends(key)) is not None:
-                self._doomed[row] = ends
-        self._last = last
-        self._end = max(last, -1 if table.header is None else table.header) + 1
-        """The first row behind our data (and header)."""
-        self._new = [k for k in portion.rows if k not in self._there]
-        self.bare = last < 0
-        """Whether the tab has no row of ours."""
-
-    def read(self) -> bool:
-        """Read what the layout rests on; False when the rows or columns are not where they were."""
-        table, stream = self._table, self._portion.stream
-        tab = table.tab
-        if len(self._index) > tab.rows:
-            return False
-        key_runs, runs = table.runs(stream.keys), table.runs()
-        touched = sorted(self._there.values())
-        spans = _spans(touched)
-        self._old = _lines(spans, runs, self._book.values(table.blocks(spans, runs)))
-        # Whole rows, to see what the person has there: those that are to go with their neighbours, the last one of
-        # ours, from which formulas are filled down, and all behind it.
-        above = max(self._end - 1, 0)
-        around = _spans(sorted(self._doomed), margin=1, most=tab.rows)
-        whole = [Block(tab.id, t, min(b, above), 0, tab.columns) for t, b in around if t < above]
-        self._written: dict[int, Mapping[int, Written]] = {}
-        if len(whole) * tab.columns > MOST_TAGS:
-            # The last look gives each block's columns with their tags: too much for very many blocks.
-            self._written.update(self._book.cells(whole))
-            whole = []
-        # The last look, in one call: are the columns and the rows still those that were read?
-        known = sorted({*touched, *self._doomed, *([self._last] if self._last >= 0 else [])})
-        blocks = [Block(tab.id, above, tab.rows if self._new or self._doomed else above + 1, 0, tab.columns), *whole]
-        blocks += table.blocks(_spans(known), key_runs)
-        if self.state:
-            blocks.append(_state_keys(self.state))
-        seen = self._book.snapshot(blocks)
-        here = seen.get(tab.id)
-        if here is None or not _unmoved(table, here):
-            return False
-        places = [table.columns[k] for k in stream.keys]
-
-        def key_at(row: int) -> Key | None:
-            cells = here.values.get(row, {})
-            return _key(stream, [cells.get(c) for c in places])
-
-        if any(key_at(row) != self._index[row] for row in known):
-            return False
-        if any(row >= self._end and key_at(row) is not None for row in here.values):
-            return False  # somebody has added rows of ours behind ours
-        for row, line in here.written.items():
-            self._written[row] = {**self._written.get(row, {}), **line}
-        if self.state:
-            if self.state.id not in seen or seen[self.state.id].rows != self.state.rows:
-                return False
-            pairs = seen[self.state.id].values
-            self.state_rows = [[pairs.get(r, {}).get(c) for c in (0, 1)] for r in range(self.state.rows)]
-        self._judge()
-        return True
-
-    def _theirs(self, row: int) -> dict[int, Written]:
-        """What a person has in a row: anything in columns that are not ours, and notes anywhere."""
-        ours = set(self._table.columns.values())
-        return {c: w for c, w in self._written.get(row, {}).items() if c not in ours or w.note}
-
-    def _formulas(self, row: int) -> dict[int, str]:
-        """A person's formulas in a row, by column, in a form that is equal where one was filled from another."""
-        ours = set(self._table.columns.values())
-        return {
-            c: _relative(w.formula, row) for c, w in self._written.get(row, {}).items() if w.formula and c not in ours
-        }
-
-    def _judge(self) -> None:
-        """Decide which doomed rows are deleted and which are only emptied, and where new rows go."""
-        self._free = self._free_rows()
-        self._source = self._end + self._free - 1
-        above = self._source != self._table.header and self._source >= 0
-        filled = self._formulas(self._source) if above and len(self._new) > self._free else {}
-        filled = {c: f for c, f in filled.items() if not _SPILLING.match(f)}
-        self._fill = sorted(filled)
-        survivors: dict[int, set[str]] = {c: {f} for c, f in filled.items()}
-        for row in self._written:
-            if row not in self._doomed and row < self._end + self._free:
-                for column, text in self._formulas(row).items():
-                    survivors.setdefault(column, set()).add(text)
-        self._emptied: list[int] = []
-        self._deleted: list[int] = []
-        for row in sorted(self._doomed, reverse=True):
-            theirs, formulas = self._theirs(row), self._formulas(row)
-            near = [self._formulas(row - 1), self._formulas(row + 1), filled if row == self._source else {}]
-            only_filled = all(
-                w.formula and not w.note and c in formulas and any(n.get(c) == formulas[c] for n in near)
-                for c, w in theirs.items()
-            )
-            # The last row that has a formula keeps it: the next rows are filled from there.
-            lives_on = all(text in survivors.get(c, ()) for c, text in formulas.items())
-            if only_filled and lives_on:
-                self._deleted.append(row)
-            else:
-                self._emptied.append(row)
-                for column, text in formulas.items():
-                    survivors.setdefault(column, set()).add(text)
-                if theirs and not only_filled:
-                    self.done.kept.append((self._doomed[row], row + 1))
-        self.done.gone = len(self._doomed)
-
-    def _free_rows(self) -> int:
-        """How many rows behind our data hold nothing but formulas a person filled down ahead of them."""
-        ours = set(self._table.columns.values())
-        free = 0
-        while free < len(self._new):
-            row = self._end + free
-            line = self._written.get(row)
-            if not line or any(c in ours or w.note or not w.formula for c, w in line.items()):
-                break
-            here, above = self._formulas(row), self._formulas(row - 1)
-            if self._last >= 0 and any(above.get(c) != text for c, text in here.items()):
-                break
-            free += 1
-        return free
-
-    @property
-    def _inserts(self) -> bool:
-        """Whether something of the person's stands behind our data, so that new rows must be inserted before it."""
-        return any(row >= self._end + self._free for row in self._written)
-
-    def grown(self) -> int:
-        """How many cells the grid grows by, with the step's other windows."""
-        there = set(self._index)
-        new = len(set().union(*self._portion.pending) - there) if self._portion.pending else len(self._new)
-        tab = self._table.tab
-        room = self._free if self._inserts else tab.rows - self._end
-        return max(0, new - room) * tab.columns
-
-    # --- requests -----------------------------------------------------------------------------------------------------
-
-    def requests(self) -> list[Json]:
-        """Return the batch: changed cells, emptied rows, new rows with formats and formulas, deleted rows."""
-        batch = self._changed()
-        table, tab = self._table, self._table.tab
-        for top, bottom in _spans(sorted(self._emptied), gap=0):
-            batch += [door.clear(b) for b in table.blocks([(top, bottom)], table.runs())]
-        if self._new:
-            batch += self._added()
-        left = tab.rows + max(0, self._grid_growth()) - len(self._deleted)
-        if left <= max(tab.frozen_rows, 1):
-            # The API refuses to delete all rows that are not frozen.
-            batch.append(door.append(tab.id, "ROWS", 1))
-        spans = _spans(sorted(self._deleted), gap=0)
-        batch += [door.delete(tab.id, "ROWS", top, bottom) for top, bottom in reversed(spans)]
-        return batch
-
-    def _target(self, key: Key) -> list[Cell]:
-        """Return a row's cells in the tab's order; columns that were not read are blank."""
-        values = dict(zip(self._portion.names, self._portion.rows[key], strict=True))
-        return [values.get(n) for n in self._table.names]
-
-    def _changed(self) -> list[Json]:
-        """Return writes of the cells that differ, from the first to the last of each run of our columns."""
-        table = self._table
-        runs = table.runs()
-        batch: list[Json] = []
-        open_: dict[int, tuple[int, int, int, list[Json]]] = {}  # by run: next row, first and last column, rows
-        for row, key in sorted((r, k) for k, r in self._there.items()):
-            target, old = self._target(key), self._old[row]
-            at = 0
-            for number, run in enumerate(runs):
-                new_part, old_part = target[at : at + len(run.names)], old[at : at + len(run.names)]
-                at += len(run.names)
-                differ = [n for n, (a, b) in enumerate(zip(new_part, old_part, strict=True)) if not _same(a, b)]
-                if not differ:
-                    continue
-                first, last = differ[0], differ[-1] + 1
-                values = {"values": [cell(v) for v in new_part[first:last]]}
-                known = open_.get(number)
-                if known and known[:3] == (row, first, last):
-                    known[3].append(values)
-                    open_[number] = (row + 1, first, last, known[3])
-                else:
-                    rows = [values]
-                    batch.append(door.write(table.tab.id, row, run.left + first, rows))
-                    open_[number] = (row + 1, first, last, rows)
-        return batch
-
-    def _grid_growth(self) -> int:
-        if not self._new:
-            return 0
-        if self._inserts:
-            return len(self._new) - self._free
-        return self._end + len(self._new) - self._table.tab.rows
-
-    def _added(self) -> list[Json]:
-        table, tab = self._table, self._table.tab
-        count, batch = len(self._new), []
-        growth = self._grid_growth()
-        first = self._end + self._free
-        if growth > 0 and self._inserts:
-            # Whatever stands behind our data, a total perhaps, moves down.
-            batch.append(
-                {
-                    "insertDimension": {
-                        "range": door.dimension(tab.id, "ROWS", first, first + growth),
-                        "inheritFromBefore": True,
-                    }
-                }
-            )
-        elif growth > 0:
-            batch.append(door.append(tab.id, "ROWS", growth))
-        top, bottom = self._end, self._end + count
-        targets = [self._target(k) for k in self._new]
-        at = 0
-        for run in table.runs():
-            rows = [{"values": [cell(v) for v in line[at : at + len(run.names)]]} for line in targets]
-            at += len(run.names)
-            batch.append(door.write(tab.id, top, run.left, rows))
-        batch += self._formats(top, bottom, targets)
-        if first < bottom:
-            for left, right in _spans(self._fill, gap=0):
-                batch.append(
-                    {
-                        "copyPaste": {
-                            "source": Block(tab.id, self._source, self._source + 1, left, right).as_range(),
-                            "destination": Block(tab.id, first, bottom, left, right).as_range(),
-                            "pasteType": "PASTE_FORMULA",
-                        }
-                    }
-                )
-        return batch
-
-    def _formats(self, top: int, bottom: int, targets: Sequence[Sequence[Cell]]) -> list[Json]:
-        """Return number formats for new rows; money as its currency has decimals."""
-        table, fields = self._table, self._portion.stream.fields
-        names = table.names
-        currency = names.index("currency") if "currency" in names else None
-        batch = _formats(table, fields, top, bottom, skip_money=True)
-        money = [n for n in names if n in fields and fields[n].kind is Kind.MONEY]
-        if not money:
-            return batch
-        start = top
-        for row in range(top, bottom):
-            here, after = (
-                _money_format(targets[r - top][currency] if currency is not None and r < bottom else None)
-                for r in (row, row + 1)
-            )
-            if row + 1 == bottom or here != after:
-                batch += [_format(table.tab.id, start, row + 1, run, here) for run in table.runs(money)]
-                start = row + 1
-        return batch
-
-    def after(self) -> list[Key | None]:
-        """Return the keys of the tab's rows once the batch is applied."""
-        index = self._index
-        index += [None] * (self._end + self._free - len(index))
-        for row in self._emptied:
-            index[row] = None
-        if self._inserts:
-            first = self._end + self._free
-            index[first:first] = [None] * (len(self._new) - self._free)
-        index[self._end : self._end + len(self._new)] = self._new
-        gone = set(self._deleted)
-        return [k for row, k in enumerate(index) if row not in gone] if gone else index
-
-
-def _unmoved(table: _Table, seen: Snapshot | None) -> bool:
-    """Whether a tab still has its size, and our columns their places."""
-    if seen is None or (seen.rows, seen.columns) != (table.tab.rows, table.tab.columns):
-        return False
-    tagged: dict[str, list[int]] = {}
-    for at, tags in seen.tagged.items():
-        for key, value in tags:
-            if key == COLUMN:
-                tagged.setdefault(value, []).append(at)
-    return tagged.keys() == table.columns.keys() and all(at in tagged[n] for n, at in table.columns.items())
 
 
 def _restless(stream: Stream) -> StoreFailed:
@@ -811,281 +377,6 @@ def _restless(stream: Stream) -> StoreFailed:
         where=stream.table,
         what_to_do="Import again when nobody is sorting or inserting rows.",
     )
-
-
-def _relative(formula: str, row: int) -> str:
-    """Return a formula with its own row taken out of its references: equal for formulas filled from one another."""
-
-    def shifted(part: str) -> str:
-        return _ROW_OF_REFERENCE.sub(lambda m: f"{m[1]}[{int(m[2]) - row}]", part)
-
-    return "".join(p if n % 2 else shifted(p) for n, p in enumerate(_QUOTED.split(formula)))
-
-
-def _same(new: Cell, old: Cell) -> bool:
-    return isinstance(new, bool) == isinstance(old, bool) and new == old
-
-
-def _spans(rows: Sequence[int], *, gap: int = 20, margin: int = 0, most: int | None = None) -> list[tuple[int, int]]:
-    """Return ascending ``rows`` as half-open spans, joined over gaps; as one where there would be very many.
-
-    With ``gap`` 0 exactly the given rows are covered.
-    """
-    spans: list[tuple[int, int]] = []
-    for row in rows:
-        top, bottom = max(0, row - margin), row + 1 + margin
-        if most is not None:
-            bottom = min(bottom, most)
-        if spans and top <= spans[-1][1] + gap:
-            spans[-1] = (spans[-1][0], bottom)
-        else:
-            spans.append((top, bottom))
-    if gap and len(spans) > MOST_SPANS:
-        return [(spans[0][0], spans[-1][1])]
-    return spans
-
-
-def _lines(
-    spans: Sequence[tuple[int, int]], runs: Sequence[_Run], found: Sequence[list[list[Cell]]]
-) -> dict[int, list[Cell]]:
-    """Return the rows of the spans, their runs of columns put together."""
-    lines: dict[int, list[Cell]] = {}
-    parts = iter(found)
-    for top, bottom in spans:
-        blocks = [next(parts) for _ in runs]
-        for row in range(top, bottom):
-            lines[row] = [v for block in blocks for v in block[row - top]]
-    return lines
-
-
-def _keys(stream: Stream, runs: Sequence[_Run], blocks: Sequence[list[list[Cell]]]) -> list[Key | None]:
-    """Return each row's key from the values of ``runs``, which hold at least the key columns."""
-    place = {n: (b, i) for b, run in enumerate(runs) for i, n in enumerate(run.names)}
-    where = [place[k] for k in stream.keys]
-    count = len(blocks[0]) if blocks else 0
-    once: dict[Cell, Cell] = {}  # ids repeat from row to row: each is kept once
-    keys = []
-    for row in range(count):
-        values = [blocks[b][row][i] for b, i in where]
-        keys.append(_key(stream, [once.setdefault(v, v) if isinstance(v, str) else v for v in values]))
-    return keys
-
-
-def _key(stream: Stream, values: Sequence[Cell]) -> Key | None:
-    """Return the key these cells are, None when they are none of ours: a person's total, a heading, a blank."""
-    parts: list[str | int | None] = []
-    for name, value in zip(stream.keys, values, strict=True):
-        if name == stream.time:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e7:
-                return None
-            parts.append(round(value * 86400))  # seconds: a serial number's last digits may differ
-        elif isinstance(value, str) or value is None:
-            parts.append(value)
-        else:
-            return None
-    return None if all(p is None for p in parts) else tuple(parts)
-
-
-# --- chunks become portions -------------------------------------------------------------------------------------------
-
-
-def _scopes(chunks: Sequence[Chunk]) -> Callable[[Key], int | None]:
-    """Return which chunk's window a key lies in."""
-    stream = chunks[0].stream
-    who = stream.keys.index("advertiser_id")
-    if stream.time is None:
-        numbers = {c.advertiser_id or None: n for n, c in enumerate(chunks)}
-        return lambda key: numbers.get(key[who])  # type: ignore[arg-type]
-    when = stream.keys.index(stream.time)
-    windows: dict[str | int | None, list[tuple[int, int, int]]] = {}
-    for number, chunk in enumerate(chunks):
-        if chunk.window is None:
-            first, end = -(2**62), 2**62
-        else:
-            first, end = _seconds(chunk.window.first), _seconds(chunk.window.last + timedelta(days=1))
-        windows.setdefault(chunk.advertiser_id or None, []).append((first, end, number))
-    for one in windows.values():
-        one.sort()
-
-    def scope(key: Key) -> int | None:
-        of = windows.get(key[who])
-        at = key[when]
-        if not of or not isinstance(at, int):
-            return None
-        found = bisect_right(of, (at, 2**62, 2**62)) - 1
-        return of[found][2] if found >= 0 and at < of[found][1] else None
-
-    return scope
-
-
-def _portions(chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None) -> Iterator[_Portion]:
-    """Yield batches' worth of rows. A chunk that fits shares a batch with others; a large one takes several.
-
-    Every row of every chunk is converted before the first portion is, so that one bad value stops them all.
-    """
-    stream = chunks[0].stream
-    small = sum(c.rows * len(c.columns) for c in chunks) <= VALUES_IN_MEMORY
-    loaded: list[dict[Key, tuple[Cell, ...]]] = []
-    pending: list[frozenset[Key]] = []
-    for chunk in chunks:
-        rows = _load(chunk)
-        pending.append(frozenset(rows))
-        if small:
-            loaded.append(rows)
-    names = tuple(f.name for f in chunks[0].columns)
-    portion, size = _Portion(stream, names, pending=pending), 0
-    for number, chunk in enumerate(chunks):
-        rows = loaded[number] if small else _load(chunk)
-        portion.begins.add(number)
-        for key, values in rows.items():
-            # What a row takes as requests: its cells, and the frame of a write of its own.
-            bytes_ = sum(map(_bytes, values)) + 100
-            if size and size + bytes_ > door.BATCH_BYTES:
-                yield _ready(portion, scope)
-                portion, size = _Portion(stream, names), 0
-            portion.rows[key] = values
-            if scope is None:
-                portion.owners[key] = number
-            size += bytes_
-        portion.completes.add(number)
-        portion.keeps[number] = pending[number]
-        if chunk.cursor is not None:
-            portion.cursors[stream.name, chunk.advertiser_id] = chunk.cursor
-    yield _ready(portion, scope)
-
-
-def _ready(portion: _Portion, scope: Callable[[Key], int | None] | None) -> _Portion:
-    """Put a portion's rows in date order, and say which stored rows it counts and ends."""
-    stream = portion.stream
-    if stream.time is not None:
-        when = stream.keys.index(stream.time)
-        portion.rows = dict(sorted(portion.rows.items(), key=lambda item: item[0][when] or 0))
-    if scope is None:
-        portion.counts = portion.owners.get
-        return portion
-    begins, completes, keeps = portion.begins, portion.completes, portion.keeps
-
-    def counts(key: Key) -> int | None:
-        number = scope(key)
-        return number if number in begins else None
-
-    def ends(key: Key) -> int | None:
-        number = scope(key)
-        return number if number is not None and number in completes and key not in keeps[number] else None
-
-    portion.counts, portion.ends = counts, ends
-    return portion
-
-
-def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
-    """Return a chunk's rows as cells by key, in date order; StoreFailed for a value that does not fit its column."""
-    stream, columns = chunk.stream, chunk.columns
-    at = [next(n for n, f in enumerate(columns) if f.name == k) for k in stream.keys]
-    convert = [_CELLS[f.kind] for f in columns]
-    rows: dict[Key, tuple[Cell, ...]] = {}
-    name = ""
-    try:
-        for texts in read_text(chunk.path):
-            values = []
-            for column, to_cell, text in zip(columns, convert, texts, strict=True):
-                name = column.name
-                values.append(None if text is None else to_cell(text))
-            for place in at:
-                if texts[place] is None:
-                    name = columns[place].name
-                    raise ValueError("it is part of the key and missing")
-            key = _key(stream, [values[n] for n in at])
-            if key is None:
-                raise ValueError("the row has no key")
-            rows[key] = tuple(values)
-    except (ValueError, InvalidOperation, OverflowError) as error:
-        raise StoreFailed(
-            f"a value of {name} does not fit its column ({error})",
-            where=stream.table,
-            what_to_do="Leave the field out of `fields` and report it as a bug.",
-        ) from None
-    if stream.time is None:
-        return rows
-    when = stream.keys.index(stream.time)
-    return dict(sorted(rows.items(), key=lambda item: item[0][when] or 0))
-
-
-def _text_cell(text: str) -> Cell:
-    # An empty text and no text look the same in a Sheet, and the API gives both back as nothing.
-    if len(text) * 2 > MOST_CHARACTERS:  # an emoji counts as two
-        wide = text.encode("utf-16-le", "surrogatepass")
-        if len(wide) > MOST_CHARACTERS * 2:
-            return wide[: (MOST_CHARACTERS - len(CUT)) * 2].decode("utf-16-le", "ignore") + CUT
-    return text or None
-
-
-def _decimal_cell(text: str) -> Cell:
-    number = float(Decimal(text))
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:30]} is not a number")
-    return number
-
-
-def _count_cell(text: str) -> Cell:
-    number = int(text)
-    if abs(number) > _LARGEST_COUNT:
-        raise ValueError(f"{text[:30]} is too large")
-    return number
-
-
-def _boolean_cell(text: str) -> Cell:
-    return text == "true"
-
-
-def _day_cell(text: str) -> Cell:
-    return (date.fromisoformat(text) - door.EPOCH).days
-
-
-def _time_cell(text: str) -> Cell:
-    # Hours are the advertiser's own, instants are UTC, and the heading's note says so.
-    return door.serial(datetime.fromisoformat(text))
-
-
-_CELLS: Mapping[Kind, Callable[[str], Cell]] = {
-    Kind.ID: _text_cell,
-    Kind.TEXT: _text_cell,
-    Kind.JSON: _text_cell,
-    Kind.MONEY: _decimal_cell,
-    Kind.RATE: _decimal_cell,
-    Kind.COUNT: _count_cell,
-    Kind.BOOLEAN: _boolean_cell,
-    Kind.DAY: _day_cell,
-    Kind.HOUR: _time_cell,
-    Kind.INSTANT: _time_cell,
-}
-
-
-def _bytes(value: Cell) -> int:
-    """How much a cell takes in a request."""
-    return 3 if value is None else 38 + (size_of(value) if isinstance(value, str) else len(repr(value)))
-
-
-def _seconds(day: date) -> int:
-    return (day - door.EPOCH).days * 86400
-
-
-# --- tabs and requests ------------------------------------------------------------------------------------------------
-
-
-def _table(structure: Structure, name: str) -> _Table | None:
-    """Return the stream's tab as it is now, None when it has none."""
-    found = door.tagged_tab(structure, name)
-    if found is None:
-        return None
-    tab, tag = found
-    columns: dict[str, int] = {}
-    header = None
-    for one in structure.tags:
-        if one.tab == tab.id and one.key == COLUMN and one.dimension == "COLUMNS":
-            columns.setdefault(one.value, one.index)
-        elif one.tab == tab.id and one.key == HEADER and one.dimension == "ROWS":
-            header = one.index
-    return _Table(tab, tag, dict(sorted(columns.items(), key=lambda c: c[1])), header)
 
 
 def _after(structure: Structure, batch: Sequence[Json]) -> Structure | None:
@@ -1104,183 +395,6 @@ def _after(structure: Structure, batch: Sequence[Json]) -> Structure | None:
         if "addSheet" in request:
             return None
     return Structure(tabs, structure.tags)
-
-
-def _state_tab(structure: Structure) -> Tab | None:
-    found = door.tagged_tab(structure, STATE)
-    return found[0] if found else None
-
-
-def _state_keys(state: Tab) -> Block:
-    return Block(state.id, 0, state.rows, 0, 2)
-
-
-def _cursor(texts: Sequence[str]) -> Cursor:
-    """Return the cursor a row of the hidden tab says; ValueError when it says none."""
-    _, _, since, through, fields, refused, with_deleted, read_at, read_on, error = texts
-    return Cursor(
-        fields=frozenset(fields.split()),
-        read_at=datetime.fromisoformat(read_at),
-        read_on=date.fromisoformat(read_on),
-        since=date.fromisoformat(since) if since else None,
-        through=date.fromisoformat(through) if through else None,
-        refused=frozenset(refused.split()),
-        with_deleted=with_deleted == "true",
-        error=error,
-    )
-
-
-def _emptied(cursor: Cursor) -> Cursor:
-    """Return what is left of a cursor when its tab is gone."""
-    return replace(cursor, fields=frozenset(), since=None, through=None)
-
-
-def _cursor_row(pair: Pair, cursor: Cursor) -> list[Cell]:
-    return [
-        pair[0],
-        pair[1] or None,
-        cursor.since.isoformat() if cursor.since else None,
-        cursor.through.isoformat() if cursor.through else None,
-        " ".join(sorted(cursor.fields)) or None,
-        " ".join(sorted(cursor.refused)) or None,
-        "true" if cursor.with_deleted else "false",
-        cursor.read_at.astimezone(UTC).isoformat(),
-        cursor.read_on.isoformat(),
-        _text_cell(cursor.error),
-    ]
-
-
-def _state_requests(
-    structure: Structure,
-    state: Tab | None,
-    rows: Sequence[Sequence[Cell]],
-    cursors: Mapping[Pair, Cursor],
-    made: Mapping[str, frozenset[str]],
-) -> list[Json]:
-    """Return writes of cursors, and of the columns made, into the hidden tab; makes it when it is not there."""
-    batch: list[Json] = []
-    if state is None:
-        state = Tab(structure.free_id(), structure.free_title(STATE_TITLE), 2, len(STATE_COLUMNS), 1)
-        batch += door.new_tab(state, STATE, hidden=True)
-        batch.append(door.write(state.id, 0, 0, [{"values": [cell(n) for n in STATE_COLUMNS]}]))
-        rows = [list(STATE_COLUMNS[:2])]
-    wanted: dict[Pair, list[Cell]] = {pair: _cursor_row(pair, c) for pair, c in cursors.items()}
-    for name, columns in made.items():
-        wanted[name, COLUMNS_MADE] = [name, COLUMNS_MADE, None, None, " ".join(sorted(columns))]
-    at = {(str(r[0] or ""), str(r[1] or "")): n for n, r in enumerate(rows) if any(v is not None for v in r)}
-    end = max([*at.values(), 0]) + 1
-    writes = []
-    for pair, values in wanted.items():
-        if pair not in at:
-            at[pair], end = end, end + 1
-        writes.append(door.write(state.id, at[pair], 0, [{"values": [cell(v) for v in values]}]))
-    if end > state.rows:
-        batch.append(door.append(state.id, "ROWS", end - state.rows))
-    if state.columns < len(STATE_COLUMNS):
-        batch.append(door.append(state.id, "COLUMNS", len(STATE_COLUMNS) - state.columns))
-    return batch + writes
-
-
-def _new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field], table: _Table | None) -> list[Json]:
-    """Return the making of a tab with these columns, or of the columns at the right end of the tab that is there."""
-    batch: list[Json] = []
-    if table is None:
-        tab = Tab(structure.free_id(), structure.free_title(stream.title), 2, len(lacking), 1)
-        batch += door.new_tab(tab, stream.name)
-        header, first = 0, 0
-        batch.append(door.tagged(HEADER, "", tab.id, "ROWS", 0))
-    else:
-        tab, first = table.tab, table.tab.columns
-        header = table.header if table.header is not None else 0
-        if lacking:
-            batch.append(door.append(tab.id, "COLUMNS", len(lacking)))
-        if table.header is None:
-            # The person deleted the headings.
-            batch.append(
-                {"insertDimension": {"range": door.dimension(tab.id, "ROWS", 0, 1), "inheritFromBefore": False}}
-            )
-            batch.append(door.tagged(HEADER, "", tab.id, "ROWS", 0))
-            for name, at in table.columns.items():
-                if name in stream.fields:
-                    batch.append(_headings(tab.id, 0, at, [stream.fields[name]], ""))
-            tab = replace(tab, rows=tab.rows + 1)
-    note = "" if table else f"{stream.title}: refreshed by owox-tiktok. {stream.description} {_PROMISE}\n\n"
-    if lacking:
-        batch.append(_headings(tab.id, header, first, lacking, note))
-        batch += [_width(tab.id, first + n, f) for n, f in enumerate(lacking)]
-    batch += [door.tagged(COLUMN, f.name, tab.id, "COLUMNS", first + n) for n, f in enumerate(lacking)]
-    if table is not None and header + 1 < tab.rows:
-        added = _Table(tab, table.tag, {f.name: first + n for n, f in enumerate(lacking)}, header)
-        batch += _formats(added, stream.fields, header + 1, tab.rows, skip_money=False)
-    return batch
-
-
-_PROMISE = (
-    "Rename, move, sort and filter as you like; columns, formulas and notes of your own stay beside their rows. "
-    "What you type over values in these columns is replaced at the next import."
-)
-
-
-def _headings(tab: int, row: int, column: int, fields: Sequence[Field], note: str) -> Json:
-    cells = []
-    for number, one in enumerate(fields):
-        unit = f" ({one.unit})" if one.unit else ""
-        zone = " Time in UTC." if one.kind is Kind.INSTANT else ""
-        text = f"{'' if number else note}{one.description}{unit}{zone}"
-        bold = {"userEnteredFormat": {"textFormat": {"bold": True}}}
-        cells.append({**cell(one.name), "note": text, **bold})
-    return {
-        "updateCells": {
-            "start": {"sheetId": tab, "rowIndex": row, "columnIndex": column},
-            "rows": [{"values": cells}],
-            "fields": "userEnteredValue,note,userEnteredFormat.textFormat.bold",
-        }
-    }
-
-
-def _width(tab: int, column: int, of: Field) -> Json:
-    """Return the widening of a new column, so that ids and headings can be read; afterwards it is the person's."""
-    wide = max(_WIDTHS.get(of.kind, _LEAST_WIDTH), _PIXELS_PER_LETTER * len(of.name) + 16)
-    return {
-        "updateDimensionProperties": {
-            "range": door.dimension(tab, "COLUMNS", column, column + 1),
-            "properties": {"pixelSize": wide},
-            "fields": "pixelSize",
-        }
-    }
-
-
-def _money_format(currency: Cell) -> tuple[str, str]:
-    name = str(currency)
-    if _NO_DECIMALS.fullmatch(name):
-        return "NUMBER", "#,##0"
-    return "NUMBER", "#,##0.000" if _THREE_DECIMALS.fullmatch(name) else "#,##0.00"
-
-
-def _format(tab: int, top: int, bottom: int, run: _Run, wanted: tuple[str, str]) -> Json:
-    return {
-        "repeatCell": {
-            "range": Block(tab, top, bottom, run.left, run.right).as_range(),
-            "cell": {"userEnteredFormat": {"numberFormat": {"type": wanted[0], "pattern": wanted[1]}}},
-            "fields": "userEnteredFormat.numberFormat",
-        }
-    }
-
-
-def _formats(table: _Table, fields: Mapping[str, Field], top: int, bottom: int, *, skip_money: bool) -> list[Json]:
-    """Return the number formats of rows ``top`` to ``bottom`` of our columns, adjacent equal ones as one."""
-    by_format: dict[tuple[str, str], list[str]] = {}
-    for name in table.columns:
-        kind = fields[name].kind if name in fields else Kind.TEXT
-        if kind is Kind.MONEY and not skip_money:
-            by_format.setdefault(_money_format(None), []).append(name)
-        elif kind in _FORMATS:
-            by_format.setdefault(_FORMATS[kind], []).append(name)
-    return [
-        _format(table.tab.id, top, bottom, run, wanted)
-        for wanted, names in by_format.items()
-        for run in table.runs(names)
-    ]
 
 
 def _check_budget(structure: Structure, grown: int, stream: Stream) -> None:

@@ -24,17 +24,9 @@ from typing import Self
 import msgspec
 
 from owox_tiktok.errors import Problem, StoreBusy, StoreFailed
-from owox_tiktok.sheets.client import (
-    FREE_MARKERS,
-    MARKER,
-    ArrivedLate,
-    SheetRefused,
-    Spreadsheet,
-    Tag,
-    create_metadata,
-    delete_metadata,
-    update_metadata,
-)
+from owox_tiktok.sheets.client import FREE_MARKERS, MARKER, ArrivedLate, SheetRefused, Spreadsheet
+from owox_tiktok.sheets.requests import create_metadata, delete_metadata, update_metadata
+from owox_tiktok.sheets.tabs import Tag
 
 LEASE_ID = 1_907_405_121
 LEASE, FENCE = "owox.lease", "owox.fence"

@@ -21,21 +21,21 @@ import msgspec
 
 from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, rows_of
-from owox_tiktok.sheets import client as door
-from owox_tiktok.sheets import lease
-from owox_tiktok.sheets.client import (
-    Block,
-    Cell,
-    Json,
-    SheetRefused,
+from owox_tiktok.sheets import lease, requests
+from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial
+from owox_tiktok.sheets.client import SheetRefused, Spreadsheet, TooManyCells
+from owox_tiktok.sheets.requests import Block, shown_as
+from owox_tiktok.sheets.tabs import (
+    COLUMNS_WITHIN,
+    HEADINGS_WITHIN,
+    TAB,
     Snapshot,
-    Spreadsheet,
     Structure,
     Tab,
-    TooManyCells,
-    cell,
+    find_headings,
+    normal,
+    tab_called,
 )
-from owox_tiktok.sheets.control import COLUMNS_WITHIN, HEADINGS_WITHIN, find_headings, tab_called
 from owox_tiktok.sheets.template import (
     CONFIG,
     CONFIG_HEADINGS,
@@ -45,7 +45,6 @@ from owox_tiktok.sheets.template import (
     LOGS,
     LOGS_HEADINGS,
     MOST_LOG_ROWS,
-    normal,
 )
 from owox_tiktok.streams import STREAMS
 
@@ -148,7 +147,7 @@ class Report:
         self._flush(PATIENCE_S)
 
     def _look(self) -> None:
-        structure = self._book.structure((door.TAB,))
+        structure = self._book.structure((TAB,))
         self._config, self._logs = tab_called(structure, CONFIG), tab_called(structure, LOGS)
         with suppress(Exception):  # a zone that this machine does not know
             self._zone = ZoneInfo(structure.zone)
@@ -292,11 +291,11 @@ class Report:
         self.run.message = self.run.message if self.run.ended else self._status
         text = msgspec.json.encode(Record(self.run, self._past, self._book.id)).decode()
         if RECORD_ID in known:
-            batch.append(door.update_metadata(RECORD_ID, known[RECORD_ID], text))
+            batch.append(requests.update_metadata(RECORD_ID, known[RECORD_ID], text))
         else:
-            batch.append(door.create_metadata(RECORD, text, RECORD_ID))
+            batch.append(requests.create_metadata(RECORD, text, RECORD_ID))
         if cancel == self.run.run and self.run.ended:  # another's may be one that waits
-            batch.append(door.delete_metadata(CANCEL_ID, cancel))
+            batch.append(requests.delete_metadata(CANCEL_ID, cancel))
         self._book.apply(batch)
         self._forget(self.run.lines)
 
@@ -317,17 +316,17 @@ class Report:
         wanted: dict[str, tuple[Cell, Json | None]] = {normal(CURRENT_STATUS): (self._status, None)}
         if self.run.ended and self.run.state in ("done", "partly done"):
             ended = self.run.ended.astimezone(self._zone)
-            wanted[normal(LAST_IMPORT_DATE)] = (door.serial(ended), DATE_TIME)
+            wanted[normal(LAST_IMPORT_DATE)] = (serial(ended), DATE_TIME)
             if self._last_day:
-                wanted[normal(LAST_REQUESTED_DATE)] = ((self._last_day - door.EPOCH).days, DATE)
+                wanted[normal(LAST_REQUESTED_DATE)] = ((self._last_day - EPOCH).days, DATE)
         batch = []
         for number, row in enumerate(rows):
             label = row[label_at]
             if isinstance(label, str) and normal(label) in wanted:
                 value, shown = wanted.pop(normal(label))
-                batch.append(door.write(tab.id, number, value_at, [{"values": [cell(value)]}]))
+                batch.append(requests.write(tab.id, number, value_at, [{"values": [cell(value)]}]))
                 if shown:
-                    batch.append(_shown(Block(tab.id, number, number + 1, value_at, value_at + 1), shown))
+                    batch.append(shown_as(Block(tab.id, number, number + 1, value_at, value_at + 1), shown))
         return batch
 
     def _log_rows(self, tab: Tab, seen: Snapshot, lines: Iterable[_Line]) -> list[Json]:
@@ -337,23 +336,23 @@ class Report:
             return []
         newest: list[Mapping[str, Cell]] = []
         for at, *texts in lines:
-            newest.insert(0, dict(zip(LOGS_HEADINGS, (door.serial(at.astimezone(self._zone)), *texts), strict=True)))
+            newest.insert(0, dict(zip(LOGS_HEADINGS, (serial(at.astimezone(self._zone)), *texts), strict=True)))
         first, count = place.row + 1, len(newest)
         batch: list[Json] = []
         left = min(seen.rows, first + MOST_LOG_ROWS - count)
         if left < seen.rows:  # first, so that it works in a spreadsheet that is full
-            batch.append(door.delete(tab.id, "ROWS", left, seen.rows))
+            batch.append(requests.delete(tab.id, "ROWS", left, seen.rows))
         if first < left:
-            span = door.dimension(tab.id, "ROWS", first, first + count)
+            span = requests.dimension(tab.id, "ROWS", first, first + count)
             batch.append({"insertDimension": {"range": span, "inheritFromBefore": False}})
         else:
-            batch.append(door.append(tab.id, "ROWS", count))
+            batch.append(requests.append(tab.id, "ROWS", count))
         for heading in LOGS_HEADINGS:
             column = place.columns[normal(heading)]
             values: list[Json] = [{"values": [cell(line[heading] or None)]} for line in newest]
-            batch.append(door.write(tab.id, first, column, values))
+            batch.append(requests.write(tab.id, first, column, values))
         time_at = place.columns[normal(LOGS_HEADINGS[0])]
-        batch.append(_shown(Block(tab.id, first, first + count, time_at, time_at + 1), DATE_TIME))
+        batch.append(shown_as(Block(tab.id, first, first + count, time_at, time_at + 1), DATE_TIME))
         return batch
 
 
@@ -373,16 +372,6 @@ def _sized(tab: Tab, seen: Mapping[int, Snapshot]) -> Tab:
 def _rows(seen: Snapshot) -> list[list[Cell]]:
     width = max((c for row in seen.values.values() for c in row), default=0) + 1
     return [[seen.values.get(r, {}).get(c) for c in range(width)] for r in range(max(seen.values, default=-1) + 1)]
-
-
-def _shown(block: Block, format_: Json) -> Json:
-    return {
-        "repeatCell": {
-            "range": block.as_range(),
-            "cell": {"userEnteredFormat": format_},
-            "fields": "userEnteredFormat.numberFormat",
-        }
-    }
 
 
 def _decoded(text: str | None, book: Spreadsheet) -> Record | None:
@@ -421,7 +410,7 @@ def _true(found: Record, holds: lease.Holder | None) -> Record:
 
 def overview(book: Spreadsheet, most: int = 20) -> tuple[Record | None, list[dict[str, str]]]:
     """Return what ``record`` and ``recent_lines`` do, in three calls: people watch it, and Google counts the calls."""
-    structure = book.structure((door.TAB, RECORD, lease.LEASE))
+    structure = book.structure((TAB, RECORD, lease.LEASE))
     said = {t.id: t.value for t in structure.tags}
     found = _decoded(said.get(RECORD_ID), book)
     known = _true(found, lease.holder_in(said.get(lease.LEASE_ID), book)) if found else None
@@ -439,20 +428,20 @@ def cancel(book: Spreadsheet, run: str = "") -> str | None:
             return None
         run = holds.run
     try:
-        book.apply([door.create_metadata(CANCEL, run, CANCEL_ID)])
-    except door.SheetRefused:
+        book.apply([requests.create_metadata(CANCEL, run, CANCEL_ID)])
+    except SheetRefused:
         there = book.metadata(CANCEL_ID)
         if there is None:
             raise
         if there != run:  # left by a run that is over
-            book.apply([door.delete_metadata(CANCEL_ID, there)])
-            book.apply([door.create_metadata(CANCEL, run, CANCEL_ID)])
+            book.apply([requests.delete_metadata(CANCEL_ID, there)])
+            book.apply([requests.create_metadata(CANCEL, run, CANCEL_ID)])
     return run
 
 
 def recent_lines(book: Spreadsheet, most: int = 20) -> list[dict[str, str]]:
     """Return the newest lines of the log, as texts by lower-case heading; times in UTC as ISO 8601."""
-    return _recent_lines(book, book.structure((door.TAB,)), most)
+    return _recent_lines(book, book.structure((TAB,)), most)
 
 
 def _recent_lines(book: Spreadsheet, structure: Structure, most: int) -> list[dict[str, str]]:
@@ -472,5 +461,5 @@ def _recent_lines(book: Spreadsheet, structure: Structure, most: int) -> list[di
         at = line[LOGS_HEADINGS[0]]
         if isinstance(at, int | float) and not isinstance(at, bool):
             texts = {h.lower(): str(line[h] or "") for h in LOGS_HEADINGS}
-            found.append({**texts, "time": door.moment(at, zone).astimezone(UTC).isoformat(timespec="seconds")})
+            found.append({**texts, "time": moment(at, zone).astimezone(UTC).isoformat(timespec="seconds")})
     return found

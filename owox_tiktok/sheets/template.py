@@ -11,7 +11,6 @@ tab is not there yet, ``looked_up``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,6 +18,7 @@ from typing import Literal
 
 from owox_tiktok.model import Field, Stream
 from owox_tiktok.settings import SETTINGS, Form, Setting
+from owox_tiktok.sheets.tabs import letters, normal
 from owox_tiktok.streams import STREAMS, default_fields
 
 SheetKind = Literal["sheets", "bigquery"]
@@ -40,20 +40,6 @@ OUTPUTS = (CURRENT_STATUS, LAST_IMPORT_DATE, LAST_REQUESTED_DATE)
 def parameters(kind: SheetKind) -> tuple[Setting, ...]:
     """Return the settings that a template of this kind asks for, in its order."""
     return tuple(s for s in SETTINGS if s.label and (kind == "bigquery" or not s.only_bigquery))
-
-
-def normal(label: str) -> str:
-    """Return a label as it is compared: ``Start Date*``, `` start  date`` and ``StartDate`` are the same."""
-    return re.sub(r"[\s*_:-]+", "", label).casefold()
-
-
-def letters(column: int) -> str:
-    """Return a column's letters; ``column`` counts from 0."""
-    text = ""
-    while column >= 0:
-        column, rest = divmod(column, 26)
-        text, column = chr(65 + rest) + text, column - 1
-    return text
 
 
 # --- nouns ------------------------------------------------------------------------------------------------------------
