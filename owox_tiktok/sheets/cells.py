@@ -17,26 +17,14 @@ import msgspec
 from owox_tiktok.model import Kind
 
 Json = dict[str, Any]
-
-
 Cell = str | int | float | bool | None
 """A cell's value: text, number, tick, or nothing. Days and times are serial numbers."""
-
-
 EPOCH = date(1899, 12, 30)
 """Day 0 of a Sheet's serial numbers."""
-
-
 MOST_CHARACTERS = 50_000
-
-
 CUT = " … (cut)"
 """Ends a text that was longer than a cell takes."""
-
-
 _LARGEST_COUNT = 2**63 - 1
-
-
 ENCODER = msgspec.json.Encoder()
 
 

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from gspread.http_client import HTTPClient
 
-
 API = "https://sheets.googleapis.com"
 API_VARIABLE = "SHEETS_API_URL"
 """Environment variable that points the client elsewhere, without credentials: at the local stand-in."""
@@ -63,7 +62,6 @@ TIMEOUT_S = 190.0
 MARKER = "owox.batch"
 FREE_MARKERS = 2**30 + 2**29
 """Who has no lease takes a number from here on; the lease's numbers are below."""
-
 
 _PASSING_CODES = frozenset({408, 409, 429, 500, 502, 503, 504})
 _UNTOUCHED_CODES = frozenset({429})

@@ -24,11 +24,10 @@ from types import TracebackType
 
 from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.model import Chunk, Cursor, Field, Stored, Stream
-from owox_tiktok.sheets import client as door
-from owox_tiktok.sheets import requests
+from owox_tiktok.sheets import client, requests
 from owox_tiktok.sheets.cells import Json, seconds_of
 from owox_tiktok.sheets.client import WAYS_OUT, SheetRefused, Spreadsheet, TooManyCells
-from owox_tiktok.sheets.layout import Done, Layout, Portion
+from owox_tiktok.sheets.layout import PRUNED, Done, Layout, Portion
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.portions import portions, scopes
 from owox_tiktok.sheets.requests import Block
@@ -38,6 +37,7 @@ from owox_tiktok.sheets.state import (
     Pair,
     cursor_of,
     emptied,
+    pairs_seen,
     state_keys,
     state_requests,
     state_tab,
@@ -47,14 +47,13 @@ from owox_tiktok.sheets.tabs import TAB, Structure
 
 log = logging.getLogger(__name__)
 
-
 LAYOUTS = 8
 """How often a step is laid out before it gives up because somebody keeps changing the tab."""
 
 
 def open_at(rest: str, *, read_only: bool = False) -> Sheets:
     """Open the spreadsheet whose id follows ``sheets://``; nothing is read or made before it is asked for."""
-    name = door.spreadsheet_id(rest, "destination")
+    name = client.spreadsheet_id(rest, "destination")
     # Asked for here, so that a missing package is told before anything is read from TikTok.
     import google.auth  # noqa: F401
     import gspread  # noqa: F401
@@ -75,7 +74,7 @@ class Sheets:
         self._made: dict[str, frozenset[str]] = {}
         self._state_known = False
         self._failures: dict[Pair, Cursor] = {}
-        self._index: dict[str, list[Key | None]] = {}
+        self._keys: dict[str, list[Key | None]] = {}
 
     def __enter__(self) -> Sheets:
         if self._lease:
@@ -174,7 +173,7 @@ class Sheets:
             structure = self._look()
             if self._complete(structure, stream, columns) or self._add(structure, stream, columns):
                 return
-        raise _restless(stream)
+        raise _keeps_changing(stream)
 
     def _add(self, structure: Structure, stream: Stream, columns: Sequence[Field]) -> bool:
         """Make the tab or the columns it lacks; False when the tab has changed meanwhile."""
@@ -205,7 +204,7 @@ class Sheets:
             if not unmoved(table, seen.get(table.tab.id)):
                 return False
         self._structure = None
-        self._index.pop(stream.name, None)
+        self._keys.pop(stream.name, None)
         self.book.apply(batch)
         self._made[stream.name] = made
         self._state.update(stale)
@@ -231,7 +230,7 @@ class Sheets:
         stream = chunks[0].stream
         replaced: dict[int, int] = {}
         notes: dict[int, list[int]] = {}
-        for portion in portions(chunks, scope):
+        for portion in portions(chunks, scope, batch_bytes=client.BATCH_BYTES):
             done = self._step(portion)
             for number, count in done.replaced.items():
                 replaced[number] = replaced.get(number, 0) + count
@@ -260,11 +259,11 @@ class Sheets:
 
         def old(key: Key) -> int | None:
             limit, at = before.get(key[who]), key[when]  # type: ignore[arg-type]
-            return -1 if limit is not None and isinstance(at, int) and at < limit else None
+            return PRUNED if limit is not None and isinstance(at, int) and at < limit else None
 
         if dry_run:
-            self._index.pop(stream.name, None)
-            return sum(k is not None and old(k) is not None for k in self._rows(table, stream))
+            self._keys.pop(stream.name, None)
+            return sum(k is not None and old(k) is not None for k in self._row_keys(table, stream))
         self._read_state(structure)
         cursors = {
             pair: c.without_days_before(keep_from[pair[1]])
@@ -287,56 +286,66 @@ class Sheets:
             fresh = self._structure is None
             structure = self._structure or self._look()
             table = table_of(structure, stream.name)
-            if table is None or not table.columns.keys() >= {*stream.keys, *portion.names}:
-                if not fresh:
-                    self._structure = None
-                    continue
+            if table is not None and table.columns.keys() >= {*stream.keys, *portion.names}:
+                try:
+                    done = self._write(portion, structure, table, fresh=fresh)
+                    if done is not None:
+                        return done
+                except TooManyCells:
+                    # Budget or Google: the step was not written.
+                    if not self._trim(self._look()):
+                        raise
+                except SheetRefused as error:
+                    # A range that is not there any more, perhaps; if not, the second refusal counts.
+                    if error.code != HTTPStatus.BAD_REQUEST or refused is not None:
+                        raise
+                    refused = error
+            elif fresh:
                 raise StoreFailed(
                     "its tab, or a column of it, was deleted during the import",
                     where=stream.table,
-                    what_to_do="Import again; it is made anew.",
+                    what_to_do="Import again; it is recreated.",
                 )
-            try:
-                layout = Layout(self.book, structure, table, portion, self._rows(table, stream))
-                # Where there is no row of ours, there is no key to tell whether the headings have moved.
-                holds = (fresh or not layout.bare) and layout.read()
-                if holds:
-                    _check_budget(structure, layout.grown(), stream)
-                    cursors = {**self._failures, **portion.cursors}
-                    batch = layout.requests()
-                    if cursors:
-                        batch += state_requests(structure, layout.state, layout.state_rows, cursors, {})
-                    if batch:
-                        # Not known, should the batch fail.
-                        self._structure = None
-                        del self._index[stream.name]
-                        self.book.apply(batch)
-                        self._structure = _after(structure, batch)
-                        self._index[stream.name] = layout.after()
-                    self._remember(cursors)
-                    return layout.done
-            except TooManyCells:
-                # Budget or Google: the step was not written.
-                if not self._trim(self._look()):
-                    raise
-            except SheetRefused as error:
-                # A range that is not there any more, perhaps; if not, the second refusal counts.
-                if error.code != HTTPStatus.BAD_REQUEST or refused is not None:
-                    raise
-                refused = error
             # Somebody sorted, inserted or deleted since the tab was read.
             self._structure = None
-            self._index.pop(stream.name, None)
-        raise _restless(stream)
+            self._keys.pop(stream.name, None)
+        raise _keeps_changing(stream)
 
-    def _rows(self, table: Table, stream: Stream) -> list[Key | None]:
+    def _write(self, portion: Portion, structure: Structure, table: Table, *, fresh: bool) -> Done | None:
+        """Read what the layout rests on, and write it; None when the tab is not as it was remembered."""
+        stream, book = portion.stream, self.book
+        layout = Layout(table, portion, self._row_keys(table, stream))
+        if layout.is_bare and not fresh:
+            return None  # no key could tell whether the headings have moved
+        values, cells = book.values(layout.compared), book.cells(layout.around)
+        state = state_tab(structure)
+        seen = book.snapshot([*layout.looked_at, *([state_keys(state)] if state else [])])
+        pairs = pairs_seen(state, seen)
+        if pairs is None or not layout.fits(values, cells, seen.get(table.tab.id)):
+            return None
+        _check_budget(structure, layout.grown, stream)
+        cursors = {**self._failures, **portion.cursors}
+        batch = layout.requests()
+        if cursors:
+            batch += state_requests(structure, state, pairs, cursors, {})
+        if batch:
+            # Not known, should the batch fail.
+            self._structure = None
+            del self._keys[stream.name]
+            book.apply(batch)
+            self._structure = structure.after(batch)
+            self._keys[stream.name] = layout.keys_after()
+        self._remember(cursors)
+        return layout.done
+
+    def _row_keys(self, table: Table, stream: Stream) -> list[Key | None]:
         """Return the key of each row of the tab, None where there is none; read once per tab and run."""
-        known = self._index.get(stream.name)
-        if known is None:
-            runs = table.runs(stream.keys)
-            blocks = self.book.values(table.blocks([(0, table.tab.rows)], runs))
-            known = row_keys(stream, runs, blocks)
-            self._index[stream.name] = known
+        known = self._keys.get(stream.name)
+        if known is None or len(known) > table.tab.rows:
+            strips = table.strips(stream.keys)
+            blocks = self.book.values(table.blocks([(0, table.tab.rows)], strips))
+            known = row_keys(stream, strips, blocks)
+            self._keys[stream.name] = known
         return known
 
     @staticmethod
@@ -367,11 +376,11 @@ class Sheets:
                 batch.append(requests.delete(tab.id, "COLUMNS", columns, tab.columns))
         if batch:
             self.book.apply(batch)
-            self._index.clear()
+            self._keys.clear()
         return bool(batch)
 
 
-def _restless(stream: Stream) -> StoreFailed:
+def _keeps_changing(stream: Stream) -> StoreFailed:
     return StoreFailed(
         "somebody keeps changing the tab while it is being written",
         where=stream.table,
@@ -379,29 +388,11 @@ def _restless(stream: Stream) -> StoreFailed:
     )
 
 
-def _after(structure: Structure, batch: Sequence[Json]) -> Structure | None:
-    """Return what the structure is once a step's batch is applied; None when it must be read."""
-    tabs = dict(structure.tabs)
-    for request in batch:
-        for name, sign in (("appendDimension", 1), ("insertDimension", 1), ("deleteDimension", -1)):
-            if name not in request:
-                continue
-            place = request[name].get("range", request[name])
-            length = place["length"] if "length" in place else place["endIndex"] - place["startIndex"]
-            tab = tabs[place["sheetId"]]
-            if place["dimension"] != "ROWS":
-                return None
-            tabs[tab.id] = replace(tab, rows=tab.rows + sign * length)
-        if "addSheet" in request:
-            return None
-    return Structure(tabs, structure.tags)
-
-
 def _check_budget(structure: Structure, grown: int, stream: Stream) -> None:
-    if grown > 0 and structure.cells + grown > door.CELL_LIMIT:
+    if grown > 0 and structure.cells + grown > client.CELL_LIMIT:
         raise TooManyCells(
             f"the spreadsheet has {structure.cells:,} cells, this needs {grown:,} more, and a spreadsheet takes "
-            f"{door.CELL_LIMIT:,} (blank ones count)",
+            f"{client.CELL_LIMIT:,} (blank ones count)",
             where=stream.table,
             what_to_do=WAYS_OUT,
         )

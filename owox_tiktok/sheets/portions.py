@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import InvalidOperation
 
 from owox_tiktok.errors import StoreFailed
-from owox_tiktok.model import Chunk
-from owox_tiktok.sheets import client
+from owox_tiktok.model import Chunk, Cursor, Stream
 from owox_tiktok.sheets.cells import CELLS, Cell, bytes_of, seconds_of
 from owox_tiktok.sheets.layout import Portion
 from owox_tiktok.sheets.table import Key, row_key
@@ -48,12 +48,14 @@ def scopes(chunks: Sequence[Chunk]) -> Callable[[Key], int | None]:
     return scope
 
 
-def portions(chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None) -> Iterator[Portion]:
+def portions(
+    chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None, *, batch_bytes: int
+) -> Iterator[Portion]:
     """Yield batches' worth of rows. A chunk that fits shares a batch with others; a large one takes several.
 
-    Every row of every chunk is converted before the first portion is, so that one bad value stops them all.
+    ``scope`` says which chunk's window a key lies in; None: rows are added or updated, and none vanishes. Every row of
+    every chunk is converted before the first portion is, so that one bad value stops them all.
     """
-    stream = chunks[0].stream
     small = sum(c.rows * len(c.columns) for c in chunks) <= VALUES_IN_MEMORY
     loaded: list[dict[Key, tuple[Cell, ...]]] = []
     pending: list[frozenset[Key]] = []
@@ -62,49 +64,63 @@ def portions(chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None)
         pending.append(frozenset(rows))
         if small:
             loaded.append(rows)
-    names = tuple(f.name for f in chunks[0].columns)
-    portion, size = Portion(stream, names, pending=pending), 0
+    draft, size = _Draft(), 0
+    first = True
     for number, chunk in enumerate(chunks):
         rows = loaded[number] if small else _load(chunk)
-        portion.begins.add(number)
+        draft.begins.add(number)
         for key, values in rows.items():
             # What a row takes as requests: its cells, and the frame of a write of its own.
             bytes_ = sum(map(bytes_of, values)) + 100
-            if size and size + bytes_ > client.BATCH_BYTES:
-                yield _ready(portion, scope)
-                portion, size = Portion(stream, names), 0
-            portion.rows[key] = values
-            if scope is None:
-                portion.owners[key] = number
+            if size and size + bytes_ > batch_bytes:
+                yield _portion(chunks[0], scope, draft, pending if first else ())
+                draft, size, first = _Draft(), 0, False
+            draft.rows[key] = values
+            draft.owners[key] = number
             size += bytes_
-        portion.completes.add(number)
-        portion.keeps[number] = pending[number]
+        draft.completes[number] = pending[number]
         if chunk.cursor is not None:
-            portion.cursors[stream.name, chunk.advertiser_id] = chunk.cursor
-    yield _ready(portion, scope)
+            draft.cursors[chunk.stream.name, chunk.advertiser_id] = chunk.cursor
+    yield _portion(chunks[0], scope, draft, pending if first else ())
 
 
-def _ready(portion: Portion, scope: Callable[[Key], int | None] | None) -> Portion:
-    """Put a portion's rows in date order, and say which stored rows it counts and ends."""
-    stream = portion.stream
-    if stream.time is not None:
-        when = stream.keys.index(stream.time)
-        portion.rows = dict(sorted(portion.rows.items(), key=lambda item: item[0][when] or 0))
+@dataclass(slots=True)
+class _Draft:
+    """A portion while it fills: its rows, each with its window; windows that begin in it, and are complete with it."""
+
+    rows: dict[Key, tuple[Cell, ...]] = field(default_factory=dict)
+    owners: dict[Key, int] = field(default_factory=dict)
+    begins: set[int] = field(default_factory=set)
+    completes: dict[int, frozenset[Key]] = field(default_factory=dict)
+    cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
+
+
+def _portion(
+    chunk: Chunk, scope: Callable[[Key], int | None] | None, draft: _Draft, pending: Sequence[frozenset[Key]]
+) -> Portion:
+    """Return the portion with its rows in date order, and which stored rows it replaces and ends."""
+    stream, names = chunk.stream, tuple(f.name for f in chunk.columns)
+    rows = _in_order(stream, draft.rows)
     if scope is None:
-        portion.counts = portion.owners.get
-        return portion
-    begins, completes, keeps = portion.begins, portion.completes, portion.keeps
+        return Portion(stream, names, rows, replaces=draft.owners.get, cursors=draft.cursors, pending=pending)
 
-    def counts(key: Key) -> int | None:
+    def replaces(key: Key) -> int | None:
         number = scope(key)
-        return number if number in begins else None
+        return number if number in draft.begins else None
 
     def ends(key: Key) -> int | None:
         number = scope(key)
-        return number if number is not None and number in completes and key not in keeps[number] else None
+        return number if number in draft.completes and key not in draft.completes[number] else None
 
-    portion.counts, portion.ends = counts, ends
-    return portion
+    return Portion(stream, names, rows, ends, replaces, draft.cursors, pending)
+
+
+def _in_order(stream: Stream, rows: dict[Key, tuple[Cell, ...]]) -> dict[Key, tuple[Cell, ...]]:
+    """Return rows in date order; those of a stream without days as they come."""
+    if stream.time is None:
+        return rows
+    when = stream.keys.index(stream.time)
+    return dict(sorted(rows.items(), key=lambda item: item[0][when] or 0))
 
 
 def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
@@ -134,7 +150,4 @@ def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
             where=stream.table,
             what_to_do="Leave the field out of `fields` and report it as a bug.",
         ) from None
-    if stream.time is None:
-        return rows
-    when = stream.keys.index(stream.time)
-    return dict(sorted(rows.items(), key=lambda item: item[0][when] or 0))
+    return _in_order(stream, rows)

@@ -24,7 +24,7 @@ from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored,
 from owox_tiktok.sheets import lease, requests
 from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial
 from owox_tiktok.sheets.client import SheetRefused, Spreadsheet, TooManyCells
-from owox_tiktok.sheets.requests import Block, shown_as
+from owox_tiktok.sheets.requests import Block, show_as
 from owox_tiktok.sheets.tabs import (
     COLUMNS_WITHIN,
     HEADINGS_WITHIN,
@@ -64,8 +64,8 @@ PAST_RUNS = 10
 RECORD_ID, RECORD = 1_907_405_122, "owox.run"
 CANCEL_ID, CANCEL = 1_907_405_123, "owox.cancel"
 
-DATE_TIME: Json = {"numberFormat": {"type": "DATE_TIME", "pattern": "yyyy-mm-dd hh:mm:ss"}}
-DATE: Json = {"numberFormat": {"type": "DATE", "pattern": "yyyy-mm-dd"}}
+DATE_TIME = ("DATE_TIME", "yyyy-mm-dd hh:mm:ss")
+DATE = ("DATE", "yyyy-mm-dd")
 
 
 class ObjectProgress(msgspec.Struct):
@@ -313,7 +313,7 @@ class Report:
         if place is None:
             return []
         label_at, value_at = (place.columns[normal(h)] for h in CONFIG_HEADINGS[:2])
-        wanted: dict[str, tuple[Cell, Json | None]] = {normal(CURRENT_STATUS): (self._status, None)}
+        wanted: dict[str, tuple[Cell, tuple[str, str] | None]] = {normal(CURRENT_STATUS): (self._status, None)}
         if self.run.ended and self.run.state in ("done", "partly done"):
             ended = self.run.ended.astimezone(self._zone)
             wanted[normal(LAST_IMPORT_DATE)] = (serial(ended), DATE_TIME)
@@ -326,7 +326,7 @@ class Report:
                 value, shown = wanted.pop(normal(label))
                 batch.append(requests.write(tab.id, number, value_at, [{"values": [cell(value)]}]))
                 if shown:
-                    batch.append(shown_as(Block(tab.id, number, number + 1, value_at, value_at + 1), shown))
+                    batch.append(show_as(Block(tab.id, number, number + 1, value_at, value_at + 1), *shown))
         return batch
 
     def _log_rows(self, tab: Tab, seen: Snapshot, lines: Iterable[_Line]) -> list[Json]:
@@ -343,8 +343,7 @@ class Report:
         if left < seen.rows:  # first, so that it works in a spreadsheet that is full
             batch.append(requests.delete(tab.id, "ROWS", left, seen.rows))
         if first < left:
-            span = requests.dimension(tab.id, "ROWS", first, first + count)
-            batch.append({"insertDimension": {"range": span, "inheritFromBefore": False}})
+            batch.append(requests.insert(tab.id, "ROWS", first, first + count, like_before=False))
         else:
             batch.append(requests.append(tab.id, "ROWS", count))
         for heading in LOGS_HEADINGS:
@@ -352,7 +351,7 @@ class Report:
             values: list[Json] = [{"values": [cell(line[heading] or None)]} for line in newest]
             batch.append(requests.write(tab.id, first, column, values))
         time_at = place.columns[normal(LOGS_HEADINGS[0])]
-        batch.append(shown_as(Block(tab.id, first, first + count, time_at, time_at + 1), DATE_TIME))
+        batch.append(show_as(Block(tab.id, first, first + count, time_at, time_at + 1), *DATE_TIME))
         return batch
 
 

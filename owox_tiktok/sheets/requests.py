@@ -83,6 +83,14 @@ def delete(tab: int, along: str, start: int, end: int) -> Json:
     return {"deleteDimension": {"range": dimension(tab, along, start, end)}}
 
 
+def insert(tab: int, along: str, start: int, end: int, *, like_before: bool = True) -> Json:
+    """Return the insertion of blank ROWS or COLUMNS; what stands there moves on.
+
+    They take the formats of those before them, or (the only way at the very beginning) of those behind.
+    """
+    return {"insertDimension": {"range": dimension(tab, along, start, end), "inheritFromBefore": like_before}}
+
+
 def write(tab: int, row: int, column: int, rows: list[Json]) -> Json:
     """Return the writing of values, from a cell on; formats, notes and validation of the cells stay."""
     start = {"sheetId": tab, "rowIndex": row, "columnIndex": column}
@@ -94,12 +102,18 @@ def clear(block: Block) -> Json:
     return {"updateCells": {"range": block.as_range(), "fields": "userEnteredValue"}}
 
 
-def shown_as(block: Block, format_: Json) -> Json:
-    """Return the number format of a block's cells."""
+def fill(source: Block, target: Block) -> Json:
+    """Return the copying of formulas, their references shifted as in filling down."""
+    ranges = {"source": source.as_range(), "destination": target.as_range()}
+    return {"copyPaste": {**ranges, "pasteType": "PASTE_FORMULA"}}
+
+
+def show_as(block: Block, type_: str, pattern: str) -> Json:
+    """Return the setting of a block's number format."""
     return {
         "repeatCell": {
             "range": block.as_range(),
-            "cell": {"userEnteredFormat": format_},
+            "cell": {"userEnteredFormat": {"numberFormat": {"type": type_, "pattern": pattern}}},
             "fields": "userEnteredFormat.numberFormat",
         }
     }

@@ -518,8 +518,7 @@ def _added(
     for place, lacking in sorted(new.items()):
         start = place + offset
         if place < seen.end:
-            rows_there = requests.dimension(seen.tab.id, "ROWS", start, start + len(lacking))
-            steps.append([{"insertDimension": {"range": rows_there, "inheritFromBefore": True}}])
+            steps.append([requests.insert(seen.tab.id, "ROWS", start, start + len(lacking))])
         elif (short := start + len(lacking) - seen.tab.rows - offset) > 0:
             steps.append([requests.append(seen.tab.id, "ROWS", short)])
         offset += len(lacking)

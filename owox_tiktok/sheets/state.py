@@ -10,25 +10,17 @@ from owox_tiktok.model import Cursor
 from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.cells import Cell, Json, cell, text_cell
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.tabs import Structure, Tab, new_tab, tagged_tab
+from owox_tiktok.sheets.tabs import Snapshot, Structure, Tab, new_tab, tagged_tab
 
 STATE = "(state)"
 """The hidden tab's name in its tag; no stream is called that."""
-
-
 STATE_TITLE = "_owox_tiktok_state"
-
-
 STATE_COLUMNS = (
     "object", "advertiser_id", "since", "through", "fields", "refused", "with_deleted", "read_at", "read_on",
     "last_error",
 )  # fmt: skip
-
-
 COLUMNS_MADE = "(columns)"
 """In place of an advertiser: the columns a tab has been given, so that one a person deleted is noticed."""
-
-
 Pair = tuple[str, str]
 
 
@@ -41,6 +33,16 @@ def state_tab(structure: Structure) -> Tab | None:
 def state_keys(state: Tab) -> Block:
     """Return where the names of streams and advertisers stand in the hidden tab."""
     return Block(state.id, 0, state.rows, 0, 2)
+
+
+def pairs_seen(state: Tab | None, seen: Mapping[int, Snapshot]) -> list[list[Cell]] | None:
+    """Return the names of streams and advertisers in a last look at the hidden tab; None when it has changed."""
+    if state is None:
+        return []
+    if state.id not in seen or seen[state.id].rows != state.rows:
+        return None
+    values = seen[state.id].values
+    return [[values.get(row, {}).get(column) for column in (0, 1)] for row in range(state.rows)]
 
 
 def cursor_of(texts: Sequence[str]) -> Cursor:

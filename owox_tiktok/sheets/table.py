@@ -18,20 +18,10 @@ from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab, Tag, new_tab,
 
 # Keys of our tags. Short, because a tab's tags may take 30,000 characters and a report can have 800 columns.
 COLUMN, HEADER = "owox.col", "owox.head"
-
-
 KEYS = (TAB, COLUMN, HEADER)
-
-
 Key = tuple[str | int | None, ...]
-
-
 _NO_DECIMALS = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
-
-
 _THREE_DECIMALS = re.compile("BHD|IQD|JOD|KWD|LYD|OMR|TND")
-
-
 _FORMATS: Mapping[Kind, tuple[str, str]] = {
     # Text stays text also when a person opens the cell and presses Enter.
     Kind.ID: ("TEXT", "@"),
@@ -43,19 +33,13 @@ _FORMATS: Mapping[Kind, tuple[str, str]] = {
     Kind.HOUR: ("DATE_TIME", "yyyy-mm-dd hh:mm"),
     Kind.INSTANT: ("DATE_TIME", "yyyy-mm-dd hh:mm:ss"),
 }
-
-
 _WIDTHS: Mapping[Kind, int] = {Kind.ID: 155, Kind.TEXT: 160, Kind.JSON: 160, Kind.HOUR: 125, Kind.INSTANT: 145}
 """Pixels that show a value whole, or enough of a text; other kinds need less than their headings do."""
-
-
 _LEAST_WIDTH = 80
-
-
 _PIXELS_PER_LETTER = 8
 
 
-class Run(NamedTuple):
+class Strip(NamedTuple):
     """Adjacent columns of ours: from ``left`` on, these names."""
 
     left: int
@@ -81,20 +65,20 @@ class Table:
         """Names of our columns, in the order of the tab."""
         return tuple(self.columns)
 
-    def runs(self, names: Iterable[str] | None = None) -> list[Run]:
-        """Return the columns (all, or ``names``) as runs of adjacent ones."""
+    def strips(self, names: Iterable[str] | None = None) -> list[Strip]:
+        """Return the columns (all, or ``names``) as strips of adjacent ones."""
         wanted = self.columns if names is None else {n: self.columns[n] for n in self.columns if n in set(names)}
-        runs: list[Run] = []
+        strips: list[Strip] = []
         for name, at in wanted.items():
-            if runs and runs[-1].right == at:
-                runs[-1] = Run(runs[-1].left, (*runs[-1].names, name))
+            if strips and strips[-1].right == at:
+                strips[-1] = Strip(strips[-1].left, (*strips[-1].names, name))
             else:
-                runs.append(Run(at, (name,)))
-        return runs
+                strips.append(Strip(at, (name,)))
+        return strips
 
-    def blocks(self, spans: Iterable[tuple[int, int]], runs: Iterable[Run]) -> list[Block]:
+    def blocks(self, spans: Iterable[tuple[int, int]], strips: Iterable[Strip]) -> list[Block]:
         """Return the cells of these rows and columns, row span by row span."""
-        return [Block(self.tab.id, top, bottom, r.left, r.right) for top, bottom in spans for r in runs]
+        return [Block(self.tab.id, top, bottom, r.left, r.right) for top, bottom in spans for r in strips]
 
 
 def table_of(structure: Structure, name: str) -> Table | None:
@@ -113,9 +97,9 @@ def table_of(structure: Structure, name: str) -> Table | None:
     return Table(tab, tag, dict(sorted(columns.items(), key=lambda c: c[1])), header)
 
 
-def row_keys(stream: Stream, runs: Sequence[Run], blocks: Sequence[list[list[Cell]]]) -> list[Key | None]:
-    """Return each row's key from the values of ``runs``, which hold at least the key columns."""
-    place = {n: (b, i) for b, run in enumerate(runs) for i, n in enumerate(run.names)}
+def row_keys(stream: Stream, strips: Sequence[Strip], blocks: Sequence[list[list[Cell]]]) -> list[Key | None]:
+    """Return each row's key from the values of ``strips``, which hold at least the key columns."""
+    place = {n: (b, i) for b, strip in enumerate(strips) for i, n in enumerate(strip.names)}
     where = [place[k] for k in stream.keys]
     count = len(blocks[0]) if blocks else 0
     once: dict[Cell, Cell] = {}  # ids repeat from row to row: each is kept once
@@ -168,9 +152,7 @@ def new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field], 
             batch.append(requests.append(tab.id, "COLUMNS", len(lacking)))
         if table.header is None:
             # The person deleted the headings.
-            batch.append(
-                {"insertDimension": {"range": requests.dimension(tab.id, "ROWS", 0, 1), "inheritFromBefore": False}}
-            )
+            batch.append(requests.insert(tab.id, "ROWS", 0, 1, like_before=False))
             batch.append(requests.tagged(HEADER, "", tab.id, "ROWS", 0))
             for name, at in table.columns.items():
                 if name in stream.fields:
@@ -232,9 +214,9 @@ def number_formats(table: Table, fields: Mapping[str, Field], top: int, bottom: 
         elif kind in _FORMATS:
             by_format.setdefault(_FORMATS[kind], []).append(name)
     return [
-        number_format(table.tab.id, top, bottom, run, wanted)
+        number_format(table.tab.id, top, bottom, strip, wanted)
         for wanted, names in by_format.items()
-        for run in table.runs(names)
+        for strip in table.strips(names)
     ]
 
 
@@ -246,12 +228,6 @@ def money_format(currency: Cell) -> tuple[str, str]:
     return "NUMBER", "#,##0.000" if _THREE_DECIMALS.fullmatch(name) else "#,##0.00"
 
 
-def number_format(tab: int, top: int, bottom: int, run: Run, wanted: tuple[str, str]) -> Json:
+def number_format(tab: int, top: int, bottom: int, strip: Strip, wanted: tuple[str, str]) -> Json:
     """Return the number format of rows ``top`` to ``bottom`` of adjacent columns."""
-    return {
-        "repeatCell": {
-            "range": Block(tab, top, bottom, run.left, run.right).as_range(),
-            "cell": {"userEnteredFormat": {"numberFormat": {"type": wanted[0], "pattern": wanted[1]}}},
-            "fields": "userEnteredFormat.numberFormat",
-        }
-    }
+    return requests.show_as(Block(tab, top, bottom, strip.left, strip.right), *wanted)

@@ -9,7 +9,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from owox_tiktok.sheets.cells import Cell, Json
@@ -17,12 +17,8 @@ from owox_tiktok.sheets.requests import tagged
 
 TAB = "owox.tab"
 """Key of the tag on each tab that is ours; it says what the tab holds, and its id."""
-
-
 HEADINGS_WITHIN = 30
 """Headings are looked for in so many rows from the top."""
-
-
 COLUMNS_WITHIN = 200
 """A control tab is read up to so many columns from the left."""
 
@@ -49,6 +45,10 @@ class Tag:
     dimension: Literal["", "ROWS", "COLUMNS"] = ""
     index: int = 0
 
+    def is_on_row_of(self, tab: Tab) -> bool:
+        """Whether it is the tag of a row of ``tab``, and moves with it."""
+        return self.tab == tab.id and self.dimension == "ROWS"
+
 
 @dataclass(frozen=True, slots=True)
 class Structure:
@@ -64,6 +64,30 @@ class Structure:
     def cells(self) -> int:
         """Cells of all grids, empty ones included, as Google counts them."""
         return sum(t.rows * t.columns for t in self.tabs.values())
+
+    def after(self, batch: Sequence[Json]) -> Structure | None:
+        """Return what the structure is once a batch is applied; None when it must be read."""
+        tabs, tags = dict(self.tabs), list(self.tags)
+        for request in batch:
+            if "addSheet" in request:
+                return None
+            for name in ("appendDimension", "insertDimension", "deleteDimension"):
+                place = request.get(name, {}).get("range", request.get(name))
+                if place is None:
+                    continue
+                if place["dimension"] != "ROWS":
+                    return None
+                tab = tabs[place["sheetId"]]
+                start = place.get("startIndex", tab.rows)
+                grown = place["length"] if "length" in place else place["endIndex"] - start
+                if name == "deleteDimension":
+                    tags = [t for t in tags if not (t.is_on_row_of(tab) and start <= t.index < start + grown)]
+                    grown = -grown
+                tags = [
+                    replace(t, index=t.index + grown) if t.is_on_row_of(tab) and t.index >= start else t for t in tags
+                ]
+                tabs[tab.id] = replace(tab, rows=tab.rows + grown)
+        return Structure(tabs, tuple(tags), self.title, self.zone)
 
     def free_title(self, wanted: str) -> str:
         """Return ``wanted``, or the same with a number where a tab has that title already."""
