@@ -2,28 +2,73 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, stop_any
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from tenacity.wait import wait_exponential, wait_random
 
 HEADROOM = 1.02
-"""Requests are spaced this much wider than the limit says: some arrive late and the next is then early."""
+"""Requests are spaced at least this much wider than the limit says: some arrive late and the next is then early."""
+MOST_HEADROOM = 8.0
+"""However often TikTok refuses, the rate never falls below an eighth."""
+WIDER = 1.01
+"""Each refusal widens the spacing by so much: over a real network a window of one second needs room for the jitter."""
+ANSWERS_BACK = 500
+"""After so many answers about two thirds of the learnt headroom are gone again."""
+LATE_S = HEADROOM - 1
+"""A turn may be taken so much late without moving the others: the headroom of a window of one second covers it."""
 
-FIRST_HOLD_S = 1.0
+FIRST_HOLD_S = 0.1
 LONGEST_HOLD_S = 60.0
-"""A refused rate doubles the wait from the first to the longest; TikTok's minute block lasts about five minutes."""
+"""Each refusal that follows another doubles the hold, up to the longest; TikTok's minute block lasts about 5 minutes."""
+
+_SAME_MOMENT_S = 1e-6
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """Permission to send one request: for whom, and from which moment of the pace's clock on."""
+
+    advertiser_id: str
+    at: float
+
+
+@dataclass(slots=True)
+class _Hold:
+    """How long nobody may send. Only refusals of requests that were sent after the last one make it longer."""
+
+    in_a_row: int = 0
+    began: float = -math.inf
+    until: float = -math.inf
+
+    def refused(self, turn: Turn, now: float, jitter: float) -> bool:
+        """Hold from ``now`` on; False when the request was already under way when the hold began."""
+        if turn.at <= self.began:
+            return False
+        hold_s = min(LONGEST_HOLD_S, FIRST_HOLD_S * 2.0 ** min(self.in_a_row, 32))
+        self.in_a_row += 1
+        self.began, self.until = now, now + hold_s * (0.75 + 0.5 * jitter)
+        return True
+
+    def answered(self, turn: Turn) -> None:
+        """Begin again with a short hold, if the answered request was sent after the hold."""
+        if turn.at > self.began:
+            self.in_a_row = 0
 
 
 class Pace:
     """One pace for the whole developer app, shared by all readers: at the permitted rate and not below it.
 
-    ``turn`` blocks until the caller may send, or until ``sleep`` returns something true: the run is ending.
-    A refusal holds everybody, longer each time in a row, and lowers the rate a little; answers bring the rate back.
-    A refusal that concerns one advertiser holds only that advertiser.
+    ``turn`` hands out moments in the order of the calls, and each caller sleeps once until its own. It returns early
+    when ``sleep`` returns something true: the run is ending. A refusal holds everybody for a moment, longer when
+    refusals follow each other, and widens the spacing a little; answers slowly bring it back. Whoever waits is
+    moved back in order. A refusal that concerns one advertiser holds only that advertiser.
     """
 
     def __init__(
@@ -34,89 +79,121 @@ class Pace:
         sleep: Callable[[float], object] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._top = rate
         self._rate = rate
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
         self._lock = threading.Lock()
-        self._next = 0.0
-        self._holds = 0
-        self._held_until = 0.0
-        self._advertiser_until: dict[str, float] = {}
-        self._advertiser_holds: dict[str, int] = {}
+        self._headroom = HEADROOM
+        self._next = -math.inf
+        self._waiting: dict[Turn, None] = {}
+        """Who waits for a moment, in order: a dictionary, so that one who leaves is found at once."""
+        self._hold = _Hold()
+        self._holds: dict[str, _Hold] = {}
+
+    def turn(self, advertiser_id: str = "") -> Turn:
+        """Wait for the next turn and return it; at once when the run is ending."""
+        turn = Turn(advertiser_id, -math.inf)
+        try:
+            while True:
+                with self._lock:
+                    wait = self._wait_s(turn)
+                if wait <= _SAME_MOMENT_S or self._sleep(wait):
+                    return turn
+        finally:
+            with self._lock:
+                self._waiting.pop(turn, None)
+                turn.at = self._clock()
+
+    def _wait_s(self, turn: Turn) -> float:
+        """Return how long ``turn`` has to wait still; it joins those who wait, unless its advertiser is held."""
+        now = self._clock()
+        hold = self._holds.get(turn.advertiser_id)
+        if hold and hold.until > now + _SAME_MOMENT_S:
+            self._waiting.pop(turn, None)
+            return hold.until - now
+        first = next(iter(self._waiting), None)
+        if first and now - first.at >= LATE_S:
+            self._move_back(now)  # it overslept: the others make up for nothing
+        if turn not in self._waiting:
+            # Keep the beat when the last moment is so little past that the headroom covers it.
+            turn.at = self._next if now - self._next < LATE_S else now
+            self._waiting[turn] = None
+            self._next = turn.at + self._step_s
+        return turn.at - now
 
     @property
-    def rate(self) -> float:
-        """Requests per second at present."""
-        return self._rate
+    def _step_s(self) -> float:
+        return self._headroom / self._rate
 
-    def turn(self, advertiser_id: str = "") -> float:
-        """Wait for the next turn; return how many seconds that took."""
-        began = self._clock()
-        while True:
-            with self._lock:
-                now = self._clock()
-                at = max(self._next, self._held_until, self._advertiser_until.get(advertiser_id, 0.0))
-                if at <= now + 1e-6:
-                    # Keep the beat when a turn is so little late that the headroom covers it; never make up for more.
-                    step = HEADROOM / self._rate
-                    self._next = (at if now - at < HEADROOM - 1 else now) + step
-                    return now - began
-                wait = at - now
-            if self._sleep(wait):
-                return self._clock() - began
+    def _move_back(self, first: float) -> None:
+        """Let nobody who waits go before ``first``, nor closer than a step to the one ahead; the order stays."""
+        for turn in self._waiting:
+            turn.at = max(first, turn.at)
+            first = turn.at + self._step_s
+        self._next = max(self._next, first)
 
-    def refused(self, advertiser_id: str | None = None) -> float:
-        """Slow down after a rate refusal (of one advertiser, or of the app); return the seconds everybody waits."""
+    def refused(self, turn: Turn, *, only_advertiser: bool = False) -> float:
+        """Slow down after TikTok refused a request for its rate; return the seconds for which nobody may send.
+
+        ``only_advertiser``: the limit was that of the turn's advertiser; the others go on.
+        """
         with self._lock:
             now = self._clock()
-            if advertiser_id is not None:
-                if now < (until := self._advertiser_until.get(advertiser_id, 0.0)):
-                    return until - now
-                holds = self._advertiser_holds[advertiser_id] = self._advertiser_holds.get(advertiser_id, 0) + 1
-                hold = self._hold(holds)
-                self._advertiser_until[advertiser_id] = now + hold
-                return hold
-            if now < self._held_until:
-                return self._held_until - now  # a request that was under way when the first one was refused
-            self._holds += 1
-            self._rate = max(self._top / 8, self._rate * 0.9)
-            hold = self._hold(self._holds)
-            self._held_until = now + hold
-            return hold
+            hold = self._holds.setdefault(turn.advertiser_id, _Hold()) if only_advertiser else self._hold
+            if hold.refused(turn, now, self._jitter()) and not only_advertiser:
+                self._headroom = min(MOST_HEADROOM, self._headroom * WIDER)
+                self._move_back(hold.until)
+            return max(0.0, hold.until - now)
 
-    def _hold(self, in_a_row: int) -> float:
-        return min(LONGEST_HOLD_S, FIRST_HOLD_S * 2.0 ** (in_a_row - 1)) * (0.75 + 0.5 * self._jitter())
-
-    def answered(self, advertiser_id: str = "") -> None:
+    def answered(self, turn: Turn) -> None:
         """Go back towards the permitted rate after an answer."""
-        if not self._holds and not self._advertiser_holds and self._rate == self._top:
-            return
         with self._lock:
-            self._holds = 0
-            self._advertiser_holds.pop(advertiser_id, None)
-            self._rate = min(self._top, self._rate * 1.01)
+            for hold in (self._hold, self._holds.get(turn.advertiser_id)):
+                if hold:
+                    hold.answered(turn)
+            self._headroom -= (self._headroom - HEADROOM) / ANSWERS_BACK
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often and how long a failing call is tried again: ``attempts`` in all, none begun after ``deadline_s``.
+
+    The wait doubles from ``first_s`` to ``longest_s``, and up to ``first_s`` is added at random. Clock and sleep belong
+    to it, so that whoever is given limits needs no other way to be tested without real time.
+    """
+
+    attempts: int
+    deadline_s: float
+    first_s: float = 0.5
+    longest_s: float = 30.0
+    sleep: Callable[[float], object] = field(default=time.sleep, repr=False)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
 
 def retrying(
     on: type[BaseException],
+    limits: Limits | None = None,
     *,
-    attempts: int,
-    deadline_s: float,
-    first_s: float = 0.5,
-    longest_s: float = 30.0,
-    sleep: Callable[[float], object] = time.sleep,
     before_sleep: Callable[[RetryCallState], None] | None = None,
+    **each: Any,
 ) -> Retrying:
-    """Return a tenacity loop: jittered exponential waits, ended by ``attempts`` or ``deadline_s``."""
+    """Return a tenacity loop that tries again on ``on`` within ``limits``; the deadline counts from now on.
 
-    def wait(seconds: float) -> None:
-        sleep(seconds)
+    ``each``: the fields of Limits by name, for callers that keep no such value.
+    """
+    given = limits or Limits(**each)
+    until = given.clock() + given.deadline_s
+
+    def stop(state: RetryCallState) -> bool:
+        return state.attempt_number >= given.attempts or given.clock() >= until
+
+    def sleep(seconds: float) -> None:
+        given.sleep(seconds)
 
     return Retrying(
         retry=retry_if_exception_type(on),
-        stop=stop_any(stop_after_attempt(attempts), stop_after_delay(deadline_s)),
-        wait=wait_exponential(multiplier=first_s, max=longest_s) + wait_random(0, first_s),
-        sleep=wait,
+        stop=stop,
+        wait=wait_exponential(multiplier=given.first_s, max=given.longest_s) + wait_random(0, given.first_s),
+        sleep=sleep,
         before_sleep=before_sleep,
         reraise=True,
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from owox_tiktok.errors import Unavailable
-from owox_tiktok.retry import retrying
+from owox_tiktok.retry import Limits, retrying
 from owox_tiktok.service.deployment import LONGEST_DISPATCH_S, Deployment
 from owox_tiktok.service.messages import Refusal
 
@@ -35,7 +35,8 @@ class Queue:
     """The queue of this deployment; safe for threads. Credentials are those of the account the service runs as."""
 
     def __init__(self, deployment: Deployment, sleep: Callable[[float], object] = time.sleep) -> None:
-        self._deployment, self._sleep = deployment, sleep
+        self._deployment = deployment
+        self._limits = Limits(ATTEMPTS, DEADLINE_S, first_s=0.2, longest_s=3.0, sleep=sleep)
         self._lock = threading.Lock()
         self._session: requests.Session | None = None
 
@@ -61,9 +62,7 @@ class Queue:
         if delay_s:
             task["scheduleTime"] = f"{datetime.now(UTC) + timedelta(seconds=delay_s):%Y-%m-%dT%H:%M:%SZ}"
         status = 0
-        for attempt in retrying(
-            Unavailable, attempts=ATTEMPTS, deadline_s=DEADLINE_S, first_s=0.2, longest_s=3.0, sleep=self._sleep
-        ):
+        for attempt in retrying(Unavailable, self._limits):
             with attempt:
                 status = self._post(task)
         if status in (200, 409):

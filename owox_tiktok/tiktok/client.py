@@ -31,7 +31,7 @@ from owox_tiktok.errors import (
     TooLarge,
     Unavailable,
 )
-from owox_tiktok.retry import Pace, retrying
+from owox_tiktok.retry import Pace, Turn, retrying
 from owox_tiktok.secret import Secret
 from owox_tiktok.tiktok.codes import Does, reaction
 
@@ -73,8 +73,8 @@ class _Again(Exception):
 
 
 class _SlowDown(Exception):
-    def __init__(self, advertiser_id: str | None, request_id: str) -> None:
-        self.advertiser_id, self.request_id = advertiser_id, request_id
+    def __init__(self, request_id: str, *, only_advertiser: bool = False) -> None:
+        self.request_id, self.only_advertiser = request_id, only_advertiser
 
 
 @dataclass
@@ -201,15 +201,15 @@ class TikTok:
         def once() -> Answer:
             nonlocal timed_out, too_much
             while True:
-                self.pace.turn(advertiser_id)
+                turn = self.pace.turn(advertiser_id)
                 if self._stopped.is_set():
                     raise Unavailable("the run was stopped", where=where)
                 try:
-                    return self._call(path, query, body, advertiser_id)
+                    return self._call(path, query, body, turn)
                 except _SlowDown as slow:
                     with self.counts.lock:
                         self.counts.refused += 1
-                    hold = self.pace.refused(slow.advertiser_id)
+                    hold = self.pace.refused(turn, only_advertiser=slow.only_advertiser)
                     if hold >= 5:
                         self._on_wait(hold, "TikTok asks for fewer requests")
                     if time.monotonic() > slow_until:
@@ -246,7 +246,7 @@ class TikTok:
 
     # --- one request --------------------------------------------------------------------------------------------------
 
-    def _call(self, path: str, query: str, body: bytes | None, advertiser_id: str) -> Answer:
+    def _call(self, path: str, query: str, body: bytes | None, turn: Turn) -> Answer:
         status, headers, content = self._send(path, query, body)
         try:
             envelope = msgspec.json.decode(content, type=Envelope)
@@ -256,16 +256,16 @@ class TikTok:
         with self.counts.lock:
             self.counts.codes[code] += 1
         if code == 0:
-            self.pace.answered(advertiser_id)
+            self.pace.answered(turn)
             return Answer(content, CUT_HEADER in headers)
         does, advice = reaction(code)
         message = f"{self._clean(envelope.message).rstrip('.')} ({code})"
         request_id = envelope.request_id
         match does:
             case Does.SLOW_DOWN:
-                raise _SlowDown(None, request_id)
+                raise _SlowDown(request_id)
             case Does.SLOW_ADVERTISER:
-                raise _SlowDown(advertiser_id, request_id)
+                raise _SlowDown(request_id, only_advertiser=True)
             case Does.AGAIN:
                 raise _Again(f"{message}, request {request_id}")
             case Does.TIMED_OUT:
@@ -326,7 +326,7 @@ class TikTok:
 
 def _not_an_envelope(status: int) -> Exception:
     if status == 429:
-        return _SlowDown(None, "")
+        return _SlowDown("")
     if status in (408, 425) or status >= 500 or 200 <= status < 300:
         return _Again(f"the answer was not TikTok's JSON (HTTP {status})")
     advice = "TikTok may have withdrawn it: remove the object." if status == 404 else "Check a proxy on the way."
