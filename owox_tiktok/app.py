@@ -22,7 +22,7 @@ from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listene
 from owox_tiktok.model import Advertiser, Checkable, Destination, Metered, Reading, Window
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.notify import notify
-from owox_tiktok.plan import NOTHING_DONE, WHOLE_APP, Done, Pair, keep_from, oldest_kept
+from owox_tiktok.plan import NOTHING_DONE, WHOLE_APP, Done, Pair, keep_from, losses, oldest_kept
 from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
@@ -162,6 +162,8 @@ def import_(
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
             pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill, done)
+            for name, sentence in losses(pairs):
+                count(Warned(name, "", sentence))
 
             def read(pair: Pair, window: Window | None, path: Path) -> Reading:
                 return source.read(pair.stream, pair.advertiser, window, pair.fields, path)

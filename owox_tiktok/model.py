@@ -6,7 +6,7 @@ Frozen values only. Nothing here knows TikTok's URLs, a file, a Sheet or a datab
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -96,8 +96,7 @@ class Cursor:
     Every row of ``since..through`` with the columns ``fields`` is in the destination as TikTok had it at ``read_at``
     (the day ``read_on`` in the advertiser's calendar), deleted entities included if ``with_deleted``. ``refused`` are
     the fields TikTok would not give this account.
-    Streams without days (entities, lifetime reports) have neither ``since`` nor ``through``. A pair that failed before
-    anything was stored has only ``error``.
+    Streams without days (entities, lifetime reports) have neither ``since`` nor ``through``.
     """
 
     fields: frozenset[str]
@@ -107,7 +106,6 @@ class Cursor:
     through: date | None = None
     refused: frozenset[str] = frozenset()
     with_deleted: bool = True
-    error: str = ""
 
     def without_days_before(self, day: date) -> Cursor:
         """Return what is still true once the rows dated before ``day`` are deleted."""
@@ -116,6 +114,27 @@ class Cursor:
         if self.through < day:
             return replace(self, since=None, through=None)
         return replace(self, since=day)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a (stream, advertiser) pair could not be read or stored the last time, in a sentence, and when that was."""
+
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a destination knows of one (stream, advertiser) pair: how far it is complete, what failed since, or both.
+
+    ``lost`` says in words, without a full stop, what went away from under the cursor (a table, a column); what
+    ``cursor`` still claims is there. It is empty where nothing is missing.
+    """
+
+    cursor: Cursor | None = None
+    failure: Failure | None = None
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +239,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What storing one chunk did: rows ``added`` and, for a replaced window, the rows it had before.
+    """What storing one chunk did: the ``rows`` that are there now, and for a replaced window those it had before.
 
-    A destination that replaces several windows at once may say for the first how many rows all of them had.
+    ``rows`` are counted or read back in the destination, never taken from the chunk: the run compares them with what
+    was read. A destination that replaces several windows at once may say for the first how many rows all of them had.
     ``notes`` are sentences for the person it was stored for.
     """
 
@@ -231,23 +251,38 @@ class Stored:
     notes: tuple[str, ...] = ()
 
 
-Cursors = Mapping[tuple[str, str], Cursor]
-"""Cursors by (stream name, advertiser id)."""
+Cursors = Mapping[tuple[str, str], Known]
+"""What a destination knows, by (stream name, advertiser id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How much a destination takes in one step: ``values`` (rows times columns), and ``size_bytes`` of row files."""
+
+    values: int = 10_000_000
+    size_bytes: int = 256 * 2**20
 
 
 class Destination(Protocol):
     """Where rows live, with the cursors beside them. One module each under ``destinations``.
 
-    Rows and cursor of a chunk land together or neither does, and storing the same chunk twice is the same as once.
+    Rows and cursor of a chunk land together or neither does, and storing the same chunk twice is the same as once. A
+    cursor moves only once as many rows of its chunk are there as were read; StoreFailed otherwise. Two chunks of one
+    step never speak of the same rows (``cursors.one_scope_each``).
     """
+
+    @property
+    def step(self) -> Step:
+        """How much it takes in one step; a single window that is larger is a step of its own."""
+        ...
 
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
-    def cursors(self) -> dict[tuple[str, str], Cursor]:
-        """Return every cursor stored here."""
+    def cursors(self) -> dict[tuple[str, str], Known]:
+        """Return what is known of every pair; a cursor counts only for the table and the columns it speaks of."""
         ...
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
@@ -264,6 +299,10 @@ class Destination(Protocol):
 
     def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
         """Remember beside the cursor why the pair could not be read."""
+        ...
+
+    def forget(self, stream: Stream, advertiser_ids: Collection[str]) -> None:
+        """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
         ...
 
     def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-from owox_tiktok.model import Advertiser, Cursor, Cursors, Stream, Window, utc
+from owox_tiktok.model import Advertiser, Cursor, Cursors, Known, Stream, Window, utc
 from owox_tiktok.settings import Settings
 
 A_DAY = timedelta(days=1)
@@ -25,6 +25,8 @@ EVERY_ADVERTISER = "*"
 """Stands for all advertisers of a stream in ``Done`` that are not named."""
 NO_DAYS, NOT_DONE = date.max, date.min
 
+NOTHING_KNOWN = Known()
+
 WHOLE_APP = Advertiser("", "all accounts")
 """Stands for the advertiser of a stream that belongs to the developer app."""
 
@@ -34,7 +36,8 @@ class Pair:
     """What to read of one stream for one advertiser: ``windows`` oldest first, or one None where there are no days.
 
     ``cursor`` is the one the pair has, and ``unsettled`` the first day that may have changed since; days before
-    ``oldest_kept`` are pruned. ``after`` tells the cursor once the windows up to a day are stored.
+    ``oldest_kept`` are pruned. ``lost`` says what went away from under the cursor, if that is why days are read again.
+    ``after`` tells the cursor once the windows up to a day are stored.
     """
 
     stream: Stream
@@ -47,6 +50,7 @@ class Pair:
     oldest_kept: date | None = None
     with_deleted: bool = True
     backfill: bool = False
+    lost: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -104,13 +108,16 @@ def plan(
     an earlier part of the same run is not read again. A pair with nothing to read is left out.
     """
     pairs = []
-    for stream in settings.objects:
+    # Named twice, by a list of TikTok's or by a person, a pair would be read and stored twice.
+    once = {advertiser.id: advertiser for advertiser in advertisers}.values()
+    for stream in {stream.name: stream for stream in settings.objects}.values():
         if backfill is not None and stream.time is None:
             continue
-        for advertiser in (WHOLE_APP,) if stream.per_app else advertisers:
-            cursor = cursors.get((stream.name, advertiser.id))
+        for advertiser in (WHOLE_APP,) if stream.per_app else once:
+            known = cursors.get((stream.name, advertiser.id), NOTHING_KNOWN)
+            cursor = known.cursor
             if cursor is not None and cursor.through is None and stream.time is not None:
-                cursor = None  # it only remembers an error
+                cursor = None  # all of its days were pruned
             today = now.astimezone(UTC).date() if stream.utc_days else advertiser.today(now)
             keep = settings.clean_up_to_keep_window
             pair = Pair(
@@ -128,8 +135,22 @@ def plan(
             if windows := tuple(_windows(settings, pair, _left(backfill, pair, done))):
                 if backfill is None and _is_done(pair, windows, done):
                     continue
-                pairs.append(replace(pair, windows=windows))
+                lost = known.lost if cursor is None or not pair.continues else ""
+                pairs.append(replace(pair, windows=windows, lost=lost))
     return pairs
+
+
+def losses(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
+    """Return (stream, sentence) for what went away at the destination and is read again for that, each once."""
+    found: dict[tuple[str, str], bool] = {}
+    for pair in pairs:
+        if pair.lost:
+            found[pair.stream.name, pair.lost] = pair.backfill
+    then = {
+        False: "everything of it is read again",
+        True: "the next import without --from reads everything of it again",
+    }
+    return [(name, f"{lost}: {then[backfill]}") for (name, lost), backfill in found.items()]
 
 
 def _left(backfill: tuple[date, date] | None, pair: Pair, done: Done) -> tuple[date, date] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,13 +15,13 @@ import pytest
 
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, StoreBusy, StoreFailed
-from owox_tiktok.model import Chunk, Cursor, Destination, Stored, Stream, Window
+from owox_tiktok.model import Chunk, Cursor, Destination, Failure, Known, Stored, Stream, Window
 from owox_tiktok.rows import column
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import STREAMS
 from tests import bigquery
 from tests.helpers import Row, in_order, table
-from tests.sheets import in_a_cell, sheet_rows, stand_in
+from tests.sheets import in_a_cell, sheet_rows, stand_in, tab_of
 
 DAILY, HOURLY, ADS = STREAMS["ad_report_daily"], STREAMS["ad_report_hourly"], STREAMS["ads"]
 LIFETIME = STREAMS["ad_report_lifetime"]
@@ -34,6 +34,15 @@ FIELDS = {
 }
 
 
+@dataclass(frozen=True)
+class Harm:
+    """Ways to harm what is stored; ``age`` makes it look as the first version wrote it."""
+
+    drop: Callable[[Stream], object]
+    drop_column: Callable[[Stream, str], object]
+    age: Callable[[Stream], object]
+
+
 class Kit:
     """One destination with the words the tests need."""
 
@@ -43,10 +52,18 @@ class Kit:
         address: str,
         read: Callable[[Stream], list[Row]],
         keeps: Callable[[Any], Any] = lambda value: value,
+        harm: Harm | None = None,
     ) -> None:
         self.folder, self.address, self.read, self.keeps = folder, address, read, keeps
         """``keeps`` says what the destination can keep of a value: a Sheet's numbers have 15 digits."""
+        self._harm = harm
         self._files = 0
+
+    @property
+    def harm(self) -> Harm:
+        """What a person may do to the tables behind the program's back."""
+        assert self._harm is not None
+        return self._harm
 
     def open(self, *, read_only: bool = False) -> Destination:
         return open_destination(self.address, read_only=read_only)
@@ -90,20 +107,54 @@ class Kit:
     def put(self, destination: Destination, *chunks: Chunk) -> list[Stored]:
         return (destination.replace if chunks[0].stream.verb == "replace" else destination.upsert)(chunks)
 
-    def cursors(self) -> dict[tuple[str, str], Cursor]:
+    def known(self) -> dict[tuple[str, str], Known]:
         with self.open(read_only=True) as destination:
             return destination.cursors()
+
+    def cursors(self) -> dict[tuple[str, str], Cursor]:
+        return {pair: known.cursor for pair, known in self.known().items() if known.cursor}
 
 
 def _duckdb(folder: Path) -> Kit:
     file = folder / "tiktok.duckdb"
-    return Kit(folder, f"duckdb:///{file}", lambda stream: table(file, stream))
+
+    def age(stream: Stream) -> None:
+        change(file, f"COMMENT ON TABLE {stream.table} IS 'Written by owox_tiktok: {stream.description}'")
+        for name in ("table_id", "failed_at"):
+            change(file, f"ALTER TABLE _owox_tiktok_cursors DROP COLUMN IF EXISTS {name}")
+
+    harm = Harm(
+        lambda stream: change(file, f"DROP TABLE {stream.table}"),
+        lambda stream, name: change(file, f"ALTER TABLE {stream.table} DROP COLUMN {name}"),
+        age,
+    )
+    return Kit(folder, f"duckdb:///{file}", lambda stream: table(file, stream), harm=harm)
+
+
+def change(file: Path, *statements: str) -> None:
+    with duckdb.connect(str(file)) as connection:
+        for statement in statements:
+            connection.execute(statement)
 
 
 def _sheets(folder: Path) -> Kit:
     server = stand_in()
     book = server.create(folder.name)
-    return Kit(folder, f"sheets://{book}", lambda stream: sheet_rows(server, book, stream), in_a_cell)
+
+    def drop(stream: Stream) -> None:
+        tab = tab_of(server, book, stream)
+        assert tab is not None
+        server.batch(book, [{"deleteSheet": {"sheetId": tab.sheet_id}}])
+
+    def drop_column(stream: Stream, name: str) -> None:
+        tab = tab_of(server, book, stream)
+        assert tab is not None
+        at = tab.values()[0].index(name)
+        place = {"sheetId": tab.sheet_id, "dimension": "COLUMNS", "startIndex": at, "endIndex": at + 1}
+        server.batch(book, [{"deleteDimension": {"range": place}}])
+
+    harm = Harm(drop, drop_column, lambda stream: None)
+    return Kit(folder, f"sheets://{book}", lambda stream: sheet_rows(server, book, stream), in_a_cell, harm)
 
 
 def _bigquery(folder: Path) -> Kit:
@@ -367,7 +418,7 @@ def test_cursors_come_back_as_they_were_stored(kit: Kit) -> None:
     assert kit.cursors() == {}
     whole = Cursor(frozenset({"spend", "likes"}), AT, day(60), day(1), day(59), frozenset({"reach"}))
     without_days = Cursor(frozenset({"ad_name"}), AT, day(60))
-    kit.store(kit.chunk(DAILY, [], (day(1), day(59)), cursor=whole))
+    kit.store(kit.chunk(DAILY, [], (day(1), day(59)), fields=["spend", "likes"], cursor=whole))
     kit.store(kit.chunk(ADS, [], cursor=without_days))
     kit.store(kit.chunk(DAILY, [], (day(1), day(59)), advertiser_id="2", cursor=None))
     assert kit.cursors() == {(DAILY.name, "1"): whole, (ADS.name, "1"): without_days}
@@ -379,11 +430,151 @@ def test_a_failure_is_remembered_beside_the_cursor_until_the_next_success(kit: K
     with kit.open() as destination:
         destination.failed(DAILY, "1", 'TikTok refused: it\'s "no"', AT + timedelta(days=1))
         destination.failed(DAILY, "2", "never read", AT)
-    assert kit.cursors()[DAILY.name, "1"] == replace(cursor, error='TikTok refused: it\'s "no"')
-    assert kit.cursors()[DAILY.name, "2"].error == "never read"
-    assert kit.cursors()[DAILY.name, "2"].through is None
+    assert kit.known() == {
+        (DAILY.name, "1"): Known(cursor, Failure('TikTok refused: it\'s "no"', AT + timedelta(days=1))),
+        (DAILY.name, "2"): Known(None, Failure("never read", AT)),
+    }
     kit.store(kit.chunk(DAILY, [], (day(1), day(59)), cursor=cursor))
-    assert kit.cursors()[DAILY.name, "1"] == cursor
+    assert kit.known()[DAILY.name, "1"] == Known(cursor)
+
+
+# --- what a person does behind the program's back ---------------------------------------------------------------------
+
+HARMED = [_duckdb, _sheets]
+"""Destinations whose tables a test can harm."""
+
+
+def whole(kit: Kit, advertiser_id: str = "1") -> Chunk:
+    return kit.chunk(DAILY, [ad(1, n) for n in range(1, 6)], (day(1), day(5)), advertiser_id=advertiser_id)
+
+
+@pytest.mark.parametrize("kit", HARMED, ids=_name_of, indirect=True)
+def test_a_table_that_was_dropped_has_no_days_and_says_so(kit: Kit) -> None:
+    kit.store(whole(kit))
+    kit.store(whole(kit, "2"))
+    kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
+    kit.harm.drop(DAILY)
+    for advertiser_id in ("1", "2"):
+        found = kit.known()[DAILY.name, advertiser_id]
+        assert found.cursor is None
+        assert DAILY.name in found.lost
+    assert kit.known()[ADS.name, "1"].lost == ""
+    # A run that is killed once the new table is there, or has filled it for one account, leaves nothing to believe in.
+    with kit.open() as destination:
+        destination.prepare(DAILY, whole(kit).columns)
+    assert {pair for pair in kit.cursors() if pair[0] == DAILY.name} == set()
+    kit.store(whole(kit, "2"))
+    assert {pair for pair in kit.cursors() if pair[0] == DAILY.name} == {(DAILY.name, "2")}
+    assert len(kit.read(DAILY)) == 5
+
+
+@pytest.mark.parametrize("kit", HARMED, ids=_name_of, indirect=True)
+def test_a_column_that_was_dropped_is_no_longer_complete_and_says_so(kit: Kit) -> None:
+    chunk = whole(kit)
+    kit.store(chunk)
+    kit.store(whole(kit, "2"))
+    kit.harm.drop_column(DAILY, "impressions")
+    found = kit.known()[DAILY.name, "1"]
+    assert "impressions" in found.lost
+    assert found.cursor is not None
+    assert found.cursor.fields == {"ad_name", "spend", "ctr"}
+    assert (found.cursor.since, found.cursor.through) == (day(1), day(5))
+    # The column is there again after this, and empty; only who is read again has it.
+    kit.store(whole(kit, "2"))
+    assert kit.cursors()[DAILY.name, "1"].fields == {"ad_name", "spend", "ctr"}
+    assert kit.cursors()[DAILY.name, "2"].fields == {"ad_name", "spend", "ctr", "impressions"}
+    assert {r["advertiser_id"]: r["impressions"] for r in kit.read(DAILY)} == {"1": None, "2": 10}
+
+
+@pytest.mark.parametrize("kit", HARMED, ids=_name_of, indirect=True)
+def test_a_key_that_was_dropped_is_refused_in_words(kit: Kit) -> None:
+    kit.store(whole(kit))
+    kit.harm.drop_column(DAILY, "ad_id")
+    with pytest.raises(StoreFailed, match="ad_id"):
+        kit.store(whole(kit))
+
+
+@pytest.mark.parametrize("kit", HARMED, ids=_name_of, indirect=True)
+def test_pruning_and_failures_are_no_harm(kit: Kit) -> None:
+    kit.store(whole(kit))
+    with kit.open() as destination:
+        destination.prune(DAILY, {"1": day(3)}, dry_run=False)
+        destination.failed(DAILY, "1", "no answer", AT)
+    found = kit.known()[DAILY.name, "1"]
+    assert found.lost == ""
+    assert found.cursor is not None
+    assert (found.cursor.since, found.cursor.through) == (day(3), day(5))
+
+
+@pytest.mark.parametrize("kit", HARMED, ids=_name_of, indirect=True)
+def test_what_the_first_version_stored_counts_and_adopts_its_table_once(kit: Kit) -> None:
+    chunk = whole(kit)
+    kit.store(chunk)
+    kit.harm.age(DAILY)
+    assert kit.known() == {(DAILY.name, "1"): Known(chunk.cursor)}
+    kit.store(whole(kit, "2"))
+    assert kit.known()[DAILY.name, "1"] == Known(chunk.cursor)
+    kit.harm.drop(DAILY)
+    kit.store(whole(kit, "2"))
+    assert set(kit.cursors()) == {(DAILY.name, "2")}
+
+
+@pytest.mark.parametrize("kit", HARMED, ids=_name_of, indirect=True)
+def test_a_table_of_the_first_version_that_is_not_there_any_more_is_adopted_by_nobody(kit: Kit) -> None:
+    kit.store(whole(kit))
+    kit.store(whole(kit, "2"))
+    kit.harm.age(DAILY)
+    kit.harm.drop(DAILY)
+    kit.store(whole(kit, "2"))
+    assert set(kit.cursors()) == {(DAILY.name, "2")}
+
+
+def test_forgotten_pairs_are_as_if_never_read_and_their_rows_stay(kit: Kit) -> None:
+    for advertiser_id in ("1", "2"):
+        kit.store(whole(kit, advertiser_id))
+    kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
+    with kit.open() as destination:
+        destination.cursors()
+        destination.failed(DAILY, "1", "no answer", AT)
+        destination.forget(DAILY, ["1", "3"])
+        destination.forget(LIFETIME, [])
+    assert set(kit.known()) == {(DAILY.name, "2"), (ADS.name, "1")}
+    assert len(kit.read(DAILY)) == 10
+    kit.store(whole(kit))
+    assert set(kit.cursors()) == {(DAILY.name, "1"), (DAILY.name, "2"), (ADS.name, "1")}
+    assert len(kit.read(DAILY)) == 10
+
+
+def test_a_table_put_in_the_place_of_another_does_not_count(tmp_path: Path) -> None:
+    kit, file = _duckdb(tmp_path), tmp_path / "tiktok.duckdb"
+    kit.store(whole(kit))
+    change(file, f"ALTER TABLE {DAILY.table} RENAME TO before")
+    kit.store(whole(kit), whole(kit, "2"))
+    change(file, f"DROP TABLE {DAILY.table}", f"ALTER TABLE before RENAME TO {DAILY.table}")
+    assert kit.cursors() == {}
+    assert {known.lost for known in kit.known().values()} == {f"the table {DAILY.table} is another one than before"}
+
+
+def test_a_report_that_lost_its_currency_is_read_again_whole(tmp_path: Path) -> None:
+    kit = _duckdb(tmp_path)
+    kit.store(whole(kit))
+    kit.harm.drop_column(DAILY, "currency")
+    assert "currency" in kit.known()[DAILY.name, "1"].lost
+    kit.store(whole(kit, "2"))
+    assert set(kit.cursors()) == {(DAILY.name, "2")}
+
+
+# --- one step ---------------------------------------------------------------------------------------------------------
+
+
+def test_two_chunks_of_the_same_rows_are_refused_and_nothing_is_stored(kit: Kit) -> None:
+    ads = [kit.chunk(ADS, [{"ad_id": "171"}]) for _ in range(2)]
+    days = [kit.chunk(DAILY, [ad(1, 2)], (day(n), day(n + 1))) for n in (1, 2)]
+    for chunks in (ads, days):
+        with pytest.raises(StoreFailed, match="twice"):
+            kit.store(*chunks)
+        assert kit.read(chunks[0].stream) == []
+    assert kit.cursors() == {}
 
 
 # --- pruning ----------------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from owox_tiktok.events import Failed, Started, Stored
-from owox_tiktok.model import Advertiser, Cursor, Stream, Window
-from owox_tiktok.plan import EVERY_ADVERTISER, NO_DAYS, NOT_DONE, NOTHING_DONE, Done, Pair, keep_from, plan
+from owox_tiktok.model import Advertiser, Cursor, Failure, Known, Stream, Window
+from owox_tiktok.plan import EVERY_ADVERTISER, NO_DAYS, NOT_DONE, NOTHING_DONE, Done, Pair, keep_from, losses, plan
 from owox_tiktok.run import work_of
 from owox_tiktok.secret import Secret
 from owox_tiktok.service.messages import MOST_BYTES
@@ -53,7 +53,7 @@ def the_pair(
     done: Done = NOTHING_DONE,
 ) -> Pair | None:
     stream = known.objects[0]
-    pairs = plan(known, [advertiser], {(stream.name, advertiser.id): cursor} if cursor else {}, now, backfill, done)
+    pairs = plan(known, [advertiser], {(stream.name, advertiser.id): Known(cursor)}, now, backfill, done)
     assert len(pairs) <= 1
     return pairs[0] if pairs else None
 
@@ -279,8 +279,36 @@ def test_days_skipped_by_a_later_start_date_are_not_taken_for_settled_when_it_mo
 
 
 def test_a_pair_that_only_remembers_a_failure_begins_at_the_start() -> None:
-    cursor = Cursor(frozenset(), NOW, NOW.date(), error="TikTok refused")
-    assert days(the_pair(told(DATED[0], START), account(), cursor, LATER))[0] == START
+    known = told(DATED[0], START)
+    failed = Known(None, Failure("TikTok refused", NOW))
+    (pair,) = plan(known, [account()], {(DATED[0].name, "1"): failed}, LATER)
+    assert days(pair)[0] == START
+    assert losses([pair]) == []
+
+
+def test_what_went_away_at_the_destination_is_told_once_and_only_where_it_matters() -> None:
+    known = with_fields("spend", "clicks")
+    advertisers = [account(), replace(account(), id="2")]
+    gone = Known(None, None, "the table x is not there any more")
+    pairs = plan(known, advertisers, {(DATED[0].name, a): gone for a in ("1", "2")}, LATER)
+    assert [days(p)[0] for p in pairs] == [START, START]
+    assert losses(pairs) == [(DATED[0].name, "the table x is not there any more: everything of it is read again")]
+    backfill = plan(known, advertisers, {(DATED[0].name, "1"): gone}, LATER, (START, START))
+    assert "without --from" in losses(backfill)[0][1]
+
+    without = Known(replace(whole(known), fields=frozenset({"spend"})), None, "the column clicks is not there any more")
+    (pair,) = plan(known, [account()], {(DATED[0].name, "1"): without}, LATER)
+    assert days(pair)[0] == START
+    assert len(losses([pair])) == 1
+    (pair,) = plan(with_fields("spend"), [account()], {(DATED[0].name, "1"): without}, LATER)
+    assert days(pair)[0] > START
+    assert losses([pair]) == [], "nobody asks for that column any more"
+
+
+def test_an_account_or_an_object_named_twice_is_read_once() -> None:
+    known = replace(told(DATED[0], START), objects=(DATED[0], DATED[0]))
+    pairs = plan(known, [account(), replace(account(), name="again")], {}, NOW)
+    assert [p.key for p in pairs] == [(DATED[0].name, "1")]
 
 
 # --- backfill ---------------------------------------------------------------------------------------------------------

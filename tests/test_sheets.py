@@ -83,7 +83,7 @@ class Person:
 
     def cursors(self) -> dict[tuple[str, str], Cursor]:
         with open_destination(f"sheets://{self.book}", read_only=True) as destination:
-            return destination.cursors()
+            return {pair: known.cursor for pair, known in destination.cursors().items() if known.cursor}
 
     # --- the person ---
 

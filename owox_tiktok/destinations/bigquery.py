@@ -29,9 +29,9 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
 from typing import Any
@@ -44,10 +44,11 @@ from google.api_core.retry import Retry, if_exception_type
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
+from owox_tiktok.cursors import RECORD, Record, last_cursors, one_scope_each
 from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK
 from owox_tiktok.dialects import bigquery as dialect_of
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed, StoreSilent
-from owox_tiktok.model import Chunk, Cursor, Field, Kind, Stored, Stream, Window
+from owox_tiktok.model import Chunk, Cursor, Failure, Field, Kind, Known, Step, Stored, Stream, Window, utc
 from owox_tiktok.streams import nearest
 from owox_tiktok.views import Columns, View
 
@@ -56,6 +57,8 @@ log = logging.getLogger(__name__)
 API_NAMES = {"INT64": "INTEGER", "BOOL": "BOOLEAN"}
 """What the API calls two of SQL's types."""
 TYPES: Mapping[Kind, str] = {kind: API_NAMES.get(name, name) for kind, name in BIGQUERY.types.items()}
+
+_SQL_NAMES = {api: sql for sql, api in API_NAMES.items()}
 
 LOCK = "_owox_tiktok_lock"
 STAGING = "_owox_tiktok_staging"
@@ -84,16 +87,15 @@ _ABORTED = ("Transaction is aborted due to concurrent update", "Could not serial
 _OVERTAKEN = "owox_tiktok: another import has moved the cursors"
 
 _CURSOR_SCHEMA = [
-    bq.SchemaField("object", "STRING", "REQUIRED", description="The object"),
-    bq.SchemaField("advertiser_id", "STRING", "REQUIRED", description="The advertiser"),
-    bq.SchemaField("since", "DATE", description="First day that is complete"),
-    bq.SchemaField("through", "DATE", description="Last day that is complete"),
-    bq.SchemaField("fields", "STRING", "REPEATED", description="Columns that are complete"),
-    bq.SchemaField("refused", "STRING", "REPEATED", description="Fields that TikTok does not give for this account"),
-    bq.SchemaField("with_deleted", "BOOLEAN", description="Whether deleted entities are counted"),
-    bq.SchemaField("read_at", "TIMESTAMP", description="When it was read"),
-    bq.SchemaField("read_on", "DATE", description="The account's day then; null where the row only says what failed"),
-    bq.SchemaField("last_error", "STRING", description="Why it could not be read"),
+    *(
+        bq.SchemaField(
+            part.name,
+            TYPES[part.kind],
+            "REPEATED" if part.many else "REQUIRED" if part.required else "NULLABLE",
+            description=part.description,
+        )
+        for part in RECORD
+    ),
     bq.SchemaField("run", "STRING", description="The run that wrote this row"),
     bq.SchemaField("written_at", "TIMESTAMP", description="When; the newest row of a pair counts"),
 ]
@@ -188,6 +190,8 @@ def _bytes(text: str) -> int | None:
 
 class BigQuery:
     """A BigQuery dataset as a Destination that holds views, too."""
+
+    step = Step()
 
     def __init__(self, client: bq.Client, address: _Address, *, read_only: bool = False) -> None:
         self.client = client
@@ -406,14 +410,14 @@ class BigQuery:
 
     # --- cursors ------------------------------------------------------------------------------------------------------
 
-    def cursors(self) -> dict[tuple[str, str], Cursor]:
-        """Return every cursor stored here."""
+    def cursors(self) -> dict[tuple[str, str], Known]:
+        """Return what is known of every pair."""
         if self._location is None:
             return {}
         with self._sentences():
             return self._read_cursors()
 
-    def _read_cursors(self) -> dict[tuple[str, str], Cursor]:
+    def _read_cursors(self) -> dict[tuple[str, str], Known]:
         # Two rows of a pair count: its newest cursor, and its newest failure, which says no more than what failed.
         newest = (
             "SELECT *, COUNT(*) OVER () AS stored FROM "
@@ -426,61 +430,56 @@ class BigQuery:
             rows, _ = self._query(newest, what="cursors")
         except refusals.NotFound:
             return {}
-        found: dict[tuple[str, str], Cursor] = {}
+        cursors: dict[tuple[str, str], Cursor | None] = {}
+        failures: dict[tuple[str, str], tuple[Failure | None, datetime]] = {}
         for row in rows:
             self._cursor_rows = row["stored"]
+            record = Record.of(dict(row.items()))
             if row["read_on"] is not None:
-                pair = row["object"], row["advertiser_id"]
-                self._known[pair] = row["written_at"]
-                found[pair] = Cursor(
-                    fields=frozenset(row["fields"]),
-                    read_at=row["read_at"],
-                    read_on=row["read_on"],
-                    since=row["since"],
-                    through=row["through"],
-                    refused=frozenset(row["refused"]),
-                    with_deleted=row["with_deleted"],
-                )
-        for row in rows:
-            pair = row["object"], row["advertiser_id"]
-            if row["read_on"] is None and (pair not in found or row["written_at"] > self._known[pair]):
-                nothing = Cursor(frozenset(), row["read_at"], row["read_at"].date())
-                found[pair] = replace(found.get(pair, nothing), error=row["last_error"])
+                self._known[record.pair] = row["written_at"]
+                cursors[record.pair] = record.cursor
+            else:
+                failures[record.pair] = record.failure, row["written_at"]
+        found = {pair: Known(cursor) for pair, cursor in cursors.items() if cursor}
+        for pair, (failure, at) in failures.items():
+            if pair not in self._known or at > self._known[pair]:
+                found[pair] = Known(cursors.get(pair), failure)
         return found
 
-    def _insert_cursors(
-        self, name: str, cursors: Mapping[str, Cursor], parameters: _Parameters, error: str | None = None
-    ) -> str:
-        """Return the statement that appends cursors of an object by advertiser, or with an ``error`` failures."""
+    def _insert_records(self, records: Iterable[Record], parameters: _Parameters) -> str:
+        """Return the statement that appends records: each a cursor or a failure, since the newest of each counts."""
         lines = []
-        for advertiser_id, cursor in cursors.items():
-            values = (
-                parameters.add("STRING", name),
-                parameters.add("STRING", advertiser_id),
-                parameters.add("DATE", cursor.since),
-                parameters.add("DATE", cursor.through),
-                parameters.add("STRING", sorted(cursor.fields)),
-                parameters.add("STRING", sorted(cursor.refused)),
-                parameters.add("BOOL", cursor.with_deleted),
-                parameters.add("TIMESTAMP", cursor.read_at),
-                # A failure is no cursor, and must not look like one.
-                parameters.add("DATE", None if error else cursor.read_on),
-                parameters.add("STRING", error),
-                parameters.add("STRING", self._run),
-                "CURRENT_TIMESTAMP()",
-            )
-            lines.append(f"({', '.join(values)})")
+        for record in records:
+            values = record.values()
+            texts = [
+                parameters.add(_SQL_NAMES.get(f.field_type, f.field_type), values[f.name])
+                for f in _CURSOR_SCHEMA
+                if f.name in values
+            ]
+            lines.append(f"({', '.join(texts)}, {parameters.add('STRING', self._run)}, CURRENT_TIMESTAMP())")
         names = ", ".join(f.name for f in _CURSOR_SCHEMA)
         return f"INSERT INTO {self.dialect.table(CURSORS)} ({names}) VALUES {', '.join(lines)};"
 
     def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
         """Remember beside the cursor why the pair could not be read."""
         parameters = _Parameters()
-        failure = {advertiser_id: Cursor(frozenset(), at, at.date())}
+        failure = Record(stream.name, advertiser_id, failure=Failure(error, utc(at)))
         with self._sentences():
             self._begin()
-            sql = self._insert_cursors(stream.name, failure, parameters, error)
-            self._query(sql, parameters, stream=stream, what="failed")
+            self._query(self._insert_records([failure], parameters), parameters, stream=stream, what="failed")
+
+    def forget(self, stream: Stream, advertiser_ids: Collection[str]) -> None:
+        """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
+        if not advertiser_ids:
+            return
+        now = datetime.now(UTC)
+        # A cursor of nothing is the newest row of its pair, and says as much as none.
+        nothing = {a: Cursor(frozenset(), utc(now), now.date()) for a in advertiser_ids}
+        parameters = _Parameters()
+        with self._sentences(stream):
+            self._begin()
+            insert = self._insert_records((Record(stream.name, a, c) for a, c in nothing.items()), parameters)
+            self._commit(stream, nothing, [insert], parameters)
 
     def _compact(self) -> None:
         """Delete the rows of cursors that newer ones have outdated."""
@@ -500,7 +499,8 @@ class BigQuery:
         """Make the tables of our own ready, once per run, before anything else is written."""
         if self._ready:
             return
-        self._create(CURSORS, _CURSOR_SCHEMA, f"{MARK}: how far each object of an advertiser is read, newest row last")
+        description = f"{MARK}: how far each object of an advertiser is read, newest row last"
+        self._widen(self._create(CURSORS, _CURSOR_SCHEMA, description), _CURSOR_SCHEMA)
         try:
             self.client.get_table(self._reference(LOCK), **self._call)
         except refusals.NotFound:
@@ -573,29 +573,32 @@ class BigQuery:
         with self._sentences(stream):
             self._begin()
             schema = [_schema_field(f, stream) for f in columns]
-            table = self._create(stream.table, schema, f"{MARK}: {stream.description}", stream)
-            for _ in range(3):
-                there = {f.name: f.field_type for f in table.schema}
-                for f in schema:
-                    if f.name in there and there[f.name] != f.field_type:
-                        raise StoreFailed(
-                            f"column {f.name} of {stream.table} is {there[f.name]} but should be {f.field_type}",
-                            where=self._address.name,
-                            what_to_do="Rename the table, and the next import fills a new one.",
-                        )
-                missing = [f for f in schema if f.name not in there]
-                if not missing:
-                    return
-                table.schema = [*table.schema, *missing]
-                try:
-                    table = self.client.update_table(table, ["schema"], **self._call)
-                except refusals.PreconditionFailed:  # somebody has changed it since it was read
-                    table = self.client.get_table(table.reference, **self._call)
-            raise StoreFailed(
-                f"the columns of {stream.table} are being changed by another program",
-                where=self._address.name,
-                what_to_do="Run again when it has ended.",
-            )
+            self._widen(self._create(stream.table, schema, f"{MARK}: {stream.description}", stream), schema)
+
+    def _widen(self, table: bq.Table, schema: Sequence[bq.SchemaField]) -> None:
+        """Add the columns that a table lacks; refuse one whose columns have other types."""
+        for _ in range(3):
+            there = {f.name: f.field_type for f in table.schema}
+            for f in schema:
+                if f.name in there and there[f.name] != f.field_type:
+                    raise StoreFailed(
+                        f"column {f.name} of {table.table_id} is {there[f.name]} but should be {f.field_type}",
+                        where=self._address.name,
+                        what_to_do="Rename the table, and the next import fills a new one.",
+                    )
+            missing = [f for f in schema if f.name not in there]
+            if not missing:
+                return
+            table.schema = [*table.schema, *missing]
+            try:
+                table = self.client.update_table(table, ["schema"], **self._call)
+            except refusals.PreconditionFailed:  # somebody has changed it since it was read
+                table = self.client.get_table(table.reference, **self._call)
+        raise StoreFailed(
+            f"the columns of {table.table_id} are being changed by another program",
+            where=self._address.name,
+            what_to_do="Run again when it has ended.",
+        )
 
     # --- the two verbs ------------------------------------------------------------------------------------------------
 
@@ -652,11 +655,11 @@ class BigQuery:
 
     def _store(self, chunks: Sequence[Chunk], change: Callable[[str | None], list[str]]) -> list[Stored]:
         """Load the rows into a staging table, and bring them and the cursors in in one transaction."""
+        one_scope_each(chunks)
         stream = chunks[0].stream
         rows = sum(c.rows for c in chunks)
-        # Chunks of a pair come oldest first, so the last one's cursor stands for all of them.
-        cursors = {c.advertiser_id: c.cursor for c in chunks}
-        moved = {a: c for a, c in cursors.items() if c is not None}
+        moved = last_cursors(chunks)
+        cursors = {c.advertiser_id: moved.get(c.advertiser_id) for c in chunks}
         with self._sentences(stream):
             self._begin()
             step = self._new_step()
@@ -665,7 +668,8 @@ class BigQuery:
                 parameters = _Parameters()
                 changes = change(self.dialect.table(staging) if staging else None)
                 if moved:
-                    changes.append(self._insert_cursors(stream.name, moved, parameters))
+                    records = (Record(stream.name, a, c) for a, c in moved.items())
+                    changes.append(self._insert_records(records, parameters))
                 replaced = self._commit(stream, cursors, changes, parameters) if changes else 0
             finally:
                 if staging:
@@ -697,7 +701,7 @@ class BigQuery:
                 now = self._known or {}
                 for advertiser_id, ours in cursors.items():
                     pair = stream.name, advertiser_id
-                    if now.get(pair) != known.get(pair) and not _still_true(ours, theirs[pair]):
+                    if now.get(pair) != known.get(pair) and not _still_true(ours, theirs.get(pair, Known()).cursor):
                         self._known = known
                         raise
                 # Of the other pairs it knows no more than before.
@@ -839,14 +843,15 @@ class BigQuery:
             self._begin()
             # A cursor says which days are here, so it lets go of the same days.
             left = {
-                advertiser_id: cursor.without_days_before(keep_from[advertiser_id])
-                for (name, advertiser_id), cursor in self._read_cursors().items()
-                if name == stream.name and advertiser_id in keep_from and cursor.fields
+                advertiser_id: known.cursor.without_days_before(keep_from[advertiser_id])
+                for (name, advertiser_id), known in self._read_cursors().items()
+                if name == stream.name and advertiser_id in keep_from and known.cursor
             }
             parameters = _Parameters()
             changes = [f"DELETE FROM {table} WHERE {old};", "SET replaced = @@row_count;"]
             if left:
-                changes.append(self._insert_cursors(stream.name, left, parameters))
+                records = (Record(stream.name, a, c) for a, c in left.items())
+                changes.append(self._insert_records(records, parameters))
             return self._commit(stream, {a: left.get(a) for a in keep_from}, changes, parameters)
 
     # --- before anything runs -----------------------------------------------------------------------------------------
@@ -902,9 +907,9 @@ class BigQuery:
                 self._create(item.table_id, [], "")
 
 
-def _still_true(ours: Cursor | None, theirs: Cursor) -> bool:
+def _still_true(ours: Cursor | None, theirs: Cursor | None) -> bool:
     """Whether a cursor of ours holds although another run has stored something since: all it has is there, too."""
-    if ours is None or not ours.fields <= theirs.fields or ours.with_deleted != theirs.with_deleted:
+    if ours is None or theirs is None or not ours.fields <= theirs.fields or ours.with_deleted != theirs.with_deleted:
         return False
     return ours.since is None or (theirs.since is not None and theirs.since <= ours.since)
 

@@ -9,18 +9,29 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 
 import duckdb
 
+from owox_tiktok.cursors import (
+    RECORD,
+    Part,
+    Record,
+    Table,
+    known,
+    last_cursors,
+    new_table_id,
+    one_scope_each,
+    table_of,
+)
 from owox_tiktok.dialects import CURSORS, DUCKDB, MARK
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
-from owox_tiktok.model import Chunk, Cursor, Field, Stored, Stream
+from owox_tiktok.model import Chunk, Failure, Field, Kind, Known, Step, Stored, Stream, utc
 from owox_tiktok.views import View
 
 MEMORY_MB = 64
@@ -67,6 +78,7 @@ class DuckDB:
     """A DuckDB file as a Destination that holds views, too."""
 
     dialect = DUCKDB
+    step = Step()
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, *, read_only: bool = False) -> None:
         self.connection = connection
@@ -77,13 +89,23 @@ class DuckDB:
             # Rows come in portions that one thread stores faster than several, and with less memory.
             connection.execute("SET threads = 1")
             if not read_only:
-                connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {CURSORS} (object VARCHAR, advertiser_id VARCHAR, since DATE, "
-                    "through DATE, fields VARCHAR[], refused VARCHAR[], with_deleted BOOLEAN, "
-                    "read_at TIMESTAMP WITH TIME ZONE, read_on DATE, last_error VARCHAR)"
-                )
+                self._make_cursors()
+
+    def _make_cursors(self) -> None:
+        """Make the table of cursors, or add the columns that the first version did not have."""
+        there = self._columns(CURSORS)
+        lacking = [part for part in RECORD if part.name not in there]
+        if not lacking:
+            return
+        with _transaction(self.connection, CURSORS):
+            columns = [f"{_name(part.name)} {TYPES[part.kind]}{'[]' * part.many}" for part in lacking]
+            if not there:
+                self.connection.execute(f"CREATE TABLE {CURSORS} ({', '.join(columns)})")
                 comment = f"{MARK}: how far each object of an advertiser is read"
-                connection.execute(f"COMMENT ON TABLE {CURSORS} IS {_quote(comment)}")
+                self.connection.execute(f"COMMENT ON TABLE {CURSORS} IS {_quote(comment)}")
+            for column in columns if there else ():
+                self.connection.execute(f"ALTER TABLE {CURSORS} ADD COLUMN {column}")
+            self._describe(CURSORS, lacking)
 
     def __enter__(self) -> DuckDB:
         return self
@@ -95,54 +117,50 @@ class DuckDB:
 
     # --- cursors ------------------------------------------------------------------------------------------------------
 
-    def cursors(self) -> dict[tuple[str, str], Cursor]:
-        """Return every cursor stored here."""
+    def cursors(self) -> dict[tuple[str, str], Known]:
+        """Return what is known of every pair; a cursor counts only for the table and the columns it speaks of."""
         with _sentences(self._name):
-            if not self._columns(CURSORS):
-                return {}
-            found = self.connection.execute(
-                "SELECT object, advertiser_id, fields, CAST(read_at AT TIME ZONE 'UTC' AS TIMESTAMP), read_on, since, "
-                f"through, refused, with_deleted, last_error FROM {CURSORS}"
-            ).fetchall()
-        return {
-            (name, advertiser_id): Cursor(
-                fields=frozenset(fields),
-                read_at=read_at.replace(tzinfo=UTC),
-                read_on=read_on,
-                since=since,
-                through=through,
-                refused=frozenset(refused),
-                with_deleted=with_deleted,
-                error=error or "",
-            )
-            for name, advertiser_id, fields, read_at, read_on, since, through, refused, with_deleted, error in found
-        }
+            records = self._records()
+            tables = {name: self._table(table_of(name)) for name in {record.object for record in records}}
+        return {record.pair: known(record, tables[record.object]) for record in records}
 
-    def _set_cursor(self, name: str, advertiser_id: str, cursor: Cursor) -> None:
-        self.connection.execute(
-            f"DELETE FROM {CURSORS} WHERE object = $1 AND advertiser_id = $2", [name, advertiser_id]
-        )
-        self.connection.execute(
-            f"INSERT INTO {CURSORS} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-            [
-                name,
-                advertiser_id,
-                cursor.since,
-                cursor.through,
-                sorted(cursor.fields),
-                sorted(cursor.refused),
-                cursor.with_deleted,
-                cursor.read_at,
-                cursor.read_on,
-                cursor.error or None,
-            ],
-        )
+    def _records(self, stream: Stream | None = None) -> list[Record]:
+        """Return what is stored of every pair, or of the pairs of one stream."""
+        there = self._columns(CURSORS)
+        names = [part.name for part in RECORD if part.name in there]
+        if not names:
+            return []
+        # A moment with a zone comes as one of Python's only where pytz is installed.
+        picked = [
+            f"CAST({_name(n)} AT TIME ZONE 'UTC' AS TIMESTAMP)" if there[n] == TYPES[Kind.INSTANT] else _name(n)
+            for n in names
+        ]
+        found = self.connection.execute(
+            f"SELECT {', '.join(picked)} FROM {CURSORS} WHERE $1 IS NULL OR object = $1", [stream and stream.name]
+        ).fetchall()
+        return [Record.of(dict(zip(names, row, strict=True))) for row in found]
+
+    def _keep(self, record: Record) -> None:
+        """Store a record in place of the one there was."""
+        self.connection.execute(f"DELETE FROM {CURSORS} WHERE object = $1 AND advertiser_id = $2", list(record.pair))
+        if record.cursor is None and record.failure is None:
+            return
+        values = record.values()
+        names, places = ", ".join(map(_name, values)), ", ".join(f"${n}" for n in range(1, len(values) + 1))
+        self.connection.execute(f"INSERT INTO {CURSORS} ({names}) VALUES ({places})", list(values.values()))
 
     def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
         """Remember beside the cursor why the pair could not be read."""
-        known = self.cursors().get((stream.name, advertiser_id)) or Cursor(frozenset(), at, at.date())
+        failure = Failure(error, utc(at))
         with _transaction(self.connection, CURSORS):
-            self._set_cursor(stream.name, advertiser_id, replace(known, error=error))
+            had = {r.advertiser_id: r for r in self._records(stream)}.get(advertiser_id)
+            self._keep(replace(had or Record(stream.name, advertiser_id), failure=failure))
+
+    def forget(self, stream: Stream, advertiser_ids: Collection[str]) -> None:
+        """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
+        with _transaction(self.connection, CURSORS):
+            for advertiser_id in advertiser_ids:
+                self._keep(Record(stream.name, advertiser_id))
 
     # --- tables -------------------------------------------------------------------------------------------------------
 
@@ -155,6 +173,18 @@ class DuckDB:
                 [table],
             ).fetchall()
         )
+
+    def _comment(self, table: str) -> str:
+        """Return the table's comment; empty when there is none, or no such table."""
+        row = self.connection.execute(
+            "SELECT comment FROM duckdb_tables() WHERE table_name = $1 AND schema_name = 'main'", [table]
+        ).fetchone()
+        return str(row[0] or "") if row else ""
+
+    def _table(self, name: str) -> Table | None:
+        """Return a table of ours as it is now; None when there is none, or it is somebody else's."""
+        comment = self._comment(name)
+        return Table(_id_in(comment), self._columns(name)) if comment.startswith(MARK) else None
 
     def columns(self) -> dict[str, frozenset[str]]:
         """Return the columns of every table here that is ours, the cursors' included."""
@@ -170,38 +200,63 @@ class DuckDB:
             self._prepare(stream, columns)
 
     def _prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
-        table = stream.table
-        there = self._columns(table)
-        if not there:
-            wanted = ", ".join(
-                f"{_name(f.name)} {TYPES[f.kind]}{' NOT NULL' if f.name in stream.keys else ''}" for f in columns
-            )
-            self.connection.execute(f"CREATE TABLE {_name(table)} ({wanted})")
-            self.connection.execute(f"COMMENT ON TABLE {_name(table)} IS {_quote(f'{MARK}: {stream.description}')}")
-            self._describe(table, columns)
-            return
-        comment = self.connection.execute(
-            "SELECT comment FROM duckdb_tables() WHERE table_name = $1 AND schema_name = 'main'", [table]
-        ).fetchone()
-        if not comment or not str(comment[0]).startswith(MARK):
+        name = stream.table
+        there = self._columns(name)
+        if there and not self._comment(name).startswith(MARK):
             raise StoreFailed(
-                f"there is a table {table} that this program did not make",
+                f"there is a table {name} that this program did not make",
                 where=self._name,
                 what_to_do="Rename that table, or use another file.",
             )
         for field in columns:
-            if field.name in there and there[field.name] != TYPES[field.kind]:
+            if there and field.name in stream.keys and field.name not in there:
                 raise StoreFailed(
-                    f"column {field.name} of {table} is {there[field.name]} but should be {TYPES[field.kind]}",
+                    f"column {field.name} of {name} is not there any more, and rows are known by it",
                     where=self._name,
                     what_to_do="Rename the table, and the next import fills a new one.",
                 )
+            if field.name in there and there[field.name] != TYPES[field.kind]:
+                raise StoreFailed(
+                    f"column {field.name} of {name} is {there[field.name]} but should be {TYPES[field.kind]}",
+                    where=self._name,
+                    what_to_do="Rename the table, and the next import fills a new one.",
+                )
+        self._settle(stream)
         missing = [f for f in columns if f.name not in there]
-        for field in missing:
-            self.connection.execute(f"ALTER TABLE {_name(table)} ADD COLUMN {_name(field.name)} {TYPES[field.kind]}")
-        self._describe(table, missing)
+        if not there:
+            wanted = ", ".join(
+                f"{_name(f.name)} {TYPES[f.kind]}{' NOT NULL' if f.name in stream.keys else ''}" for f in columns
+            )
+            self.connection.execute(f"CREATE TABLE {_name(name)} ({wanted})")
+            self._mark(stream, new_table_id())
+        else:
+            for field in missing:
+                self.connection.execute(f"ALTER TABLE {_name(name)} ADD COLUMN {_name(field.name)} {TYPES[field.kind]}")
+        self._describe(name, missing)
 
-    def _describe(self, table: str, columns: Sequence[Field]) -> None:
+    def _settle(self, stream: Stream) -> None:
+        """Write down what the records of a stream still say, before a new table or column makes it look whole."""
+        table = self._table(stream.table)
+        records = self._records(stream)
+        if table is not None and not table.id:  # filled by the first version: its cursors adopt it, once
+            table = replace(table, id=new_table_id())
+            self._mark(stream, table.id)
+            records = [r if r.table_id else replace(r, table_id=table.id) for r in records]
+            for record in records:
+                self._keep(record)
+        for record in records:
+            still = known(record, table)
+            if still.lost:
+                self._keep(replace(record, cursor=still.cursor))
+
+    def _mark(self, stream: Stream, table_id: str) -> None:
+        comment = f"{MARK}: {stream.description} [{table_id}]"
+        self.connection.execute(f"COMMENT ON TABLE {_name(stream.table)} IS {_quote(comment)}")
+
+    def _table_id(self, stream: Stream) -> str:
+        return _id_in(self._comment(stream.table))
+
+    def _describe(self, table: str, columns: Iterable[Field | Part]) -> None:
         for field in columns:
             self.connection.execute(
                 f"COMMENT ON COLUMN {_name(table)}.{_name(field.name)} IS {_quote(field.description)}"
@@ -234,13 +289,14 @@ class DuckDB:
 
     def _store(self, chunks: Sequence[Chunk], delete: Callable[[Chunk], int]) -> list[Stored]:
         """Delete what each chunk takes the place of, insert and move the cursors; with more memory if it must be."""
+        one_scope_each(chunks)
         memory = iter(MORE_MEMORY_MB)
         while True:
             try:
                 with _transaction(self.connection, chunks[0].stream.table):
                     gone = [delete(chunk) for chunk in chunks]
                     self._insert(chunks)
-                    self._set_cursors(chunks)
+                    self._move_cursors(chunks)
                 return [Stored(c.rows, n) for c, n in zip(chunks, gone, strict=True)]
             except StoreFailed as error:
                 megabytes = next(memory, None)
@@ -258,12 +314,11 @@ class DuckDB:
             names = ", ".join(_name(f.name) for f in filled[0].columns)
             self.connection.execute(f"INSERT INTO {_name(filled[0].stream.table)} ({names}) {_rows(filled)}")
 
-    def _set_cursors(self, chunks: Sequence[Chunk]) -> None:
-        # Chunks of a pair come oldest first, so the last one's cursor stands for all of them.
-        last = {c.advertiser_id: c.cursor for c in chunks}
-        for advertiser_id, cursor in last.items():
-            if cursor is not None:
-                self._set_cursor(chunks[0].stream.name, advertiser_id, cursor)
+    def _move_cursors(self, chunks: Sequence[Chunk]) -> None:
+        stream = chunks[0].stream
+        table_id = self._table_id(stream)
+        for advertiser_id, cursor in last_cursors(chunks).items():
+            self._keep(Record(stream.name, advertiser_id, cursor, None, table_id))
 
     # --- views --------------------------------------------------------------------------------------------------------
 
@@ -300,9 +355,10 @@ class DuckDB:
         with _transaction(self.connection, stream.table):
             gone = self._changed(f"DELETE FROM {table} WHERE {where}", values)
             # A cursor says which days are here, so it lets go of the same days.
-            for (name, advertiser_id), cursor in self.cursors().items():
-                if name == stream.name and advertiser_id in keep_from:
-                    self._set_cursor(name, advertiser_id, cursor.without_days_before(keep_from[advertiser_id]))
+            for record in self._records(stream):
+                if record.cursor and record.advertiser_id in keep_from:
+                    left = record.cursor.without_days_before(keep_from[record.advertiser_id])
+                    self._keep(replace(record, cursor=left))
         return gone
 
 
@@ -326,6 +382,12 @@ def _rows(chunks: Sequence[Chunk]) -> str:
         "quote='\"', escape='\"', nullstr='', allow_quoted_nulls=false, new_line='\\n', buffer_size=8000000, "
         "parallel=false)"
     )
+
+
+def _id_in(comment: str) -> str:
+    """Return the id that ends a table's comment, in brackets; empty for a table that the first version made."""
+    found = re.search(r" \[([0-9a-f]{12})\]$", comment)
+    return found[1] if found else ""
 
 
 def _quote(text: str) -> str:

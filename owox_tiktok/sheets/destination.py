@@ -15,15 +15,16 @@ than one batch brings its cursor in the last.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from http import HTTPStatus
 from types import TracebackType
 
+from owox_tiktok.cursors import Record, one_scope_each
 from owox_tiktok.errors import Problem, StoreFailed
-from owox_tiktok.model import Chunk, Cursor, Field, Stored, Stream
+from owox_tiktok.model import Chunk, Failure, Field, Known, Step, Stored, Stream, utc
 from owox_tiktok.sheets import client, requests
 from owox_tiktok.sheets.cells import Json, seconds_of
 from owox_tiktok.sheets.client import WAYS_OUT, SheetRefused, Spreadsheet, TooManyCells
@@ -32,15 +33,16 @@ from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.portions import portions, scopes
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.state import (
-    COLUMNS_MADE,
     STATE_COLUMNS,
     Pair,
-    cursor_of,
-    emptied,
+    adopted,
+    known,
     pairs_seen,
+    records_in,
     state_keys,
     state_requests,
     state_tab,
+    tab_id,
 )
 from owox_tiktok.sheets.table import KEYS, Key, Table, new_columns, row_keys, table_of, unmoved
 from owox_tiktok.sheets.tabs import TAB, Structure
@@ -64,17 +66,20 @@ def open_at(rest: str, *, read_only: bool = False) -> Sheets:
 class Sheets:
     """A Google spreadsheet as a Destination."""
 
+    step = Step()
+
     def __init__(self, book: Spreadsheet, *, read_only: bool = False, lease: Lease | None = None) -> None:
         """Without a ``lease`` that its caller holds it takes one of its own, as long as it is open."""
         self.book = book
         self._read_only = read_only
         self._lease = None if read_only or lease else Lease(book)
         self._structure: Structure | None = None
-        self._state: dict[Pair, Cursor] = {}
-        self._made: dict[str, frozenset[str]] = {}
-        self._state_known = False
-        self._failures: dict[Pair, Cursor] = {}
+        self._records: dict[Pair, Record] | None = None
+        """What the hidden tab says; None until it was read."""
+        self._unwritten: dict[Pair, Record] = {}
+        """What goes along with the next batch."""
         self._keys: dict[str, list[Key | None]] = {}
+        """By stream, the key of each row of its tab."""
 
     def __enter__(self) -> Sheets:
         if self._lease:
@@ -96,66 +101,56 @@ class Sheets:
 
     # --- cursors ------------------------------------------------------------------------------------------------------
 
-    def cursors(self) -> dict[tuple[str, str], Cursor]:
-        """Return every cursor stored here that still stands for something.
+    def cursors(self) -> dict[tuple[str, str], Known]:
+        """Return what is known of every pair; a cursor counts only for the tab and the columns it speaks of.
 
         A tab the person deleted holds no days any more, and a column she deleted no values: their cursors let go of
         them, so that the next import reads them again.
         """
         structure = self._look()
-        self._read_state(structure)
-        found: dict[Pair, Cursor] = {}
-        for (name, advertiser_id), stored in {**self._state, **self._failures}.items():
-            cursor = stored
-            table = table_of(structure, name)
-            if table is None and cursor.fields:
-                if not cursor.error:
-                    continue
-                cursor = emptied(cursor)
-            elif table is not None:
-                lost = self._made.get(name, frozenset()) - table.columns.keys()
-                cursor = replace(cursor, fields=cursor.fields - lost) if lost else cursor
-            found[name, advertiser_id] = cursor
-        return found
+        records = {**self._read_state(structure), **self._unwritten}
+        tables = {name: table_of(structure, name) for name in {r.object for r in records.values()}}
+        return {pair: known(record, tables[record.object]) for pair, record in records.items()}
 
     def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
         """Remember beside the cursor why the pair could not be read; written with the next batch, or at the end."""
-        if not self._state_known:
-            self._read_state(self._look())
         pair = (stream.name, advertiser_id)
-        known = self._failures.get(pair) or self._state.get(pair) or Cursor(frozenset(), at, at.date())
-        self._failures[pair] = replace(known, error=error)
+        records = self._read_state() if self._records is None else self._records
+        record = self._unwritten.get(pair) or records.get(pair) or Record(*pair)
+        self._unwritten[pair] = replace(record, failure=Failure(error, utc(at)))
+
+    def forget(self, stream: Stream, advertiser_ids: Collection[str]) -> None:
+        """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
+        for advertiser_id in advertiser_ids:
+            self._unwritten[stream.name, advertiser_id] = Record(stream.name, advertiser_id)
+        self._flush()
 
     def _flush(self) -> None:
-        """Write the failures that no batch took along."""
-        if not self._failures or self._read_only:
+        """Write what no batch took along."""
+        if not self._unwritten or self._read_only:
             return
         structure = self._look()
         state = state_tab(structure)
-        rows = self.book.values([state_keys(state)]) if state else [[]]
-        cursors = dict(self._failures)
-        self.book.apply(state_requests(structure, state, rows[0], cursors, {}))
-        self._remember(cursors)
+        pairs = self.book.values([state_keys(state)])[0] if state else []
+        records = dict(self._unwritten)
+        self.book.apply(state_requests(structure, state, pairs, records))
+        self._remember(records)
 
-    def _read_state(self, structure: Structure) -> None:
-        self._state, self._made, self._state_known = {}, {}, True
-        state = state_tab(structure)
-        if state is None:
-            return
-        width = min(state.columns, len(STATE_COLUMNS))
-        for row in self.book.values([Block(state.id, 0, state.rows, 0, width)])[0]:
-            texts = [v if isinstance(v, str) else "" for v in row] + [""] * (len(STATE_COLUMNS) - width)
-            if texts[1] == COLUMNS_MADE:
-                self._made[texts[0]] = frozenset(texts[4].split())
-                continue
-            # A row a person has changed so that it says nothing any more is no cursor: its days are read again.
-            with suppress(ValueError):
-                self._state[texts[0], texts[1]] = cursor_of(texts)
+    def _read_state(self, structure: Structure | None = None) -> dict[Pair, Record]:
+        """Return what the hidden tab says."""
+        state = state_tab(structure or self._look())
+        self._records = {}
+        if state:
+            width = min(state.columns, len(STATE_COLUMNS))
+            self._records = records_in(self.book.values([Block(state.id, 0, state.rows, 0, width)])[0])
+        return self._records
 
-    def _remember(self, cursors: Mapping[Pair, Cursor]) -> None:
-        self._state.update(cursors)
-        for pair in cursors:
-            self._failures.pop(pair, None)
+    def _remember(self, records: Mapping[Pair, Record]) -> None:
+        if self._records is not None:
+            self._records.update(records)
+        for pair, record in records.items():
+            if self._unwritten.get(pair) == record:
+                del self._unwritten[pair]
 
     def _look(self) -> Structure:
         self._structure = self.book.structure(KEYS)
@@ -188,16 +183,11 @@ class Sheets:
                 "new one.",
             )
         _check_budget(structure, len(lacking) * (table.tab.rows if table else 2), stream)
-        if not self._state_known:
-            self._read_state(structure)
-        made = self._made.get(stream.name, frozenset()) if table else frozenset()
-        made |= {f.name for f in columns} | (table.columns.keys() if table else frozenset())
+        settled = self._settled(stream, table, self._read_state(structure))
         state = state_tab(structure)
-        rows = self.book.values([state_keys(state)]) if state else [[]]
+        pairs = self.book.values([state_keys(state)])[0] if state else []
         batch = new_columns(structure, stream, lacking, table)
-        # A tab that is made anew holds no days, whatever the cursors of the one before say.
-        stale = {} if table else {p: emptied(c) for p, c in self._state.items() if p[0] == stream.name and c.fields}
-        batch += state_requests(structure, state, rows[0], stale, {stream.name: made})
+        batch += state_requests(structure, state, pairs, settled)
         if table:
             heading = table.header or 0
             seen = self.book.snapshot([Block(table.tab.id, heading, heading + 1, 0, table.tab.columns)])
@@ -206,10 +196,23 @@ class Sheets:
         self._structure = None
         self._keys.pop(stream.name, None)
         self.book.apply(batch)
-        self._made[stream.name] = made
-        self._state.update(stale)
+        self._remember(settled)
         self._look()
         return True
+
+    @staticmethod
+    def _settled(stream: Stream, table: Table | None, records: Mapping[Pair, Record]) -> dict[Pair, Record]:
+        """Return the records of a stream that say less than before, to be written before a new tab or column is whole.
+
+        Otherwise an empty tab or column would look as if its cursors spoke of it.
+        """
+        settled = {}
+        for pair, record in records.items():
+            if record.object == stream.name:
+                still = replace(adopted(record, table), cursor=known(record, table).cursor)
+                if still != record:
+                    settled[pair] = still
+        return settled
 
     @staticmethod
     def _complete(structure: Structure, stream: Stream, columns: Sequence[Field]) -> bool:
@@ -227,17 +230,20 @@ class Sheets:
         return self._store(chunks, None)
 
     def _store(self, chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None) -> list[Stored]:
+        one_scope_each(chunks)
         stream = chunks[0].stream
+        rows: dict[int, int] = {}
         replaced: dict[int, int] = {}
         notes: dict[int, list[int]] = {}
         for portion in portions(chunks, scope, batch_bytes=client.BATCH_BYTES):
             done = self._step(portion)
+            rows.update(done.rows)
             for number, count in done.replaced.items():
                 replaced[number] = replaced.get(number, 0) + count
             for number, row in done.kept:
                 notes.setdefault(max(number, 0), []).append(row)
         return [
-            Stored(c.rows, replaced.get(n, 0), (_kept(stream, notes[n]),) if n in notes else ())
+            Stored(rows.get(n, 0), replaced.get(n, 0), (_kept(stream, notes[n]),) if n in notes else ())
             for n, c in enumerate(chunks)
         ]
 
@@ -264,13 +270,11 @@ class Sheets:
         if dry_run:
             self._keys.pop(stream.name, None)
             return sum(k is not None and old(k) is not None for k in self._row_keys(table, stream))
-        self._read_state(structure)
-        cursors = {
-            pair: c.without_days_before(keep_from[pair[1]])
-            for pair, c in self._state.items()
-            if pair[0] == stream.name and pair[1] in keep_from
-        }
-        done = self._step(Portion(stream, ends=old, cursors=cursors))
+        for pair, record in self._read_state(structure).items():
+            if record.cursor and record.object == stream.name and record.advertiser_id in keep_from:
+                cursor = record.cursor.without_days_before(keep_from[record.advertiser_id])
+                self._unwritten[pair] = replace(self._unwritten.get(pair, record), cursor=cursor)
+        done = self._step(Portion(stream, ends=old))
         if done.kept:
             log.warning("%s", _kept(stream, [row for _, row in done.kept]))
         return done.gone
@@ -324,18 +328,22 @@ class Sheets:
         if pairs is None or not layout.fits(values, cells, seen.get(table.tab.id)):
             return None
         _check_budget(structure, layout.grown, stream)
-        cursors = {**self._failures, **portion.cursors}
         batch = layout.requests()
-        if cursors:
-            batch += state_requests(structure, state, pairs, cursors, {})
+        self._structure = None  # not known, should the batch fail
+        del self._keys[stream.name]
+        keys = layout.keys_after()
+        _check_count(portion, layout.done)
+        records = {p: Record(*p, cursor, None, tab_id(table)) for p, cursor in portion.cursors.items()}
+        records = {**self._unwritten, **records}
+        if records:
+            batch += state_requests(structure, state, pairs, records)
         if batch:
-            # Not known, should the batch fail.
-            self._structure = None
-            del self._keys[stream.name]
             book.apply(batch)
-            self._structure = structure.after(batch)
-            self._keys[stream.name] = layout.keys_after()
-        self._remember(cursors)
+        self._structure = structure.after(batch)
+        self._keys[stream.name] = keys
+        for pair in portion.cursors:
+            self._unwritten.pop(pair, None)  # it could be read after all
+        self._remember(records)
         return layout.done
 
     def _row_keys(self, table: Table, stream: Stream) -> list[Key | None]:
@@ -396,6 +404,18 @@ def _check_budget(structure: Structure, grown: int, stream: Stream) -> None:
             where=stream.table,
             what_to_do=WAYS_OUT,
         )
+
+
+def _check_count(portion: Portion, done: Done) -> None:
+    """Stop before a cursor moves when the tab would not hold as many rows as were read."""
+    for window, rows in portion.promised.items():
+        if (there := done.rows.get(window, 0)) != rows:
+            raise StoreFailed(
+                f"{rows:,} rows were read, and the tab would hold {there:,} of them",
+                where=portion.stream.table,
+                what_to_do="Nothing counts as stored, and the next import reads them again. If it happens again, "
+                "report it with the log.",
+            )
 
 
 def _kept(stream: Stream, rows: Sequence[int]) -> str:

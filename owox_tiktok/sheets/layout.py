@@ -87,9 +87,11 @@ _ROW_OF_REFERENCE = re.compile(r"(?<![A-Za-z0-9_.$])(\$?[A-Za-z]{1,3})(\d+)(?![A
 class Portion:
     """What one batch stores: rows by key, with values in the order of ``names``, and the cursors that land with them.
 
-    ``ends`` says which completed window (or PRUNED) a stored row vanishes with, None when it stays. ``replaces`` says
-    to which window that begins here (or which list) a stored row is counted as replaced. ``pending`` are the keys of
-    all windows of the step, on its first portion, so that room can be checked for the whole.
+    Windows are numbered. ``ends`` says which completed window (or PRUNED) a stored row vanishes with, None when it
+    stays; ``replaces``, to which window that begins here (or which list) it is counted as replaced; ``completes``, to
+    which window that is complete with this portion a row of the tab counts. Each of those was ``promised`` so many
+    rows. ``pending`` are the keys of all windows of the step, on its first portion, so that room can be checked for
+    the whole.
     """
 
     stream: Stream
@@ -97,17 +99,20 @@ class Portion:
     rows: Mapping[Key, tuple[Cell, ...]] = field(default_factory=dict)
     ends: Callable[[Key], int | None] = lambda _: None
     replaces: Callable[[Key], int | None] = lambda _: None
+    completes: Callable[[Key], int | None] = lambda _: None
+    promised: Mapping[int, int] = field(default_factory=dict)
     cursors: Mapping[tuple[str, str], Cursor] = field(default_factory=dict)
     pending: Sequence[frozenset[Key]] = ()
 
 
 @dataclass(slots=True)
 class Done:
-    """What a portion does: rows replaced by window, rows that vanish, and those kept for the person's sake.
+    """What a portion does: rows there and replaced by window, rows that vanish, those kept for the person's sake.
 
     ``kept`` are the window (or PRUNED, COPY) and the number of the row as people count it.
     """
 
+    rows: dict[int, int] = field(default_factory=dict)
     replaced: dict[int, int] = field(default_factory=dict)
     gone: int = 0
     kept: list[tuple[int, int]] = field(default_factory=list)
@@ -314,7 +319,10 @@ class Layout:
         return batch
 
     def keys_after(self) -> list[Key | None]:
-        """Return the keys of the tab's rows once the batch is applied; the list that was given is used up."""
+        """Return the keys of the tab's rows once the batch is applied, and count those of each window in ``done``.
+
+        The list that was given is used up.
+        """
         keys = self._keys
         first = self._end + self._free
         keys += [None] * (first - len(keys))
@@ -324,7 +332,11 @@ class Layout:
             keys[first:first] = [None] * (len(self._new) - self._free)
         keys[self._end : self._end + len(self._new)] = self._new
         gone = set(self._deleted)
-        return [k for row, k in enumerate(keys) if row not in gone] if gone else keys
+        after = [k for row, k in enumerate(keys) if row not in gone] if gone else keys
+        for key in after:
+            if key is not None and (window := self._portion.completes(key)) is not None:
+                self.done.rows[window] = self.done.rows.get(window, 0) + 1
+        return after
 
     def _cells_of(self, key: Key) -> list[Cell]:
         """Return a row's cells in the tab's order; columns that were not read are blank."""

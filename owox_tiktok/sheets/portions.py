@@ -79,6 +79,7 @@ def portions(
             draft.owners[key] = number
             size += bytes_
         draft.completes[number] = pending[number]
+        draft.promised[number] = chunk.rows
         if chunk.cursor is not None:
             draft.cursors[chunk.stream.name, chunk.advertiser_id] = chunk.cursor
     yield _portion(chunks[0], scope, draft, pending if first else ())
@@ -92,6 +93,7 @@ class _Draft:
     owners: dict[Key, int] = field(default_factory=dict)
     begins: set[int] = field(default_factory=set)
     completes: dict[int, frozenset[Key]] = field(default_factory=dict)
+    promised: dict[int, int] = field(default_factory=dict)
     cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
 
 
@@ -99,20 +101,36 @@ def _portion(
     chunk: Chunk, scope: Callable[[Key], int | None] | None, draft: _Draft, pending: Sequence[frozenset[Key]]
 ) -> Portion:
     """Return the portion with its rows in date order, and which stored rows it replaces and ends."""
-    stream, names = chunk.stream, tuple(f.name for f in chunk.columns)
-    rows = _in_order(stream, draft.rows)
-    if scope is None:
-        return Portion(stream, names, rows, replaces=draft.owners.get, cursors=draft.cursors, pending=pending)
+    complete = draft.completes
+    owner = {key: number for number, keys in complete.items() for key in keys} if scope is None else {}
 
     def replaces(key: Key) -> int | None:
+        if scope is None:
+            return draft.owners.get(key)
         number = scope(key)
         return number if number in draft.begins else None
 
-    def ends(key: Key) -> int | None:
+    def completes(key: Key) -> int | None:
+        if scope is None:
+            return owner.get(key)
         number = scope(key)
-        return number if number in draft.completes and key not in draft.completes[number] else None
+        return number if number in complete else None
 
-    return Portion(stream, names, rows, ends, replaces, draft.cursors, pending)
+    def ends(key: Key) -> int | None:
+        number = None if scope is None else completes(key)
+        return None if number is None or key in complete[number] else number
+
+    return Portion(
+        chunk.stream,
+        tuple(f.name for f in chunk.columns),
+        _in_order(chunk.stream, draft.rows),
+        ends=ends,
+        replaces=replaces,
+        completes=completes,
+        promised=draft.promised,
+        cursors=draft.cursors,
+        pending=pending,
+    )
 
 
 def _in_order(stream: Stream, rows: dict[Key, tuple[Cell, ...]]) -> dict[Key, tuple[Cell, ...]]:

@@ -1,26 +1,27 @@
-"""The hidden tab with the cursors, and the columns each tab was given: read, and written along with the rows."""
+"""The hidden tab: what is known of each pair of an object and an advertiser, written along with the rows it speaks of.
+
+One row per pair, in the columns of ``cursors.RECORD``. Rows are known by their first two cells, never by their place.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime
 
-from owox_tiktok.model import Cursor
+from owox_tiktok import cursors
+from owox_tiktok.cursors import RECORD, Record
+from owox_tiktok.model import Known
 from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.cells import Cell, Json, cell, text_cell
 from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.table import Table
 from owox_tiktok.sheets.tabs import Snapshot, Structure, Tab, new_tab, tagged_tab
 
 STATE = "(state)"
 """The hidden tab's name in its tag; no stream is called that."""
 STATE_TITLE = "_owox_tiktok_state"
-STATE_COLUMNS = (
-    "object", "advertiser_id", "since", "through", "fields", "refused", "with_deleted", "read_at", "read_on",
-    "last_error",
-)  # fmt: skip
-COLUMNS_MADE = "(columns)"
-"""In place of an advertiser: the columns a tab has been given, so that one a person deleted is noticed."""
+STATE_COLUMNS = tuple(part.name for part in RECORD)
 Pair = tuple[str, str]
 
 
@@ -45,64 +46,62 @@ def pairs_seen(state: Tab | None, seen: Mapping[int, Snapshot]) -> list[list[Cel
     return [[values.get(row, {}).get(column) for column in (0, 1)] for row in range(state.rows)]
 
 
-def cursor_of(texts: Sequence[str]) -> Cursor:
-    """Return the cursor a row of the hidden tab says; ValueError when it says none."""
-    _, _, since, through, fields, refused, with_deleted, read_at, read_on, error = texts
-    return Cursor(
-        fields=frozenset(fields.split()),
-        read_at=datetime.fromisoformat(read_at),
-        read_on=date.fromisoformat(read_on),
-        since=date.fromisoformat(since) if since else None,
-        through=date.fromisoformat(through) if through else None,
-        refused=frozenset(refused.split()),
-        with_deleted=with_deleted == "true",
-        error=error,
-    )
+def records_in(rows: Iterable[Sequence[Cell]]) -> dict[Pair, Record]:
+    """Return what the rows of the hidden tab say, its headings and whatever else a person wrote there left out.
+
+    A row that was changed so that it says nothing any more is no record: its days are read again.
+    """
+    found = {}
+    for row in rows:
+        texts = [v if isinstance(v, str) else "" for v in row]
+        with suppress(ValueError):
+            record = Record.of_texts(texts)
+            if record.cursor or record.failure:
+                found[record.pair] = record
+    return found
 
 
-def emptied(cursor: Cursor) -> Cursor:
-    """Return what is left of a cursor when its tab is gone."""
-    return replace(cursor, fields=frozenset(), since=None, through=None)
+def adopted(record: Record, table: Table | None) -> Record:
+    """Return a record with the tab it speaks of. The first version named none: it meant the one that is there."""
+    if table is None or record.cursor is None or record.table_id:
+        return record
+    return replace(record, table_id=tab_id(table))
 
 
-def _cursor_row(pair: Pair, cursor: Cursor) -> list[Cell]:
-    return [
-        pair[0],
-        pair[1] or None,
-        cursor.since.isoformat() if cursor.since else None,
-        cursor.through.isoformat() if cursor.through else None,
-        " ".join(sorted(cursor.fields)) or None,
-        " ".join(sorted(cursor.refused)) or None,
-        "true" if cursor.with_deleted else "false",
-        cursor.read_at.astimezone(UTC).isoformat(),
-        cursor.read_on.isoformat(),
-        text_cell(cursor.error),
-    ]
+def tab_id(table: Table) -> str:
+    """Return what tells a stream's tab from one that was made in its place, or copied from it."""
+    return str(table.tab.id)
+
+
+def known(record: Record, table: Table | None) -> Known:
+    """Return what a record still says now that ``table`` (None: there is none) is the stream's tab."""
+    there = None if table is None else cursors.Table(tab_id(table), table.names)
+    return cursors.known(adopted(record, table), there, f"the tab of {record.object}")
 
 
 def state_requests(
     structure: Structure,
     state: Tab | None,
     rows: Sequence[Sequence[Cell]],
-    cursors: Mapping[Pair, Cursor],
-    made: Mapping[str, frozenset[str]],
+    records: Mapping[Pair, Record],
 ) -> list[Json]:
-    """Return writes of cursors, and of the columns made, into the hidden tab; makes it when it is not there."""
+    """Return writes of records into the hidden tab; makes it when it is not there. An empty record blanks its row."""
     batch: list[Json] = []
     if state is None:
         state = Tab(structure.free_id(), structure.free_title(STATE_TITLE), 2, len(STATE_COLUMNS), 1)
         batch += new_tab(state, STATE, hidden=True)
         batch.append(requests.write(state.id, 0, 0, [{"values": [cell(n) for n in STATE_COLUMNS]}]))
         rows = [list(STATE_COLUMNS[:2])]
-    wanted: dict[Pair, list[Cell]] = {pair: _cursor_row(pair, c) for pair, c in cursors.items()}
-    for name, columns in made.items():
-        wanted[name, COLUMNS_MADE] = [name, COLUMNS_MADE, None, None, " ".join(sorted(columns))]
     at = {(str(r[0] or ""), str(r[1] or "")): n for n, r in enumerate(rows) if any(v is not None for v in r)}
     end = max([*at.values(), 0]) + 1
     writes = []
-    for pair, values in wanted.items():
+    for pair, record in records.items():
+        empty = record.cursor is None and record.failure is None
         if pair not in at:
+            if empty:
+                continue
             at[pair], end = end, end + 1
+        values = [None if empty else text_cell(text) for text in record.texts()]
         writes.append(requests.write(state.id, at[pair], 0, [{"values": [cell(v) for v in values]}]))
     if end > state.rows:
         batch.append(requests.append(state.id, "ROWS", end - state.rows))
