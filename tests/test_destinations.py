@@ -153,7 +153,13 @@ def _sheets(folder: Path) -> Kit:
         place = {"sheetId": tab.sheet_id, "dimension": "COLUMNS", "startIndex": at, "endIndex": at + 1}
         server.batch(book, [{"deleteDimension": {"range": place}}])
 
-    harm = Harm(drop, drop_column, lambda stream: None)
+    def age(stream: Stream) -> None:
+        hidden = next(s for s in server.spreadsheet(book).sheets if s.hidden)
+        at = hidden.values()[0].index("failed_at")
+        place = {"sheetId": hidden.sheet_id, "dimension": "COLUMNS", "startIndex": at, "endIndex": at + 2}
+        server.batch(book, [{"deleteDimension": {"range": place}}])
+
+    harm = Harm(drop, drop_column, age)
     return Kit(folder, f"sheets://{book}", lambda stream: sheet_rows(server, book, stream), in_a_cell, harm)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -232,6 +233,36 @@ def test_a_tab_the_person_deleted_is_filled_anew_from_its_first_day(person: Pers
     person.store(person.chunk([ad(1, 1)]))
     assert keys(person) == {("171", 1)}
     assert len(person.cursors()) == 1
+
+
+def test_a_copy_that_takes_the_place_of_our_tab_is_read_again(person: Person) -> None:
+    person.store(person.chunk([ad(1, 1)]))
+    old = person.tab.sheet_id
+    person.does({"duplicateSheet": {"sourceSheetId": old, "newSheetName": "As it was"}})
+    copy = next(s for s in person.server.spreadsheet(person.book).sheets if s.title == "As it was").sheet_id
+    copied = [m for m in person.server.spreadsheet(person.book).metadata if m.sheet_id == old]
+    for one in copied:  # it is not known whether Google copies tags along
+        place = json.loads(json.dumps(one.location).replace(str(old), str(copy)))
+        entry = {"metadataKey": one.key, "metadataValue": one.value, "visibility": "DOCUMENT", "location": place}
+        person.does({"createDeveloperMetadata": {"developerMetadata": entry}})
+    person.store(person.chunk([ad(1, 1), ad(2, 1)]))
+    person.does({"deleteSheet": {"sheetId": old}})
+    with open_destination(f"sheets://{person.book}", read_only=True) as destination:
+        assert "another one" in destination.cursors()[DAILY.name, "1"].lost
+    person.store(person.chunk([ad(1, 1), ad(2, 1)]))
+    assert person.tab.title == "As it was"
+    assert keys(person) == {("171", 1), ("172", 1)}
+    assert len(person.cursors()) == 1
+
+
+def test_a_window_that_would_hold_fewer_rows_than_were_read_moves_no_cursor(server: Server, tmp_path: Path) -> None:
+    for stream, window in ((DAILY, (1, 9)), (ADS, None)):
+        person = Person(server, tmp_path, stream)
+        rows = [ad(1, 1), ad(1, 1)] if window else [{"ad_id": "1"}, {"ad_id": "1"}]
+        with pytest.raises(StoreFailed, match="2 rows were read, and the tab would hold 1"):
+            person.store(person.chunk(rows, window, fields=("ad_name",)))
+        assert person.rows == []
+        assert person.cursors() == {}
 
 
 def test_a_deleted_column_is_read_again_and_a_deleted_key_is_told(person: Person) -> None:
