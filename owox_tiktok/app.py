@@ -30,7 +30,7 @@ from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.control import Control
 from owox_tiktok.sheets.lease import Lease
-from owox_tiktok.sheets.report import Report
+from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
 from owox_tiktok.streams import find, nearest
 from owox_tiktok.tiktok.client import TikTok, base_url
 from owox_tiktok.tiktok.reader import Source
@@ -250,6 +250,7 @@ def import_sheet(
     halted: Callable[[], str] = lambda: "",
     run: str = "",
     done: Done = NOTHING_DONE,
+    intervals: Intervals = INTERVALS,
     environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Import what a Sheet says, and tell it how far it is and what came of it: status, log and record.
@@ -261,7 +262,7 @@ def import_sheet(
     book = control.book
     with Lease(book, run) as lease:
         book.until = until
-        report = Report(book, lease.run)
+        report = Report(book, lease.run, intervals=intervals)
 
         def told(event: Event) -> None:
             listen(event)

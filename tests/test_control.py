@@ -10,7 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, datetime
+from itertools import pairwise
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -21,11 +24,18 @@ from owox_tiktok.errors import BadInput, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Started, Stored
 from owox_tiktok.local.sheets import Server, serve
 from owox_tiktok.sheets import lease, report
-from owox_tiktok.sheets.client import ArrivedLate, Spreadsheet
+from owox_tiktok.sheets.client import LIMITS, Spreadsheet
+from owox_tiktok.sheets.errors import ArrivedLate
 from owox_tiktok.streams import STREAMS
 from tests.control_sheet import OBJECTS, ControlSheet, config_rows, control_sheet, run
 from tests.helpers import Project, differences, expected, process_environment
 from tests.sheets import columns_of_tab, in_a_cell, sheet_rows
+
+AT_ONCE = replace(LIMITS, sleep=lambda _: None)
+"""As often as ever, but without waiting."""
+ONCE = replace(LIMITS, attempts=1)
+ALWAYS = report.Intervals(first_s=0.0, every_s=0.0)
+"""A report that writes whenever it is asked."""
 
 
 @pytest.fixture
@@ -241,17 +251,12 @@ def copied(sheet: ControlSheet) -> str:
 # --- what people are told ---------------------------------------------------------------------------------------------
 
 
-def test_progress_is_shown_while_it_runs_and_seldom(
-    sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(report, "EVERY_S", 0.0)
+def test_progress_is_shown_while_it_runs_and_seldom(sheet: ControlSheet, project: Project) -> None:
     seen: list[str] = []
     sheet.server.on_call = lambda *_: seen.append(sheet.status)
-    run(sheet, project)
+    run(sheet, project, intervals=ALWAYS)
     shown = [s for s in dict.fromkeys(seen) if re.fullmatch(r"Importing \d+ % · [A-Z][a-z ]+ · \d+ of \d+ windows", s)]
     assert shown, seen
-    monkeypatch.undo()
-    monkeypatch.setenv("SHEETS_API_URL", sheet.server.url)
     before = len(sheet.server.log)
     run(sheet, project)
     assert len(sheet.server.log) - before < 45, "calls do not depend on windows or rows"
@@ -313,14 +318,10 @@ def test_a_run_leaves_a_record_of_itself_and_those_before(sheet: ControlSheet, p
 
 
 @pytest.mark.parametrize("kind", ["late_500", "http_500"])
-def test_a_status_without_an_answer_is_written_once_and_the_record_goes_on(
-    sheet: ControlSheet, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("owox_tiktok.sheets.client.ATTEMPTS", 1)
-    monkeypatch.setattr(report, "EVERY_S", 0.0)
-    book = Spreadsheet(sheet.book)
+def test_a_status_without_an_answer_is_written_once_and_the_record_goes_on(sheet: ControlSheet, kind: str) -> None:
+    book = Spreadsheet(sheet.book, limits=ONCE)
     with lease.Lease(book, "mine"):
-        told = report.Report(book, "mine")
+        told = report.Report(book, "mine", intervals=ALWAYS)
         told.begin()
         sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", [kind]
         told.say("INFO", "one")
@@ -485,7 +486,7 @@ def test_a_run_that_gave_no_sign_of_life_is_taken_over_and_cannot_write_any_more
     first.apply([])
     with pytest.raises(StoreBusy):
         lease.Lease(second).acquire()
-    sheet.server.faults.clock_ahead_s = lease.TTL_S + 1
+    sheet.server.faults.clock_ahead_s = lease.TERMS.ttl_s + 1
     with lease.Lease(second, "the second"):
         write = {"updateSpreadsheetProperties": {"properties": {"title": "late"}, "fields": "title"}}
         with pytest.raises(StoreBusy, match="taken this spreadsheet over"):
@@ -499,10 +500,9 @@ def test_a_run_that_gave_no_sign_of_life_is_taken_over_and_cannot_write_any_more
 
 
 @pytest.mark.parametrize("kind", ["lost", "late_500", "reset", "http_503", "http_429"])
-def test_a_lease_survives_lost_answers(sheet: ControlSheet, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("owox_tiktok.sheets.client.FIRST_WAIT_S", 0.0)
+def test_a_lease_survives_lost_answers(sheet: ControlSheet, kind: str) -> None:
     sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", [kind, "", kind, "", kind]
-    book = Spreadsheet(sheet.book)
+    book = Spreadsheet(sheet.book, limits=AT_ONCE)
     with lease.Lease(book, "mine"):
         assert (found := lease.holder(book)) is not None
         assert found.run == "mine"
@@ -515,13 +515,10 @@ def titled(title: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["late_500", "http_500"])
-def test_a_batch_that_was_given_up_is_not_taken_for_another_import(
-    sheet: ControlSheet, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    book = Spreadsheet(sheet.book)
+def test_a_batch_that_was_given_up_is_not_taken_for_another_import(sheet: ControlSheet, kind: str) -> None:
+    book = Spreadsheet(sheet.book, limits=ONCE)
     with lease.Lease(book):
         sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", [kind]
-        monkeypatch.setattr("owox_tiktok.sheets.client.ATTEMPTS", 1)
         with pytest.raises(StoreFailed, match="500"):
             book.apply([titled("given up")])
         assert sheet.server.spreadsheet(sheet.book).title == ("given up" if kind == "late_500" else "TikTok Ads")
@@ -559,7 +556,7 @@ def test_an_interruption_while_a_batch_is_sent_gives_the_lease_back(sheet: Contr
 
 def test_who_takes_over_leaves_what_the_other_may_still_look_for(sheet: ControlSheet) -> None:
     faults = sheet.server.faults
-    book, second = Spreadsheet(sheet.book, sleep=lambda _: None), Spreadsheet(sheet.book)
+    book, second = Spreadsheet(sheet.book, limits=AT_ONCE), Spreadsheet(sheet.book)
     dead = lease.Lease(book)
     dead.acquire()
     applied = len(sheet.server.log)
@@ -567,7 +564,7 @@ def test_who_takes_over_leaves_what_the_other_may_still_look_for(sheet: ControlS
     def take_over(*_: Any) -> None:
         """As soon as the batch is applied and its answer lost, another run takes over and writes."""
         if sheet.server.spreadsheet(sheet.book).title == "once" and faults.clock_ahead_s == 0:
-            faults.clock_ahead_s = lease.TTL_S + 1
+            faults.clock_ahead_s = lease.TERMS.ttl_s + 1
             other = lease.Lease(second)
             other.acquire()
             second.structure([])
@@ -585,21 +582,41 @@ def test_who_takes_over_leaves_what_the_other_may_still_look_for(sheet: ControlS
     assert lease.holder(second) is not None
 
 
-def test_a_sign_of_life_without_an_answer_does_not_end_the_lease(
-    sheet: ControlSheet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lease, "TTL_S", 3.0)
-    monkeypatch.setattr("owox_tiktok.sheets.client.ATTEMPTS", 1)
-    with lease.Lease(Spreadsheet(sheet.book)):
-        sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", ["late_500"]
-        time.sleep(5.2)
-        assert sheet.server.faults.script == []
-        assert lease.holder(Spreadsheet(sheet.book)) is not None
+def test_a_sign_of_life_without_an_answer_does_not_end_the_lease(sheet: ControlSheet) -> None:
+    beats: SimpleQueue[bool] = SimpleQueue()
+    waits: SimpleQueue[float] = SimpleQueue()
+
+    def wait(seconds: float) -> bool:
+        waits.put(seconds)
+        return beats.get(timeout=30)
+
+    faults, ttl_s = sheet.server.faults, lease.TERMS.ttl_s
+    with lease.Lease(Spreadsheet(sheet.book, limits=ONCE), wait=wait):
+        assert waits.get(timeout=30) == ttl_s / 3
+        ends, pauses = [held_until(sheet)], []
+        for kind in ("late_500", "", "", "http_500", ""):
+            faults.only, faults.script = ":batchUpdate", [kind] if kind else []
+            faults.clock_ahead_s += ttl_s / 4
+            beats.put(False)
+            pauses.append(waits.get(timeout=30))
+            assert faults.script == []
+            ends.append(held_until(sheet))
+        beats.put(True)
+    # After one without an answer the next comes soon; the first of those meets what has arrived late.
+    assert pauses == [ttl_s / 10, ttl_s / 10, ttl_s / 3, ttl_s / 10, ttl_s / 3]
+    assert [later > end for end, later in pairwise(ends)] == [True, False, True, False, True]
+
+
+def held_until(sheet: ControlSheet) -> datetime:
+    """Until when the lease is held, as it stands in the spreadsheet."""
+    found = lease.holder(Spreadsheet(sheet.book))
+    assert found is not None
+    return found.until
 
 
 def test_a_lease_that_cannot_be_taken_from_a_dead_run_says_why(sheet: ControlSheet) -> None:
     lease.Lease(Spreadsheet(sheet.book)).acquire()
-    sheet.server.faults.clock_ahead_s = lease.TTL_S + 1
+    sheet.server.faults.clock_ahead_s = lease.TERMS.ttl_s + 1
 
     def withdraw(_: str, path: str) -> None:
         sheet.server.faults.forbidden = {sheet.book} if path.endswith(":batchUpdate") else set()
@@ -644,10 +661,9 @@ class Stopper(list[Event]):
 def test_cancelled_between_windows_and_the_next_run_goes_on(
     sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "EVERY_S", 0.0)
     monkeypatch.setattr("owox_tiktok.run.LINGER_S", 0.0)
     project.server.faults.latency_s = 0.05
-    finished = run(sheet, project, listen=Stopper(1, lambda: report.cancel(Spreadsheet(sheet.book))))
+    finished = run(sheet, project, listen=Stopper(1, lambda: report.cancel(Spreadsheet(sheet.book))), intervals=ALWAYS)
     assert finished.stopped == "cancelled"
     assert finished.left > 0
     assert finished.exit_code == 3
@@ -674,9 +690,6 @@ def test_a_google_that_falls_silent_ends_the_run_and_not_window_by_window(
     sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("owox_tiktok.run.LINGER_S", 0.0)
-    monkeypatch.setattr("owox_tiktok.sheets.client.FIRST_WAIT_S", 0.0)
-    monkeypatch.setattr("owox_tiktok.sheets.client.LONGEST_WAIT_S", 0.0)
-    monkeypatch.setattr("owox_tiktok.sheets.client.ATTEMPTS", 3)
     faults = sheet.server.faults
     asked: list[int] = []
 
@@ -686,12 +699,12 @@ def test_a_google_that_falls_silent_ends_the_run_and_not_window_by_window(
 
     project.server.faults.latency_s = 0.05
     heard: list[Event] = Stopper(1, silence)
-    finished = run(sheet, project, listen=heard)
+    finished = run(sheet, project, listen=heard, limits=replace(AT_ONCE, attempts=3))
     assert finished.exit_code == 3
     assert finished.failed >= 2
     assert all("503" in e.message for e in heard if isinstance(e, Failed))
     assert len(sheet.server.log) - asked[0] < 40, "every window was tried"
-    faults.rate, faults.clock_ahead_s = 0.0, lease.TTL_S + 1
+    faults.rate, faults.clock_ahead_s = 0.0, lease.TERMS.ttl_s + 1
     assert run(sheet, project).exit_code == 0
     assert wrong(sheet, project) == []
 

@@ -118,7 +118,7 @@ class Actions:
 
         Nobody clicks at the worker: what a schedule starts waits in the queue for its turn.
         """
-        from owox_tiktok.sheets.client import SheetRefused
+        from owox_tiktok.sheets.errors import SheetRefused
         from owox_tiktok.sheets.report import record
 
         if self._role == "worker" and self._runs.queued:

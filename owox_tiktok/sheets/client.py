@@ -18,121 +18,98 @@ import os
 import re
 import secrets
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from email.utils import mktime_tz, parsedate_tz
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-import requests
-
-from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed, StoreSilent
-from owox_tiktok.retry import retrying
+from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
+from owox_tiktok.retry import Limits, retrying
 from owox_tiktok.sheets.cells import ENCODER, Cell, Json
+from owox_tiktok.sheets.errors import ArrivedLate, Passing, SheetRefused
 from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
 from owox_tiktok.sheets.tabs import Snapshot, Structure, Tab, Tag, Written
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
-    from gspread.http_client import HTTPClient
+    from tenacity import AttemptManager
+
+    from owox_tiktok.sheets.transport import Transport
 
 API = "https://sheets.googleapis.com"
 API_VARIABLE = "SHEETS_API_URL"
-"""Environment variable that points the client elsewhere, without credentials: at the local stand-in."""
-SCOPE = "https://www.googleapis.com/auth/spreadsheets"
+"""Environment variable that points the client elsewhere, without credentials: at the emulator."""
 
-CELL_LIMIT = 10_000_000
-"""Cells of a spreadsheet, empty grid included. (A larger number has been announced; Google's refusal decides.)"""
-BATCH_BYTES = 2_000_000
-"""Google advises at most this much in one request …"""
-MOST_BYTES = 10_485_760
-"""… and refuses more than this."""
-
-ATTEMPTS = 12
-DEADLINE_S = 300.0
-"""Seconds within which a call must succeed, waits included."""
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 64.0
-"""Quotas are refilled every minute, so a wait needs to be no longer."""
-TIMEOUT_S = 190.0
-"""Google gives up on a request after 180 seconds."""
+LIMITS = Limits(attempts=12, deadline_s=300.0, first_s=1.0, longest_s=64.0)
+"""Within which a call must succeed. Quotas are refilled every minute, so a wait needs to be no longer."""
 
 MARKER = "owox.batch"
 FREE_MARKERS = 2**30 + 2**29
 """Who has no lease takes a number from here on; the lease's numbers are below."""
 
-_PASSING_CODES = frozenset({408, 409, 429, 500, 502, 503, 504})
-_UNTOUCHED_CODES = frozenset({429})
-"""Answers that mean the request was not even begun."""
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much Google takes: cells of a spreadsheet, empty grid included; bytes of one request, advised and at most.
+
+    (A larger number of cells has been announced; Google's refusal decides.)
+    """
+
+    cells: int = 10_000_000
+    batch_bytes: int = 2_000_000
+    request_bytes: int = 10_485_760
 
 
-class _Passing(StoreSilent):
-    """Trouble that may pass. ``unsure``: the request may have been carried out all the same."""
-
-    def __init__(self, message: str, *, where: str, unsure: bool) -> None:
-        self.unsure = unsure
-        super().__init__(message, where=where, what_to_do="Try again later.")
-
-
-class SheetRefused(StoreFailed):
-    """Google said no and would say it again; ``code`` is the HTTP status."""
-
-    def __init__(self, message: str, *, code: int, where: str, what_to_do: str) -> None:
-        self.code = code
-        super().__init__(message, where=where, what_to_do=what_to_do)
-
-
-class ArrivedLate(SheetRefused):
-    """A batch that was given up, its answer lost, has been applied meanwhile: look again at what is there."""
-
-
-class TooManyCells(StoreFailed):
-    """The spreadsheet has no room for so many cells."""
-
-
-class _Patience(threading.local):
+class _OfThread(threading.local):
     until: float | None = None
 
 
 class Spreadsheet:
-    """One spreadsheet. ``sleep`` is an argument so that waits take no time in tests."""
+    """One spreadsheet. ``limits`` say how long a call is tried, ``sizes`` how much Google takes."""
 
     def __init__(
         self,
         spreadsheet_id: str,
         *,
         credentials: Credentials | None = None,
-        deadline_s: float | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        limits: Limits = LIMITS,
+        sizes: Sizes = Sizes(),
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.id = spreadsheet_id
+        self.limits, self.sizes = limits, sizes
         self._credentials = credentials
         self._base = environment.get(API_VARIABLE, "").rstrip("/") or API
-        self._deadline_s = DEADLINE_S if deadline_s is None else deadline_s
-        self._sleep = sleep
-        self._opened: HTTPClient | None = None
+        self._transport: Transport | None = None
         self._writing = threading.RLock()
         self._next_marker: int | None = None
         self._last_marker: int | None = None
         self._tried: set[str] = set()
         """What was sent with the next marker and not answered."""
-        self._clock: tuple[datetime, float] | None = None
-        self._patience = _Patience()
+        self._of_thread = _OfThread()
 
     @property
     def until(self) -> float | None:
-        """The moment of ``time.monotonic`` at which waiting for Google ends, whatever the deadline of a call.
+        """The moment of ``limits.clock`` at which waiting for Google ends, whatever the deadline of a call.
 
         Each thread has its own, so that a sign of life is not kept waiting by a long step, nor the other way round.
         """
-        return self._patience.until
+        return self._of_thread.until
 
     @until.setter
     def until(self, moment: float | None) -> None:
-        self._patience.until = moment
+        self._of_thread.until = moment
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Wait for Google no longer than ``seconds`` from now on, in place of what ``until`` said before."""
+        before, self.until = self.until, self.limits.clock() + seconds
+        try:
+            yield
+        finally:
+            self.until = before
 
     @property
     def where(self) -> str:
@@ -141,9 +118,8 @@ class Spreadsheet:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._opened is not None:
-            self._opened.session.close()
-            self._opened = None
+        if self._transport is not None:
+            self._transport.close()
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -288,9 +264,9 @@ class Spreadsheet:
         # Others' markers are not touched: they may still be looked for.
         old = [delete_metadata(self._last_marker)] if self._last_marker is not None else []
         body = ENCODER.encode({"requests": [marker, *batch, *old]})
-        if len(body) > MOST_BYTES:
+        if len(body) > self.sizes.request_bytes:
             raise StoreFailed(
-                f"a single step would need {len(body):,} bytes, and Google takes {MOST_BYTES:,}",
+                f"a single step would need {len(body):,} bytes, and Google takes {self.sizes.request_bytes:,}",
                 where=self.where,
                 what_to_do="Choose fewer fields, or import into BigQuery.",
             )
@@ -303,7 +279,7 @@ class Spreadsheet:
                     break
                 try:
                     self._call("post", ":batchUpdate", params={"fields": "spreadsheetId"}, data=body)
-                except _Passing as error:
+                except Passing as error:
                     unsure = unsure or error.unsure
                     raise
                 except SheetRefused as error:
@@ -344,30 +320,15 @@ class Spreadsheet:
 
     def now(self) -> datetime:
         """Return the time by Google's clock, as of its last answer: the one that all runs share."""
-        if self._clock is None:
-            return datetime.now(UTC)
-        said, heard = self._clock
-        return said + timedelta(seconds=time.monotonic() - heard)
-
-    @property
-    def _left_s(self) -> float:
-        """How long a call may take from now on."""
-        left = self._deadline_s if self.until is None else self.until - time.monotonic()
-        return max(1.0, min(self._deadline_s, left))
+        said = self._transport.now() if self._transport is not None else None
+        return said or datetime.now(UTC)
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
-    def _retrying(self) -> Iterator[Any]:
-        return iter(
-            retrying(
-                _Passing,
-                attempts=ATTEMPTS,
-                deadline_s=self._left_s,
-                first_s=FIRST_WAIT_S,
-                longest_s=LONGEST_WAIT_S,
-                sleep=self._sleep,
-            )
-        )
+    def _retrying(self) -> Iterator[AttemptManager]:
+        limits = self.limits
+        left_s = limits.deadline_s if self.until is None else self.until - limits.clock()
+        return iter(retrying(Passing, replace(limits, deadline_s=max(1.0, min(limits.deadline_s, left_s)))))
 
     def _read(self, method: str, path: str, *, params: Json | None = None, body: Json | None = None) -> Json:
         data = None if body is None else ENCODER.encode(body)
@@ -378,124 +339,14 @@ class Spreadsheet:
         return answer
 
     def _call(self, method: str, path: str, *, params: Json | None = None, data: bytes | None = None) -> Json:
-        """Send one request; _Passing or SheetRefused when it does not succeed."""
-        from google.auth.exceptions import GoogleAuthError, TransportError
-        from gspread.exceptions import APIError
+        """Send one request; Passing or SheetRefused when it does not succeed."""
+        if self._transport is None:
+            from owox_tiktok.sheets.transport import Transport
 
-        headers = {"Content-Type": "application/json"} if data is not None else None
-        try:
-            answer = self._client().request(
-                method, f"{self._base}/v4/spreadsheets/{self.id}{path}", params=params, data=data, headers=headers
+            self._transport = Transport(
+                self.id, self._base, self._credentials, anonymous=self._base != API, clock=self.limits.clock
             )
-            self._heard(answer)
-            decoded: Json = msgspec.json.decode(answer.content)
-        except APIError as error:
-            self._heard(error.response)
-            raise self._trouble(error) from None
-        except TransportError as error:
-            raise _Passing(
-                f"no connection to Google ({type(error).__name__})", where=self.where, unsure=False
-            ) from None
-        except GoogleAuthError as error:
-            if error.retryable or isinstance(error.__cause__, TransportError):
-                # The sign-in, not the request: on a Google machine its own service may be slow.
-                raise _Passing("Google's sign-in does not answer", where=self.where, unsure=False) from None
-            raise _no_credentials(error) from None
-        except (requests.RequestException, msgspec.DecodeError) as error:
-            # A failed connection may have failed after the request went out, so nothing is known.
-            raise _Passing(f"Google did not answer ({type(error).__name__})", where=self.where, unsure=True) from None
-        return decoded
-
-    def _heard(self, answer: requests.Response) -> None:
-        """Take the time from an answer, a refusal too: before the first lease there may be no other."""
-        if said := parsedate_tz(answer.headers.get("Date", "")):
-            self._clock = (datetime.fromtimestamp(mktime_tz(said), UTC), time.monotonic())
-
-    def _client(self) -> HTTPClient:
-        if self._opened is None:
-            from google.auth.credentials import AnonymousCredentials
-            from gspread.http_client import HTTPClient
-
-            if self._credentials is None:
-                self._credentials = AnonymousCredentials() if self._base != API else _default_credentials()  # type: ignore[no-untyped-call]
-            self._opened = HTTPClient(self._credentials)
-            self._opened.set_timeout((10.0, TIMEOUT_S))
-        return self._opened
-
-    def _account(self) -> str:
-        """The e-mail address to share the spreadsheet with, or words for it."""
-        email = str(getattr(self._credentials, "service_account_email", None) or "")
-        return email if "@" in email else "the Google account this program runs as"
-
-    def _trouble(self, error: Any) -> StoreFailed:
-        """Turn an APIError into what a person should know."""
-        code = int(error.response.status_code)
-        status, message = str(error.error.get("status", "")), str(error.error.get("message", ""))[:300]
-        if code in _PASSING_CODES or code >= 500:
-            return _Passing(f"Google answered {code} {status}", where=self.where, unsure=code not in _UNTOUCHED_CODES)
-        what, advice = _explained(code, status, message, error.error.get("details") or [], self._account())
-        if re.search(r"above the limit of \d+ cells", message):
-            return TooManyCells(message, where=self.where, what_to_do=WAYS_OUT)
-        return SheetRefused(what, code=code, where=self.where, what_to_do=advice)
-
-
-AS_A_SERVICE_ACCOUNT = (
-    "Run as a service account: a server has its own; on your computer run gcloud auth application-default login "
-    "--impersonate-service-account=ADDRESS."
-)
-"""A person's own login does not do: gcloud's does not cover Sheets."""
-WAYS_OUT = (
-    "Choose fewer fields, a shorter Clean Up To Keep Window or a later Start Date, remove tabs you do not need, or "
-    "import into BigQuery."
-)
-
-
-def _explained(code: int, status: str, message: str, details: Iterable[Any], account: str) -> tuple[str, str]:
-    """Return what happened and what to do about it."""
-    if code == 403 and any(isinstance(d, dict) and d.get("reason") == "SERVICE_DISABLED" for d in details):
-        return "the Google Sheets API is switched off", "Enable it in the Google Cloud project this program runs in."
-    if code == 403 and any(
-        isinstance(d, dict) and d.get("reason") == "ACCESS_TOKEN_SCOPE_INSUFFICIENT" for d in details
-    ):
-        return "the Google login of this machine does not cover Sheets", AS_A_SERVICE_ACCOUNT
-    if code == 403:
-        return "it is not shared with this program", f"Open it, press Share and add {account} as Editor."
-    if code == 401:
-        return "Google does not accept the credentials", "Sign in again, or use another service account."
-    if code == 404:
-        return "there is no such spreadsheet", "Copy the id from its address, between /d/ and /edit."
-    if code == 400 and status == "FAILED_PRECONDITION" and "Office" in message:
-        return "it is an Excel file", "Open it and choose File → Save as Google Sheets; then use the new one's id."
-    if code == 400 and "protected cell" in message:
-        return (
-            "a protected range keeps this program from writing",
-            f"Add {account} to its editors, or remove the protection.",
-        )
-    return f"Google refused: {message or code}", "If it happens again, report it with the log."
-
-
-def _default_credentials() -> Credentials:
-    import google.auth
-    from google.auth.exceptions import DefaultCredentialsError
-
-    try:
-        found: Credentials = google.auth.default(scopes=[SCOPE])[0]
-    except DefaultCredentialsError as error:
-        raise _no_credentials(error) from None
-    return found
-
-
-def _no_credentials(error: Exception) -> BadInput:
-    what = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-    return BadInput(
-        [
-            Mistake(
-                "Google credentials",
-                what,
-                AS_A_SERVICE_ACCOUNT,
-            )
-        ]
-    )
+        return self._transport.send(method, path, params=params, data=data)
 
 
 def _tag(found: Json) -> Tag:

@@ -25,9 +25,10 @@ from types import TracebackType
 from owox_tiktok.cursors import Record, one_scope_each
 from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.model import Chunk, Failure, Field, Known, Step, Stored, Stream, utc
-from owox_tiktok.sheets import client, requests
+from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.cells import Json, seconds_of
-from owox_tiktok.sheets.client import WAYS_OUT, SheetRefused, Spreadsheet, TooManyCells
+from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.errors import WAYS_OUT, SheetRefused, TooManyCells
 from owox_tiktok.sheets.layout import PRUNED, Done, Layout, Portion
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.portions import portions, scopes
@@ -55,10 +56,9 @@ LAYOUTS = 8
 
 def open_at(rest: str, *, read_only: bool = False) -> Sheets:
     """Open the spreadsheet whose id follows ``sheets://``; nothing is read or made before it is asked for."""
-    name = client.spreadsheet_id(rest, "destination")
-    # Asked for here, so that a missing package is told before anything is read from TikTok.
-    import google.auth  # noqa: F401
-    import gspread  # noqa: F401
+    name = spreadsheet_id(rest, "destination")
+    # Asked for here, so that a missing package is reported before anything is read from TikTok.
+    import owox_tiktok.sheets.transport  # noqa: F401
 
     return Sheets(Spreadsheet(name), read_only=read_only)
 
@@ -182,7 +182,7 @@ class Sheets:
                 what_to_do="Undo that (File → Version history), or delete the whole tab; the next import makes a "
                 "new one.",
             )
-        _check_budget(structure, len(lacking) * (table.tab.rows if table else 2), stream)
+        self._check_budget(structure, len(lacking) * (table.tab.rows if table else 2), stream)
         settled = self._settled(stream, table, self._read_state(structure))
         state = state_tab(structure)
         pairs = self.book.values([state_keys(state)])[0] if state else []
@@ -235,7 +235,7 @@ class Sheets:
         rows: dict[int, int] = {}
         replaced: dict[int, int] = {}
         notes: dict[int, list[int]] = {}
-        for portion in portions(chunks, scope, batch_bytes=client.BATCH_BYTES):
+        for portion in portions(chunks, scope, batch_bytes=self.book.sizes.batch_bytes):
             done = self._step(portion)
             rows.update(done.rows)
             for number, count in done.replaced.items():
@@ -327,7 +327,7 @@ class Sheets:
         pairs = pairs_seen(state, seen)
         if pairs is None or not layout.fits(values, cells, seen.get(table.tab.id)):
             return None
-        _check_budget(structure, layout.grown, stream)
+        self._check_budget(structure, layout.grown, stream)
         batch = layout.requests()
         self._structure = None  # not known, should the batch fail
         del self._keys[stream.name]
@@ -359,6 +359,17 @@ class Sheets:
     @staticmethod
     def _usable(table: Table, stream: Stream) -> bool:
         return table.columns.keys() >= set(stream.keys)
+
+    def _check_budget(self, structure: Structure, grown: int, stream: Stream) -> None:
+        """Stop before a step that Google would refuse for its size."""
+        most = self.book.sizes.cells
+        if grown > 0 and structure.cells + grown > most:
+            raise TooManyCells(
+                f"the spreadsheet has {structure.cells:,} cells, this needs {grown:,} more, and a spreadsheet takes "
+                f"{most:,} (blank ones count)",
+                where=stream.table,
+                what_to_do=WAYS_OUT,
+            )
 
     def _trim(self, structure: Structure) -> bool:
         """Give the empty grid at the ends of our own tabs back; return whether there was any."""
@@ -394,16 +405,6 @@ def _keeps_changing(stream: Stream) -> StoreFailed:
         where=stream.table,
         what_to_do="Import again when nobody is sorting or inserting rows.",
     )
-
-
-def _check_budget(structure: Structure, grown: int, stream: Stream) -> None:
-    if grown > 0 and structure.cells + grown > client.CELL_LIMIT:
-        raise TooManyCells(
-            f"the spreadsheet has {structure.cells:,} cells, this needs {grown:,} more, and a spreadsheet takes "
-            f"{client.CELL_LIMIT:,} (blank ones count)",
-            where=stream.table,
-            what_to_do=WAYS_OUT,
-        )
 
 
 def _check_count(portion: Portion, done: Done) -> None:

@@ -1,7 +1,7 @@
 """What a run tells the people of its control Sheet: the status, the log, and a record for those who ask from outside.
 
 A ``Report`` listens to a run's events and writes seldom: a look at where things are, and one batch, soon every
-``EVERY_S`` seconds only, so that the quota is left to the rows. The record is developer metadata of the spreadsheet
+few seconds only, so that the quota is left to the rows. The record is developer metadata of the spreadsheet
 (how far the run is, and what came of the last ones); a request to cancel is another piece of it.
 """
 
@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
@@ -23,7 +22,8 @@ from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, rows_of
 from owox_tiktok.sheets import lease, requests
 from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial
-from owox_tiktok.sheets.client import SheetRefused, Spreadsheet, TooManyCells
+from owox_tiktok.sheets.client import Spreadsheet
+from owox_tiktok.sheets.errors import SheetRefused, TooManyCells
 from owox_tiktok.sheets.requests import Block, show_as
 from owox_tiktok.sheets.tabs import (
     COLUMNS_WITHIN,
@@ -50,13 +50,6 @@ from owox_tiktok.streams import STREAMS
 
 log = logging.getLogger(__name__)
 
-FIRST_S = 3.0
-"""So soon after the first write comes the next, then seldomer and seldomer …"""
-EVERY_S = 15.0
-"""… until there are so many seconds between two: four writes a minute, of the sixty that Google grants."""
-PATIENCE_S = 20.0
-"""So long a write of the status may be tried; the rows are more important."""
-LAST_PATIENCE_S = 90.0
 MOST_CHARACTERS = 2_000
 """Of a line of the log. (The record has less room: 30,000 characters, for all objects and the past runs.)"""
 PAST_RUNS = 10
@@ -66,6 +59,24 @@ CANCEL_ID, CANCEL = 1_907_405_123, "owox.cancel"
 
 DATE_TIME = ("DATE_TIME", "yyyy-mm-dd hh:mm:ss")
 DATE = ("DATE", "yyyy-mm-dd")
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """How often a report writes, and how long a write may be tried; all in seconds.
+
+    The next write comes ``first_s`` after the first, then they become rarer until there are ``every_s`` between two:
+    four a minute, of the sixty that Google grants. A write may take ``write_s`` (the rows are more important), the last
+    one ``last_write_s``.
+    """
+
+    first_s: float = 3.0
+    every_s: float = 15.0
+    write_s: float = 20.0
+    last_write_s: float = 90.0
+
+
+INTERVALS = Intervals()
 
 
 class ObjectProgress(msgspec.Struct):
@@ -114,8 +125,8 @@ class Record(msgspec.Struct):
 class Report:
     """Tells a Sheet about one run; to be called with its events. The caller holds the lease."""
 
-    def __init__(self, book: Spreadsheet, run: str) -> None:
-        self._book = book
+    def __init__(self, book: Spreadsheet, run: str, *, intervals: Intervals = INTERVALS) -> None:
+        self._book, self._intervals = book, intervals
         self.run = Run(run, book.now())
         self.earlier: Finished | None = None
         self._past: list[Run] = []
@@ -126,7 +137,7 @@ class Report:
         self._status = "Importing · making the plan"
         self._last_day: date | None = None
         self._cancelled = False
-        self._began = time.monotonic()
+        self._began = book.limits.clock()
         self._due = 0.0
         self._config: Tab | None = None
         self._logs: Tab | None = None
@@ -144,7 +155,7 @@ class Report:
                 self.run, self.earlier = before.run, before.run.so_far
                 self._said = before.run.lines
                 self.run.state, self.run.ended, self.run.so_far = "running", None, None
-        self._flush(PATIENCE_S)
+        self._flush(self._intervals.write_s)
 
     def _look(self) -> None:
         structure = self._book.structure((TAB,))
@@ -164,7 +175,7 @@ class Report:
                 self.say("INFO", f"Import started: {event.windows} windows of {len(event.work)} objects to read")
             case Stored():
                 self._stored(event)
-            case Waiting() if event.seconds >= EVERY_S:
+            case Waiting() if event.seconds >= self._intervals.every_s:
                 self.say("INFO", f"Waiting {event.seconds:.0f} s: {event.reason}")
             case Warned():
                 self.say("WARNING", event.message, event.object, event.advertiser_id)
@@ -187,8 +198,8 @@ class Report:
 
     def halted(self) -> str:
         """Return "cancelled" when somebody asked for it; writes what is due, so it is to be called often."""
-        if time.monotonic() >= self._due:
-            self._flush(PATIENCE_S)
+        if self._book.limits.clock() >= self._due:
+            self._flush(self._intervals.write_s)
         return "cancelled" if self._cancelled else ""
 
     def problem(self, problem: Problem) -> None:
@@ -208,7 +219,7 @@ class Report:
         """Say that the run was broken off, unless it had ended, and write it; who pressed Ctrl-C does not wait long."""
         if self.run.state == "running":
             self.say("WARNING", why)
-            self._end("stopped", f"Partly done: {why}", lease.GIVE_BACK_S)
+            self._end("stopped", f"Partly done: {why}", lease.TERMS.give_back_s)
 
     # --- what the events say ------------------------------------------------------------------------------------------
 
@@ -238,33 +249,32 @@ class Report:
         self.say("ERROR" if event.exit_code == 1 else "WARNING" if event.exit_code else "INFO", summary)
         self._end(state, summary)
 
-    def _end(self, state: str, status: str, patience_s: float = LAST_PATIENCE_S) -> None:
+    def _end(self, state: str, status: str, within_s: float | None = None) -> None:
         self._status = status
         self.run.state, self.run.ended, self.run.message = state, self._book.now(), status[:1_000]
-        self._flush(patience_s)
+        self._flush(self._intervals.last_write_s if within_s is None else within_s)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def _flush(self, patience_s: float) -> None:
+    def _flush(self, within_s: float) -> None:
         """Write status, log and record in one batch. A write that fails is tried again with the next."""
-        before, self._book.until = self._book.until, time.monotonic() + patience_s
         try:
-            try:
-                self._write()
-            except TooManyCells:
-                self._write(with_log=False)  # the status needs no room
-            except SheetRefused:
-                # Somebody has changed the tabs, or a write that was given up has arrived.
-                self._look()
-                self._write()
+            with self._book.within(within_s):
+                try:
+                    self._write()
+                except TooManyCells:
+                    self._write(with_log=False)  # the status needs no room
+                except SheetRefused:
+                    # Somebody has changed the tabs, or a write that was given up has arrived.
+                    self._look()
+                    self._write()
         except StoreBusy:
             raise
         except StoreFailed as error:
             log.warning("the status was not written: %s", error.sentence)
         finally:
-            self._book.until = before
-            now = time.monotonic()
-            self._due = now + min(EVERY_S, FIRST_S + (now - self._began) / 8)
+            now, often = self._book.limits.clock(), self._intervals
+            self._due = now + min(often.every_s, often.first_s + (now - self._began) / 8)
 
     def _write(self, *, with_log: bool = True) -> None:
         known = {t.id: t.value for t in self._book.tags((RECORD, CANCEL))}

@@ -16,7 +16,7 @@ from itertools import groupby, pairwise
 
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Stream
-from owox_tiktok.sheets import client, requests, template
+from owox_tiktok.sheets import requests, template
 from owox_tiktok.sheets.cells import Cell, Json, cell, size_of
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.destination import Sheets
@@ -111,18 +111,18 @@ def _bring(
     if made := [*new, *made]:
         done.insert(0, f"made the tab{'s' if len(made) > 1 else ''} {', '.join(made)}")
     if not dry_run:
-        for batch in _batches(steps):
+        for batch in _batches(steps, book.sizes.batch_bytes):
             book.apply(batch)
     return done
 
 
-def _batches(steps: Iterable[Sequence[Json]]) -> Iterator[list[Json]]:
+def _batches(steps: Iterable[Sequence[Json]], batch_bytes: int) -> Iterator[list[Json]]:
     """Yield the steps as batches of the size Google advises; a step is never cut."""
     batch: list[Json] = []
     size = 0
     for step in steps:
         bytes_ = sum(map(size_of, step))
-        if batch and size + bytes_ > client.BATCH_BYTES:
+        if batch and size + bytes_ > batch_bytes:
             yield batch
             batch, size = [], 0
         batch += step
