@@ -147,6 +147,13 @@ def test_her_formula_is_filled_into_new_rows_and_a_spilling_one_is_not() -> None
     assert [line.cells[4] for line in grid.lines[1:]] == [Formula("=ARRAYFORMULA(C2:C)"), None]
 
 
+def test_a_heading_of_hers_that_is_a_formula_is_not_filled_down() -> None:
+    grid = simple()
+    grid.lines[0].cells[4] = Formula('="Remarks of "&YEAR(NOW())')
+    store(grid, portion({"a": "A", "b": "B"}))
+    assert [line.cells[4] for line in grid.lines[1:]] == [None, None]
+
+
 def test_formulas_that_were_filled_ahead_are_used() -> None:
     grid = simple("a", hers=[Formula("=LEN(C{row})")])
     grid.lines += [Line([None, None, None, None, Formula("=LEN(C{row})")]) for _ in range(2)]

@@ -325,11 +325,9 @@ class Layout:
         """
         keys = self._keys
         first = self._end + self._free
-        keys += [None] * (first - len(keys))
+        keys += [None] * (first - len(keys))  # those behind have none, so their number does not matter
         for row in self._emptied:
             keys[row] = None
-        if self._inserts:
-            keys[first:first] = [None] * (len(self._new) - self._free)
         keys[self._end : self._end + len(self._new)] = self._new
         gone = set(self._deleted)
         after = [k for row, k in enumerate(keys) if row not in gone] if gone else keys
