@@ -1,4 +1,4 @@
-"""A control Sheet for tests: written as a person writes it, read from the stand-in's memory."""
+"""A control Sheet for tests: written as a person writes it, read from the emulator's memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An import steered by a Sheet: what its people write, what they are told, and one import at a time."""
+"""An import steered by a Sheet: what its people write, what they read, and one import at a time."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def mistakes(sheet: ControlSheet, project: Project) -> dict[str, str]:
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_ticked_and_filled_in_is_imported_and_told(sheet: ControlSheet, project: Project) -> None:
+def test_what_is_ticked_and_filled_in_is_imported_and_reported(sheet: ControlSheet, project: Project) -> None:
     finished = run(sheet, project)
     assert finished.exit_code == 0
     assert wrong(sheet, project) == []
@@ -248,7 +248,7 @@ def copied(sheet: ControlSheet) -> str:
     return str(requests.post(address, json={"name": "Copy of TikTok Ads"}, timeout=10).json()["id"])
 
 
-# --- what people are told ---------------------------------------------------------------------------------------------
+# --- what people read ---------------------------------------------------------------------------------------------
 
 
 def test_progress_is_shown_while_it_runs_and_seldom(sheet: ControlSheet, project: Project) -> None:
@@ -266,11 +266,11 @@ def test_the_log_is_bounded_and_newest_first(sheet: ControlSheet, project: Proje
     book = Spreadsheet(sheet.book)
     with lease.Lease(book):
         for turn in range(4):
-            told = report.Report(book, f"run-{turn}")
-            told.begin()
+            status = report.Report(book, f"run-{turn}")
+            status.begin()
             for n in range(400):
-                told.say("INFO", f"{turn}/{n}")
-            told(Finished({}, {}, 1, 0, 0, 0, 0.1))
+                status.say("INFO", f"{turn}/{n}")
+            status(Finished({}, {}, 1, 0, 0, 0, 0.1))
     messages = sheet.messages()
     assert len(messages) == 1000
     assert messages[1:400] == [f"3/{n}" for n in range(399, 0, -1)]
@@ -291,11 +291,11 @@ NASTY = [
 def test_no_text_becomes_a_formula(sheet: ControlSheet) -> None:
     book = Spreadsheet(sheet.book)
     with lease.Lease(book):
-        told = report.Report(book, "=1+1")
-        told.begin()
+        status = report.Report(book, "=1+1")
+        status.begin()
         for text in NASTY:
-            told.say(text, text, text, text)
-        told.problem(StoreBusy(NASTY[-1]))
+            status.say(text, text, text, text)
+        status.problem(StoreBusy(NASTY[-1]))
     assert [f for s in sheet.server.spreadsheet(sheet.book).sheets for f in s.grid.formulas()] == []
     lines = [[str(v) for v in line[1:]] for line in sheet.log]
     assert all([text] * 4 in lines for text in NASTY), "and it is all there as text"
@@ -321,14 +321,14 @@ def test_a_run_leaves_a_record_of_itself_and_those_before(sheet: ControlSheet, p
 def test_a_status_without_an_answer_is_written_once_and_the_record_goes_on(sheet: ControlSheet, kind: str) -> None:
     book = Spreadsheet(sheet.book, limits=ONCE)
     with lease.Lease(book, "mine"):
-        told = report.Report(book, "mine", intervals=ALWAYS)
-        told.begin()
+        status = report.Report(book, "mine", intervals=ALWAYS)
+        status.begin()
         sheet.server.faults.only, sheet.server.faults.script = ":batchUpdate", [kind]
-        told.say("INFO", "one")
-        told.halted()
-        told.say("INFO", "two")
-        told.halted()
-        told(Finished({}, {}, 1, 0, 0, 0, 0.1))
+        status.say("INFO", "one")
+        status.halted()
+        status.say("INFO", "two")
+        status.halted()
+        status(Finished({}, {}, 1, 0, 0, 0, 0.1))
     assert [m for m in sheet.messages() if m in ("one", "two")] == ["two", "one"]
     assert sheet.status.startswith("Done")
     found = report.record(Spreadsheet(sheet.book))
@@ -336,35 +336,35 @@ def test_a_status_without_an_answer_is_written_once_and_the_record_goes_on(sheet
     assert found.run.state == "done"
 
 
-def test_who_replaces_the_tabs_during_a_run_is_told_all_the_same(sheet: ControlSheet) -> None:
+def test_who_replaces_the_tabs_during_a_run_is_reported_all_the_same(sheet: ControlSheet) -> None:
     book = Spreadsheet(sheet.book)
     with lease.Lease(book):
-        told = report.Report(book, "mine")
-        told.begin()
+        status = report.Report(book, "mine")
+        status.begin()
         request = {"duplicateSheet": {"sourceSheetId": sheet.tab("Config").sheet_id, "newSheetName": "new"}}
         sheet.server.batch(sheet.book, [request])
         old = [{"deleteSheet": {"sheetId": sheet.tab(title).sheet_id}} for title in ("Config", "Logs")]
         properties = {"sheetId": sheet.tab("new").sheet_id, "title": "Config"}
         rename = {"updateSheetProperties": {"properties": properties, "fields": "title"}}
         sheet.server.batch(sheet.book, [*old, rename])
-        told(Finished({}, {}, 1, 0, 0, 0, 0.1))
+        status(Finished({}, {}, 1, 0, 0, 0, 0.1))
     assert sheet.status.startswith("Done")
 
 
 def test_a_full_spreadsheet_still_shows_the_status(sheet: ControlSheet) -> None:
     book = Spreadsheet(sheet.book)
     with lease.Lease(book):
-        told = report.Report(book, "mine")
-        told.begin()
+        status = report.Report(book, "mine")
+        status.begin()
         used = sum(s.grid.row_count * s.grid.column_count for s in sheet.server.spreadsheet(sheet.book).sheets)
         grid = {"rowCount": 10_000_000 - used, "columnCount": 1}
         sheet.server.batch(sheet.book, [{"addSheet": {"properties": {"title": "Full", "gridProperties": grid}}}])
-        told.problem(StoreFailed("there is no room"))
+        status.problem(StoreFailed("there is no room"))
         assert sheet.status == "Error: there is no room"
         request = {"updateSheetProperties": {"properties": {"sheetId": sheet.tab("Full").sheet_id,
                    "gridProperties": {"rowCount": 9_000_000}}, "fields": "gridProperties.rowCount"}}  # fmt: skip
         sheet.server.batch(sheet.book, [request])
-        told.problem(StoreFailed("there was no room"))
+        status.problem(StoreFailed("there was no room"))
     assert sheet.messages("ERROR") == ["there was no room", "there is no room"], "written as soon as there is room"
 
 
@@ -383,7 +383,7 @@ def test_a_run_that_breaks_down_does_not_stay_importing(
 
 
 @pytest.mark.parametrize("batch", range(1, 6))
-def test_an_interruption_at_any_batch_is_told(sheet: ControlSheet, project: Project, batch: int) -> None:
+def test_an_interruption_at_any_batch_is_reported(sheet: ControlSheet, project: Project, batch: int) -> None:
     left = iter(range(batch - 1, -1, -1))
     interrupts(sheet, lambda path: path.endswith(":batchUpdate") and next(left) == 0)
     with pytest.raises(KeyboardInterrupt):
@@ -401,12 +401,12 @@ def test_the_record_of_all_objects_fits(sheet: ControlSheet) -> None:
     for turn in range(12):
         book = Spreadsheet(sheet.book)
         with lease.Lease(book):
-            told = report.Report(book, f"run-{turn}")
-            told.begin()
-            told(Started(10**6, 10**6, dict.fromkeys(STREAMS, 10**6)))
+            status = report.Report(book, f"run-{turn}")
+            status.begin()
+            status(Started(10**6, 10**6, dict.fromkeys(STREAMS, 10**6)))
             for name in STREAMS:
-                told.run.objects[name] = report.ObjectProgress(10**6, 10**6, 10**9)
-            told.problem(StoreFailed(text))
+                status.run.objects[name] = report.ObjectProgress(10**6, 10**6, 10**9)
+            status.problem(StoreFailed(text))
     found = report.record(Spreadsheet(sheet.book))
     assert found is not None
     assert (found.run.run, found.run.state, len(found.past)) == ("run-11", "error", 10)
@@ -420,9 +420,9 @@ def test_a_copy_of_the_file_has_no_runs(sheet: ControlSheet) -> None:
     assert copy.status.startswith("Importing")
     assert report.record(Spreadsheet(copy.book)) is None
     with lease.Lease(Spreadsheet(copy.book)) as held:
-        told = report.Report(held._book, "other")
-        told.begin()
-        told(Finished({}, {}, 1, 0, 0, 0, 0.1))
+        status = report.Report(held._book, "other")
+        status.begin()
+        status(Finished({}, {}, 1, 0, 0, 0, 0.1))
     found = report.record(Spreadsheet(copy.book))
     assert found is not None
     assert (found.run.run, found.past) == ("other", [])
@@ -526,8 +526,8 @@ def test_a_batch_that_was_given_up_is_not_taken_for_another_import(sheet: Contro
             with pytest.raises(ArrivedLate):
                 book.apply([titled("laid out before")])
             assert sheet.server.spreadsheet(sheet.book).title == "given up"
-        book.apply([titled("laid out anew")])
-        assert sheet.server.spreadsheet(sheet.book).title == "laid out anew"
+        book.apply([titled("laid out again")])
+        assert sheet.server.spreadsheet(sheet.book).title == "laid out again"
     assert lease.holder(book) is None
 
 
@@ -680,10 +680,10 @@ def test_a_run_that_is_cancelled_as_soon_as_it_is_there_ends(sheet: ControlSheet
     for turn in range(2):
         with lease.Lease(book, "mine"):
             assert turn or report.cancel(Spreadsheet(sheet.book)) == "mine"
-            told = report.Report(book, "mine")
-            told.begin()
-            assert told.halted() == ("" if turn else "cancelled")
-            told(Finished({}, {}, 1, 0, 0, 0, 0.1, stopped="" if turn else "cancelled", left=1 - turn))
+            status = report.Report(book, "mine")
+            status.begin()
+            assert status.halted() == ("" if turn else "cancelled")
+            status(Finished({}, {}, 1, 0, 0, 0, 0.1, stopped="" if turn else "cancelled", left=1 - turn))
 
 
 def test_a_google_that_falls_silent_ends_the_run_and_not_window_by_window(

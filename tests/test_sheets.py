@@ -272,7 +272,7 @@ def test_a_window_that_would_hold_fewer_rows_than_were_read_moves_no_cursor(serv
         assert person.cursors() == {}
 
 
-def test_a_deleted_column_is_read_again_and_a_deleted_key_is_told(person: Person) -> None:
+def test_a_deleted_column_is_read_again_and_a_deleted_key_is_reported(person: Person) -> None:
     person.store(person.chunk([ad(1, 1)]))
     person.removes("COLUMNS", person.at("spend"))
     assert person.cursors()[DAILY.name, "1"].fields == {"ad_name", "impressions"}
@@ -395,7 +395,7 @@ def test_a_formula_that_spills_is_not_copied(person: Person) -> None:
     assert person.formulas() == ["=ARRAYFORMULA(F2:F*2)"]
 
 
-def test_a_vanished_row_with_something_of_hers_is_emptied_and_told(person: Person) -> None:
+def test_a_vanished_row_with_something_of_hers_is_emptied_and_reported(person: Person) -> None:
     person.store(person.chunk([ad(n, 1) for n in range(1, 6)]))
     mine, formula = person.adds_column("My remark"), person.adds_column("Double")
     for row in range(1, 6):
@@ -700,7 +700,7 @@ def test_an_address_without_an_id_is_a_mistake_with_advice(address: str) -> None
         open_destination(address)
 
 
-def test_a_protected_range_is_told(person: Person) -> None:
+def test_a_protected_range_is_reported(person: Person) -> None:
     person.store(person.chunk([ad(1, 1)]))
     person.server.share(person.book, "robot@x.iam.gserviceaccount.com")
     protected = {"range": {"sheetId": person.tab.sheet_id}, "editors": {"users": [OWNER]}}

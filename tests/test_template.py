@@ -43,7 +43,7 @@ DATA = "Ad report daily"
 
 
 class Book:
-    """A spreadsheet on the stand-in: what the commands do to it, and what people do."""
+    """A spreadsheet on the emulator: what the commands do to it, and what people do."""
 
     def __init__(self, server: Server, sheets: list[Any] | None = None, file_id: str = "") -> None:
         self.server = server

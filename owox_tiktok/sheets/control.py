@@ -1,4 +1,7 @@
-"""The control Sheet: what its people wrote, as Settings; and what the run has to say to them.
+"""The control Sheet: what its people wrote, as Settings.
+
+Reads downwards: the tabs are found, then their headings, then the cells of Config and Fields become Values with the
+address of their cell, and those become Settings. What an import writes back is ``report``'s.
 
 Tabs are known by their tag, or by their title where a file was uploaded; parameters by their label, objects and fields
 by their names: never by their place. A mistake carries the address of its cell, ``Config!B4``.
@@ -25,6 +28,7 @@ from owox_tiktok.sheets.tabs import (
     HEADINGS_WITHIN,
     TAB,
     Place,
+    Tab,
     address,
     find_headings,
     normal,
@@ -94,84 +98,68 @@ class Control:
 
     def read(self, now: datetime) -> Reading:
         """Return the settings that the tabs say; BadInput with every mistake, each with its cell."""
-        structure = self.book.structure((TAB,))
-        config, fields = (tab_called(structure, title) for title in (CONFIG, FIELDS))
-        lacking = [title for title, tab in ((CONFIG, config), (FIELDS, fields)) if tab is None]
-        if config is None or fields is None:
-            raise BadInput([_no_tab(title, self.book.id) for title in lacking])
-        whole = Block(config.id, 0, config.rows, 0, min(config.columns, COLUMNS_WITHIN))
-        top = Block(fields.id, 0, min(fields.rows, HEADINGS_WITHIN), 0, min(fields.columns, COLUMNS_WITHIN))
-        all_config, top_fields = self.book.values([whole, top])
-        places, mistakes = [], []
-        for tab, rows, headings in (
-            (config, all_config, CONFIG_HEADINGS[:2]),
-            (fields, top_fields, FIELDS_HEADINGS[:3]),
-        ):
-            place = find_headings(tab, rows, headings)
-            if place is None:
-                what = f"has no row with the headings {' and '.join(headings)}"
-                mistakes.append(Mistake(quoted(tab.title), what, _repair(self.book.id)))
-            else:
-                places.append(place)
-        if mistakes:
-            raise BadInput(mistakes)
-        return self._settings(places[0], all_config, places[1], now)
-
-    def _settings(self, config: Place, rows: Sequence[Sequence[Cell]], fields: Place, now: datetime) -> Reading:
+        config, fields, rows = self._find()
         _refuse_secrets(config, rows)
         values, warnings, mistakes = _parameters(config, rows)
+        chosen, more = _ticked(fields, self._lines(fields))
+        values |= chosen | self._from_environment()
+        mistakes += [*_nothing_ticked(values), *self._destination(values)]
+        wording = _wording(values, config, fields)
+        settings = build(values, now=now, source=self.book.where, wording=wording, known=mistakes)
+        return Reading(settings, warnings + more)
+
+    def _find(self) -> tuple[Place, Place, list[list[Cell]]]:
+        """Return where Config and Fields have their headings, and all rows of Config."""
+        structure = self.book.structure((TAB,))
+        config, fields = (tab_called(structure, title) for title in (CONFIG, FIELDS))
+        if config is None or fields is None:
+            lacking = [title for title, tab in ((CONFIG, config), (FIELDS, fields)) if tab is None]
+            raise BadInput([Mistake(title, "there is no such tab", _repair(self.book)) for title in lacking])
+        whole = Block(config.id, 0, config.rows, 0, min(config.columns, COLUMNS_WITHIN))
+        top = Block(fields.id, 0, min(fields.rows, HEADINGS_WITHIN), 0, min(fields.columns, COLUMNS_WITHIN))
+        rows, top_rows = self.book.values([whole, top])
+        at_config = find_headings(config, rows, CONFIG_HEADINGS[:2])
+        at_fields = find_headings(fields, top_rows, FIELDS_HEADINGS[:3])
+        if at_config is None or at_fields is None:
+            found = ((config, at_config, CONFIG_HEADINGS[:2]), (fields, at_fields, FIELDS_HEADINGS[:3]))
+            raise BadInput([_no_headings(tab, h, self.book) for tab, place, h in found if place is None])
+        return at_config, at_fields, rows
+
+    def _lines(self, fields: Place) -> list[tuple[Cell, ...]]:
+        """Return the tick, object and field of each row below the headings of Fields."""
         columns = [fields.columns[normal(h)] for h in FIELDS_HEADINGS[:3]]
         blocks = [Block(fields.tab.id, fields.row + 1, fields.tab.rows, c, c + 1) for c in columns]
         cells = self.book.values([b for b in blocks if b.top < b.bottom])
-        lines = list(zip(*([v for (v,) in column] for column in cells), strict=True))
-        chosen, said = _ticked(fields, lines)
-        values.update(chosen)
-        warnings += said
-        if values["objects"].absent:
-            mistakes.append(
-                Mistake(values["objects"].where, "no object is ticked", "Tick at least one, such as ad_report_daily.")
-            )
-        for name, variable in ENVIRONMENT.items():
-            if self._environment.get(variable):
-                values[name] = Value(self._environment[variable], variable, variable="whole")
-        # The template for BigQuery has a row for the dataset; without one the rows go into this spreadsheet.
+        return list(zip(*([v for (v,) in column] for column in cells), strict=True))
+
+    def _from_environment(self) -> dict[str, Value]:
+        """Return what never stands in a Sheet."""
+        given = {name: (variable, self._environment.get(variable)) for name, variable in ENVIRONMENT.items()}
+        return {name: Value(text, variable, variable="whole") for name, (variable, text) in given.items() if text}
+
+    def _destination(self, values: dict[str, Value]) -> list[Mistake]:
+        """Say where the rows go, and what is wrong with that.
+
+        The template for BigQuery has a row for the dataset; without one the rows go into this spreadsheet.
+        """
         dataset = BY_NAME["destination_dataset_id"]
         at = values.get(dataset.name)
         if at is None:
             values["destination"] = Value(f"sheets://{self.book.id}", "")
         elif at.absent:
-            mistakes.append(Mistake(at.where, f"{dataset.label} is missing", f"Write one such as {dataset.example}."))
+            return [Mistake(at.where, f"{dataset.label} is missing", f"Write one such as {dataset.example}.")]
         elif self._datasets is not None and at.text.replace(":", ".") not in self._datasets:
             what = f"{at.shown} is not a dataset this Sheet may fill"
-            mistakes.append(Mistake(at.where, what, "Whoever deployed the service can allow it in its registry."))
-        wording = Wording(
-            where=lambda s: values[s.name].where if s.name in values else _home(s, config, fields),
-            say=lambda s: s.label or s.name,
-            add=_add,
-        )
-        settings = build(values, now=now, source=self.book.where, wording=wording, known=mistakes)
-        return Reading(settings, warnings)
+            return [Mistake(at.where, what, "Whoever deployed the service can allow it in its registry.")]
+        return []
 
 
-def _no_tab(title: str, book: str) -> Mistake:
-    return Mistake(title, "there is no such tab", _repair(book))
+def _no_headings(tab: Tab, headings: Sequence[str], book: Spreadsheet) -> Mistake:
+    return Mistake(quoted(tab.title), f"has no row with the headings {' and '.join(headings)}", _repair(book))
 
 
-def _repair(book: str) -> str:
-    return f"Build it with: owox-tiktok sheet init {book}"
-
-
-def _home(setting: Setting, config: Place, fields: Place) -> str:
-    if setting.name in ENVIRONMENT:
-        return ENVIRONMENT[setting.name]
-    return quoted((config if setting.label else fields).tab.title)
-
-
-def _add(setting: Setting) -> str:
-    if setting.name in ENVIRONMENT:
-        return f"Set the environment variable: export {ENVIRONMENT[setting.name]}=…"
-    example = setting.example.strip("[]").replace('"', "")
-    return f"Fill in {setting.label}, such as {example}."
+def _repair(book: Spreadsheet) -> str:
+    return f"Build it with: owox-tiktok sheet init {book.id}"
 
 
 # --- Config -----------------------------------------------------------------------------------------------------------
@@ -273,3 +261,30 @@ def _ticked(place: Place, lines: Sequence[tuple[Cell, ...]]) -> tuple[dict[str, 
 
 def _is_ticked(value: Cell) -> bool:
     return value == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "x", "✓", "1"))
+
+
+def _nothing_ticked(values: Mapping[str, Value]) -> list[Mistake]:
+    objects = values["objects"]
+    if not objects.absent:
+        return []
+    return [Mistake(objects.where, "no object is ticked", "Tick at least one, such as ad_report_daily.")]
+
+
+# --- how a Sheet calls settings ---------------------------------------------------------------------------------------
+
+
+def _wording(values: Mapping[str, Value], config: Place, fields: Place) -> Wording:
+    """Return how mistakes name a setting: by its cell where it has one, and by its label."""
+
+    def where(setting: Setting) -> str:
+        if setting.name in values:
+            return values[setting.name].where
+        return ENVIRONMENT.get(setting.name) or quoted((config if setting.label else fields).tab.title)
+
+    def add(setting: Setting) -> str:
+        if setting.name in ENVIRONMENT:
+            return f"Set the environment variable: export {ENVIRONMENT[setting.name]}=…"
+        example = setting.example.strip("[]").replace('"', "")
+        return f"Fill in {setting.label}, such as {example}."
+
+    return Wording(where=where, say=lambda s: s.label or s.name, add=add)

@@ -7,7 +7,7 @@ holds anything else of hers is never deleted.
 
 Every write is laid out on positions read just before it: the structure, the rows it touches, what the person has in
 the rows it adds or deletes; and a last look, one call, says whether all columns and keys are still there. When they
-are not, it reads and lays out anew.
+are not, everything is read and laid out again.
 Cursors live in a hidden tab and travel in the same atomic batch as the rows they stand for; a window that is larger
 than one batch brings its cursor in the last.
 """
@@ -90,7 +90,7 @@ class Sheets:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            # A failure that cannot be written down was told all the same; who presses Ctrl-C does not want to wait.
+            # A failure that cannot be written down was reported all the same; who presses Ctrl-C does not want to wait.
             if error is None or isinstance(error, Exception):
                 with suppress(Problem):
                     self._flush()

@@ -1,6 +1,6 @@
-"""What a run tells the people of its control Sheet: the status, the log, and a record for those who ask from outside.
+"""What a run writes into its control Sheet: the status, the log, and a record for those who ask from outside.
 
-A ``Report`` listens to a run's events and writes seldom: a look at where things are, and one batch, soon every
+A ``Report`` listens to a run's events and writes rarely: a look at where things are, and one batch, soon every
 few seconds only, so that the quota is left to the rows. The record is developer metadata of the spreadsheet
 (how far the run is, and what came of the last ones); a request to cancel is another piece of it.
 """
@@ -123,7 +123,7 @@ class Record(msgspec.Struct):
 
 
 class Report:
-    """Tells a Sheet about one run; to be called with its events. The caller holds the lease."""
+    """Writes one run into its Sheet; to be called with its events. The caller holds the lease."""
 
     def __init__(self, book: Spreadsheet, run: str, *, intervals: Intervals = INTERVALS) -> None:
         self._book, self._intervals = book, intervals
@@ -132,7 +132,7 @@ class Report:
         self._past: list[Run] = []
         # One fewer than the log takes: a tab cannot lose all its rows before it gets new ones.
         self._lines: deque[_Line] = deque(maxlen=MOST_LOG_ROWS - 1)
-        self._said = self._told = 0
+        self._count = self._written = 0
         self._saying = threading.Lock()
         self._status = "Importing · making the plan"
         self._last_day: date | None = None
@@ -144,7 +144,7 @@ class Report:
         self._zone = ZoneInfo("UTC")
 
     def begin(self) -> None:
-        """Find the tabs and say that the run has begun. A Sheet without these tabs is told nothing."""
+        """Find the tabs and say that the run has begun. Into a Sheet without these tabs nothing is written."""
         self._look()
         before = _decoded(self._book.metadata(RECORD_ID), self._book)
         if before:
@@ -153,7 +153,7 @@ class Report:
             self._past = [_brief(one) for one in past[:PAST_RUNS]]
             if before.run.run == self.run.run:  # this goes on with a run that stopped
                 self.run, self.earlier = before.run, before.run.so_far
-                self._said = before.run.lines
+                self._count = before.run.lines
                 self.run.state, self.run.ended, self.run.so_far = "running", None, None
         self._flush(self._intervals.write_s)
 
@@ -193,7 +193,7 @@ class Report:
         title = STREAMS[object_].title if object_ in STREAMS else object_
         line = (self._book.now(), level, title, advertiser_id, message[:MOST_CHARACTERS])
         with self._saying:  # who reads from TikTok says that it waits
-            self._said += 1
+            self._count += 1
             self._lines.append(line)
 
     def halted(self) -> str:
@@ -291,13 +291,13 @@ class Report:
             self._config = _sized(self._config, seen)
             batch += self._outputs(self._config, seen[self._config.id])
         with self._saying:
-            lines, said = list(self._lines), self._said
-        self.run.lines = self._told
+            lines, count = list(self._lines), self._count
+        self.run.lines = self._written
         if self._logs and self._logs.id in seen:
             self._logs = _sized(self._logs, seen)
             if lines and with_log and (rows := self._log_rows(self._logs, seen[self._logs.id], lines)):
                 batch += rows
-                self.run.lines = said
+                self.run.lines = count
         self.run.message = self.run.message if self.run.ended else self._status
         text = msgspec.json.encode(Record(self.run, self._past, self._book.id)).decode()
         if RECORD_ID in known:
@@ -312,8 +312,8 @@ class Report:
     def _forget(self, written: int) -> None:
         """Drop the lines that the Sheet has."""
         with self._saying:
-            self._told = written
-            while self._lines and self._said - len(self._lines) < written:
+            self._written = written
+            while self._lines and self._count - len(self._lines) < written:
                 self._lines.popleft()
 
     def _outputs(self, tab: Tab, seen: Snapshot) -> list[Json]:
@@ -413,7 +413,7 @@ def record(book: Spreadsheet) -> Record | None:
 def _true(found: Record, holds: lease.Holder | None) -> Record:
     if found.run.state == "running" and (holds is None or holds.run != found.run.run):
         found.run.state = "stopped"
-        found.run.message = "The run ended without a word; the next one goes on where it was."
+        found.run.message = "The run ended without saying so; the next one goes on where it was."
     return found
 
 

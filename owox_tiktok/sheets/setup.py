@@ -167,7 +167,7 @@ class _Seen:
         if place:
             return place.row, [place.columns.get(normal(h)) for h in headings]
         what = f"has no row with the headings {', '.join(headings[:needed])}"
-        what_to_do = "Put them back, or rename the tab and delete its content: it is filled anew."
+        what_to_do = "Put them back, or rename the tab and delete its content: it is filled again."
         raise BadInput([Mistake(self.tab.title, what, what_to_do)])
 
 

@@ -69,7 +69,7 @@ def adopted(record: Record, table: Table | None) -> Record:
 
 
 def tab_id(table: Table) -> str:
-    """Return what tells a stream's tab from one that was made in its place, or copied from it."""
+    """Return what distinguishes a stream's tab from one that was made in its place, or copied from it."""
     return str(table.tab.id)
 
 

@@ -172,12 +172,7 @@ def letters(column: int) -> str:
 
 def address(tab: Tab, row: int, column: int) -> str:
     """Return the address of a cell (row and column from 0), as people write it."""
-    letters = ""
-    number = column + 1
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = chr(65 + rest) + letters
-    return f"{quoted(tab.title)}!{letters}{row + 1}"
+    return f"{quoted(tab.title)}!{letters(column)}{row + 1}"
 
 
 def quoted(title: str) -> str:

@@ -290,7 +290,7 @@ def _start(kind: SheetKind) -> Page:
 # --- Config -----------------------------------------------------------------------------------------------------------
 
 _WORDS: Mapping[str, str] = {
-    "advertiser_ids": "Ids of the ad accounts to import, divided by commas, such as 7012345678901234567. "
+    "advertiser_ids": "Ids of the ad accounts to import, separated by commas, such as 7012345678901234567. "
     "Write all to import every account the authorisation covers.",
     "start_date": "First day to import. Days are those of each ad account's own time zone.",
     "end_date": "Last day to import. Leave it blank to import up to today.",
@@ -298,12 +298,12 @@ _WORDS: Mapping[str, str] = {
     "them; 7 is enough for most accounts.",
     "clean_up_to_keep_window": "How many days of reports to keep; older rows are deleted. Leave it blank to keep all.",
     "include_deleted": "Ticked: deleted campaigns, ad groups and ads are imported too, so that past spend adds up.",
-    "sandbox_mode": "Ticked: read TikTok's sandbox with made-up data. Leave it unticked for real accounts.",
+    "sandbox_mode": "Ticked: read TikTok's sandbox, which has test data. Leave it unticked for real accounts.",
     "max_run_timeout": "Minutes after which a run ends itself; the next one goes on from there. Blank: no limit.",
     "destination_dataset_id": "Where the tables go: project.dataset, such as my-project.tiktok_ads.",
     "destination_location": "Where Google keeps the dataset if it has to be made, such as EU, US or europe-west3.",
     "notify_when": "When to send a message about a run. Each choice also covers those before it.",
-    "notify_by_email": "E-mail addresses that get the messages, divided by commas.",
+    "notify_by_email": "E-mail addresses that get the messages, separated by commas.",
     "notify_by_google_chat": "Ticked: messages also go to the Google Chat space that was set up with the import.",
     "notify_by_slack": "Ticked: messages also go to the Slack channel that was set up with the import.",
 }
