@@ -14,7 +14,8 @@ TikTok's support asks for. Nothing here ever holds a token or a URL.
       Unavailable         asked again and again without success: the next run reads it
       StoreFailed         the destination said no
         StoreBusy         another import holds it
-        StoreSilent       it did not answer for as long as patience lasts: the whole run ends
+        StoreGone         nothing more can be stored there: the whole run ends
+          StoreSilent     … because it did not answer for as long as patience lasts
 """
 
 from __future__ import annotations
@@ -118,5 +119,9 @@ class StoreBusy(StoreFailed):
     """Another import is using the destination."""
 
 
-class StoreSilent(StoreFailed):
+class StoreGone(StoreFailed):
+    """The destination cannot take anything more (its disk is full, say), whatever is read for it."""
+
+
+class StoreSilent(StoreGone):
     """The destination did not answer, however often it was asked; it would not answer for another window either."""
