@@ -1,7 +1,7 @@
 """The pace against a strict limit over a network with jitter: 900 requests at 10 per second, and none of it wasted.
 
-The simulated TikTok counts requests as they arrive, in a sliding window of one second, and each arrives after 50 ms more
-or less. Figures are of a process of its own that does nothing but send: ``python -m benchmarks pace``.
+The simulated TikTok counts requests as they arrive, in a sliding window of one second, and each takes 50 ms more or
+less to arrive. Figures are of a process of its own that does nothing but send: ``python -m benchmarks pace``.
 """
 
 from __future__ import annotations

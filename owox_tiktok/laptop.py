@@ -27,7 +27,7 @@ from owox_tiktok.local import menu
 from owox_tiktok.local import sheets as local_sheets
 from owox_tiktok.local import tasks as local_tasks
 from owox_tiktok.local import tiktok as local_tiktok
-from owox_tiktok.local.http import Answer, Call, StandIn
+from owox_tiktok.local.http import Answer, Call, Emulator
 from owox_tiktok.local.identity import Issuer
 from owox_tiktok.sheets import setup
 from owox_tiktok.sheets.cells import EPOCH, Cell, cell
@@ -50,7 +50,7 @@ IMPORTED_DAYS = 30
 READY_S = 60.0
 
 
-class Laptop(StandIn):
+class Laptop(Emulator):
     """Everything at once, for a ``with`` block; ``url`` is the page. Raises Problem where something cannot start.
 
     ``timeout_s`` is when the platform would cut a request of the worker off; a run that takes longer goes on in parts.

@@ -26,7 +26,7 @@ LATE_S = HEADROOM - 1
 
 FIRST_HOLD_S = 0.1
 LONGEST_HOLD_S = 60.0
-"""Each refusal that follows another doubles the hold, up to the longest; TikTok's minute block lasts about 5 minutes."""
+"""A refusal that follows another doubles the hold, up to the longest; TikTok's minute block lasts five minutes."""
 
 _SAME_MOMENT_S = 1e-6
 
@@ -93,32 +93,34 @@ class Pace:
         """Wait for the next turn and return it; at once when the run is ending."""
         turn = Turn(advertiser_id, -math.inf)
         try:
-            while True:
-                with self._lock:
-                    wait = self._wait_s(turn)
-                if wait <= _SAME_MOMENT_S or self._sleep(wait):
-                    return turn
+            while (wait_s := self._ask(turn)) and not self._sleep(wait_s):
+                pass
         finally:
             with self._lock:
                 self._waiting.pop(turn, None)
-                turn.at = self._clock()
+        return turn
 
-    def _wait_s(self, turn: Turn) -> float:
-        """Return how long ``turn`` has to wait still; it joins those who wait, unless its advertiser is held."""
-        now = self._clock()
-        hold = self._holds.get(turn.advertiser_id)
-        if hold and hold.until > now + _SAME_MOMENT_S:
-            self._waiting.pop(turn, None)
-            return hold.until - now
-        first = next(iter(self._waiting), None)
-        if first and now - first.at >= LATE_S:
-            self._move_back(now)  # it overslept: the others make up for nothing
-        if turn not in self._waiting:
-            # Keep the beat when the last moment is so little past that the headroom covers it.
-            turn.at = self._next if now - self._next < LATE_S else now
-            self._waiting[turn] = None
-            self._next = turn.at + self._step_s
-        return turn.at - now
+    def _ask(self, turn: Turn) -> float:
+        """Return how long ``turn`` has to wait still, 0 when it is given; it joins those who wait, unless held."""
+        with self._lock:
+            now = self._clock()
+            hold = self._holds.get(turn.advertiser_id)
+            if hold and hold.until > now + _SAME_MOMENT_S:
+                self._waiting.pop(turn, None)
+                return hold.until - now
+            first = next(iter(self._waiting), None)
+            if first and now - first.at >= LATE_S:
+                self._move_back(now)  # it overslept: the others make up for nothing
+            if turn not in self._waiting:
+                # Keep the beat when the last moment is so little past that the headroom covers it.
+                turn.at = self._next if now - self._next < LATE_S else now
+                self._waiting[turn] = None
+                self._next = turn.at + self._step_s
+            if turn.at > now + _SAME_MOMENT_S:
+                return turn.at - now
+            del self._waiting[turn]
+            turn.at = now
+            return 0.0
 
     @property
     def _step_s(self) -> float:

@@ -314,7 +314,7 @@ def test_a_metric_that_tiktok_gives_again_is_filled_in_for_all_days(project: Pro
 
 
 def test_a_report_by_country_and_hour_that_tiktok_refuses_fails_alone(project: Project) -> None:
-    project.server.faults.refuse_country_hourly = True
+    project.server.rules.country_hourly = False
     ran = project.import_(objects=["ad_report_hourly_by_country", "campaign_report_daily"], start_date="2026-02-25")
     assert ran.exit_code == 3
     assert {f.object for f in ran.failures} == {"ad_report_hourly_by_country"}

@@ -19,7 +19,7 @@ import requests
 from google.auth.transport.requests import Request
 from google.oauth2 import id_token
 
-from owox_tiktok.local.http import Answer, Call, StandIn, in_json
+from owox_tiktok.local.http import Answer, Call, Emulator, in_json
 from owox_tiktok.local.identity import Issuer, without_signature
 from owox_tiktok.local.tasks import Queue, Server
 from tests.helpers import process_environment
@@ -27,7 +27,7 @@ from tests.helpers import process_environment
 ACCOUNT = "tasks@project.iam.gserviceaccount.com"
 
 
-class Worker(StandIn):
+class Worker(Emulator):
     """What the tasks are posted to: remembers calls, and answers what it is told to, 200 in the end."""
 
     def __init__(self) -> None:
@@ -259,8 +259,8 @@ def test_a_platform_that_strips_signatures_can_be_had(issuer: Issuer, worker: Wo
     assert worker.calls[0].headers["authorization"].endswith(".SIGNATURE_REMOVED_BY_GOOGLE")
 
 
-def test_a_stand_in_answers_json_with_headers() -> None:
-    class Echo(StandIn):
+def test_an_emulator_answers_json_with_headers() -> None:
+    class Echo(Emulator):
         def answer(self, call: Call) -> Answer:
             return in_json({"path": call.path, "query": dict(call.query)}, cache_control="no-store")
 

@@ -14,14 +14,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .http import Answer, Call, StandIn, in_json
+from owox_tiktok.local.http import Answer, Call, Emulator, in_json
 
 GOOGLE = "https://accounts.google.com"
 STRIPPED = "SIGNATURE_REMOVED_BY_GOOGLE"
 """What the platform may put in the place of a signature that it has checked itself."""
 
 
-class Issuer(StandIn):
+class Issuer(Emulator):
     """Signs tokens and serves ``GET /certs``, in Google's format (certificates by key id).
 
     ``POST /token`` with ``{"email", "audience"}`` hands out a token to another process on this machine.
@@ -109,7 +109,7 @@ def _new_key() -> tuple[Any, str]:
     from cryptography.x509.oid import NameOID
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a stand-in on this machine")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an emulator on this machine")])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()

@@ -22,8 +22,8 @@ from typing import Any
 
 import requests
 
-from .http import Answer, Call, StandIn, in_json
-from .identity import Issuer, without_signature
+from owox_tiktok.local.http import Answer, Call, Emulator, in_json
+from owox_tiktok.local.identity import Issuer, without_signature
 
 Json = dict[str, Any]
 
@@ -110,8 +110,8 @@ class Queue:
         return [t for t in self.tasks.values() if not t.gone]
 
 
-class Server(StandIn):
-    """A serving stand-in. ``queues`` are there from the beginning; more come by :meth:`add`.
+class Server(Emulator):
+    """A serving emulator. ``queues`` are there from the beginning; more come by :meth:`add`.
 
     ``strip`` takes the signature off every token, as the platform in front of a function may. ``on_dispatch`` is called
     with the task before each call, in its thread: the place for what goes wrong at such a moment.
@@ -127,7 +127,7 @@ class Server(StandIn):
         self._closing = False
         self._dispatcher = threading.Thread(target=self._dispatch, daemon=True)
 
-    # -- from inside ------------------------------------------------------------------------
+    # --- from inside --------------------------------------------------------------------------------------------------
 
     def add(self, name: str = "projects/local/locations/local/queues/imports", **settings: Any) -> Queue:
         """Make a queue."""
@@ -152,7 +152,7 @@ class Server(StandIn):
         with self._changed:
             return self._changed.wait_for(lambda: not queue.waiting, timeout_s)
 
-    # -- life -------------------------------------------------------------------------------
+    # --- life ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> Server:
         """Begin to serve and to dispatch."""
@@ -209,7 +209,7 @@ class Server(StandIn):
             )
             status = answer.status_code
             after = answer.headers.get("Retry-After", "")
-            # A stand-in for tests cannot wait for minutes: what was asked for is held within the queue's own bounds.
+            # An emulator for tests cannot wait for minutes: what was asked for is held within the queue's own bounds.
             retry_after = min(float(after), queue.max_backoff_s) if after.isdigit() else 0.0
         except requests.RequestException:
             pass
@@ -225,7 +225,7 @@ class Server(StandIn):
                 task.due = ended + max(queue.backoff_s(len(task.attempts)), retry_after)
             self._changed.notify_all()
 
-    # -- the API ----------------------------------------------------------------------------
+    # --- the API ------------------------------------------------------------------------------------------------------
 
     def answer(self, call: Call) -> Answer:
         """Answer one call of the REST API."""
@@ -238,7 +238,7 @@ class Server(StandIn):
     def _api(self, call: Call) -> Json:
         found = re.fullmatch(rf"/v2/({_QUEUE})(?:(/tasks)(?:/([^/:]+))?)?(?::(pause|resume))?", call.path)
         if found is None:
-            raise _Refused("UNIMPLEMENTED", f"The stand-in does not know {call.method} {call.path}.")
+            raise _Refused("UNIMPLEMENTED", f"The emulator does not know {call.method} {call.path}.")
         name, tasks, task_id, verb = found.groups()
         queue = self.queues.get(name)
         if queue is None:
@@ -264,7 +264,7 @@ class Server(StandIn):
                         self._changed.notify_all()
                         return {}
                     return task.as_json()
-        raise _Refused("UNIMPLEMENTED", f"The stand-in does not know {call.method} {call.path}.")
+        raise _Refused("UNIMPLEMENTED", f"The emulator does not know {call.method} {call.path}.")
 
     def _create(self, queue: Queue, body: bytes) -> Json:
         task = _read(queue, body)

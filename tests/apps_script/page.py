@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 from owox_tiktok.local import menu
-from owox_tiktok.local.http import Answer, Call, StandIn
+from owox_tiktok.local.http import Answer, Call, Emulator
 
 _PAGE = Path(__file__).with_name("page.html")
 
 
-class MenuPage(StandIn):
+class MenuPage(Emulator):
     """Serves the page; the menu in it calls the service at ``address``, which really is at ``where``."""
 
     def __init__(self, address: str, token: str, spreadsheet_id: str, *, where: str = "") -> None:

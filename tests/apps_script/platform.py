@@ -7,10 +7,10 @@ from typing import Any
 
 import requests
 
-from owox_tiktok.local.http import Answer, Call, StandIn
+from owox_tiktok.local.http import Answer, Call, Emulator
 
 
-class Platform(StandIn):
+class Platform(Emulator):
     """Passes calls on to the function at ``function``; ``replies`` holds what actions are answered here instead.
 
     ``orders`` are the calls that came, without the spreadsheet's id; ``tokens`` the identities they came with.

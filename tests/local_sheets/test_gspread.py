@@ -1,4 +1,4 @@
-"""The client most people use, against the stand-in."""
+"""The client most people use, against the emulator."""
 
 from __future__ import annotations
 
@@ -8,22 +8,14 @@ from typing import Any
 import pytest
 
 from owox_tiktok.local.sheets import Server
+from owox_tiktok.local.sheets.clients import gspread_client
 
 gspread = pytest.importorskip("gspread")
-HOSTS = ("https://sheets.googleapis.com", "https://www.googleapis.com", "https://docs.google.com")
 
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Any]:
-    credentials = pytest.importorskip("google.auth.credentials")
-
-    class Local(gspread.http_client.HTTPClient):  # type: ignore[misc, name-defined]
-        def request(self, method: str, endpoint: str, *args: Any, **more: Any) -> Any:
-            for host in HOSTS:
-                endpoint = endpoint.replace(host, server.url, 1)
-            return super().request(method, endpoint, *args, **more)
-
-    client = gspread.Client(auth=credentials.AnonymousCredentials(), http_client=Local)
+    client = gspread_client(server)
     yield client
     client.http_client.session.close()
 

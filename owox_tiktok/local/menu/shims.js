@@ -117,7 +117,7 @@
     return {
       fetch(url, parameters = {}) {
         const strange = Object.keys(parameters).filter((one) => !known.includes(one));
-        if (strange.length) throw new Error(`The stand-in for UrlFetchApp does not know ${strange.join(", ")}.`);
+        if (strange.length) throw new Error(`The emulator for UrlFetchApp does not know ${strange.join(", ")}.`);
         const headers = Object.assign({}, parameters.headers);
         if (parameters.contentType) headers["Content-Type"] = parameters.contentType;
         let answer;

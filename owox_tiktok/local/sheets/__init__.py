@@ -1,4 +1,4 @@
-"""A stand-in for the Google Sheets API v4, and the part of Drive v3 its clients use, on this machine.
+"""An emulator for the Google Sheets API v4, and the part of Drive v3 its clients use, on this machine.
 
 It speaks real HTTP, keeps spreadsheets in memory, refuses what Google refuses in the same words, and
 fails on demand::
@@ -11,8 +11,8 @@ fails on demand::
 A browser shows the spreadsheets at :attr:`Server.url`.
 """
 
-from .faults import KINDS, Faults
-from .model import Caller, Sheet, Spreadsheet, Touch
-from .server import Logged, Server, run, serve
+from owox_tiktok.local.sheets.faults import KINDS, Faults
+from owox_tiktok.local.sheets.model import Caller, Sheet, Spreadsheet, Touch
+from owox_tiktok.local.sheets.server import Logged, Server, run, serve
 
 __all__ = ["KINDS", "Caller", "Faults", "Logged", "Server", "Sheet", "Spreadsheet", "Touch", "run", "serve"]

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from . import batch, masks, metadata, reading, values_api
-from .auth import check_scopes
-from .batch_sheets import add_sheet, copy_sheet
-from .drive import Drive
-from .errors import ApiError, Json, invalid, not_found, office_file, violation
-from .faults import Faults
-from .model import Caller, Spreadsheet
+from owox_tiktok.local import http
+from owox_tiktok.local.sheets import batch, masks, metadata, reading, values_api
+from owox_tiktok.local.sheets.auth import check_scopes
+from owox_tiktok.local.sheets.batch_sheets import add_sheet, copy_sheet
+from owox_tiktok.local.sheets.drive import Drive
+from owox_tiktok.local.sheets.errors import ApiError, Json, invalid, not_found, office_file, violation
+from owox_tiktok.local.sheets.faults import Faults
+from owox_tiktok.local.sheets.model import Caller, Spreadsheet
 
 MAX_BODY = 10_485_760
 """Largest request body in bytes."""
@@ -61,13 +62,10 @@ def _no_constant(name: str) -> float:
     raise ValueError(name)
 
 
-@dataclass
-class Answer:
-    """Status and body; ``requests`` is how many requests a batch held."""
+@dataclass(slots=True)
+class Answer(http.Answer):
+    """An answer of the API; ``requests`` is how many requests a batch held."""
 
-    status: int
-    body: bytes
-    content_type: str = "application/json; charset=UTF-8"
     requests: int = 0
 
 
@@ -127,7 +125,7 @@ class Api:
             # Fields of the wrong kind. Not a 5xx: clients that back off would wait for minutes.
             return Answer(400, to_bytes(invalid(f"Invalid request: {type(error).__name__} {error}").body()))
 
-    # -- Sheets -----------------------------------------------------------------------------
+    # --- Sheets -------------------------------------------------------------------------------------------------------
 
     def _sheets(self, call: Call) -> Answer:
         file_id, collection, item, verb = split_path(call.path)
@@ -201,7 +199,7 @@ class Api:
             target.sheets = [*target.sheets, sheet]
         return reading.sheet_properties(target, sheet)
 
-    # -- Drive ------------------------------------------------------------------------------
+    # --- Drive --------------------------------------------------------------------------------------------------------
 
     def _drive(self, call: Call) -> Answer:
         drive, caller, fields = self.drive, call.caller, call.one("fields")
@@ -273,7 +271,7 @@ def _projected(value: Json, call: Call, key: Any = None) -> Json:
     return dict(masks.project(value, masks.parse(fields)))
 
 
-# -- one function per method ----------------------------------------------------------------------
+# --- one function per method ------------------------------------------------------------------------------------------
 
 Handler = Callable[[Api, Spreadsheet, Call, str], Json]
 

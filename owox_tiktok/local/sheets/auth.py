@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from .errors import ApiError, Json, scope_insufficient, unauthenticated
-from .model import Caller
+from owox_tiktok.local.sheets.errors import ApiError, Json, scope_insufficient, unauthenticated
+from owox_tiktok.local.sheets.model import Caller
 
 OWNER = "owner@example.com"
 """Who asks when a request carries no token."""
@@ -83,7 +83,7 @@ class Tokens:
             if float(claims.get("exp", 0)) < time.time():
                 raise GrantError("invalid_grant", "Invalid JWT: Token must be a short-lived token")
         elif kind == "refresh_token":
-            # A refresh token of this stand-in is simply the person's address.
+            # A refresh token of this emulator is simply the person's address.
             email, scope = form.get("refresh_token", ""), form.get("scope", "")
             if "@" not in email:
                 raise GrantError("invalid_grant", "Token has been expired or revoked.")

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from . import masks, reading
-from .a1 import Box
-from .errors import ApiError, Json, invalid, unknown_name
-from .model import Caller, Sheet, Spreadsheet
+from owox_tiktok.local.sheets import masks, reading
+from owox_tiktok.local.sheets.a1 import Box
+from owox_tiktok.local.sheets.errors import ApiError, Json, invalid, unknown_name
+from owox_tiktok.local.sheets.model import Caller, Sheet, Spreadsheet
 
 
 class Batch:
@@ -137,7 +137,7 @@ def check_shape(requests: Any) -> list[tuple[str, Json]]:
         names = [name for name, one in request.items() if one is not None] if isinstance(request, dict) else []
         for name in names:
             if name in _UNSUPPORTED:
-                raise invalid(f"Invalid requests[{index}].{name}: not supported by this stand-in.")
+                raise invalid(f"Invalid requests[{index}].{name}: not supported by this emulator.")
             if name not in table:
                 raise unknown_name(name, f"requests[{index}]")
         if len(names) != 1:

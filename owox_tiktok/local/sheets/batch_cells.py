@@ -7,16 +7,16 @@ from collections.abc import Callable
 from functools import cmp_to_key
 from typing import Any
 
-from . import masks, references
-from .a1 import Box, cell_name
-from .batch import Batch, Request
-from .changes import ROWS
-from .errors import Json, invalid, unknown_name
-from .formulas import compare
-from .grid import Look, Looks, look_of
-from .model import Sheet
-from .values import VALUE_KINDS, Content, ErrorValue, Formula, Result, enter, from_extended
-from .values_api import displayed, drop_rich_text, set_number_format
+from owox_tiktok.local.sheets import masks, references
+from owox_tiktok.local.sheets.a1 import Box, cell_name
+from owox_tiktok.local.sheets.batch import Batch, Request
+from owox_tiktok.local.sheets.changes import ROWS
+from owox_tiktok.local.sheets.errors import Json, invalid, unknown_name
+from owox_tiktok.local.sheets.formulas import compare
+from owox_tiktok.local.sheets.grid import Look, Looks, look_of
+from owox_tiktok.local.sheets.model import Sheet
+from owox_tiktok.local.sheets.values import VALUE_KINDS, Content, ErrorValue, Formula, Result, enter, from_extended
+from owox_tiktok.local.sheets.values_api import displayed, drop_rich_text, set_number_format
 
 _LOOK_PARTS = frozenset(("userEnteredFormat", "dataValidation", "note", "textFormatRuns", "pivotTable", "chipRuns"))
 _READ_ONLY = frozenset(("effectiveValue", "formattedValue", "effectiveFormat", "hyperlink"))
@@ -274,7 +274,7 @@ def update_borders(batch: Batch, body: Json) -> None:
             sheet.grid.set_look(row, column, look_of(parts))
 
 
-# -- merging ------------------------------------------------------------------------------------
+# --- merging ----------------------------------------------------------------------------------------------------------
 
 
 def _merge_json(box: Box) -> Json:
@@ -342,7 +342,7 @@ def unmerge_cells(batch: Batch, body: Json) -> None:
     sheet.parts["merges"] = kept
 
 
-# -- copying ------------------------------------------------------------------------------------
+# --- copying ----------------------------------------------------------------------------------------------------------
 
 _PASTE = frozenset(
     (
@@ -553,7 +553,7 @@ def paste_data(batch: Batch, body: Json) -> None:
     sheet = batch.grid(start.get("sheetId"))
     top, left = start.get("rowIndex") or 0, start.get("columnIndex") or 0
     if body.get("html"):
-        raise invalid("Pasting HTML is not supported by this stand-in.")
+        raise invalid("Pasting HTML is not supported by this emulator.")
     delimiter = body.get("delimiter") or "\t"
     lines = [line.split(delimiter) for line in str(body.get("data", "")).splitlines()]
     width = max((len(line) for line in lines), default=0)
@@ -588,7 +588,7 @@ def text_to_columns(batch: Batch, body: Json) -> None:
                 _enter(batch, sheet, row, box.left + offset, piece.strip())
 
 
-# -- rearranging --------------------------------------------------------------------------------
+# --- rearranging ------------------------------------------------------------------------------------------------------
 
 
 def _order(spec: Json) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from . import masks
-from .a1 import Box
-from .batch import Batch, Request
-from .changes import COLUMNS, ROWS, Change
-from .errors import Json, invalid
-from .grid import Look
-from .model import Sheet
+from owox_tiktok.local.sheets import masks
+from owox_tiktok.local.sheets.a1 import Box
+from owox_tiktok.local.sheets.batch import Batch, Request
+from owox_tiktok.local.sheets.changes import COLUMNS, ROWS, Change
+from owox_tiktok.local.sheets.errors import Json, invalid
+from owox_tiktok.local.sheets.grid import Look
+from owox_tiktok.local.sheets.model import Sheet
 
 _WORD = {ROWS: "row", COLUMNS: "column"}
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from . import masks
-from .batch import Batch, Request
-from .batch_cells import sort_box
-from .changes import is_range
-from .conditions import filter_hides
-from .errors import Json, invalid
-from .model import Sheet
+from owox_tiktok.local.sheets import masks
+from owox_tiktok.local.sheets.batch import Batch, Request
+from owox_tiktok.local.sheets.batch_cells import sort_box
+from owox_tiktok.local.sheets.changes import is_range
+from owox_tiktok.local.sheets.conditions import filter_hides
+from owox_tiktok.local.sheets.errors import Json, invalid
+from owox_tiktok.local.sheets.model import Sheet
 
 _NAME = re.compile(r"^[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]{0,249}$")
 _LIKE_A_RANGE = re.compile(r"^([A-Za-z]{1,3}[0-9]+|[Rr][0-9]*[Cc][0-9]*|true|false)$", re.IGNORECASE)
@@ -26,7 +26,7 @@ _LABELS = {
 }
 
 
-# -- finding and keeping objects ----------------------------------------------------------------
+# --- finding and keeping objects --------------------------------------------------------------------------------------
 
 
 def _with_sheet_ids(value: Any) -> Any:
@@ -77,7 +77,7 @@ def _delete(part: str, id_name: str, field: str) -> Callable[[Batch, Json], None
     return request
 
 
-# -- named ranges -------------------------------------------------------------------------------
+# --- named ranges -----------------------------------------------------------------------------------------------------
 
 
 def _check_name(batch: Batch, name: Any, but: str | None = None) -> str:
@@ -129,7 +129,7 @@ def delete_named_range(batch: Batch, body: Json) -> None:
     batch.spreadsheet.named_ranges = [one for one in batch.spreadsheet.named_ranges if one is not old]
 
 
-# -- protected ranges ---------------------------------------------------------------------------
+# --- protected ranges -------------------------------------------------------------------------------------------------
 
 
 def _editors(batch: Batch, given: Json) -> Json:
@@ -200,7 +200,7 @@ def delete_protected_range(batch: Batch, body: Json) -> None:
     _put(sheet, "protectedRanges", index, None)
 
 
-# -- filters ------------------------------------------------------------------------------------
+# --- filters ----------------------------------------------------------------------------------------------------------
 
 
 def _unfilter(sheet: Sheet) -> None:
@@ -272,7 +272,7 @@ def duplicate_filter_view(batch: Batch, body: Json) -> Json:
     return {"filter": made}
 
 
-# -- charts and other objects over the grid -----------------------------------------------------
+# --- charts and other objects over the grid ---------------------------------------------------------------------------
 
 
 def _position(batch: Batch, given: Json | None) -> tuple[Sheet, Json]:
@@ -391,7 +391,7 @@ def update_slicer_spec(batch: Batch, body: Json) -> None:
     _put(sheet, "slicers", index, {**old, "spec": spec})
 
 
-# -- conditional formats ------------------------------------------------------------------------
+# --- conditional formats ----------------------------------------------------------------------------------------------
 
 
 def _rule(batch: Batch, given: Any) -> tuple[Sheet, Json]:
@@ -448,7 +448,7 @@ def delete_conditional_format_rule(batch: Batch, body: Json) -> Json:
     return {"rule": rule}
 
 
-# -- banding and tables -------------------------------------------------------------------------
+# --- banding and tables -----------------------------------------------------------------------------------------------
 
 
 def _check_banding(batch: Batch, sheet: Sheet, place: Json, but: Any = None) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import masks, metadata, reading
-from .batch import Batch, Request
-from .errors import Json, invalid
-from .model import Sheet
+from owox_tiktok.local.sheets import masks, metadata, reading
+from owox_tiktok.local.sheets.batch import Batch, Request
+from owox_tiktok.local.sheets.errors import Json, invalid
+from owox_tiktok.local.sheets.model import Sheet
 
 _GRID_KEYS = (
     "frozenRowCount",

@@ -7,15 +7,15 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
-from . import references
-from .a1 import Box
-from .errors import Json
-from .formats import EPOCH, to_serial
-from .formulas import Failure, parse
-from .functions import _now
-from .masks import single
-from .model import Sheet, Spreadsheet
-from .values import ErrorValue, Formula, Result, parse_date, parse_number
+from owox_tiktok.local.sheets import references
+from owox_tiktok.local.sheets.a1 import Box
+from owox_tiktok.local.sheets.errors import Json
+from owox_tiktok.local.sheets.formats import EPOCH, to_serial
+from owox_tiktok.local.sheets.formulas import Failure, parse
+from owox_tiktok.local.sheets.functions import _now
+from owox_tiktok.local.sheets.masks import single
+from owox_tiktok.local.sheets.model import Sheet, Spreadsheet
+from owox_tiktok.local.sheets.values import ErrorValue, Formula, Result, parse_date, parse_number
 
 
 def _operand(spreadsheet: Spreadsheet, sheet: Sheet, value: Json, rows: int, columns: int) -> Result:

@@ -8,12 +8,12 @@ import re
 from datetime import datetime
 from typing import Any
 
-from . import masks
-from .auth import OWNER
-from .errors import DriveError, Json
-from .model import Caller, MetadataEntry, Sheet, Spreadsheet, new_file_id
-from .values import Formula, enter
-from .values_api import displayed, set_number_format
+from owox_tiktok.local.sheets import masks
+from owox_tiktok.local.sheets.auth import OWNER
+from owox_tiktok.local.sheets.errors import DriveError, Json
+from owox_tiktok.local.sheets.model import Caller, MetadataEntry, Sheet, Spreadsheet, new_file_id
+from owox_tiktok.local.sheets.values import Formula, enter
+from owox_tiktok.local.sheets.values_api import displayed, set_number_format
 
 SPREADSHEET = "application/vnd.google-apps.spreadsheet"
 _DEFAULT = "kind,id,name,mimeType"
@@ -36,7 +36,7 @@ class Drive:
     def __init__(self) -> None:
         self.files: dict[str, Spreadsheet] = {}
 
-    # -- finding ----------------------------------------------------------------------------
+    # --- finding ------------------------------------------------------------------------------------------------------
 
     def file(self, file_id: str, caller: Caller, write: bool = False) -> Spreadsheet:
         """A file the caller may see."""
@@ -53,7 +53,7 @@ class Drive:
         return found
 
     def to_json(self, one: Spreadsheet, caller: Caller) -> Json:
-        """A file with every field this stand-in knows."""
+        """A file with every field this emulator knows."""
         role = one.role(caller)
         writes = role in ("writer", "owner")
         return {
@@ -93,7 +93,7 @@ class Drive:
         mask = masks.parse(fields or f"kind,incompleteSearch,files({_DEFAULT})")
         return dict(masks.project({"kind": "drive#fileList", "incompleteSearch": False, "files": files}, mask))
 
-    # -- making -----------------------------------------------------------------------------
+    # --- making -------------------------------------------------------------------------------------------------------
 
     def make(self, title: str, owner: str = OWNER, file_id: str | None = None) -> Spreadsheet:
         """A new file with one empty tab."""
@@ -104,7 +104,7 @@ class Drive:
     def create(self, caller: Caller, body: Json) -> Json:
         """``files.create`` without content."""
         if body.get("mimeType") != SPREADSHEET:
-            raise DriveError(400, "badRequest", f"Only {SPREADSHEET} can be created by this stand-in.")
+            raise DriveError(400, "badRequest", f"Only {SPREADSHEET} can be created by this emulator.")
         one = self.make(str(body.get("name") or "Untitled spreadsheet"), caller.email)
         one.parents = list(body.get("parents") or [])
         return dict(masks.project(self.to_json(one, caller), masks.parse(_DEFAULT)))
@@ -152,7 +152,7 @@ class Drive:
             raise DriveError(403, "insufficientFilePermissions", message)
         del self.files[file_id]
 
-    # -- sharing ----------------------------------------------------------------------------
+    # --- sharing ------------------------------------------------------------------------------------------------------
 
     def permissions(self, file_id: str, caller: Caller, fields: str | None) -> Json:
         """``permissions.list``."""
@@ -191,7 +191,7 @@ class Drive:
         one.permissions = [*rest, found]
         return {key: found[key] for key in ("kind", "id", "type", "role")}
 
-    # -- content ----------------------------------------------------------------------------
+    # --- content ------------------------------------------------------------------------------------------------------
 
     def export(self, file_id: str, caller: Caller, kind: str) -> bytes:
         """``files.export``: the first tab as text."""
@@ -258,7 +258,7 @@ class Drive:
         _, _, meta = parts[1].partition(b"\r\n\r\n")
         media_head, _, media = parts[2].partition(b"\r\n\r\n")
         if b"text/csv" not in media_head.lower():
-            raise DriveError(400, "badRequest", "This stand-in converts text/csv only.")
+            raise DriveError(400, "badRequest", "This emulator converts text/csv only.")
         made = self.create(caller, json.loads(meta))
         self.import_csv(self.files[made["id"]], media.removesuffix(b"\r\n"))
         return made

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Any
 
-from .errors import quota
+from owox_tiktok.local.sheets.errors import quota
 
 KINDS = (
     "http_429",

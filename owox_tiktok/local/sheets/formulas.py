@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .a1 import Box
-from .formats import Locale
-from .references import Reference, read_reference
-from .values import SYMBOL_KINDS, ErrorValue, Formula, Result, parse_date, parse_number
+from owox_tiktok.local.sheets.a1 import Box
+from owox_tiktok.local.sheets.formats import Locale
+from owox_tiktok.local.sheets.references import Reference, read_reference
+from owox_tiktok.local.sheets.values import SYMBOL_KINDS, ErrorValue, Formula, Result, parse_date, parse_number
 
 if TYPE_CHECKING:
     from .model import Sheet, Spreadsheet
@@ -42,7 +42,7 @@ class Failure(Exception):
         self.error = ErrorValue(kind, message)
 
 
-# -- taking apart -------------------------------------------------------------------------------
+# --- taking apart -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def parse(formula: Formula) -> Node:
     return formula.tree
 
 
-# -- working out --------------------------------------------------------------------------------
+# --- working out ------------------------------------------------------------------------------------------------------
 
 _COMPARE_ORDER = {float: 0, str: 1, bool: 2}
 _NAMES = {"+": "ADD", "-": "MINUS", "*": "MULTIPLY", "/": "DIVIDE", "^": "POW"}
@@ -403,7 +403,7 @@ class Evaluator:
                 out.append([cell for block in blocks for cell in (block[y] if y < len(block) else [])])
         return out
 
-    # -- values as functions want them ------------------------------------------------------
+    # --- values as functions want them --------------------------------------------------------------------------------
 
     def rows(self, value: Value) -> Array:
         """A value as rows of results. Rows below the last one with content are left out of a range."""

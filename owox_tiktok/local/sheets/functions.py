@@ -12,11 +12,11 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from .a1 import column_letters
-from .formats import display_number, to_datetime, to_serial
-from .formulas import Area, Array, Evaluator, Failure, Node, Value, compare, parse
-from .query import query
-from .values import ErrorValue, Formula, Result, parse_date, parse_number
+from owox_tiktok.local.sheets.a1 import column_letters
+from owox_tiktok.local.sheets.formats import display_number, to_datetime, to_serial
+from owox_tiktok.local.sheets.formulas import Area, Array, Evaluator, Failure, Node, Value, compare, parse
+from owox_tiktok.local.sheets.query import query
+from owox_tiktok.local.sheets.values import ErrorValue, Formula, Result, parse_date, parse_number
 
 if TYPE_CHECKING:
     from .model import Sheet
@@ -70,7 +70,7 @@ def call(evaluator: Evaluator, node: Node, sheet: Sheet, row: int, column: int) 
         raise Failure("N_A", f"Wrong number of arguments to {name}.") from None
 
 
-# -- functions that choose what to work out -----------------------------------------------------
+# --- functions that choose what to work out ---------------------------------------------------------------------------
 
 
 def _if(this: Call) -> Value:
@@ -201,7 +201,7 @@ _LAZY: dict[str, Lazy] = {
 }
 
 
-# -- totals -------------------------------------------------------------------------------------
+# --- totals -----------------------------------------------------------------------------------------------------------
 
 
 def _numbers(evaluator: Evaluator, values: Sequence[Value]) -> list[float]:
@@ -259,7 +259,7 @@ def _extreme(choose: Callable[[list[float]], float]) -> Eager:
     return rule
 
 
-# -- totals by condition ------------------------------------------------------------------------
+# --- totals by condition ----------------------------------------------------------------------------------------------
 
 _CRITERION = re.compile(r"^(<=|>=|<>|=|<|>)(.*)$", re.DOTALL)
 
@@ -376,7 +376,7 @@ def _countifs(evaluator: Evaluator, values: list[Value]) -> Value:
     return float(sum(_matching(evaluator, values)))
 
 
-# -- looking up ---------------------------------------------------------------------------------
+# --- looking up -------------------------------------------------------------------------------------------------------
 
 
 def _lookup_index(cells: Sequence[Result], wanted: Result, nearest: bool) -> int | None:
@@ -508,7 +508,7 @@ def _size(height: bool) -> Eager:
     return rule
 
 
-# -- single values ------------------------------------------------------------------------------
+# --- single values ----------------------------------------------------------------------------------------------------
 
 
 def _round(mode: str) -> Eager:
@@ -886,4 +886,4 @@ _BLANK = frozenset(
         "GETPIVOTDATA",
     ]
 )
-"""Functions Sheets has and this stand-in does not work out: their cells are blank, not wrong."""
+"""Functions Sheets has and this emulator does not work out: their cells are blank, not wrong."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-from .a1 import Box
-from .changes import ROWS, Change
-from .values import Content, Formula
+from owox_tiktok.local.sheets.a1 import Box
+from owox_tiktok.local.sheets.changes import ROWS, Change
+from owox_tiktok.local.sheets.values import Content, Formula
 
 _eras = itertools.count(1)
 
@@ -77,7 +77,7 @@ class Grid:
         self.column_count = column_count
         self.era = next(_eras)
 
-    # -- undoing ----------------------------------------------------------------------------
+    # --- undoing ------------------------------------------------------------------------------------------------------
 
     def state(self) -> GridState:
         """Remember everything; later changes copy the rows they touch."""
@@ -97,7 +97,7 @@ class Grid:
         other.restore(self.state())
         return other
 
-    # -- cells ------------------------------------------------------------------------------
+    # --- cells --------------------------------------------------------------------------------------------------------
 
     def content(self, row: int, column: int) -> Content:
         """What was entered into a cell."""
@@ -186,7 +186,7 @@ class Grid:
             if new != old:
                 self.own_row(row).looks = new
 
-    # -- shape ------------------------------------------------------------------------------
+    # --- shape --------------------------------------------------------------------------------------------------------
 
     def resize(self, row_count: int, column_count: int) -> None:
         """Grow, or cut what is too much."""
@@ -230,7 +230,7 @@ class Grid:
         elif change.kind == "delete":
             self.column_count -= change.count
 
-    # -- reading ----------------------------------------------------------------------------
+    # --- reading ------------------------------------------------------------------------------------------------------
 
     def cells_of(self, row: int, left: int, right: int) -> list[Content]:
         """Contents of part of a row, without the empty end."""

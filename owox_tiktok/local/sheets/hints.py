@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .formulas import Node, parse
-from .references import Reference
-from .values import Formula
+from owox_tiktok.local.sheets.formulas import Node, parse
+from owox_tiktok.local.sheets.references import Reference
+from owox_tiktok.local.sheets.values import Formula
 
 if TYPE_CHECKING:
     from .errors import Json

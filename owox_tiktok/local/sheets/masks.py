@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from .errors import bad_mask
+from owox_tiktok.local.sheets.errors import bad_mask
 
 Mask = dict[str, Any]
 """Names with the mask below each; an empty mask stands for everything."""

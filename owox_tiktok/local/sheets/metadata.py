@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from . import masks, values_api
-from .a1 import Box
-from .changes import ROWS
-from .errors import ApiError, Json, invalid
-from .model import Caller, MetadataEntry, Sheet, Spreadsheet
+from owox_tiktok.local.sheets import masks, values_api
+from owox_tiktok.local.sheets.a1 import Box
+from owox_tiktok.local.sheets.changes import ROWS
+from owox_tiktok.local.sheets.errors import ApiError, Json, invalid
+from owox_tiktok.local.sheets.model import Caller, MetadataEntry, Sheet, Spreadsheet
 
 MAX_CHARACTERS = 30_000
 _TYPES = ("ROW", "COLUMN", "SHEET", "SPREADSHEET")
@@ -109,7 +109,7 @@ def create(spreadsheet: Spreadsheet, caller: Caller, given: Json) -> MetadataEnt
     return entry
 
 
-# -- filters ------------------------------------------------------------------------------------
+# --- filters ----------------------------------------------------------------------------------------------------------
 
 
 def _box(spreadsheet: Spreadsheet, location: Json) -> Box | None:
@@ -274,7 +274,7 @@ def boxes(spreadsheet: Spreadsheet, caller: Caller, data_filter: Json) -> list[t
     return out
 
 
-# -- values by filter ---------------------------------------------------------------------------
+# --- values by filter -------------------------------------------------------------------------------------------------
 
 
 def _merged(spreadsheet: Spreadsheet, caller: Caller, filters: list[Json]) -> list[tuple[Sheet, Box, list[Json]]]:

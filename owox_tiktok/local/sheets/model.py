@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from . import references
-from .a1 import Box, parse_span, range_name, split_title
-from .changes import COLUMNS, ROWS, Change
-from .errors import PROTECTED, Json, forbidden, invalid
-from .formats import Locale, locale_of
-from .formulas import Evaluator
-from .grid import Grid, GridState
-from .values import Formula
+from owox_tiktok.local.sheets import references
+from owox_tiktok.local.sheets.a1 import Box, parse_span, range_name, split_title
+from owox_tiktok.local.sheets.changes import COLUMNS, ROWS, Change
+from owox_tiktok.local.sheets.errors import PROTECTED, Json, forbidden, invalid
+from owox_tiktok.local.sheets.formats import Locale, locale_of
+from owox_tiktok.local.sheets.formulas import Evaluator
+from owox_tiktok.local.sheets.grid import Grid, GridState
+from owox_tiktok.local.sheets.values import Formula
 
 MAX_CELLS = 10_000_000
 MAX_COLUMNS = 18_278
@@ -214,7 +214,7 @@ class Spreadsheet:
         if not self.permissions:
             self.permissions = [_permission(self.owner, "owner")]
 
-    # -- people -----------------------------------------------------------------------------
+    # --- people -------------------------------------------------------------------------------------------------------
 
     def role(self, caller: Caller) -> str | None:
         """What a caller may do: owner, writer, commenter, reader, or None."""
@@ -277,7 +277,7 @@ class Spreadsheet:
                 continue
             raise invalid(PROTECTED)
 
-    # -- finding ----------------------------------------------------------------------------
+    # --- finding ------------------------------------------------------------------------------------------------------
 
     @property
     def locale(self) -> Locale:
@@ -382,7 +382,7 @@ class Spreadsheet:
             f"Max rows: {sheet.grid.row_count}, max columns: {sheet.grid.column_count}"
         )
 
-    # -- ids --------------------------------------------------------------------------------
+    # --- ids ----------------------------------------------------------------------------------------------------------
 
     def new_id(self, kind: str) -> int:
         """A free random id for a tab, an object of a tab or metadata."""
@@ -408,7 +408,7 @@ class Spreadsheet:
             number += 1
         return title
 
-    # -- changing ---------------------------------------------------------------------------
+    # --- changing -----------------------------------------------------------------------------------------------------
 
     def check_size(self, sheet: Sheet, rows: int, columns: int) -> None:
         """Refuse a tab that would be too wide, or a file with too many cells."""

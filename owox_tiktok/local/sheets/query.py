@@ -15,8 +15,8 @@ from datetime import date
 from functools import cmp_to_key
 from typing import NamedTuple
 
-from .formulas import Array, compare
-from .values import Result
+from owox_tiktok.local.sheets.formulas import Array, compare
+from owox_tiktok.local.sheets.values import Result
 
 _ITEM = r"(?:col\d+|sum\(\s*col\d+\s*\))"
 _QUERY = re.compile(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import masks, metadata, values_api
-from .a1 import Box
-from .changes import COLUMNS, RANGE_KEYS, ROWS
-from .conditions import Painter
-from .errors import Json, bad_mask
-from .model import LIST_PARTS, Caller, Sheet, Spreadsheet
-from .values import Formula, to_extended
+from owox_tiktok.local.sheets import masks, metadata, values_api
+from owox_tiktok.local.sheets.a1 import Box
+from owox_tiktok.local.sheets.changes import COLUMNS, RANGE_KEYS, ROWS
+from owox_tiktok.local.sheets.conditions import Painter
+from owox_tiktok.local.sheets.errors import Json, bad_mask
+from owox_tiktok.local.sheets.model import LIST_PARTS, Caller, Sheet, Spreadsheet
+from owox_tiktok.local.sheets.values import Formula, to_extended
 
 WHITE: Json = {"red": 1, "green": 1, "blue": 1}
 

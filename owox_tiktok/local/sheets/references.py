@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from .a1 import column_index, column_letters, quote
-from .changes import ROWS, Change
+from owox_tiktok.local.sheets.a1 import column_index, column_letters, quote
+from owox_tiktok.local.sheets.changes import ROWS, Change
 
 _TITLE = r"'(?:[^']|'')*'|[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_.\u0080-\U0010ffff]*"
 _CELL = r"\$?[A-Za-z]{1,3}\$?[0-9]+"

@@ -1,50 +1,29 @@
-"""The stand-in over real HTTP/1.1 on this machine.
+"""The emulator over HTTP: who asks, what fails on purpose, what is recorded; a page to look at; steering it.
 
-A small handler of its own instead of :mod:`http.server`: failing answers need the socket itself, and
-one send per answer with Nagle's delay off keeps thousands of small calls quick. Query strings are
-never written anywhere.
+Query strings are never written anywhere.
 """
 
 from __future__ import annotations
 
 import json
-import signal
-import socket
-import socketserver
-import struct
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import formatdate
-from types import TracebackType
 from typing import Any
-from urllib.parse import unquote
 
-from . import batch, page
-from .api import Answer, Api, Call, parse_query, quota_kind, to_bytes, unpacked
-from .auth import OWNER, GrantError, Tokens
-from .drive import Drive
-from .errors import ApiError, Json, invalid, quota, server_side
-from .faults import AFTER, Faults, FaultState, Quota
-from .model import Caller, Sheet, Spreadsheet
+from owox_tiktok.local import http
+from owox_tiktok.local.http import Emulator, run_until_stopped
+from owox_tiktok.local.sheets import batch, page
+from owox_tiktok.local.sheets.api import Answer, Api, Call, parse_query, quota_kind, to_bytes, unpacked
+from owox_tiktok.local.sheets.auth import OWNER, GrantError, Tokens
+from owox_tiktok.local.sheets.drive import Drive
+from owox_tiktok.local.sheets.errors import ApiError, Json, invalid, quota, server_side
+from owox_tiktok.local.sheets.faults import AFTER, Faults, FaultState, Quota
+from owox_tiktok.local.sheets.model import Caller, Sheet, Spreadsheet
 
 _LOG_LIMIT = 200_000
-_REASONS = {
-    200: "OK",
-    204: "No Content",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    409: "Conflict",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-}
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -62,8 +41,8 @@ class Logged:
     requests: int
 
 
-class Server:
-    """A serving stand-in. Use it as a context manager, or :meth:`start` and :meth:`close` it.
+class Server(Emulator):
+    """A Google Sheets on this machine. Use it as a context manager, or :meth:`start` and :meth:`close` it.
 
     A request without a token comes from the owner of everything, unless ``require_token``.
     ``on_call`` is called before each API request is carried out, in the request's thread, with the
@@ -79,6 +58,7 @@ class Server:
         require_token: bool = False,
         token_seconds: float = 3600.0,
     ) -> None:
+        super().__init__(port)
         self.faults = faults or Faults()
         self.tokens = Tokens(token_seconds, require_token)
         self.quota = Quota(quota_per_minute)
@@ -90,22 +70,8 @@ class Server:
         self._lock = threading.RLock()
         self._statuses: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
-        self._open: set[socket.socket] = set()
-        self._stopping = threading.Event()
-        self._tcp = _Tcp(("127.0.0.1", port), self)
-        self._thread: threading.Thread | None = None
 
-    # -- what a caller needs to know --------------------------------------------------------
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        return int(self._tcp.server_address[1])
-
-    @property
-    def url(self) -> str:
-        """Base address, in place of ``https://sheets.googleapis.com`` and ``https://www.googleapis.com``."""
-        return f"http://127.0.0.1:{self.port}"
+    # --- what a caller needs to know ----------------------------------------------------------------------------------
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -119,7 +85,7 @@ class Server:
                 "by_status": dict(self._statuses),
             }
 
-    # -- files, from inside -----------------------------------------------------------------
+    # --- files, from inside -------------------------------------------------------------------------------------------
 
     def create(self, title: str, sheets: Sequence[str | Json] = (), owner: str = OWNER) -> str:
         """A new spreadsheet; its id.
@@ -171,91 +137,45 @@ class Server:
         """An access token for somebody."""
         return self.tokens.issue(email, scopes)
 
-    # -- life -------------------------------------------------------------------------------
+    # --- one request --------------------------------------------------------------------------------------------------
 
-    def start(self) -> Server:
-        """Begin to serve in a thread of its own."""
-        self._thread = threading.Thread(target=self._tcp.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-        return self
-
-    def close(self) -> None:
-        """Stop serving and drop every connection, also those that hang on purpose."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._tcp.shutdown()
-            self._thread.join()
-            self._thread = None
-        self._tcp.server_close()
-        with self._lock:
-            left = list(self._open)
-        for connection in left:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> Server:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def opened(self, connection: socket.socket, still: bool) -> None:
-        """Remember a connection, or forget it."""
-        with self._lock:
-            (self._open.add if still else self._open.discard)(connection)
-
-    # -- one request ------------------------------------------------------------------------
-
-    def handle(self, connection: socket.socket, method: str, target: str, headers: dict[str, str], body: bytes) -> bool:
-        """Answer one request; False when the connection must be closed."""
-        raw_path, _, query = target.partition("?")
-        if raw_path.startswith("/_"):
-            _send(connection, self._control(method, raw_path, body), self.faults.clock_ahead_s)
-            return True
-        if method == "GET" and (raw_path == "/" or raw_path.startswith("/view/")):
-            _send(connection, self._page(raw_path), self.faults.clock_ahead_s)
-            return True
-        path = unquote(raw_path)
-        size = len(body)
+    def answer(self, call: http.Call) -> http.Answer:
+        """Answer one request: of the API, of the page at ``/``, or one that steers the emulator."""
+        self.clock_ahead_s = self.faults.clock_ahead_s
+        if call.raw_path.startswith("/_"):
+            return self._control(call.method, call.raw_path, call.body)
+        if call.method == "GET" and (call.raw_path == "/" or call.raw_path.startswith("/view/")):
+            return self._page(call.raw_path)
         wait = self._fault_state.latency()
         if wait:
-            self._stopping.wait(wait)
-        if raw_path == "/token" and method == "POST":
-            answer = self._grant(body)
-            self._record(method, path, answer, "", size)
-            _send(connection, answer, self.faults.clock_ahead_s)
-            return True
+            self.stopping.wait(wait)
+        method, path, size = call.method, call.path, len(call.body)
+        if call.raw_path == "/token" and method == "POST":
+            return self._record(method, path, self._grant(call.body), "", size)
         try:
-            caller = self.tokens.caller(headers.get("authorization", ""))
-            kind = quota_kind(method, raw_path)
+            caller = self.tokens.caller(call.headers.get("authorization", ""))
+            kind = quota_kind(method, call.raw_path)
             if kind is not None:
                 self.quota.take(caller.email, kind)
-            body = unpacked(body, headers.get("content-encoding", ""))
+            body = unpacked(call.body, call.headers.get("content-encoding", ""))
         except ApiError as error:
-            answer = Answer(error.code, to_bytes(error.body()))
-            self._record(method, path, answer, "", size)
-            _send(connection, answer, self.faults.clock_ahead_s)
-            return True
+            return self._record(method, path, Answer(error.code, to_bytes(error.body())), "", size)
         except (OSError, EOFError):
-            answer = Answer(400, to_bytes(invalid("The request body cannot be decompressed.").body()))
-            self._record(method, path, answer, "", size)
-            _send(connection, answer, self.faults.clock_ahead_s)
-            return True
+            refusal = invalid("The request body cannot be decompressed.")
+            return self._record(method, path, Answer(400, to_bytes(refusal.body())), "", size)
         failure = self._fault_state.next_kind(f"{method} {path}")
         if failure and failure not in AFTER:
-            return self._fail(connection, failure, method, path, size)
+            return self._fail(failure, method, path, size)
         if self.on_call is not None:
             self.on_call(method, path)
-        call = Call(method, raw_path, parse_query(query), body, headers.get("content-type", ""), caller)
+        content_type = call.headers.get("content-type", "")
         with self._lock:
-            answer = self._api.handle(call)
+            answer = self._api.handle(
+                Call(method, call.raw_path, parse_query(call.query_string), body, content_type, caller)
+            )
         if failure:
-            return self._fail(connection, failure, method, path, size, answer.requests)
-        self._record(method, path, answer, "", size)
-        _send(connection, answer, self.faults.clock_ahead_s)
-        return True
+            return self._fail(failure, method, path, size, answer.requests)
+        return self._record(method, path, answer, "", size)
 
     def _grant(self, body: bytes) -> Answer:
         try:
@@ -263,40 +183,33 @@ class Server:
         except GrantError as error:
             return Answer(400, to_bytes(error.body))
 
-    def _record(
-        self, method: str, path: str, answer: Answer | None, failure: str, size: int, requests: int = 0
-    ) -> None:
-        status = answer.status if answer else 0
-        sent = len(answer.body) if answer else 0
-        requests = answer.requests if answer else requests
-        entry = Logged(time.time(), method, path, status, failure, size, sent, requests)
+    def _record(self, method: str, path: str, answer: Answer, failure: str, size: int) -> Answer:
+        entry = Logged(time.time(), method, path, answer.status, failure, size, len(answer.body), answer.requests)
         with self._lock:
-            self._totals.update(calls=1, request_bytes=size, response_bytes=sent, batch_requests=requests)
-            self._statuses[failure or str(status)] += 1
+            self._totals.update(
+                calls=1, request_bytes=size, response_bytes=len(answer.body), batch_requests=answer.requests
+            )
+            self._statuses[failure or str(answer.status)] += 1
             self.log.append(entry)
             if len(self.log) > _LOG_LIMIT:
                 del self.log[: _LOG_LIMIT // 2]
+        return answer
 
-    def _fail(self, connection: socket.socket, kind: str, method: str, path: str, size: int, requests: int = 0) -> bool:
-        if kind in ("timeout", "late_timeout"):
-            self._record(method, path, None, kind, size, requests)
-            self._stopping.wait(self.faults.timeout_s)
-            return False
-        if kind in ("reset", "lost"):
-            self._record(method, path, None, kind, size, requests)
-            if kind == "reset":
-                # Closing with the linger time 0 makes the system send RST instead of a proper end.
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            return False
+    def _fail(self, kind: str, method: str, path: str, size: int, requests: int = 0) -> Answer:
+        """Return the answer of a call that fails; ``requests`` of a batch were carried out before."""
+        if kind in ("timeout", "late_timeout", "reset", "lost"):
+            answer = Answer(0, requests=requests, then="reset" if kind == "reset" else "close")
+            self._record(method, path, answer, kind, size)
+            if kind.endswith("timeout"):
+                self.stopping.wait(self.faults.timeout_s)
+            return answer
         if kind == "html_502":
             answer = Answer(502, _HTML, "text/html")
         else:
             code = int(kind.rpartition("_")[2])
             error = quota("Read" if method == "GET" else "Write") if code == 429 else server_side(code)
             answer = Answer(code, to_bytes(error.body()), requests=requests)
-        self._record(method, path, answer, kind, size)
-        _send(connection, answer, self.faults.clock_ahead_s)
-        return True
+        return self._record(method, path, answer, kind, size)
 
     def _page(self, path: str) -> Answer:
         with self._lock:
@@ -310,7 +223,7 @@ class Server:
                 html = page.view(found.spreadsheet_id, found.title, self.tokens.issue(found.owner))
         return Answer(200, html.encode(), "text/html; charset=utf-8")
 
-    # -- steering from another process ------------------------------------------------------
+    # --- steering from another process --------------------------------------------------------------------------------
 
     def _control(self, method: str, path: str, body: bytes) -> Answer:
         if method == "GET" and path == "/_counts":
@@ -358,75 +271,6 @@ class Server:
         return answer
 
 
-def _send(connection: socket.socket, answer: Answer, clock_ahead_s: float) -> None:
-    reason = _REASONS.get(answer.status, "Unknown")
-    head = f"HTTP/1.1 {answer.status} {reason}\r\nDate: {formatdate(time.time() + clock_ahead_s, usegmt=True)}\r\n"
-    if answer.status != 204:
-        head += f"Content-Type: {answer.content_type}\r\n"
-    head += f"Content-Length: {len(answer.body)}\r\n\r\n"
-    connection.sendall(head.encode("latin-1") + answer.body)
-
-
-class _Handler(socketserver.StreamRequestHandler):
-    disable_nagle_algorithm = True
-    rbufsize = 1 << 16
-    server: _Tcp
-
-    def handle(self) -> None:
-        owner = self.server.owner
-        owner.opened(self.connection, True)
-        try:
-            while self._one(owner):
-                pass
-        except OSError:
-            pass  # the client went away
-        finally:
-            owner.opened(self.connection, False)
-
-    def _one(self, owner: Server) -> bool:
-        line = self.rfile.readline(1 << 16)
-        words = line.decode("latin-1").split()
-        if len(words) != 3:
-            return False
-        headers: dict[str, str] = {}
-        while (line := self.rfile.readline(1 << 16)) not in (b"\r\n", b"\n", b""):
-            name, _, value = line.decode("latin-1").partition(":")
-            headers[name.strip().lower()] = value.strip()
-        if headers.get("expect", "").lower() == "100-continue":
-            self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if headers.get("transfer-encoding", "").lower() == "chunked":
-            body = self._chunks()
-        else:
-            length = int(headers.get("content-length") or 0)
-            body = self.rfile.read(length) if length else b""
-        keep = headers.get("connection", "").lower() != "close"
-        return owner.handle(self.connection, words[0], words[1], headers, body) and keep
-
-    def _chunks(self) -> bytes:
-        parts = []
-        while size := int(self.rfile.readline(64).split(b";")[0] or b"0", 16):
-            parts.append(self.rfile.read(size))
-            self.rfile.readline(8)
-        while self.rfile.readline(1 << 16) not in (b"\r\n", b"\n", b""):
-            pass
-        return b"".join(parts)
-
-
-class _Tcp(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, address: tuple[str, int], owner: Server) -> None:
-        self.owner = owner
-        super().__init__(address, _Handler)
-
-    def shutdown_request(self, request: Any) -> None:
-        # A plain close: the polite shutdown of the base class would undo a reset on purpose.
-        request.close()
-
-
 def serve(
     port: int = 0,
     faults: Faults | None = None,
@@ -435,7 +279,7 @@ def serve(
     require_token: bool = False,
     token_seconds: float = 3600.0,
 ) -> Server:
-    """A stand-in, to be used in a ``with`` statement; port 0 takes any free one.
+    """An emulator, to be used in a ``with`` statement; port 0 takes any free one.
 
     ``quota_per_minute`` is what one person may read, and may write, in a minute: 60 for the real API.
     """
@@ -461,16 +305,7 @@ def run(
 
     ``ready`` is called with the base address; nothing is printed.
     """
-    stop = threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
-    with serve(port, faults, quota_per_minute, require_token=require_token) as server:
-        for title in sheets:
-            server.create(title)
-        if ready is not None:
-            ready(server.url)
-        try:
-            while not stop.wait(0.5):
-                pass
-        except KeyboardInterrupt:
-            pass
+    server = serve(port, faults, quota_per_minute, require_token=require_token)
+    for title in sheets:
+        server.create(title)
+    run_until_stopped(server, ready)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .errors import invalid, violation
-from .formats import Locale, to_serial
+from owox_tiktok.local.sheets.errors import invalid, violation
+from owox_tiktok.local.sheets.formats import Locale, to_serial
 
 MAX_CHARACTERS = 50_000
 """Longest content of one cell."""

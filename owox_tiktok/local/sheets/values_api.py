@@ -6,13 +6,22 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from .a1 import Box, column_letters, range_name
-from .changes import COLUMNS, ROWS, Change
-from .errors import Json, invalid, violation
-from .formats import display_number, display_text, general
-from .grid import look_of
-from .model import Caller, Sheet, Spreadsheet
-from .values import MAX_CHARACTERS, TOO_LONG, Content, ErrorValue, Formula, Result, enter, plain_number
+from owox_tiktok.local.sheets.a1 import Box, column_letters, range_name
+from owox_tiktok.local.sheets.changes import COLUMNS, ROWS, Change
+from owox_tiktok.local.sheets.errors import Json, invalid, violation
+from owox_tiktok.local.sheets.formats import display_number, display_text, general
+from owox_tiktok.local.sheets.grid import look_of
+from owox_tiktok.local.sheets.model import Caller, Sheet, Spreadsheet
+from owox_tiktok.local.sheets.values import (
+    MAX_CHARACTERS,
+    TOO_LONG,
+    Content,
+    ErrorValue,
+    Formula,
+    Result,
+    enter,
+    plain_number,
+)
 
 DATES = frozenset(("DATE", "TIME", "DATE_TIME"))
 RENDER = ("FORMATTED_VALUE", "UNFORMATTED_VALUE", "FORMULA")
@@ -160,7 +169,7 @@ def batch_get(spreadsheet: Spreadsheet, ranges: list[str], options: Json) -> Jso
     }
 
 
-# -- writing ------------------------------------------------------------------------------------
+# --- writing ----------------------------------------------------------------------------------------------------------
 
 
 def _lines(body: Json) -> list[list[Any]]:
@@ -419,7 +428,7 @@ def batch_clear(spreadsheet: Spreadsheet, caller: Caller, ranges: list[str]) -> 
     return {"spreadsheetId": spreadsheet.spreadsheet_id, "clearedRanges": names}
 
 
-# -- appending ----------------------------------------------------------------------------------
+# --- appending --------------------------------------------------------------------------------------------------------
 
 
 def _region(sheet: Sheet, row: int, column: int) -> Box:

@@ -10,8 +10,10 @@ same words, limits the rate of calls, and fails on demand::
 """
 
 from . import oracle
-from .faults import KINDS, Faults, Limits
+from .faults import KINDS, ON_REQUEST, Fault, Faults
+from .limits import Limits
 from .server import Server, run, serve
+from .switches import Rules
 from .world import World
 
-__all__ = ["KINDS", "Faults", "Limits", "Server", "World", "oracle", "run", "serve"]
+__all__ = ["KINDS", "ON_REQUEST", "Fault", "Faults", "Limits", "Rules", "Server", "World", "oracle", "run", "serve"]

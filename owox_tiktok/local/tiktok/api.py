@@ -10,15 +10,15 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from .assets import MANAGED, Row, entity_rows, managed_row, pixel_statistics, visible
+from .assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
 from .catalogue import stream_fields
 from .faults import Faults, code_message
-from .reports import ID_DIMENSIONS, Table, ordered, report_table, select_ads
+from .limits import Limits
+from .reports import Table, ordered, report_table, select_ads
 from .rules import (
     MAX_IDS,
     MAX_PIXELS,
@@ -30,13 +30,18 @@ from .rules import (
     fields_of,
     ids_of,
     invalid_metrics,
+    kinds_of,
     list_of,
     object_of,
     page_of,
     report_query,
     wrong,
 )
-from .world import Ad, AdGroup, Advertiser, Campaign, World
+from .switches import Rules
+from .tasks import PATHS as TASK_PATHS
+from .tasks import Tasks
+from .texts import csv_text, number, report_texts
+from .world import ORDINARY, Ad, AdGroup, Advertiser, Campaign, World
 
 LISTS: dict[str, tuple[str, str]] = {
     "campaign/get": ("campaigns", "list"),
@@ -74,6 +79,7 @@ class Answer:
     page: int | None = None
     throttled: bool = False
     pages: _Pages | None = None
+    content_type: str = "application/json"
 
 
 @dataclass(slots=True)
@@ -87,8 +93,12 @@ class _Pages:
     texts: Callable[[int, int], list[str]]
     extra: str = ""
 
-    def data(self, *, shifted: bool = False) -> str:
-        """The JSON of ``data``. Shifted: one row comes twice and one is lost, or the total has moved."""
+    def data(self, *, shifted: bool = False, gone: bool = False) -> str:
+        """The JSON of ``data``.
+
+        Shifted: one row comes twice and one is lost, or the total has moved. Gone: a row of an earlier page is
+        no more, so that all later ones have moved up by one and the total is smaller.
+        """
         begin = (self.page - 1) * self.size
         end = min(begin + self.size, self.total)
         total = self.total
@@ -97,6 +107,9 @@ class _Pages:
                 begin, end = begin - 1, end - 1
             else:
                 total += 1
+        if gone and self.page > 1:
+            total -= 1
+            begin, end = min(begin + 1, self.total), min(end + 1, self.total)
         rows = ",".join(self.texts(begin, end)) if begin < end else ""
         info = {
             "page": self.page,
@@ -117,6 +130,8 @@ class Credentials:
         self.token = f"{where}-token-not-a-secret"
         self.auth_code = f"{where}-auth-code"
         self.revoked: set[str] = set()
+        self.others: set[str] = set()
+        """Tokens of other users of the app, accepted as well."""
         self._codes = {self.auth_code}
 
     def exchange(self, app_id: object, secret: object, code: object) -> str:
@@ -143,18 +158,29 @@ class Credentials:
         """Refuse a missing, unknown or revoked token."""
         if not token:
             raise Refusal(40104, "Access token is empty.")
-        if token != self.token or token in self.revoked:
+        if token not in {self.token, *self.others} or token in self.revoked:
             raise Refusal(40105, "Access token is incorrect or has been revoked.")
 
 
 class Api:
     """Answers requests about a world. ``faults`` is read for the lasting failures only."""
 
-    def __init__(self, world: World, credentials: Credentials, faults: Faults, sandbox: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        credentials: Credentials,
+        faults: Faults,
+        rules: Rules,
+        limits: Limits,
+        sandbox: bool,
+        clock: Callable[[], float],
+    ) -> None:
         self.world = world
         self.credentials = credentials
         self.faults = faults
+        self.rules = rules
         self.sandbox = sandbox
+        self.tasks = Tasks(rules, faults, limits, clock)
         self._tables: OrderedDict[object, tuple[Table, list[int] | None]] = OrderedDict()
         self._lock = Lock()
         self._request = 0
@@ -171,18 +197,22 @@ class Api:
 
     def knows(self, method: str, path: str) -> bool:
         """Whether there is such an endpoint."""
+        if path in TASK_PATHS:
+            return method == TASK_PATHS[path]
         if method == "POST":
             return path in ("oauth2/access_token", "oauth2/revoke_token")
         return path in LISTS or path in self._plain or path in ("report/integrated/get", "pixel/event/stats")
 
-    def get(self, path: str, params: dict[str, str]) -> Answer:
-        """Answer a GET request whose token has been checked."""
+    def get(self, path: str, params: dict[str, str], token: str = "", base: str = "") -> Answer:
+        """Answer a GET request whose token has been checked; ``base`` is this server's address."""
         if path in self._plain:
             return self._answer(json.dumps(self._plain[path](params), ensure_ascii=False))
         advertiser_id = params.get("advertiser_id", "")
         if not advertiser_id:
             raise wrong("advertiser_id: Missing data for required field.")
         self._check_access(advertiser_id)
+        if path in TASK_PATHS:
+            return self._task(path, advertiser_id, params, token, base)
         advertiser = self.world.advertiser(advertiser_id)
         if path == "report/integrated/get":
             return self._report(advertiser, params)
@@ -190,8 +220,11 @@ class Api:
             return self._pixel_statistics(advertiser, params)
         return self._list(path, advertiser, params)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """Answer a POST request of the OAuth family."""
+    def post(self, path: str, body: Mapping[str, Any], token: str) -> Answer:
+        """Answer a POST request."""
+        if path in TASK_PATHS:
+            self.credentials.check_token(token)
+            return self._post_task(path, body, token)
         for name in ("app_id", "secret", "access_token" if path.endswith("revoke_token") else "auth_code"):
             if not body.get(name):
                 raise wrong(f"{name}: Missing data for required field.")
@@ -212,11 +245,11 @@ class Api:
         body = {"code": refusal.code, "message": refusal.message, "request_id": self._request_id(), "data": {}}
         return Answer(json.dumps(body, ensure_ascii=False).encode(), refusal.code)
 
-    def shifted(self, answer: Answer) -> Answer:
-        """The same answer with a page that disagrees with the others."""
+    def moved(self, answer: Answer, kind: str) -> Answer:
+        """The same answer with a page that disagrees with the others: 'shifted_page' or 'row_gone'."""
         if answer.pages is None:
             return answer
-        again = self._answer(answer.pages.data(shifted=True))
+        again = self._answer(answer.pages.data(shifted=kind == "shifted_page", gone=kind == "row_gone"))
         again.params, again.page, again.throttled = answer.params, answer.page, answer.throttled
         return again
 
@@ -339,6 +372,13 @@ class Api:
         ):
             raise wrong(f"filtering: secondary_status: Invalid value {secondary}.")
         pool: list[Campaign | AdGroup | Ad] = list(visible(self.world, advertiser, stream))
+        kinds = frozenset({ORDINARY})
+        if not stream.startswith("smart_plus_"):
+            asked = [wanted.get(name) for name in ("campaign_system_origins", "buying_types")]
+            if any(one is not None and not isinstance(one, list) for one in asked):
+                raise wrong("filtering: campaign_system_origins, buying_types: Field must be set to array")
+            kinds = kinds_of(asked[0], asked[1], "")
+        pool = [one for one in pool if kind_of(one) in kinds]
         pool = [one for one in pool if _status_fits(stream, one, now, prefix, primary, secondary)]
         for name, id_of in _ID_FILTERS.items():
             ids = ids_of(wanted.get(name), f"filtering: {name}")
@@ -359,17 +399,53 @@ class Api:
             pool = []  # automated campaigns have their own endpoints here
         return pool
 
+    # -- report tasks -----------------------------------------------------------------------
+
+    def _post_task(self, path: str, body: Mapping[str, Any], token: str) -> Answer:
+        advertiser_id = str(body.get("advertiser_id") or "")
+        if not advertiser_id:
+            raise wrong("advertiser_id: Missing data for required field.")
+        self._check_access(advertiser_id)
+        if path == "report/task/cancel":
+            self.tasks.cancel(token, advertiser_id, str(body.get("task_id") or ""))
+            return self._answer(json.dumps({"task_id": str(body["task_id"]), "status": "CANCELED"}))
+        self.tasks.admit(advertiser_id)
+        # The body has JSON values where a query string has JSON texts.
+        params = {name: one if isinstance(one, str) else json.dumps(one) for name, one in body.items()}
+        query = report_query(params, self.rules, asynchronous=True)
+        advertiser = self.world.advertiser(advertiser_id)
+        self._check_refused(advertiser, query)
+        ads = select_ads(advertiser, query.level, deleted=query.deleted, kinds=query.kinds, **query.ids)
+        table, order = self._table(advertiser, query, ads, refreshed_h=4)
+        titles = body.get("enable_report_title_translation", True) is not False
+        content = csv_text(
+            table,
+            query.dimensions,
+            query.metrics,
+            titles=titles,
+            display=titles or self.rules.async_display_values,
+            order=order,
+        )
+        return self._answer(json.dumps({"task_id": self.tasks.create(token, advertiser_id, body, content)}))
+
+    def _task(self, path: str, advertiser_id: str, params: Mapping[str, str], token: str, base: str) -> Answer:
+        task_id = params.get("task_id", "")
+        if path == "report/task/check":
+            status = self.tasks.status(token, advertiser_id, task_id)
+            message = "The report could not be made." if status == "FAILED" else ""
+            return self._answer(json.dumps({"status": status, "message": message}))
+        content_type, text = self.tasks.download(token, advertiser_id, task_id, base)
+        if content_type == "application/json":
+            return self._answer(text)
+        return Answer(text.encode(), content_type=content_type)
+
     # -- reports ----------------------------------------------------------------------------
 
     def _report(self, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
         faults = self.faults
         page, size = page_of("report/integrated/get", params)
-        query = report_query(params, sandbox=self.sandbox, country_hourly=not faults.refuse_country_hourly)
-        refused = [name for name in query.metrics if name in faults.refused_metrics.get(advertiser.id, ())]
-        if refused:
-            if faults.refused_metrics_unnamed:
-                raise wrong("Invalid metric fields, please correct the request and try again.")
-            raise invalid_metrics(refused)
+        query = report_query(params, self.rules, sandbox=self.sandbox)
+        self._check_refused(advertiser, query)
         limit = faults.too_large_over_days
         if limit is not None and query.first and query.last and (query.last - query.first).days + 1 > limit:
             code = faults.too_large_code
@@ -379,15 +455,12 @@ class Api:
             advertiser,
             query.level,
             deleted=query.deleted,
-            campaign_ids=query.ids.get("campaign_ids"),
-            adgroup_ids=query.ids.get("adgroup_ids"),
-            ad_ids=query.ids.get("ad_ids"),
+            kinds=query.kinds,
+            **query.ids,
         )
-        throttled = False
-        cut = faults.max_ads_per_report
-        if cut is not None and query.level == "ad" and len(ads) > cut:
-            ads = sorted(ads, key=lambda ad: (ad.created, ad.id))[-cut:]
-            throttled = True
+        kept = self._newest(advertiser, query)
+        if kept is not None:
+            ads = [ad for ad in ads if ad.id in kept]
         table, order = self._table(advertiser, query, ads)
 
         def texts(begin: int, end: int) -> list[str]:
@@ -396,18 +469,45 @@ class Api:
         extra = ""
         if query.with_totals:
             totals = {
-                name: _number(table.totals[name], table.decimals[name]) if name in table.totals else "-"
+                name: number(table.totals[name], table.decimals[name]) if name in table.totals else "-"
                 for name in query.metrics
             }
             extra = f',"total_metrics":{json.dumps(totals)}'
         answer = self._paged(_Pages("list", page, size, table.size, texts, extra))
-        answer.throttled = throttled
+        answer.throttled = kept is not None
         return answer
 
-    def _table(self, advertiser: Advertiser, query: ReportQuery, ads: list[Ad]) -> tuple[Table, list[int] | None]:
+    def _check_refused(self, advertiser: Advertiser, query: ReportQuery) -> None:
+        faults = self.faults
+        refused = [name for name in query.metrics if name in faults.refused_metrics.get(advertiser.id, ())]
+        if refused:
+            if faults.refused_metrics_unnamed:
+                raise wrong("Invalid metric fields, please correct the request and try again.")
+            raise invalid_metrics(refused)
+
+    def _newest(self, advertiser: Advertiser, query: ReportQuery) -> frozenset[str] | None:
+        """The ids of the ads that a report of a large account is cut to; None when it is not cut.
+
+        The account's ads are counted, whatever their status, so a report can be cut although it shows few of them;
+        only filters by id make the count smaller.
+        """
+        limit = self.faults.max_ads_per_report
+        if limit is None or query.level not in self.rules.cut_levels or len(advertiser.ads) < limit:
+            return None
+        counted = select_ads(advertiser, query.level, deleted="include", kinds=query.kinds, **query.ids)
+        if len(counted) < limit:
+            return None
+        counted.sort(key=lambda ad: (ad.created, ad.id))
+        return frozenset(ad.id for ad in counted[-limit:])
+
+    def _table(
+        self, advertiser: Advertiser, query: ReportQuery, ads: list[Ad], refreshed_h: int = 1
+    ) -> tuple[Table, list[int] | None]:
         """The report's table. The last few are kept: the pages of one report share a table."""
         key = (
             advertiser.id,
+            refreshed_h,
+            query.report_type,
             query.level,
             tuple(query.dimensions),
             tuple(query.metrics),
@@ -425,7 +525,16 @@ class Api:
                 self._tables.move_to_end(key)
                 return known
         table = report_table(
-            self.world, advertiser, ads, query.level, query.dimensions, query.metrics, query.first, query.last
+            self.world,
+            advertiser,
+            ads,
+            query.level,
+            query.dimensions,
+            query.metrics,
+            query.first,
+            query.last,
+            query.report_type,
+            refreshed_h,
         )
         made = (table, ordered(table, query.order, query.descending) if query.order else None)
         with self._lock:
@@ -486,79 +595,3 @@ def _moment(wanted: Mapping[str, Any], name: str) -> datetime | None:
         return datetime.strptime(str(text), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         raise wrong(f"filtering: {name}: Not a valid datetime, use YYYY-MM-DD HH:MM:SS.") from None
-
-
-def _number(value: int | None, decimals: int) -> str:
-    """A number as TikTok writes it."""
-    if value is None:
-        return "-"
-    if not decimals:
-        return str(value)
-    sign = "-" if value < 0 else ""
-    whole, rest = divmod(abs(value), 10**decimals)
-    return f"{sign}{whole}.{rest:0{decimals}d}"
-
-
-def _texts(values: Sequence[int | None], decimals: int) -> list[str]:
-    if not decimals:
-        return ["-" if value is None else str(value) for value in values]
-    if decimals == 2:  # by far the most common; spelt out because it is the hot line
-        return ["-" if v is None else f"{v // 100}.{v % 100:02d}" for v in values]
-    return [_number(value, decimals) for value in values]
-
-
-def report_texts(
-    table: Table,
-    dimensions: Sequence[str],
-    metrics: Sequence[str],
-    zone: ZoneInfo,
-    begin: int,
-    end: int,
-    order: list[int] | None = None,
-) -> list[str]:
-    """The rows begin … end of a table as JSON texts ``{"dimensions": …, "metrics": …}``."""
-    rows: Sequence[int] = order[begin:end] if order is not None else range(begin, end)
-    columns: list[list[str]] = []
-
-    def cut(column: Sequence[Any]) -> Sequence[Any]:
-        return [column[row] for row in rows] if order is not None else column[begin:end]
-
-    heads: dict[str, list[str]] = {"dimensions": [], "metrics": []}
-    for name in dimensions:
-        heads["dimensions"].append(f'"{name}":"%s"')
-        if name in ID_DIMENSIONS:
-            columns.append([entity.id for entity in cut(table.entities)])
-        elif name in ("stat_time_day", "stat_time_hour"):
-            days = cut(table.days)
-            known = {day: date.fromordinal(day).isoformat() for day in set(days)}
-            if name == "stat_time_day":
-                columns.append([f"{known[day]} 00:00:00" for day in days])
-            else:
-                hours = cut(table.hours)
-                columns.append([f"{known[day]} {hour:02d}:00:00" for day, hour in zip(days, hours, strict=True)])
-        else:
-            columns.append(list(cut(table.parts[name])))
-    for name in metrics:
-        if name in table.numbers:
-            heads["metrics"].append(f'"{name}":"%s"')
-            columns.append(_texts(cut(table.numbers[name]), table.decimals[name]))
-        else:
-            heads["metrics"].append(f'"{name}":%s')
-            columns.append(_attribute_texts(name, cut(table.attributes[name])))
-    template = '{"dimensions":{' + ",".join(heads["dimensions"]) + '},"metrics":{' + ",".join(heads["metrics"]) + "}}"
-    return [template % row for row in zip(*columns, strict=True)]
-
-
-def _attribute_texts(name: str, values: Sequence[Any]) -> list[str]:
-    """Attribute values as JSON; every one a string, except that an absent app may be the number 0."""
-    known: dict[Any, str] = {}
-    for value in set(values):
-        if value is None:
-            known[value] = '"-"'
-        elif isinstance(value, bool):
-            known[value] = '"true"' if value else '"false"'
-        elif name == "tt_app_id" and value == "0":
-            known[value] = "0"
-        else:
-            known[value] = json.dumps(str(value), ensure_ascii=False)
-    return [known[value] for value in values]

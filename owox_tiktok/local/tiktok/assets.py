@@ -7,14 +7,14 @@ kind from the seed, or null.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from .attributes import ad_text, bid_of, budget_of, objective
 from .catalogue import stream_fields
-from .world import Ad, AdGroup, Advertiser, Campaign, World, hash64
+from .world import ORDINARY, PROMOTE, Ad, AdGroup, Advertiser, Campaign, World, hash64
 
 Row = dict[str, Any]
 
@@ -487,13 +487,28 @@ def visible(world: World, advertiser: Advertiser, stream: str) -> list[Campaign]
     return sorted(chosen, key=lambda one: one.id, reverse=True)  # type: ignore[return-value]
 
 
+def kind_of(one: Campaign | AdGroup | Ad) -> str:
+    """The kind of a campaign, or of the one above an ad group or ad."""
+    return one.kind if isinstance(one, Campaign) else one.campaign.kind
+
+
+_PROMOTE_FIELDS = ("id", "_id", "_name", "_status", "_time", "campaign_system_origin", "objective", "budget")
+
+
 def managed_row(stream: str, one: Campaign | AdGroup | Ad, now: datetime) -> Row:
-    """The row of one campaign, ad group or ad."""
+    """The row of one campaign, ad group or ad; a Promote one has fewer fields."""
     if isinstance(one, Campaign):
-        return _campaign(one, now, stream)
-    if isinstance(one, AdGroup):
-        return _ad_group(one, now, stream)
-    return _smart_ad(one, now) if stream == "smart_plus_ads" else _ad(one, now)
+        row = _campaign(one, now, stream)
+    elif isinstance(one, AdGroup):
+        row = _ad_group(one, now, stream)
+    else:
+        row = _smart_ad(one, now) if stream == "smart_plus_ads" else _ad(one, now)
+    if "campaign_system_origin" in row:
+        promote = kind_of(one) == PROMOTE
+        row["campaign_system_origin"] = "PROMOTE" if promote else None
+        if promote:
+            row = {name: value for name, value in row.items() if name.endswith(_PROMOTE_FIELDS)}
+    return row
 
 
 MANAGED = frozenset({"campaigns", "ad_groups", "ads", "smart_plus_campaigns", "smart_plus_ad_groups", "smart_plus_ads"})
@@ -501,11 +516,17 @@ MANAGED = frozenset({"campaigns", "ad_groups", "ads", "smart_plus_campaigns", "s
 
 
 def entity_rows(
-    world: World, advertiser_id: str, stream: str, include_deleted: bool = True, fields: frozenset[str] | None = None
+    world: World,
+    advertiser_id: str,
+    stream: str,
+    include_deleted: bool = True,
+    fields: frozenset[str] | None = None,
+    kinds: Collection[str] = (ORDINARY,),
 ) -> list[Row]:
     """All rows of a stream of one account, with wire types, in the order of the endpoint.
 
-    ``fields`` adds those of :data:`EXTRA_FIELDS` that it names; None means every field.
+    ``fields`` adds those of :data:`EXTRA_FIELDS` that it names; None means every field. ``kinds`` are those of
+    :data:`.world.KINDS_OF_ADS` that are wanted of campaigns, ad groups and ads; the lists hide the others.
     """
     advertiser = world.advertiser(advertiser_id)
     if stream == "advertiser_ids":
@@ -516,7 +537,7 @@ def entity_rows(
         return [{name: value for name, value in row.items() if name not in hidden}]
     if stream in MANAGED:
         now = world.now()
-        pool = visible(world, advertiser, stream)
+        pool = [one for one in visible(world, advertiser, stream) if kind_of(one) in kinds]
         return [managed_row(stream, one, now) for one in pool if include_deleted or not one.deleted]
     count, maker = _MAKERS[stream]
     return [maker(advertiser, number, hash64(advertiser.seed, stream, number)) for number in range(count)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from .world import Ad, AdGroup, Advertiser, Campaign, Entity
+from .world import PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity
 
 AttributeValue = str | bool | Decimal | None
 
@@ -65,7 +65,7 @@ def _of_group(name: str, group: AdGroup) -> AttributeValue:
         "adgroup_name": group.name,
         "adgroup_id": group.id,
         "placement_type": _PLACEMENTS[group.index % len(_PLACEMENTS)],
-        "promotion_type": "App" if app else "Website",
+        "promotion_type": "Other" if group.campaign.kind == PROMOTE else "App" if app else "Website",
         "opt_status": "Active" if group.enabled else "Paused",
         "adgroup_download_url": "https://play.example.com/store/app" if app else "",
         "profile_image": f"https://img.example.com/profile/{group.index}.jpeg",

@@ -16,6 +16,12 @@ from io import StringIO
 LEVELS = ("advertiser", "campaign", "ad_group", "ad")
 """Level names, widest first."""
 
+ID_DIMENSIONS = {"advertiser_id": "advertiser", "campaign_id": "campaign", "adgroup_id": "ad_group"} | {
+    "ad_id": "ad",
+    "ad_id_v2": "ad",
+}
+"""Id dimension to level."""
+
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:

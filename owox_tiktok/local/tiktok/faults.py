@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Any
-
-from .rules import Refusal
 
 KINDS = (
     "http_500",
@@ -35,6 +31,29 @@ KINDS = (
 )
 """Every kind of passing failure. 'timeout' only comes when asked for by name: it costs real seconds."""
 
+WRONG_ANSWERS = (
+    "row_gone",
+    "outside_window",
+    "missing_metric",
+    "null_key",
+    "dash_key",
+    "advertiser_twice",
+    "advertiser_unasked",
+    "no_zone",
+    "unknown_zone",
+    "half_emoji",
+    "control_characters",
+    "not_utf8",
+    "deep_nesting",
+    "list_of_nulls",
+    "null_data",
+    "code_20001",
+)
+"""Answers that arrive whole and hold what they must not; :mod:`.spoil` makes them."""
+
+ON_REQUEST = (*WRONG_ANSWERS, "drip", "code_60001")
+"""Kinds that come only when named: nothing in the answer tells a careless loader of most of them."""
+
 TOO_LARGE = (
     "Your query is too large, please reduce the query size (e.g. fewer metrics or time range) and retry after a while."
 )
@@ -54,21 +73,29 @@ def code_message(code: int, app_id: str, advertiser_id: str) -> str:
         51001: "internal service timeout",
         51021: "Too many requests",
         51039: "internal service timeout",
+        60001: "The service is under maintenance, please retry later.",
     }[code]
 
 
-@dataclass
-class Limits:
-    """Calls allowed. None means no limit. All of them count per app, except the per-advertiser one.
+@dataclass(frozen=True, eq=False)
+class Fault:
+    """One failure at one place: the requests to ``path`` ("" = any) for ``page`` (None = any).
 
-    ``per_minute``: the call over it blocks the app for ``block_s`` seconds.
-    ``per_advertiser_qps`` counts per advertiser and path.
+    ``where`` names parameters and a piece of text each must contain, such as ``{"data_level": "AUCTION_AD"}``.
+    Each distinct URL fails ``times`` times before it is answered; None means always.
     """
 
-    qps: int | None = None
-    per_minute: int | None = None
-    block_s: float = 300.0
-    per_advertiser_qps: int | None = None
+    kind: str
+    path: str = ""
+    page: int | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
+    times: int | None = 1
+
+    def fits(self, path: str, params: Mapping[str, str]) -> bool:
+        """Whether a request is one of those that fail."""
+        if self.path not in ("", path) or (self.page is not None and params.get("page", "1") != str(self.page)):
+            return False
+        return all(text in params.get(name, "") for name, text in self.where.items())
 
 
 @dataclass
@@ -78,12 +105,19 @@ class Faults:
     Passing failures: ``rate`` is the share of requests that fail, taking turns among ``kinds``;
     ``fail_first`` lets every distinct URL fail that many times before it is answered. By chance no
     URL fails more than ``in_a_row`` times running, so a retrying client always gets through.
+    ``at`` holds failures of chosen requests, which come before those of the share.
+
+    Details: 'drip' sends ``drip_bytes`` bytes each ``drip_s`` seconds; 'deep_nesting' is ``nesting`` lists
+    inside each other; 'missing_metric' leaves out ``missing`` ("" = the last one asked for);
+    with ``shared_key`` two rows have the same key after 'null_key' or 'dash_key'.
 
     Lasting failures: report windows over ``too_large_over_days`` days get ``too_large_code``;
-    ad-level reports are cut to the newest ``max_ads_per_report`` ads; ``refused_metrics`` maps
+    reports of accounts with ``max_ads_per_report`` ads or more are cut to the newest so many (None =
+    never), which TikTok does at 20,000; ``refused_metrics`` maps
     advertiser ids to metrics refused there (by name, unless ``refused_metrics_unnamed``);
     ``forbidden`` holds advertiser ids and paths answered with 40001; after ``revoked_after``
-    requests the token is dead; after ``hang_after`` requests nothing is answered any more.
+    requests the token is dead; the first ``failing_tasks`` report tasks fail; after ``hang_after``
+    requests nothing is answered any more.
     """
 
     rate: float = 0.0
@@ -94,18 +128,25 @@ class Faults:
     latency_s: float = 0.0
     jitter_s: float = 0.0
     timeout_s: float = 30.0
+    at: tuple[Fault, ...] = ()
+    drip_s: float = 1.0
+    drip_bytes: int = 1
+    nesting: int = 10_000
+    missing: str = ""
+    shared_key: bool = False
     too_large_over_days: int | None = None
     too_large_code: int = 40067
-    max_ads_per_report: int | None = None
+    max_ads_per_report: int | None = 20_000
     refused_metrics: dict[str, list[str]] = field(default_factory=dict)
     refused_metrics_unnamed: bool = False
     forbidden: set[str] = field(default_factory=set)
     revoked_after: int | None = None
     hang_after: int | None = None
-    refuse_country_hourly: bool = False
+    failing_tasks: int = 0
 
     def __post_init__(self) -> None:
-        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        asked = (*self.kinds, *(one.kind for one in self.at))
+        unknown = [kind for kind in asked if kind not in KINDS and kind not in ON_REQUEST]
         if unknown:
             raise ValueError(f"unknown kinds of failure: {unknown}")
 
@@ -116,9 +157,16 @@ class Faults:
         if unknown:
             raise ValueError(f"unknown faults: {unknown}")
         for name, value in values.items():
-            made: Callable[[Any], Any] = {"kinds": tuple, "forbidden": set}.get(name, lambda one: one)
-            setattr(self, name, made(value))
+            setattr(self, name, _MAKERS[name](value) if name in _MAKERS else value)
         self.__post_init__()
+
+
+def _places(values: Iterable[Any]) -> tuple[Fault, ...]:
+    return tuple(one if isinstance(one, Fault) else Fault(**one) for one in values)
+
+
+_MAKERS: Mapping[str, Callable[[Any], Any]] = {"kinds": tuple, "forbidden": set, "at": _places}
+"""Fields of :class:`Faults` whose JSON value has another type."""
 
 
 class FaultState:
@@ -131,6 +179,7 @@ class FaultState:
         self._turn = 0
         self._running: dict[str, int] = {}
         self._failed_first: dict[str, int] = {}
+        self._failed_at: dict[tuple[Fault, str], int] = {}
 
     def latency(self) -> float:
         """Seconds to wait before answering."""
@@ -140,9 +189,21 @@ class FaultState:
         with self._lock:
             return faults.latency_s + self._random.random() * faults.jitter_s
 
-    def next_kind(self, url: str, applies: Callable[[str], bool]) -> str | None:
-        """The failure of this request, or None. ``applies`` says whether a kind makes sense for it."""
+    def next_kind(
+        self, url: str, applies: Callable[[str], bool], fits: Callable[[Fault], bool] = lambda fault: False
+    ) -> str | None:
+        """The failure of this request, or None.
+
+        ``applies`` says whether a kind makes sense for it, ``fits`` whether it is one that a fault of ``at`` chooses.
+        """
         faults = self.faults
+        for fault in faults.at:
+            if fits(fault) and applies(fault.kind):
+                with self._lock:
+                    before = self._failed_at.get((fault, url), 0)
+                    if fault.times is None or before < fault.times:
+                        self._failed_at[fault, url] = before + 1
+                        return fault.kind
         if faults.rate <= 0 and faults.fail_first <= 0:
             return None
         with self._lock:
@@ -161,71 +222,3 @@ class FaultState:
                 if applies(kind):
                     return kind
             return None
-
-
-class Gate:
-    """Counts calls against :class:`Limits`. Safe to use from many threads."""
-
-    def __init__(self, limits: Limits, app_id: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.limits = limits
-        self._app_id = app_id
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._second: deque[float] = deque()
-        self._minute: deque[float] = deque()
-        self._blocked_until = 0.0
-        self._per_advertiser: dict[tuple[str, str], deque[float]] = {}
-
-    def check_app(self) -> None:
-        """Count one call of the app; raises 40100 when it is one too many."""
-        limits = self.limits
-        if limits.qps is None and limits.per_minute is None:
-            return
-        with self._lock:
-            now = self._clock()
-            if now < self._blocked_until:
-                raise self._restricted()
-            if limits.per_minute is not None:
-                _forget(self._minute, now - 60)
-                self._minute.append(now)
-                if len(self._minute) > limits.per_minute:
-                    self._minute.clear()
-                    self._blocked_until = now + limits.block_s
-                    raise self._restricted()
-            if limits.qps is not None:
-                _forget(self._second, now - 1)
-                if len(self._second) >= limits.qps:
-                    raise Refusal(
-                        40100,
-                        f"App {self._app_id} reaches the QPS limit {limits.qps}, "
-                        f"current QPS is {len(self._second) + 1}.",
-                    )
-                self._second.append(now)
-
-    def check_advertiser(self, advertiser_id: str, path: str) -> None:
-        """Count one call for an advertiser and path; raises 40133 when it is one too many."""
-        limit = self.limits.per_advertiser_qps
-        if limit is None:
-            return
-        with self._lock:
-            now = self._clock()
-            calls = self._per_advertiser.setdefault((advertiser_id, path), deque())
-            _forget(calls, now - 1)
-            if len(calls) >= limit:
-                raise Refusal(
-                    40133,
-                    f"Advertiser ({advertiser_id})'s QPS ({len(calls) + 1}) reaches QPS limit {limit} "
-                    "for current path, request is temporarily restricted.",
-                )
-            calls.append(now)
-
-    def _restricted(self) -> Refusal:
-        return Refusal(
-            40100,
-            f"Due to too many requests, requests from App {self._app_id} are temporarily restricted.",
-        )
-
-
-def _forget(calls: deque[float], before: float) -> None:
-    while calls and calls[0] <= before:
-        calls.popleft()

@@ -6,17 +6,18 @@ hours are naive datetimes in the account's zone, a missing metric is None.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from .assets import entity_rows as _entity_rows
-from .catalogue import metric_infos
-from .reports import ID_DIMENSIONS, report_table, select_ads
-from .world import World
+from .catalogue import ID_DIMENSIONS, metric_infos
+from .hidden import kinds_in_all
+from .reports import report_table, select_ads
+from .world import KINDS_OF_ADS, ORDINARY, World
 
-__all__ = ["entity_rows", "report_rows"]
+__all__ = ["entity_rows", "report_rows", "total_by_kind"]
 
 
 def report_rows(
@@ -31,19 +32,26 @@ def report_rows(
     report_type: str = "BASIC",
     include_deleted: bool = True,
     lifetime: bool = False,
+    kinds: Collection[str] | None = None,
+    top_view_at_advertiser: bool = True,
 ) -> list[dict[str, Any]]:
     """The rows of a report on one account, one dict per row with ``advertiser_id`` on each.
 
     ``level`` is 'advertiser', 'campaign', 'ad_group' or 'ad'; ``dimensions`` and ``metrics`` are
     TikTok's names; the days ``first`` … ``last`` are inclusive days of the account's calendar.
-    ``lifetime`` ignores them. A dimension and an equally named metric share one key.
+    ``lifetime`` ignores them. ``kinds`` are the kinds of ads to cover (None: all that TikTok gives with
+    these dimensions, also those it hides unless asked); a metric that Promote ads do not have is None on
+    their rows. ``top_view_at_advertiser`` must be that of the server's rules. A dimension and an
+    equally named metric share one key.
     """
     if report_type not in ("BASIC", "AUDIENCE"):
         raise ValueError(f"unknown report type {report_type!r}")
     advertiser = world.advertiser(advertiser_id)
-    ads = select_ads(advertiser, level, deleted="include" if include_deleted else "exclude")
+    if kinds is None:
+        kinds = kinds_in_all(report_type, level, dimensions, top_view_at_advertiser=top_view_at_advertiser)
+    ads = select_ads(advertiser, level, deleted="include" if include_deleted else "exclude", kinds=kinds)
     bounds = (None, None) if lifetime else (first, last)
-    table = report_table(world, advertiser, ads, level, dimensions, metrics, *bounds)
+    table = report_table(world, advertiser, ads, level, dimensions, metrics, *bounds, report_type)
 
     columns: dict[str, list[Any]] = {"advertiser_id": [advertiser_id] * table.size}
     for name in dimensions:
@@ -70,6 +78,26 @@ def report_rows(
     return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def entity_rows(world: World, advertiser_id: str, stream: str, include_deleted: bool = True) -> list[dict[str, Any]]:
-    """The rows of an entity stream of one account, with values as typed on the wire."""
-    return _entity_rows(world, advertiser_id, stream, include_deleted=include_deleted)
+def total_by_kind(
+    world: World, advertiser_id: str, metric: str, first: date | None, last: date | None
+) -> dict[str, Decimal]:
+    """What each kind of ads has of an additive metric on one account, deleted ads included."""
+    totals = {}
+    for kind in KINDS_OF_ADS:
+        rows = report_rows(world, advertiser_id, "ad", ["ad_id"], [metric], first, last, kinds=(kind,))
+        totals[kind] = sum((Decimal(row[metric] or 0) for row in rows), Decimal(0))
+    return totals
+
+
+def entity_rows(
+    world: World,
+    advertiser_id: str,
+    stream: str,
+    include_deleted: bool = True,
+    kinds: Collection[str] = (ORDINARY,),
+) -> list[dict[str, Any]]:
+    """The rows of an entity stream of one account, with values as typed on the wire.
+
+    TikTok's lists of campaigns, ad groups and ads name the ordinary kind only unless asked for ``kinds``.
+    """
+    return _entity_rows(world, advertiser_id, stream, include_deleted=include_deleted, kinds=kinds)

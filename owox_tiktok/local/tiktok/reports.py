@@ -6,23 +6,18 @@ value of the oracle are two ways of writing the same thing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from operator import itemgetter
 from typing import TypeVar
 
 from .attributes import AttributeValue, attribute
-from .catalogue import metric_infos
+from .catalogue import ID_DIMENSIONS, metric_infos
+from .hidden import promote_has_metric
 from .metrics import UNIQUE_SHARE, Ratio, Remainder, Total, Unique, definition
 from .splits import AUDIENCE_SPLITS, cumulate, hour_weights, split_of
-from .world import GROWTH, Ad, Advertiser, Entity, World
-
-ID_DIMENSIONS = {"advertiser_id": "advertiser", "campaign_id": "campaign", "adgroup_id": "ad_group"} | {
-    "ad_id": "ad",
-    "ad_id_v2": "ad",
-}
-"""Id dimension to level."""
+from .world import GROWTH, KINDS_OF_ADS, PROMOTE, Ad, Advertiser, Campaign, Entity, World
 
 _T = TypeVar("_T")
 
@@ -33,6 +28,7 @@ class Table:
 
     ``entities`` and ``days``, ``hours``, ``parts`` hold the row's id, time and split values (empty
     lists when not grouped by them). ``decimals`` tells how many digits of a number are decimals.
+    ``promote_rows`` are the rows of Promote ads; the metrics ``meaningless`` are None there.
     """
 
     size: int
@@ -44,6 +40,8 @@ class Table:
     decimals: dict[str, int]
     attributes: dict[str, list[AttributeValue]]
     totals: dict[str, int]
+    promote_rows: frozenset[int] = frozenset()
+    meaningless: frozenset[str] = frozenset()
 
 
 def select_ads(
@@ -51,6 +49,7 @@ def select_ads(
     level: str,
     *,
     deleted: str = "exclude",
+    kinds: Collection[str] = KINDS_OF_ADS,
     campaign_ids: Iterable[str] | None = None,
     adgroup_ids: Iterable[str] | None = None,
     ad_ids: Iterable[str] | None = None,
@@ -59,6 +58,7 @@ def select_ads(
 
     ``deleted`` ("exclude", "include", "only") is judged at the level of the report: a campaign
     report counts the deleted ads of a living campaign. Account totals always hold everything.
+    ``kinds`` are those of :data:`.world.KINDS_OF_ADS` that are wanted.
     """
 
     def is_deleted(ad: Ad) -> bool:
@@ -66,7 +66,9 @@ def select_ads(
             return ad.deleted
         return ad.group.deleted if level == "ad_group" else ad.campaign.deleted
 
-    ads = advertiser.ads
+    ads = list(advertiser.ads)
+    if any(campaign.kind not in kinds for campaign in advertiser.campaigns):
+        ads = [ad for ad in ads if ad.campaign.kind in kinds]
     if level != "advertiser" and deleted != "include":
         ads = [ad for ad in ads if is_deleted(ad) == (deleted == "only")]
     if campaign_ids is not None:
@@ -113,13 +115,17 @@ def report_table(
     metrics: Sequence[str],
     first: date | None,
     last: date | None,
+    report_type: str = "BASIC",
+    refreshed_h: int = 1,
 ) -> Table:
     """The table of a report over these ads; ``first`` and ``last`` are days of the account's calendar.
 
-    Without dates everything up to the world's clock is covered.
+    Without dates everything up to the world's clock is covered. Today is known up to the last
+    ``refreshed_h`` hours' mark: tasks see it less often than pages do.
     """
     now = world.now()
     today_date, hours_done = world.today(advertiser, now)
+    hours_done -= hours_done % refreshed_h
     today = today_date.toordinal()
     low = first.toordinal() if first else 0
     high = min(last.toordinal() if last else today, today if hours_done else today - 1)
@@ -226,6 +232,10 @@ def report_table(
         if name not in results:
             known = {id(entity): attribute(name, entity) for entity in {id(e): e for e in entities}.values()}
             attributes[name] = [known[id(entity)] for entity in entities]
+    promote_rows = _promote_rows(entities, id_level, ads)
+    meaningless = frozenset(name for name in numeric if promote_rows and not promote_has_metric(name, report_type))
+    for name in meaningless:
+        results[name] = [None if row in promote_rows else value for row, value in enumerate(results[name])]
     return Table(
         size=len(entities),
         entities=entities if id_level else [],
@@ -240,7 +250,23 @@ def report_table(
             for name, column in results.items()
             if metric_infos()[name].additive
         },
+        promote_rows=promote_rows,
+        meaningless=meaningless,
     )
+
+
+def _promote_rows(entities: Sequence[Entity], id_level: str, ads: Sequence[Ad]) -> frozenset[int]:
+    """The rows that hold Promote ads."""
+    if not any(ad.campaign.kind == PROMOTE for ad in ads):
+        return frozenset()
+
+    def kind(entity: Entity) -> str:
+        if isinstance(entity, Advertiser):
+            return PROMOTE if all(ad.campaign.kind == PROMOTE for ad in ads) else ""
+        return entity.kind if isinstance(entity, Campaign) else entity.campaign.kind
+
+    known = {id(entity): kind(entity) == PROMOTE for entity in {id(e): e for e in entities}.values()}
+    return frozenset(row for row, entity in enumerate(entities) if known[id(entity)])
 
 
 def _pick(values: list[_T], places: list[int]) -> list[_T]:

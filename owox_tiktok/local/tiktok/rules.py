@@ -12,9 +12,20 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from .catalogue import metric_infos
-from .reports import ID_DIMENSIONS
+from . import metric_sets
+from .catalogue import ID_DIMENSIONS, metric_infos
+from .hidden import (
+    BUYING_TYPES,
+    MIXED_BUYING_TYPES,
+    ORIGINS,
+    PROMOTE_ORIGIN,
+    TOP_VIEW_BUYING,
+    kinds_asked,
+    promote_has_dimensions,
+)
 from .splits import AUDIENCE_SPLITS
+from .switches import Rules
+from .world import ORDINARY, PROMOTE
 
 PAGE_SIZES: dict[str, tuple[int, int]] = {
     "campaign/get": (10, 1000),
@@ -36,6 +47,7 @@ PAGE_SIZES: dict[str, tuple[int, int]] = {
 """Default and largest ``page_size`` by path; paths not named here are not paged."""
 
 MAX_IDS = 100
+MAX_IDS_ASYNC = 20_000
 MAX_PIXELS = 10
 MAX_METRICS = 100
 DAYS_BY_DAY, DAYS_BY_HOUR, DAYS_OTHERWISE = 30, 1, 365
@@ -59,7 +71,11 @@ _TIMELESS = frozenset(
 )
 """Audience dimensions that go with no time dimension."""
 
+_SMALL_SPLITS = frozenset({"ad_type", "hashtag", "audience_tags", "purchase_intention"})
+"""Audience dimensions with a short list of metrics."""
+
 _NO_RELATION = "Conflict occurs. The input params including metrics and dimensions have no relation."
+_KIND_FILTERS = frozenset({"campaign_system_origins", "buying_type"})
 _FILTER_TYPES = frozenset(
     {
         "IN",
@@ -157,14 +173,14 @@ def page_of(path: str, params: Mapping[str, str]) -> tuple[int, int]:
     return page, size
 
 
-def ids_of(value: Any, name: str) -> list[str] | None:
-    """A list of at most 100 ids inside a filter; None when absent."""
+def ids_of(value: Any, name: str, most: int = MAX_IDS) -> list[str] | None:
+    """A list of at most ``most`` ids inside a filter; None when absent."""
     if value is None:
         return None
     if not isinstance(value, list):
         raise wrong(f"{name}: Field must be set to array")
-    if len(value) > MAX_IDS:
-        raise wrong(f"{name}: Longer than maximum length {MAX_IDS}.")
+    if len(value) > most:
+        raise wrong(f"{name}: Longer than maximum length {most}.")
     return [str(one) for one in value]
 
 
@@ -207,6 +223,8 @@ class ReportQuery:
     order: str | None = None
     descending: bool = True
     with_totals: bool = False
+    kinds: frozenset[str] = frozenset({ORDINARY})
+    filtered: set[str] = field(default_factory=set)
 
 
 def invalid_metrics(names: list[str]) -> Refusal:
@@ -216,10 +234,12 @@ def invalid_metrics(names: list[str]) -> Refusal:
     )
 
 
-def report_query(params: Mapping[str, str], *, sandbox: bool, country_hourly: bool) -> ReportQuery:
+def report_query(
+    params: Mapping[str, str], rules: Rules, *, sandbox: bool = False, asynchronous: bool = False
+) -> ReportQuery:
     """Check a report request; raises :class:`Refusal` for what the API refuses.
 
-    ``country_hourly``: whether country_code may go with stat_time_hour (sources disagree).
+    ``asynchronous``: the request is for a report task, which has no longest window, more ids and fewer metrics.
     """
     kind = params.get("report_type", "")
     if kind not in ("BASIC", "AUDIENCE"):
@@ -234,7 +254,7 @@ def report_query(params: Mapping[str, str], *, sandbox: bool, country_hourly: bo
     metrics = ["spend", "impressions"] if listed is None else [str(name) for name in listed]
     lifetime = truth_of(params, "query_lifetime")
 
-    _check_grouping(kind, level, dimensions, country_hourly)
+    _check_grouping(kind, level, dimensions, rules)
     if lifetime:
         if kind != "BASIC":
             raise wrong("query_lifetime is only supported when report_type is BASIC.")
@@ -243,11 +263,11 @@ def report_query(params: Mapping[str, str], *, sandbox: bool, country_hourly: bo
         first = last = None
     else:
         first, last = day_of(params, "start_date"), day_of(params, "end_date")
-        _check_window(dimensions, first, last)
-    _check_metrics(kind, level, dimensions, metrics, lifetime)
+        _check_window(dimensions, first, last, asynchronous=asynchronous)
+    _check_metrics(kind, level, dimensions, metrics, lifetime, rules, asynchronous=asynchronous)
 
     query = ReportQuery(kind, level, dimensions, metrics, first, last)
-    _read_filters(params, query)
+    _read_filters(params, query, rules, asynchronous=asynchronous)
     if params.get("order_field"):
         if sandbox:
             raise wrong("order_field: Not supported in sandbox.")
@@ -257,13 +277,15 @@ def report_query(params: Mapping[str, str], *, sandbox: bool, country_hourly: bo
             raise wrong("order_type: Must be one of: ASC, DESC.")
         query.order, query.descending = params["order_field"], params.get("order_type", "DESC") == "DESC"
     if truth_of(params, "enable_total_metrics") and not sandbox:
+        if asynchronous:
+            raise wrong("enable_total_metrics: Not supported in a task.")
         if kind != "BASIC" or any(name not in ID_DIMENSIONS and name != "stat_time_day" for name in dimensions):
             raise wrong("enable_total_metrics: Not supported with these dimensions.")
         query.with_totals = True
     return query
 
 
-def _check_grouping(kind: str, level: str, dimensions: list[str], country_hourly: bool) -> None:
+def _check_grouping(kind: str, level: str, dimensions: list[str], rules: Rules) -> None:
     if not dimensions:
         raise wrong("dimensions: Missing data for required field.")
     if len(set(dimensions)) != len(dimensions):
@@ -274,6 +296,8 @@ def _check_grouping(kind: str, level: str, dimensions: list[str], country_hourly
     unknown = [name for name in splits if name not in AUDIENCE_SPLITS]
     if unknown:
         raise wrong(f"dimensions: Invalid dimensions: {unknown}")
+    if not ids and level != "advertiser":
+        raise wrong(_NO_RELATION)
     if len(ids) > 1 or len(times) > 1 or any(ID_DIMENSIONS[name] != level for name in ids):
         raise wrong(_NO_RELATION)
     if kind == "BASIC":
@@ -281,20 +305,22 @@ def _check_grouping(kind: str, level: str, dimensions: list[str], country_hourly
             raise wrong(_NO_RELATION)
         if "ad_type" in splits and (level == "advertiser" or "stat_time_hour" in times):
             raise wrong(_NO_RELATION)
-        if splits and "stat_time_hour" in times and not country_hourly:
+        if splits and "stat_time_hour" in times and not rules.country_hourly:
             raise wrong(_NO_RELATION)
         return
     if "stat_time_hour" in times:
         raise wrong(_NO_RELATION)
     if len(splits) != 1 and set(splits) != {"gender", "age"}:
         raise wrong(_NO_RELATION)
-    if times and _TIMELESS & set(splits):
+    if (times or not ids) and _TIMELESS & set(splits):
         raise wrong(_NO_RELATION)
 
 
-def _check_window(dimensions: list[str], first: date, last: date) -> None:
+def _check_window(dimensions: list[str], first: date, last: date, *, asynchronous: bool) -> None:
     if last < first:
         raise wrong("end_date must not be earlier than start_date")
+    if asynchronous:
+        return
     days = (last - first).days + 1
     if "stat_time_hour" in dimensions:
         if days > DAYS_BY_HOUR:
@@ -306,49 +332,112 @@ def _check_window(dimensions: list[str], first: date, last: date) -> None:
         raise wrong(f"max time span is {DAYS_OTHERWISE} days")
 
 
-def _check_metrics(kind: str, level: str, dimensions: list[str], metrics: list[str], lifetime: bool) -> None:
+def _check_metrics(
+    kind: str,
+    level: str,
+    dimensions: list[str],
+    metrics: list[str],
+    lifetime: bool,
+    rules: Rules,
+    *,
+    asynchronous: bool,
+) -> None:
     if not metrics:
         raise wrong("metrics: Missing data for required field.")
     if len(metrics) > MAX_METRICS:
         raise wrong(f"metrics: Longer than maximum length {MAX_METRICS}.")
     has_id = any(name in ID_DIMENSIONS for name in dimensions)
     rest = [name for name in dimensions if name not in ID_DIMENSIONS]
-    invalid = [name for name in metrics if not _fits(name, kind, level, has_id, rest, lifetime)]
+    invalid = [name for name in metrics if not _fits(name, kind, level, has_id, rest, lifetime, rules, asynchronous)]
     if invalid:
         raise invalid_metrics(invalid)
 
 
-def _fits(name: str, kind: str, level: str, has_id: bool, rest: list[str], lifetime: bool) -> bool:
+def _fits(
+    name: str,
+    kind: str,
+    level: str,
+    has_id: bool,
+    rest: list[str],
+    lifetime: bool,
+    rules: Rules,
+    asynchronous: bool,
+) -> bool:
     """Whether a metric may be asked with these dimensions (``rest`` = all but the id)."""
     info = metric_infos().get(name)
     if info is None or level not in info.levels:
         return False
+    if info.group == "attribute":
+        return has_id and (
+            "basic" in info.reports
+            if kind == "BASIC"
+            else "audience" in info.reports or name in metric_sets.AUDIENCE_ATTRIBUTES
+        )
     if ("basic" if kind == "BASIC" else "audience") not in info.reports:
         return False
-    if info.group == "attribute":
-        return has_id
+    if asynchronous and (name in metric_sets.SYNC_ONLY or info.group == "native_growth"):
+        return False
+    if kind == "AUDIENCE":
+        return _fits_audience(name, rest, rules, asynchronous)
     if name in ("cash_spend", "voucher_spend"):
         return level == "advertiser" and rest == ["stat_time_day"] and has_id and not lifetime
     if name.startswith("single_image_"):  # needs the image_id dimension, which is not offered here
         return False
-    if name.startswith(("paid_engaged_view", "paid_engagement_engaged_view")) or "consideration" in name:
+    if (
+        name.startswith(("paid_engaged_view", "paid_engagement_engaged_view"))
+        or "consideration" in name
+        or info.group == "native_growth"
+    ):
         return has_id and rest in ([], ["stat_time_day"])
-    if kind == "BASIC" and "country_code" in rest:
-        return info.by_country
+    if "country_code" in rest:
+        if asynchronous:
+            return name in metric_sets.BY_COUNTRY_ASYNC
+        return info.by_country or (rules.country_metrics == "connector" and name in metric_sets.BY_COUNTRY_EXTRA)
+    if "ad_type" in rest:
+        return name in (metric_sets.BY_AD_TYPE_ASYNC if asynchronous else metric_sets.BY_AD_TYPE)
     return True
 
 
-def _read_filters(params: Mapping[str, str], query: ReportQuery) -> None:
+def _fits_audience(name: str, rest: list[str], rules: Rules, asynchronous: bool) -> bool:
+    """Whether a number that AUDIENCE has may be asked with this split."""
+    if asynchronous and name in metric_sets.UNIQUE_ASYNC:
+        return False
+    if "country_code" in rest:
+        if asynchronous:
+            return name in metric_sets.AUDIENCE_BY_COUNTRY_ASYNC
+        return rules.audience_metrics == "connector" or name in metric_sets.AUDIENCE_BY_COUNTRY
+    if _SMALL_SPLITS & set(rest):
+        return name in metric_sets.AUDIENCE_SMALL
+    return True
+
+
+def kinds_of(
+    origins: list[Any] | None, buying: list[Any] | None, level: str, *, top_view_at_advertiser: bool = False
+) -> frozenset[str]:
+    """The kinds of ads that these filters ask for; the lists and the reports understand the same values."""
+    for name, values, known in (("campaign_system_origins", origins, ORIGINS), ("buying_type", buying, BUYING_TYPES)):
+        if values is not None and (not values or not set(map(str, values)) <= known):
+            raise wrong(f"filtering: {name}: Must be one of: {', '.join(sorted(known))}.")
+    if buying is not None and TOP_VIEW_BUYING in buying and len(buying) > 1:
+        raise wrong(MIXED_BUYING_TYPES)
+    return kinds_asked(level, origins, buying, top_view_at_advertiser=top_view_at_advertiser)
+
+
+def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules, *, asynchronous: bool) -> None:
     id_fields = {"campaign_ids", "adgroup_ids", "ad_ids", "ad_ids_v2"}
+    by_value: dict[str, list[Any]] = {}
     for one in list_of(params, "filtering") or []:
         if not isinstance(one, dict) or not {"field_name", "filter_type", "filter_value"} <= one.keys():
             raise wrong("filtering: field_name, filter_type and filter_value are required.")
         name, how, text = str(one["field_name"]), one["filter_type"], one["filter_value"]
+        query.filtered.add(name)
         if how not in _FILTER_TYPES:
             raise wrong(f"filtering: Invalid filter_type: {how}")
         if not isinstance(text, str):
             raise wrong("filtering: filter_value: Not a valid string.")
-        if name not in id_fields and name not in STATUS_FIELD.values():
+        if asynchronous and rules.async_only_ids and name not in id_fields and name != "campaign_system_origins":
+            raise wrong(f"filtering: {name}: Not supported in a task.")
+        if name not in id_fields and name not in STATUS_FIELD.values() and name not in _KIND_FILTERS:
             continue  # other filters exist and leave the rows of this world as they are
         try:
             value = json.loads(text)
@@ -356,13 +445,16 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery) -> None:
             value = None
         if not isinstance(value, list):
             raise wrong(f"filtering: {name}: filter_value must be a JSON array")
-        if name in id_fields:
-            if how != "IN":
-                raise wrong(f"filtering: {name}: filter_type must be IN")
-            if name == "ad_ids" and "ad_id_v2" in query.dimensions:
+        if how != "IN" and name not in STATUS_FIELD.values():
+            raise wrong(f"filtering: {name}: filter_type must be IN")
+        if name in _KIND_FILTERS:
+            by_value[name] = value
+        elif name in id_fields:
+            if name == ("ad_ids" if "ad_id_v2" in query.dimensions else "ad_ids_v2"):
                 raise wrong(_NO_RELATION)
             key = "ad_ids" if name == "ad_ids_v2" else name
-            wanted = ids_of(value, name) or []
+            most = MAX_IDS_ASYNC if asynchronous and name != "ad_ids_v2" else MAX_IDS
+            wanted = ids_of(value, name, most) or []
             known = query.ids.get(key)
             query.ids[key] = wanted if known is None else [one for one in known if one in wanted]
         elif name == STATUS_FIELD.get(query.level):
@@ -370,3 +462,18 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery) -> None:
                 query.deleted = "include"
             elif value == ["STATUS_DELETE"]:
                 query.deleted = "only"
+    origins = by_value.get("campaign_system_origins")
+    query.kinds = kinds_of(
+        origins, by_value.get("buying_type"), query.level, top_view_at_advertiser=rules.top_view_at_advertiser
+    )
+    if asynchronous:
+        # A task has no filters that hide by default: deleted ads and Promote are in it unless filtered out.
+        if not any(one in query.filtered for one in STATUS_FIELD.values()):
+            query.deleted = "include"
+        if origins is None and promote_has_dimensions(query.report_type, query.level, query.dimensions):
+            query.kinds |= {PROMOTE}
+    if origins is not None and PROMOTE_ORIGIN in origins:
+        if len(origins) > 1 and not rules.promote_mixed and not asynchronous:
+            raise wrong(_NO_RELATION)
+        if not promote_has_dimensions(query.report_type, query.level, query.dimensions):
+            raise wrong(_NO_RELATION)

@@ -17,14 +17,21 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from .api import Answer, Api, Credentials
-from .faults import Faults, FaultState, Gate, Limits, code_message
+from .faults import WRONG_ANSWERS, Faults, FaultState, code_message
+from .limits import Gate, Limits
 from .rules import PAGE_SIZES, Refusal, wrong
+from .spoil import REPORT, spoil
+from .spoil import applies as can_be_spoiled
+from .switches import Rules
+from .tasks import FILES
+from .tasks import PATHS as TASK_PATHS
 from .world import World
 
 PREFIX = "/open_api/v1.3/"
@@ -37,6 +44,14 @@ _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 400: "Bad Re
     502: "Bad Gateway",
     503: "Service Unavailable",
 }
+_TIME_OUTS = frozenset({"timeout", "code_51001", "code_51039"})
+_AFTER_ANSWERING = frozenset({"truncated", "cut_json", "reset", "shifted_page", "drip", *WRONG_ANSWERS})
+"""Failures that begin with a good answer."""
+_CUT = (
+    "X-Tt-Ads-Throttle: Number of ad ids is equal or more than 20k, only return the top 20k id's results, "
+    "sorting by create time desc order.\r\n"
+)
+"""TikTok's own words, also for limits that tests make smaller."""
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -53,19 +68,23 @@ class Server:
         *,
         limits: Limits | None = None,
         faults: Faults | None = None,
+        rules: Rules | None = None,
         port: int = 0,
         sandbox: bool = False,
         cache: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.world = world
+        self.clock = clock
         self.limits = limits or Limits()
         self.faults = faults or Faults()
+        self.rules = rules or Rules()
         self.sandbox = sandbox
         self.cache = cache
         self.credentials = Credentials(sandbox)
         self.log: list[dict[str, Any]] = []
-        self._api = Api(world, self.credentials, self.faults, sandbox)
-        self._gate = Gate(self.limits, self.credentials.app_id)
+        self._api = Api(world, self.credentials, self.faults, self.rules, self.limits, sandbox, clock)
+        self._gate = Gate(self.limits, self.credentials.app_id, clock, lambda: world.now().date())
         self._fault_state = FaultState(self.faults)
         self._codes: Counter[str] = Counter()
         self._requests = self._refused = self._failed = 0
@@ -163,6 +182,10 @@ class Server:
     def handle(self, connection: socket.socket, method: str, target: str, token: str, body: bytes) -> bool:
         """Answer one request; False when the connection must be closed."""
         path, _, query = target.partition("?")
+        if path.startswith(FILES) and method == "GET":
+            content = self._api.tasks.file(path)
+            _send(connection, 404 if content is None else 200, (content or "").encode(), "text/csv")
+            return True
         if path.startswith("/_"):
             return self._control(connection, method, path, body)
         name = path[len(PREFIX) : -1] if path.startswith(PREFIX) and path.endswith("/") else ""
@@ -185,24 +208,48 @@ class Server:
         kind = None
         try:
             self._gate.check_app()
+            self._gate.check_request(target)
         except Refusal as refusal:
             answer = self._refuse(refusal)
         else:
-            url = f"{method} {target}"
-            kind = self._fault_state.next_kind(url, lambda one: _applies(one, name))
-            if kind is not None:
-                with self._lock:
-                    self._failed += 1
-            if kind is not None and kind != "shifted_page" and not kind.startswith(("truncated", "cut", "reset")):
+            kind = self._next_kind(method, name, target, query)
+            if kind in _TIME_OUTS:
+                self._note_timeout(name, target)
+            if kind is not None and kind not in _AFTER_ANSWERING:
                 return self._fail(connection, kind, name, query)
             answer = self._answer(method, name, target, query, token, body, number)
-        if kind == "shifted_page":
-            answer = self._api.shifted(answer)
-        if kind in ("truncated", "cut_json", "reset"):
+            if answer.code in (51001, 51039):
+                self._note_timeout(name, target)
+        if kind in ("shifted_page", "row_gone"):
+            answer = self._api.moved(answer, kind)
+        elif kind in WRONG_ANSWERS and answer.code == 0:
+            code = 20001 if kind == "code_20001" else 0
+            answer = replace(answer, body=spoil(kind, answer.body, answer.params, self.faults), code=code)
+        elif kind in ("truncated", "cut_json", "reset"):
             return self._break(connection, kind, name, answer)
         self._record(name, answer.params, str(answer.code), answer.page, len(answer.body))
-        _send(connection, 200, answer.body, "application/json", throttled=answer.throttled)
+        if kind == "drip":
+            return self._drip(connection, answer)
+        _send(connection, 200, answer.body, answer.content_type, throttled=answer.throttled)
         return True
+
+    def _note_timeout(self, name: str, target: str) -> None:
+        if name == REPORT and self.rules.timeout_penalties:
+            self._gate.note_timeout(target)
+
+    def _next_kind(self, method: str, name: str, target: str, query: str) -> str | None:
+        """How this request fails, or None."""
+        faults = self.faults
+        if not faults.at and faults.rate <= 0 and faults.fail_first <= 0:
+            return None
+        params = dict(parse_qsl(query, keep_blank_values=True))
+        kind = self._fault_state.next_kind(
+            f"{method} {target}", lambda one: _applies(one, name, params), lambda fault: fault.fits(name, params)
+        )
+        if kind is not None:
+            with self._lock:
+                self._failed += 1
+        return kind
 
     def _refuse(self, refusal: Refusal) -> Answer:
         with self._lock:
@@ -214,22 +261,23 @@ class Server:
         params: dict[str, str] = {}
         try:
             if method == "POST":
-                return self._post(name, body)
+                return self._post(name, body, token)
             self.credentials.check_token(token)
             if faults.revoked_after is not None and number > faults.revoked_after:
                 raise Refusal(40105, "Access token is incorrect or has been revoked.")
             if name in faults.forbidden:
                 raise Refusal(40001, f"advertiser does not grant you /{name}/:GET permission")
-            key = (target, self.world.now(), self.world.version, _lasting(faults))
-            known = self._answers.get(key) if self.cache else None
+            key = (target, self.world.now(), self.world.version, _lasting(faults), _choices(self.rules))
+            keep = self.cache and name not in TASK_PATHS
+            known = self._answers.get(key) if keep else None
             if known is not None:
                 self._check_advertiser(known.params.get("advertiser_id", ""), name)
                 return known
             params = dict(parse_qsl(query, keep_blank_values=True))
             self._check_advertiser(params.get("advertiser_id", ""), name)
-            answer = self._api.get(name, params)
+            answer = self._api.get(name, params, token, f"http://127.0.0.1:{self.port}")
             answer.params = _safe(params)
-            if self.cache and "secret" not in params:
+            if keep and "secret" not in params:
                 if len(self._answers) >= _KEPT_ANSWERS:
                     self._answers.clear()
                 self._answers[key] = answer
@@ -245,14 +293,14 @@ class Server:
                 raise Refusal(40001, f"No permission to operate advertiser {advertiser_id}.")
             self._gate.check_advertiser(advertiser_id, name)
 
-    def _post(self, name: str, body: bytes) -> Answer:
+    def _post(self, name: str, body: bytes, token: str) -> Answer:
         try:
             values = json.loads(body)
         except ValueError:
             values = None
         if not isinstance(values, dict):
             raise wrong("The request body must be a JSON object.")
-        return self._api.post(name, values)
+        return self._api.post(name, values, token)
 
     def _record(self, path: str, params: dict[str, str], code: str, page: int | None, size: int) -> None:
         entry = {"time": time.time(), "path": path, "params": params, "code": code, "page": page, "bytes": size}
@@ -301,6 +349,16 @@ class Server:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return False
 
+    def _drip(self, connection: socket.socket, answer: Answer) -> bool:
+        """Send the answer a few bytes at a time."""
+        size = max(self.faults.drip_bytes, 1)
+        _send(connection, 200, answer.body[:size], "application/json", length=len(answer.body))
+        for begin in range(size, len(answer.body), size):
+            if self._stopping.wait(self.faults.drip_s):
+                return False
+            connection.sendall(answer.body[begin : begin + size])
+        return True
+
     # -- steering from another process ------------------------------------------------------
 
     def _control(self, connection: socket.socket, method: str, path: str, body: bytes) -> bool:
@@ -344,9 +402,11 @@ class Server:
             self.clear_cache()
 
 
-def _applies(kind: str, name: str) -> bool:
+def _applies(kind: str, name: str, params: dict[str, str]) -> bool:
     if kind == "shifted_page":
         return name in PAGE_SIZES
+    if kind in WRONG_ANSWERS:
+        return can_be_spoiled(kind, name, params)
     return kind != "code_40067" or name == "report/integrated/get"
 
 
@@ -356,11 +416,14 @@ def _lasting(faults: Faults) -> tuple[object, ...]:
         faults.too_large_over_days,
         faults.too_large_code,
         faults.max_ads_per_report,
-        faults.refuse_country_hourly,
         faults.refused_metrics_unnamed,
         repr(faults.refused_metrics) if faults.refused_metrics else "",
         tuple(sorted(faults.forbidden)) if faults.forbidden else (),
     )
+
+
+def _choices(rules: Rules) -> tuple[object, ...]:
+    return tuple(vars(rules).values())
 
 
 def _safe(params: dict[str, str]) -> dict[str, str]:
@@ -379,7 +442,7 @@ def _send(
     head = (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {content_type}; charset=utf-8\r\n"
         f"Content-Length: {len(body) if length is None else length}\r\n"
-        f"{'X-Tt-Ads-Throttle: true' + chr(13) + chr(10) if throttled else ''}\r\n"
+        f"{_CUT if throttled else ''}\r\n"
     )
     connection.sendall(head.encode() + body)
 
@@ -448,15 +511,20 @@ def serve(
     *,
     limits: Limits | None = None,
     faults: Faults | None = None,
+    rules: Rules | None = None,
     port: int = 0,
     sandbox: bool = False,
     cache: bool = True,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Server:
     """A stand-in for this world, to be used in a ``with`` statement; port 0 takes any free one.
 
-    ``cache`` keeps finished answers, so asking the same again costs almost nothing.
+    ``cache`` keeps finished answers, so asking the same again costs almost nothing. ``clock`` counts the
+    seconds of limits, blocks and report tasks, so that tests need not wait for them.
     """
-    return Server(world, limits=limits, faults=faults, port=port, sandbox=sandbox, cache=cache)
+    return Server(
+        world, limits=limits, faults=faults, rules=rules, port=port, sandbox=sandbox, cache=cache, clock=clock
+    )
 
 
 def run(

@@ -33,6 +33,15 @@ _ACCOUNTS = (
 )
 _MONEY_SCALE = {"JPY": 150, "INR": 80, "UAH": 40, "BRL": 5}
 
+ORDINARY, PROMOTE, TOP_VIEW = "ordinary", "promote", "top_view"
+"""Kinds of campaigns. TikTok shows the last two only to those who ask for them by name."""
+
+KINDS_OF_ADS = (ORDINARY, PROMOTE, TOP_VIEW)
+
+_HIDDEN_CAMPAIGNS = (PROMOTE, PROMOTE, TOP_VIEW)
+_HIDDEN_ADS = 3
+"""Ads in each hidden campaign; the last of them is deleted, so that status filters count there too."""
+
 _NAMES = (
     "Весна/літо 🌞",
     "Line one\nline two",
@@ -67,7 +76,7 @@ def mix(value: int) -> int:
 
 @dataclass(slots=True, eq=False)
 class Campaign:
-    """A campaign; ``created`` and ``modified`` are UTC."""
+    """A campaign; ``created`` and ``modified`` are UTC, ``kind`` is one of :data:`KINDS_OF_ADS`."""
 
     advertiser: Advertiser
     index: int
@@ -78,6 +87,7 @@ class Campaign:
     modified: datetime
     deleted: bool
     enabled: bool
+    kind: str = ORDINARY
 
 
 @dataclass(slots=True, eq=False)
@@ -148,7 +158,9 @@ class World:
     ``campaigns``, ``ad_groups`` and ``ads`` are numbers per account. ``start`` is the first day any
     ad may deliver. ``as_of`` (an aware datetime, None = the real clock) is the moment the world is
     seen at: later days do not exist, today holds the finished hours only, and conversions of the
-    last seven days are not complete. It may be changed at any time.
+    last seven days are not complete. It may be changed at any time. ``hidden_kinds`` adds two
+    Promote campaigns and one TopView campaign to each account, with an ad group and three ads each;
+    everything else stays the same with or without them.
     """
 
     def __init__(
@@ -160,11 +172,14 @@ class World:
         ads: int = 24,
         start: date = date(2026, 1, 1),
         as_of: datetime | None = None,
+        *,
+        hidden_kinds: bool = False,
     ) -> None:
         if min(advertisers, campaigns, ad_groups, ads) < 1:
             raise ValueError("a world needs at least one advertiser, campaign, ad group and ad")
         self.seed = seed
         self.start = start
+        self.hidden_kinds = hidden_kinds
         self.version = 0
         """Grows with every change of the entities; part of every cache key."""
         self.as_of = as_of
@@ -270,66 +285,84 @@ class World:
             created=began - timedelta(seconds=seed % 10_000_000),
         )
         for number in range(campaigns):
-            made = hash64(seed, "campaign", number)
-            created, modified = self._times(made, began + timedelta(hours=number % 200))
-            advertiser.campaigns.append(
-                Campaign(
-                    advertiser=advertiser,
-                    index=number,
-                    id=_entity_id(171, index, number),
-                    name=self._name("campaign", made, number),
-                    seed=made,
-                    created=created,
-                    modified=modified,
-                    # A deleted campaign keeps delivering here, so that every window of every test
-                    # shows the difference between asking for deleted entities and not asking.
-                    deleted=campaigns >= 3 and number == campaigns - 1,
-                    enabled=number % 4 != 1,
-                )
-            )
+            # A deleted campaign keeps delivering here, so that every window of every test
+            # shows the difference between asking for deleted entities and not asking.
+            self._campaign(advertiser, began, number, deleted=campaigns >= 3 and number == campaigns - 1)
         for number in range(ad_groups):
-            campaign = advertiser.campaigns[number % campaigns]
-            made = hash64(seed, "ad_group", number)
-            created, modified = self._times(made, began + timedelta(days=9))
-            advertiser.ad_groups.append(
-                AdGroup(
-                    campaign=campaign,
-                    index=number,
-                    id=_entity_id(172, index, number),
-                    name=self._name("ad group", made, number),
-                    seed=made,
-                    created=created,
-                    modified=modified,
-                    deleted=campaign.deleted or number % 9 == 5,
-                    enabled=number % 5 != 2,
-                )
-            )
+            self._ad_group(advertiser.campaigns[number % campaigns], began, number, deleted=number % 9 == 5)
         for number in range(ads):
-            group = advertiser.ad_groups[number % ad_groups]
-            made = hash64(seed, "ad", number)
-            # Most ads start within ten days of the world's start, every seventh one up to two months on.
-            first = self.start.toordinal() + (made % 60 if number % 7 == 6 else made % 10)
-            created, modified = self._times(
-                made, began + timedelta(days=first - self.start.toordinal() + 20, minutes=number % 600)
-            )
-            advertiser.ads.append(
-                Ad(
-                    group=group,
-                    index=number,
-                    id=_entity_id(173, index, number),
-                    name=self._name("ad", made, number),
-                    seed=made,
-                    created=created,
-                    modified=modified,
-                    deleted=group.deleted or number % 11 == 7,
-                    enabled=number % 6 != 3,
-                    first_day=first,
-                    last_day=first + 60 + made % 200 if number % 8 == 5 else date.max.toordinal(),
-                    volume=400 + (made >> 12) % 12_000,
-                    price=(400 + (made >> 24) % 900) * _MONEY_SCALE.get(currency, 1),
-                )
-            )
+            self._ad(advertiser.ad_groups[number % ad_groups], began, number, deleted=number % 11 == 7)
+        if self.hidden_kinds:
+            for kind in _HIDDEN_CAMPAIGNS:
+                campaign = self._campaign(advertiser, began, len(advertiser.campaigns), deleted=False, kind=kind)
+                group = self._ad_group(campaign, began, len(advertiser.ad_groups), deleted=False)
+                for number in range(_HIDDEN_ADS):
+                    self._ad(group, began, len(advertiser.ads), deleted=number == _HIDDEN_ADS - 1)
         return advertiser
+
+    def _campaign(
+        self, advertiser: Advertiser, began: datetime, number: int, *, deleted: bool, kind: str = ORDINARY
+    ) -> Campaign:
+        made = hash64(advertiser.seed, "campaign", number)
+        created, modified = self._times(made, began + timedelta(hours=number % 200))
+        campaign = Campaign(
+            advertiser=advertiser,
+            index=number,
+            id=_entity_id(171, advertiser.index, number),
+            name=self._name("campaign", made, number),
+            seed=made,
+            created=created,
+            modified=modified,
+            deleted=deleted,
+            enabled=number % 4 != 1,
+            kind=kind,
+        )
+        advertiser.campaigns.append(campaign)
+        return campaign
+
+    def _ad_group(self, campaign: Campaign, began: datetime, number: int, *, deleted: bool) -> AdGroup:
+        advertiser = campaign.advertiser
+        made = hash64(advertiser.seed, "ad_group", number)
+        created, modified = self._times(made, began + timedelta(days=9))
+        group = AdGroup(
+            campaign=campaign,
+            index=number,
+            id=_entity_id(172, advertiser.index, number),
+            name=self._name("ad group", made, number),
+            seed=made,
+            created=created,
+            modified=modified,
+            deleted=campaign.deleted or deleted,
+            enabled=number % 5 != 2,
+        )
+        advertiser.ad_groups.append(group)
+        return group
+
+    def _ad(self, group: AdGroup, began: datetime, number: int, *, deleted: bool) -> None:
+        advertiser = group.campaign.advertiser
+        made = hash64(advertiser.seed, "ad", number)
+        # Most ads start within ten days of the world's start, every seventh one up to two months on.
+        first = self.start.toordinal() + (made % 60 if number % 7 == 6 else made % 10)
+        created, modified = self._times(
+            made, began + timedelta(days=first - self.start.toordinal() + 20, minutes=number % 600)
+        )
+        advertiser.ads.append(
+            Ad(
+                group=group,
+                index=number,
+                id=_entity_id(173, advertiser.index, number),
+                name=self._name("ad", made, number),
+                seed=made,
+                created=created,
+                modified=modified,
+                deleted=group.deleted or deleted,
+                enabled=number % 6 != 3,
+                first_day=first,
+                last_day=first + 60 + made % 200 if number % 8 == 5 else date.max.toordinal(),
+                volume=400 + (made >> 12) % 12_000,
+                price=(400 + (made >> 24) % 900) * _MONEY_SCALE.get(advertiser.currency, 1),
+            )
+        )
 
 
 def _entity_id(prefix: int, account: int, number: int) -> str:
