@@ -598,7 +598,10 @@ def test_the_commands_take_an_address_and_say_in_a_sentence_what_was_done(book: 
 
 
 def test_the_commands_say_in_a_sentence_what_is_wrong(book: Book) -> None:
-    for name, code, words in (("my sheet", 2, "is not the address of a spreadsheet"), ("1" * 44, 1, "there is no such spreadsheet")):
+    for name, code, words in (
+        ("my sheet", 2, "is not the address of a spreadsheet"),
+        ("1" * 44, 1, "there is no such spreadsheet"),
+    ):
         done = command(book.server, "init", name)
         assert done.returncode == code
         assert words in done.stderr

@@ -396,5 +396,7 @@ def spreadsheet_id(text: str, where: str = "spreadsheet") -> str:
     found = re.search(r"/d/([A-Za-z0-9_-]+)", text)
     name = found[1] if found else text.strip().strip("/")
     if not re.fullmatch(r"[A-Za-z0-9_-]{5,}", name):
-        raise BadInput([Mistake(where, "is not the address of a spreadsheet", "Write the id from its address, after /d/.")])
+        raise BadInput(
+            [Mistake(where, "is not the address of a spreadsheet", "Write the id from its address, after /d/.")]
+        )
     return name
