@@ -116,3 +116,60 @@ def test_folders_that_are_not_a_dead_runs_are_left_alone(temporary: Path) -> Non
     assert sorted(p.name for p in temporary.iterdir()) == [
         "hers", f"{PREFIX}file", f"{PREFIX}link", f"{PREFIX}new",
     ]  # fmt: skip
+
+
+def in_a_file_of_at_most(most_bytes: int, code: str, *arguments: str) -> str:
+    """What a process prints that may write no file larger than so many bytes."""
+    limit = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({most_bytes}, resource.RLIM_INFINITY))\n"
+    command = [sys.executable, "-c", limit + code, *arguments]
+    ran = subprocess.run(command, env=process_environment({}), capture_output=True, text=True, timeout=60, check=True)
+    return ran.stdout.strip()
+
+
+def test_a_write_that_takes_only_a_part_is_noticed(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from owox_tiktok.errors import StoreGone
+from owox_tiktok.spool import Writer
+from owox_tiktok.streams import STREAMS
+writer = Writer(Path(sys.argv[1]), STREAMS["ads"].columns(["ad_name"]))
+try:
+    writer.append([["1"] * 1000, ["2"] * 1000, ["a name"] * 1000])
+except StoreGone:
+    print("told")
+"""
+    assert in_a_file_of_at_most(5_000, code, str(tmp_path / "rows.csv")) == "told"
+
+
+def test_a_database_that_cannot_grow_is_gone_and_what_it_had_is_there(tmp_path: Path) -> None:
+    code = """
+import random, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from owox_tiktok.destinations import open_destination
+from owox_tiktok.errors import StoreGone
+from owox_tiktok.model import Chunk, Cursor
+from owox_tiktok.spool import Writer
+from owox_tiktok.streams import STREAMS
+
+ads, at = STREAMS["ads"], datetime(2026, 3, 1, tzinfo=UTC)
+columns = ads.columns(["ad_name"])
+def chunk(advertiser_id, rows):
+    writer = Writer(Path(sys.argv[1]) / f"{advertiser_id}.csv", columns)
+    for ad_id in range(rows):
+        writer.append([[advertiser_id], [str(ad_id)], [random.randbytes(200).hex()]])
+    writer.close()
+    return Chunk(ads, advertiser_id, None, columns, writer.path, rows, Cursor(frozenset({"ad_name"}), at, at.date()))
+with open_destination(f"duckdb:///{sys.argv[1]}/x.duckdb") as destination:
+    destination.prepare(ads, columns)
+    destination.upsert([chunk("1", 10)])
+    try:
+        destination.upsert([chunk(str(n), 2_000) for n in range(2, 8)])
+    except StoreGone as error:
+        print(error.what_to_do)
+with open_destination(f"duckdb:///{sys.argv[1]}/x.duckdb") as destination:
+    print(sorted(destination.cursors()))
+"""
+    said = in_a_file_of_at_most(1_500_000, code, str(tmp_path)).splitlines()
+    assert said == ["Free some space on that disk; the next run goes on.", "[('ads', '1')]"]
