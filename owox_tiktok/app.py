@@ -509,6 +509,40 @@ def prune_(
         return prune(settings.objects, keep_from(settings, advertisers, now), destination, listen, dry_run=dry_run)
 
 
+# --- reading again on purpose -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """One pair whose cursor is (or would be) forgotten: the days it had, if it has days."""
+
+    object: str
+    advertiser_id: str
+    since: date | None
+    through: date | None
+
+
+def reset(settings: Settings, name: str, advertiser_ids: Collection[str] = (), *, dry_run: bool) -> list[Forgotten]:
+    """Forget how far an object is read, of these advertisers or of all, so that the next import reads all of it again.
+
+    Stored rows stay until then. Returns what was forgotten; dry: what would be. Raises BadInput for an object that is
+    not configured or an advertiser it was never read for.
+    """
+    (stream,) = only(settings, [name]).objects
+    with open_destination(settings.destination, read_only=dry_run) as destination:
+        known = {a: k for (n, a), k in destination.cursors().items() if n == stream.name and (k.cursor or k.failure)}
+        unknown = [a for a in advertiser_ids if a not in known]
+        if unknown:
+            there = ", ".join(sorted(known)[:20]) or "none"
+            what, advice = f"{stream.name} was never read for it", f"Known are: {there}."
+            raise BadInput([Mistake(f"--advertiser {a}", what, advice) for a in unknown])
+        chosen = sorted(advertiser_ids or known)
+        if not dry_run and chosen:
+            destination.forget(stream, chosen)
+    days = [(a, known[a].cursor) for a in chosen]
+    return [Forgotten(stream.name, a, c.since if c else None, c.through if c else None) for a, c in days]
+
+
 # --- views ------------------------------------------------------------------------------------------------------------
 
 

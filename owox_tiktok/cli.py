@@ -35,6 +35,7 @@ Examples:
   owox-tiktok import tiktok.yaml --from 2026-01-01 --to 2026-01-31 --object ad_report_daily
   owox-tiktok sheet init SPREADSHEET_ID     build the template in a blank spreadsheet
   owox-tiktok import --sheet SPREADSHEET_ID as the tabs Config and Fields of that Sheet say
+  owox-tiktok reset ad_report_daily tiktok.yaml   read all of it again in the next import
   owox-tiktok views tiktok.yaml             make views to report on, from what is imported
   owox-tiktok objects ad_report_daily       its fields, with kinds and descriptions
   owox-tiktok schedule daily --at 06:15 --cron tiktok.yaml
@@ -279,6 +280,50 @@ def prune(
         gone = app.prune_(settings, now=moment, dry_run=dry_run, listen=screen)
         if not gone and log == "text":
             click.echo("None of the objects has dated rows.", err=True)
+        return 0
+
+    _guarded(log, work)
+
+
+@cli.command()
+@click.argument("name", metavar="OBJECT")
+@_source
+@click.option("--advertiser", "advertisers", multiple=True, metavar="ID", help="Only this account; may be repeated.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be forgotten.")
+@_common
+def reset(
+    name: str,
+    config: Path | None,
+    sheet: str | None,
+    advertisers: tuple[str, ...],
+    yes: bool,
+    dry_run: bool,
+    log: str,
+    now: datetime | None,
+) -> None:
+    """Forget how far OBJECT is read, so that the next import reads all of it again. Its rows stay until then."""
+    from owox_tiktok import app
+
+    _one_of(config, sheet)
+    moment = now or datetime.now(UTC)
+
+    def work(screen: Screen) -> int:
+        settings = _read(config, sheet, (), moment)
+        found = app.reset(settings, name, advertisers, dry_run=True)
+        for pair in found:
+            if log == "json":
+                _json({"event": "to forget" if dry_run else "forgotten", **_facts(pair)})
+            else:
+                days = f"  {pair.since} .. {pair.through}" if pair.since else ""
+                click.echo(f"{pair.object}  {pair.advertiser_id or 'all accounts'}{days}", err=True)
+        if not found:
+            click.echo("Nothing is remembered of it, so the next import reads all of it anyway.", err=True)
+        if dry_run or not found:
+            return 0
+        if not yes and not click.confirm("Forget this, and read all of it again in the next import?", err=True):
+            return 1
+        app.reset(settings, name, [pair.advertiser_id for pair in found], dry_run=False)
         return 0
 
     _guarded(log, work)

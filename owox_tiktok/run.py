@@ -201,7 +201,7 @@ class _Board:
         return ready
 
     def _is_due(self, task: _Task, error: BaseException) -> bool:
-        if isinstance(error, TokenRefused | AccountRefused) or task.order in self._closed:
+        if isinstance(error, TokenRefused | AccountRefused | StoreGone) or task.order in self._closed:
             return True
         return self._next[task.order] >= task.first
 
@@ -297,9 +297,6 @@ def _reader(board: _Board, read: ReadWindow, spool: Spool) -> None:
             board.halve(task)
         except Problem as problem:
             board.trouble(task, problem)
-        except OSError as error:
-            what = f"the temporary file {path} cannot be written ({error.strerror})"
-            board.trouble(task, StoreFailed(what, what_to_do="Free some space, or set TMPDIR to another folder."))
         except Exception as error:  # a bug must not hang the writer, nor take the other pairs down
             log.exception("reading %s failed", task.pair.stream.name)
             board.trouble(task, Problem(f"an unexpected {type(error).__name__}", what_to_do="Report it with the log."))
@@ -360,9 +357,21 @@ class _Writer:
                 self._dropped(one)
             return
         for arrived, stored in zip(ready, done, strict=True):
+            if stored.rows != arrived.reading.rows:
+                self._miscounted(arrived, stored)
+                self._dropped(arrived)
+                continue
             self._tell(arrived, stored)
             arrived.path.unlink(missing_ok=True)
             self._board.stored(arrived)
+
+    def _miscounted(self, arrived: _Arrived, stored: StoredRows) -> None:
+        """End a pair whose rows are not all there although its cursor has moved, and take the cursor back."""
+        pair = arrived.task.pair
+        what = f"{arrived.reading.rows:,} rows were read, but the destination holds {stored.rows:,} of them"
+        with suppress(StoreFailed):
+            self._destination.forget(pair.stream, [pair.advertiser.id])
+        self._fail(arrived.task.order, StoreFailed(what, what_to_do="The next run reads all of it again."))
 
     def _dropped(self, arrived: _Arrived) -> bool:
         if not self._board.is_closed(arrived.task.order):
@@ -412,11 +421,11 @@ class _Writer:
             self._listen(Warned(pair.stream.name, pair.advertiser.id, message))
 
     def trouble(self, task: _Task, error: BaseException) -> None:
-        """End what cannot go on: the pair, the pairs of a refused advertiser, or all when the token is refused."""
+        """End what cannot go on: a pair, those of a refused advertiser, or all when token or temporary files fail."""
         for order, pair in enumerate(self._pairs):
             if (
                 order == task.order
-                or isinstance(error, TokenRefused)
+                or isinstance(error, TokenRefused | StoreGone)
                 or (isinstance(error, AccountRefused) and pair.advertiser.id == task.pair.advertiser.id)
             ):
                 self._fail(order, error)

@@ -24,6 +24,7 @@ from owox_tiktok.cursors import (
     Part,
     Record,
     Table,
+    check_rows,
     known,
     last_cursors,
     new_table_id,
@@ -298,7 +299,11 @@ class DuckDB:
             where, values = _scope(chunk)
             return self._changed(f"DELETE FROM {table} WHERE {where}", values)
 
-        return self._store(chunks, delete)
+        def count(chunk: Chunk) -> int:
+            where, values = _scope(chunk)
+            return self._changed(f"SELECT count(*) FROM {table} WHERE {where}", values)
+
+        return self._store(chunks, delete, count)
 
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
@@ -311,10 +316,17 @@ class DuckDB:
                 return 0
             return self._changed(f"DELETE FROM {table} USING ({_rows([chunk])}) AS incoming WHERE {same}", [])
 
-        return self._store(chunks, delete)
+        def count(chunk: Chunk) -> int:
+            if not chunk.rows:
+                return 0
+            return self._changed(f"SELECT count(*) FROM {table} SEMI JOIN ({_rows([chunk])}) AS incoming ON {same}", [])
 
-    def _store(self, chunks: Sequence[Chunk], delete: Callable[[Chunk], int]) -> list[Stored]:
-        """Delete what each chunk takes the place of, insert and move the cursors; with more memory if it must be."""
+        return self._store(chunks, delete, count)
+
+    def _store(
+        self, chunks: Sequence[Chunk], delete: Callable[[Chunk], int], count: Callable[[Chunk], int]
+    ) -> list[Stored]:
+        """Delete what each chunk takes the place of, insert, count and move the cursors; with more memory if needed."""
         one_scope_each(chunks)
         memory = iter(self._memory_for(chunks))
         megabytes = needed = next(memory)
@@ -322,7 +334,7 @@ class DuckDB:
         while True:
             try:
                 self._set_memory(megabytes)
-                return self._try_to_store(chunks, delete)
+                return self._try_to_store(chunks, delete, count)
             except StoreFailed as error:
                 failure, cause = error, error.__cause__
             except duckdb.Error as error:
@@ -355,22 +367,29 @@ class DuckDB:
         most = max(LEAST_MOST_MB, memory_mb() // 2)
         return sorted({min(need, most), min(4 * need, most), most})
 
-    def _try_to_store(self, chunks: Sequence[Chunk], delete: Callable[[Chunk], int]) -> list[Stored]:
+    def _try_to_store(
+        self, chunks: Sequence[Chunk], delete: Callable[[Chunk], int], count: Callable[[Chunk], int]
+    ) -> list[Stored]:
         with _transaction(self.connection, chunks[0].stream.table):
             gone = [delete(chunk) for chunk in chunks]
-            self._insert(chunks)
+            check_rows(chunks, self._insert(chunks))
+            held = [count(chunk) for chunk in chunks]
+            for chunk, rows in zip(chunks, held, strict=True):
+                check_rows([chunk], rows)
             self._move_cursors(chunks)
-        return [Stored(c.rows, n) for c, n in zip(chunks, gone, strict=True)]
+        return [Stored(rows, n) for rows, n in zip(held, gone, strict=True)]
 
     def _changed(self, statement: str, values: Sequence[object]) -> int:
         row = self.connection.execute(statement, list(values)).fetchone()
         return int(row[0]) if row else 0
 
-    def _insert(self, chunks: Sequence[Chunk]) -> None:
+    def _insert(self, chunks: Sequence[Chunk]) -> int:
+        """Insert the chunks' rows; return how many."""
         filled = [c for c in chunks if c.rows]
-        if filled:
-            names = ", ".join(_name(f.name) for f in filled[0].columns)
-            self.connection.execute(f"INSERT INTO {_name(filled[0].stream.table)} ({names}) {_rows(filled)}")
+        if not filled:
+            return 0
+        names = ", ".join(_name(f.name) for f in filled[0].columns)
+        return self._changed(f"INSERT INTO {_name(filled[0].stream.table)} ({names}) {_rows(filled)}", [])
 
     def _move_cursors(self, chunks: Sequence[Chunk]) -> None:
         stream = chunks[0].stream

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import InvalidOperation
 
+from owox_tiktok.cursors import check_rows
 from owox_tiktok.errors import StoreFailed
 from owox_tiktok.model import Chunk, Cursor, Stream
 from owox_tiktok.sheets.cells import CELLS, Cell, bytes_of, seconds_of
@@ -147,9 +148,10 @@ def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
     at = [next(n for n, f in enumerate(columns) if f.name == k) for k in stream.keys]
     convert = [CELLS[f.kind] for f in columns]
     rows: dict[Key, tuple[Cell, ...]] = {}
-    name = ""
+    name, read = "", 0
     try:
         for texts in read_text(chunk.path):
+            read += 1
             values = []
             for column, to_cell, text in zip(columns, convert, texts, strict=True):
                 name = column.name
@@ -168,4 +170,5 @@ def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
             where=stream.table,
             what_to_do="Leave the field out of `fields` and report it as a bug.",
         ) from None
+    check_rows([chunk], read)
     return _in_order(stream, rows)
