@@ -43,6 +43,7 @@ check: setup  ## lint, types, import floors, docs in step
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/make_objects_doc.py --check
+	$(BIN)/python tools/make_commands_doc.py --check
 	$(BIN)/python tools/make_templates.py --check
 	$(BIN)/python tools/check_docs.py
 	$(BIN)/shellcheck cloud_function/deploy.sh .ci/run
@@ -51,8 +52,9 @@ format: setup  ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup  ## write docs/objects.md and the picture of the demo anew
+docs: setup  ## refresh docs/objects.md, docs/commands.md and the picture of the demo
 	$(BIN)/python tools/make_objects_doc.py
+	$(BIN)/python tools/make_commands_doc.py
 	$(BIN)/python tools/make_picture.py
 
 templates: setup  ## write the template Sheets anew

@@ -5,21 +5,24 @@ Everything a surface may pass in comes as arguments: settings, ``now``, a listen
 
 from __future__ import annotations
 
+import enum
 import math
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy, StoreFailed
-from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned
-from owox_tiktok.model import Advertiser, Checkable, Destination, Metered, Reading, Window
+from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, Refused, StoreBusy, StoreFailed
+from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned, duration
+from owox_tiktok.model import Advertiser, Checkable, CountsRows, Destination, Known, Metered, Reading, Stream, Window
+from owox_tiktok.names import instead
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import NOTHING_DONE, WHOLE_APP, Done, Pair, keep_from, losses, oldest_kept
@@ -31,7 +34,7 @@ from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.control import Control
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
-from owox_tiktok.streams import find, nearest
+from owox_tiktok.streams import find
 from owox_tiktok.tiktok.client import TikTok, base_url
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.views import HoldsViews, View, definitions
@@ -62,22 +65,31 @@ def connect(settings: Settings, listen: Listener, environment: Mapping[str, str]
     )
 
 
-def only(settings: Settings, names: Sequence[str]) -> Settings:
-    """Return the settings with just the objects ``names``; raises BadInput for one that is not configured."""
-    if not names:
-        return settings
+def only(settings: Settings, names: Sequence[str], advertisers: Sequence[str] = ()) -> Settings:
+    """Return the settings with just the objects ``names`` and the accounts ``advertisers``, all where none is named.
+
+    Raises BadInput for one that is not configured.
+    """
     chosen, mistakes = [], []
+    for one in advertisers:
+        if settings.advertiser_ids and one not in settings.advertiser_ids:
+            advice = f"Add it to advertiser_ids in {settings.source}."
+            mistakes.append(Mistake(f"--advertiser {one}", f"is not among those of {settings.source}", advice))
     for name in names:
         stream = find(name)
         if stream is None or stream not in settings.objects:
-            near = nearest(name, [s.name for s in settings.objects])
-            advice = f"Did you mean {near}?" if near else f"Add it to objects in {settings.source}."
+            advice = instead("object", name, [s.name for s in settings.objects])
+            advice = advice or f"Add it to objects in {settings.source}."
             mistakes.append(Mistake(f"--object {name}", f"is not among the objects of {settings.source}", advice))
         else:
             chosen.append(stream)
     if mistakes:
         raise BadInput(mistakes)
-    return replace(settings, objects=tuple(s for s in settings.objects if s in chosen))
+    return replace(
+        settings,
+        objects=tuple(s for s in settings.objects if s in chosen or not names),
+        advertiser_ids=tuple(dict.fromkeys(advertisers)) or settings.advertiser_ids,
+    )
 
 
 def backfill_range(first: date | None, last: date | None, now: datetime) -> tuple[date, date] | None:
@@ -158,29 +170,38 @@ def import_(
         with open_(settings.destination) as destination:
             if settings.views:
                 _holding_views(destination, settings)
-            advertisers, refused = _accounts(source, settings)
+            advertisers, refused = _unless(stop, lambda: _accounts(source, settings))
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
             pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill, done)
             for name, sentence in losses(pairs):
                 count(Warned(name, "", sentence))
 
+            credited = LongestWindow()
+
             def read(pair: Pair, window: Window | None, path: Path) -> Reading:
-                return source.read(pair.stream, pair.advertiser, window, pair.fields, path)
+                reading = source.read(pair.stream, pair.advertiser, window, pair.fields, path)
+                credited.note(pair.stream, pair.fields, path, pair.advertiser.id)
+                return reading
 
             readers = readers_for(settings.requests_per_second)
-            if word := halted():  # cancelled while it waited, say: then nothing is read
-                outcome = Outcome(stopped=word, left=sum(len(p.windows) for p in pairs))
+            left = sum(len(p.windows) for p in pairs)
+            if left and (word := halted()):  # cancelled while it waited, say: then nothing is read
+                outcome = Outcome(stopped=word, left=left)
             else:
                 outcome = run(pairs, read, destination, count, now=now, readers=readers, halted=stop)
             per_account = [s for s in settings.objects if not s.per_app]
             lost = len(refused) * len(per_account)
             broken = {name for name, _ in outcome.failed}
-            healthy = [s for s in settings.objects if s.name not in broken and not outcome.left]
+            healthy = (s for s in settings.objects if s.name not in broken and not outcome.left and not halted())
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
             if settings.views:
                 _refresh_views(destination, settings, count)
+            if hint := credited.hint(settings):
+                count(Warned("ad_groups", "", hint))
             read_there = destination.bytes_processed if isinstance(destination, Metered) else 0
+    except Halted as asked:  # before there was a plan
+        outcome, pairs, lost, pruned, read_there = Outcome(stopped=asked.message), [], 0, {}, 0
     except StoreBusy:
         raise
     except Problem as problem:
@@ -219,7 +240,7 @@ def _finished(
         seconds=time.monotonic() - began,
         warnings=warnings,
         pruned={name: n for name, n in outcome.pruned.items() if n},
-        stopped=outcome.stopped if outcome.left else "",
+        stopped=outcome.stopped if outcome.left or not pairs else "",
         left=outcome.left,
         bytes_processed=read_there,
     )
@@ -246,6 +267,7 @@ def import_sheet(
     listen: Listener,
     backfill: tuple[date, date] | None = None,
     names: Sequence[str] = (),
+    advertisers: Sequence[str] = (),
     until: float | None = None,
     halted: Callable[[], str] = lambda: "",
     run: str = "",
@@ -281,7 +303,7 @@ def import_sheet(
             for warning in reading.warnings:
                 told(Warned("", "", warning))
             return import_(
-                only(reading.settings, names),
+                only(reading.settings, names, advertisers),
                 now=now,
                 listen=told,
                 backfill=backfill,
@@ -331,17 +353,21 @@ def plan(
     now: datetime,
     backfill: tuple[date, date] | None = None,
     environment: Mapping[str, str] | None = None,
+    halted: Callable[[], str] = lambda: "",
 ) -> list[Planned]:
-    """Return what an import would do now. TikTok is asked one small question per pair; nothing is written."""
+    """Return what an import would do now. TikTok is asked one small question per pair; nothing is written.
+
+    Raises Halted as soon as ``halted`` says a word.
+    """
     _check_kept(settings, backfill, now)
     api = connect(settings, lambda _: None, environment)
     source = Source(api, include_deleted=settings.include_deleted)
     with open_destination(settings.destination, read_only=True) as destination:
         cursors = destination.cursors()
-        advertisers, refused = _accounts(source, settings)
+        advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
         pairs = make_plan(settings, advertisers, cursors, now, backfill)
         read_there = _estimated(destination, pairs)
-    planned = _side_by_side(api, lambda pair: _expect(source, pair), pairs, settings)
+    planned = _side_by_side(api, lambda pair: _expect(source, pair), pairs, settings, halted)
     for name, count in read_there.items():
         first = next(n for n, p in enumerate(planned) if p.object == name)
         planned[first] = replace(planned[first], bytes_processed=count)
@@ -390,15 +416,32 @@ def _expect(source: Source, pair: Pair) -> Planned:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One thing that was tried: what, whether it works, and what to do if not."""
+    """One thing that was tried: what, whether it works, and what to do if not.
+
+    ``advertiser`` is the ad account it was tried with, and ``object`` the object, "" for the account itself; a thing
+    that concerns all has neither. ``reduced``: it works with fewer fields than asked for.
+    """
 
     what: str
     ok: bool
     detail: str = ""
+    object: str = ""
+    advertiser: Advertiser | None = None
+    reduced: bool = False
+    request_id: str = ""
 
 
-def check(settings: Settings, *, now: datetime, environment: Mapping[str, str] | None = None) -> list[Checked]:
-    """Try the destination, the token, each advertiser and each object of each advertiser; return all results."""
+def check(
+    settings: Settings,
+    *,
+    now: datetime,
+    environment: Mapping[str, str] | None = None,
+    halted: Callable[[], str] = lambda: "",
+) -> list[Checked]:
+    """Try the destination, the token, each advertiser and each object of each advertiser; return all results.
+
+    Raises Halted as soon as ``halted`` says a word.
+    """
     found: list[Checked] = []
     try:
         with open_destination(settings.destination, read_only=True) as destination:
@@ -416,24 +459,70 @@ def check(settings: Settings, *, now: datetime, environment: Mapping[str, str] |
     api = connect(settings, lambda _: None, environment)
     source = Source(api, include_deleted=settings.include_deleted)
     try:
-        advertisers, refused = _accounts(source, settings)
+        advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
+    except Halted:
+        raise
     except Problem as error:
         return [*found, Checked("access token", False, error.sentence)]
     found.append(Checked("access token", True, f"accepted by {api.url}" if os.environ.get("TIKTOK_API_URL") else ""))
     for advertiser_id, why in refused.items():
-        found.append(Checked(f"advertiser {advertiser_id}", False, why.sentence))
+        account = Advertiser(advertiser_id)
+        what, why_not = f"advertiser {advertiser_id}", _without_request(why)
+        found.append(Checked(what, False, why_not, advertiser=account, request_id=why.request_id))
     for a in advertisers:
-        found.append(Checked(f"advertiser {a.id}", True, f"{a.name}, {a.currency}, {a.zone.key}, {a.today(now)} there"))
+        zone = f"{a.currency}, {a.zone.key}, {a.today(now)} there"
+        found.append(Checked(f"advertiser {a.id}", True, zone, advertiser=a))
     tries = [
         Pair(s, a, settings.fields[s.name], (), None, a.today(now))
         for s in settings.objects
         for a in ((WHOLE_APP,) if s.per_app else advertisers)
     ]
-    return found + _side_by_side(api, lambda pair: _try(source, pair), tries, settings)
+    return found + _side_by_side(api, lambda pair: _try(source, pair), tries, settings, halted)
 
 
-def _side_by_side(api: TikTok, ask: Callable[[Pair], T], pairs: Sequence[Pair], settings: Settings) -> list[T]:
-    """Return what ``ask`` says of each pair, asked at the permitted rate; an interruption ends it at once."""
+def _until(halted: Callable[[], str], items: Iterable[T]) -> Iterator[T]:
+    """Yield the items; raises Halted before the next one once ``halted`` says a word."""
+    for item in items:
+        if word := halted():
+            raise Halted(word)
+        yield item
+
+
+def _unless(halted: Callable[[], str], work: Callable[[], T]) -> T:
+    """Return what ``work`` returns; raises Halted as soon as ``halted`` says a word, and leaves it to end by itself.
+
+    Only for work that changes nothing: it may still be waiting for TikTok when the program is over.
+    """
+    said: list[T] = []
+    faults: list[Exception] = []
+
+    def do() -> None:
+        try:
+            said.append(work())
+        except Exception as error:
+            faults.append(error)
+
+    _join([threading.Thread(target=do, daemon=True)], halted)
+    if faults:
+        raise faults[0]
+    return said[0]
+
+
+def _join(threads: Sequence[threading.Thread], halted: Callable[[], str]) -> None:
+    """Start threads and wait for all, in small steps, so that ``halted`` is asked and Ctrl-C is noticed."""
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.1)
+            if word := halted():
+                raise Halted(word)
+
+
+def _side_by_side(
+    api: TikTok, ask: Callable[[Pair], T], pairs: Sequence[Pair], settings: Settings, halted: Callable[[], str]
+) -> list[T]:
+    """Return what ``ask`` says of each pair, asked at the permitted rate; raises Halted."""
     left = iter(enumerate(pairs))
     lock = threading.Lock()
     said: dict[int, T] = {}
@@ -450,15 +539,11 @@ def _side_by_side(api: TikTok, ask: Callable[[Pair], T], pairs: Sequence[Pair], 
             except Exception as error:
                 faults.append(error)
 
-    # Daemons, and joined in small steps: one that waits for an answer must not keep Ctrl-C waiting.
+    # Daemons: one that waits for an answer must not keep the program from ending.
     count = min(len(pairs), readers_for(settings.requests_per_second))
     threads = [threading.Thread(target=reader, daemon=True) for _ in range(count)]
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.2)
+        _join(threads, halted)
     finally:
         api.stop()
     if faults:
@@ -473,8 +558,14 @@ def _without_where(error: Problem) -> str:
     return error.sentence
 
 
+def _without_request(error: Problem) -> str:
+    """Return the sentence without TikTok's name for the request, so that equal failures are equal."""
+    return Problem(error.message, where=error.where, what_to_do=error.what_to_do).sentence
+
+
 def _try(source: Source, pair: Pair) -> Checked:
-    what = f"{pair.stream.name} of {pair.advertiser.id}" if pair.advertiser.id else pair.stream.name
+    name, account = pair.stream.name, pair.advertiser if pair.advertiser.id else None
+    what = f"{name} of {account.id}" if account else name
     yesterday = pair.read_on - timedelta(days=1)
     dated = pair.stream.time or pair.stream.report_type == "AUDIENCE"
     try:
@@ -482,9 +573,9 @@ def _try(source: Source, pair: Pair) -> Checked:
             pair.stream, pair.advertiser, Window(yesterday, yesterday) if dated else None, pair.fields
         )
     except Problem as error:
-        return Checked(what, False, error.sentence)
+        return Checked(what, False, _without_request(error), name, account, request_id=error.request_id)
     detail = f"without {', '.join(sorted(refused))}, which TikTok does not give this account" if refused else ""
-    return Checked(what, True, detail)
+    return Checked(what, True, detail, name, account, bool(refused))
 
 
 def prune_(
@@ -494,8 +585,12 @@ def prune_(
     dry_run: bool,
     listen: Listener,
     environment: Mapping[str, str] | None = None,
+    halted: Callable[[], str] = lambda: "",
 ) -> dict[str, int]:
-    """Delete (or count) the report rows older than the keep window; return how many per object."""
+    """Delete (or count) the report rows older than the keep window; return how many per object.
+
+    Raises Halted when ``halted`` says a word, after the object that is being pruned.
+    """
     if settings.clean_up_to_keep_window is None:
         keep = BY_NAME["clean_up_to_keep_window"]
         what = "is not set, so everything is kept"
@@ -503,10 +598,111 @@ def prune_(
     api = connect(settings, listen, environment)
     source = Source(api)
     with open_destination(settings.destination, read_only=dry_run) as destination:
-        advertisers, refused = _accounts(source, settings)
+        advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
         for advertiser_id, error in refused.items():
             listen(Failed("", advertiser_id, error.sentence, error.request_id))
-        return prune(settings.objects, keep_from(settings, advertisers, now), destination, listen, dry_run=dry_run)
+        days = keep_from(settings, advertisers, now)
+        return prune(_until(halted, settings.objects), days, destination, listen, dry_run=dry_run)
+
+
+# --- how fresh what is stored is --------------------------------------------------------------------------------------
+
+DAY_OF_GRACE = timedelta(days=1)
+
+
+class State(enum.StrEnum):
+    """How a pair stands; all but FRESH and COMPLETE are something to look after."""
+
+    FRESH = "fresh"
+    COMPLETE = "complete"  # the configuration ends before today, and all of it is read
+    BEHIND = "behind"  # too long ago, or days are missing
+    FAILED = "failed"  # the last import could not read it
+    NEVER = "never read"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far one object of an ad account is: what its cursor says, its age in seconds, its rows and its last failure.
+
+    ``rows`` is None where the destination cannot count them for nothing. ``problem`` is a sentence, "" when all is
+    well.
+    """
+
+    object: str
+    advertiser_id: str
+    state: State
+    since: date | None = None
+    through: date | None = None
+    read_at: datetime | None = None
+    age_s: float | None = None
+    rows: int | None = None
+    problem: str = ""
+    failed_at: datetime | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nobody need look after it."""
+        return self.state in (State.FRESH, State.COMPLETE)
+
+
+def status(settings: Settings, *, now: datetime, max_age: timedelta) -> list[Standing]:
+    """Return how far each configured pair is, as the destination knows it; TikTok is not asked.
+
+    Where all ad accounts of an authorisation are imported, those are meant that were read before. A pair is behind when
+    it was read longer ago than ``max_age``, or its last day is more than a day before the day on which it was read.
+    """
+    with open_destination(settings.destination, read_only=True) as destination:
+        known = destination.cursors()
+        counts = {
+            stream.name: destination.row_counts(stream) if isinstance(destination, CountsRows) else None
+            for stream in settings.objects
+        }
+    ids = settings.advertiser_ids or tuple(sorted({advertiser_id for _, advertiser_id in known if advertiser_id}))
+    return [
+        _standing(settings, stream, one, known.get((stream.name, one), Known()), counts[stream.name], now, max_age)
+        for stream in settings.objects
+        for one in ((WHOLE_APP.id,) if stream.per_app else ids)
+    ]
+
+
+def _standing(
+    settings: Settings,
+    stream: Stream,
+    advertiser_id: str,
+    known: Known,
+    counts: Mapping[str, int] | None,
+    now: datetime,
+    max_age: timedelta,
+) -> Standing:
+    cursor, failure = known.cursor, known.failure
+    rows = None if counts is None else sum(counts.values()) if stream.per_app else counts.get(advertiser_id, 0)
+    age_s = max(0.0, (now - cursor.read_at).total_seconds()) if cursor else 0.0
+    problem, state = "", State.FRESH
+    last = min(cursor.read_on, settings.end_date or cursor.read_on) if cursor else None
+    if failure and (cursor is None or failure.at >= cursor.read_at):
+        problem, state = failure.reason, State.FAILED
+    elif known.lost:
+        problem, state = f"{known.lost}: the next import reads it again", State.BEHIND
+    elif cursor is None:
+        problem, state = "it was never read", State.NEVER
+    elif stream.time and (cursor.through is None or (last and cursor.through < last - DAY_OF_GRACE)):
+        problem, state = f"days up to {last} are missing", State.BEHIND
+    elif settings.end_date and cursor.read_on > settings.end_date + timedelta(days=settings.reimport_lookback_window):
+        state = State.COMPLETE
+    elif age_s > max_age.total_seconds():
+        problem, state = f"it was read {duration(age_s)} ago", State.BEHIND
+    return Standing(
+        stream.name,
+        advertiser_id,
+        state,
+        cursor.since if cursor else None,
+        cursor.through if cursor else None,
+        cursor.read_at if cursor else None,
+        age_s if cursor else None,
+        rows,
+        problem,
+        failure.at if failure else None,
+    )
 
 
 # --- reading again on purpose -----------------------------------------------------------------------------------------

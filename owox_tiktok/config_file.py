@@ -14,6 +14,8 @@ from pathlib import Path
 import yaml
 
 from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.names import resolve
+from owox_tiktok.secret import unfit_to_show
 from owox_tiktok.settings import SETTINGS, Settings, Value, Wording, build, unknown
 
 FILE_SETTINGS = tuple(s for s in SETTINGS if s.in_file)
@@ -21,50 +23,108 @@ FILE_SETTINGS = tuple(s for s in SETTINGS if s.in_file)
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
+MOST_BYTES = 1_000_000
+"""A configuration with every object and field of each is a tenth of this."""
+MOST_NESTED = 20
+
 
 def read_file(path: Path, *, now: datetime, environment: Mapping[str, str] | None = None) -> Settings:
     """Return the Settings of a YAML file with ``${VARIABLE}`` references; raises BadInput with every mistake.
 
-    Relative destinations are relative to the folder the program was started in, as on any command line.
+    Settings may be named as other loaders name them. Relative destinations are relative to the folder the program was
+    started in, as on any command line.
     """
+    return read_settings(read_text(path), path.name, now=now, environment=environment)
+
+
+def read_settings(text: str, name: str, *, now: datetime, environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the Settings that ``text`` says, the content of the file ``name``; raises BadInput as ``read_file``."""
     env = os.environ if environment is None else environment
-    name = path.name
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(
-            [Mistake(str(path), f"cannot be read ({error.strerror})", "`owox-tiktok init` writes an example.")]
-        ) from None
-    except UnicodeDecodeError:
-        raise BadInput([Mistake(str(path), "is not a UTF-8 text", "Save the file as UTF-8.")]) from None
-    try:
-        for token in yaml.scan(text):
-            if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
-                at = f"{name}:{token.start_mark.line + 1}"
-                raise BadInput([Mistake(at, "& and * refer to other lines, which is not read here", "Write it out.")])
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except RecursionError:
-        raise BadInput([Mistake(name, "is nested too deep", "`owox-tiktok init` writes an example.")]) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it is not YAML"
-        raise BadInput([Mistake(f"{name}{line}", f"cannot be read as YAML: {problem}", "Mend that line.")]) from None
-    mistakes: list[Mistake] = []
+    root = parsed(text, name)
     if not isinstance(root, yaml.MappingNode):
-        raise BadInput([Mistake(name, "holds no settings", "`owox-tiktok init` writes an example.")])
+        raise BadInput([Mistake(f"{name}:1", "holds no settings", "`owox-tiktok init` writes an example.")])
+    mistakes: list[Mistake] = []
     values: dict[str, Value] = {}
     known = [s.name for s in FILE_SETTINGS]
     for key_node, node in root.value:
-        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
-        at = f"{name}:{key_node.start_mark.line + 1} {key}"
-        if key not in known:
-            mistakes.append(unknown(Value(key, at), "setting", known, "docs/GETTING_STARTED.md lists"))
+        line, written = f"{name}:{key_node.start_mark.line + 1}", _key(key_node)
+        at = f"{line} {shown(written)}"
+        key = resolve("setting", written, known)
+        if key is None:
+            mistakes.append(unknown(Value(written, at), "setting", "setting", known, "docs/GETTING_STARTED.md lists"))
         elif key in values:
-            mistakes.append(Mistake(at, "is there twice", "Keep one of the two lines."))
+            same = "is there twice" if key == written else f"says {key}, which is there already"
+            mistakes.append(Mistake(at, same, "Keep one of the two lines."))
         else:
-            values[key] = _value(node, at, env, mistakes)
+            values[key] = _value(node, f"{line} {key}", env, mistakes)
     return build(values, now=now, source=name, wording=_wording(name), known=mistakes)
+
+
+def read_text(path: Path) -> str:
+    """Return what a text file of a reasonable size holds; raises BadInput."""
+    example = "`owox-tiktok init` writes an example."
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "its name is none"
+        raise BadInput([Mistake(str(path), f"cannot be read ({why})", example)]) from None
+    if len(raw) > MOST_BYTES:
+        raise BadInput(
+            [Mistake(str(path), f"holds more than {MOST_BYTES:,} bytes, so it is no configuration", example)]
+        )
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = f"{path}:{raw[: error.start].count(10) + 1}"
+        raise BadInput([Mistake(at, "is not a UTF-8 text", "Save the file as UTF-8.")]) from None
+
+
+def parsed(text: str, name: str) -> yaml.Node | None:
+    """Return the nodes of a YAML text, None for an empty one; raises BadInput with the line of what cannot be read."""
+    try:
+        depth = 0
+        for token in yaml.scan(text):
+            at = f"{name}:{token.start_mark.line + 1}"
+            if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
+                raise BadInput([Mistake(at, "& and * refer to other lines, which is not read here", "Write it out.")])
+            depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+            if depth > MOST_NESTED:
+                raise BadInput([Mistake(at, "is nested too deep", "`owox-tiktok init` writes an example.")])
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.reader.ReaderError as error:
+        at = f"{name}:{text[: error.position].count(chr(10)) + 1}"
+        what = f"holds a character that no text has (U+{ord(text[error.position]):04X})"
+        raise BadInput([Mistake(at, what, "Delete it, or write the line again.")]) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = next((words for told, words in _PROBLEMS if told in (error.problem or "")), error.problem)
+        at = f"{name}:{mark.line + 1 if mark else 1}"
+        raise BadInput([Mistake(at, f"cannot be read as YAML: {problem}", "Fix that line.")]) from None
+
+
+_OPENING = (yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken, yaml.FlowMappingStartToken,
+            yaml.FlowSequenceStartToken)  # fmt: skip
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+_PROBLEMS = (
+    ("'\\t'", "a tab stands where spaces belong"),
+    ("could not find expected ':'", "a colon is missing after the name"),
+    ("mapping values are not allowed", "a second colon, or a line that begins too far to the right"),
+    ("expected <block end>", "the line does not begin where the others of its list begin"),
+    ("but found another document", "--- begins a second document, and only one is read"),
+)
+"""What the YAML library says, in words for people who do not know its terms; what is not here is shown as it is."""
+
+
+def _key(node: yaml.Node) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else "?"
+
+
+def shown(name: str) -> str:
+    """Return a name as it was written, short, and so that it cannot break a line or a terminal, nor show a secret."""
+    if unfit_to_show(name):
+        return "(what looks like a token or secret)"
+    return name if re.fullmatch(r"[\w.+-]{1,60}", name) else repr(name[:40]).encode("ascii", "replace").decode()
 
 
 def _wording(file: str) -> Wording:
@@ -85,18 +145,22 @@ def _value(node: yaml.Node, where: str, env: Mapping[str, str], mistakes: list[M
     if isinstance(node, yaml.MappingNode):
         inside: dict[str, Value] = {}
         for key_node, value_node in node.value:
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+            key = _key(key_node)
+            at = f"{where}.{shown(key)}"
             if key in inside:
-                mistakes.append(Mistake(f"{where}.{key}", "is there twice", "Keep one of the two."))
-            inside[key] = _value(value_node, f"{where}.{key}", env, mistakes)
+                mistakes.append(Mistake(at, "is there twice", "Keep one of the two."))
+            inside[key] = _value(value_node, at, env, mistakes)
         return Value(inside, where)
     text = str(node.value)
     variables = _VARIABLE.findall(text)
     if variables:
         unset = [v for v in variables if not env.get(v)]
         if unset:
-            what = f"the environment variable {' and '.join(unset)} is not set"
-            mistakes.append(Mistake(where, what, f"Set it before the run: export {unset[0]}=…"))
+            what = f"the environment variable {' and '.join(map(shown, unset))} is not set"
+            advice = f"Set it before the run: export {unset[0]}=…"
+            if any(map(unfit_to_show, unset)):
+                advice = "Write the variable's name between the braces, not the secret itself, and revoke the secret."
+            mistakes.append(Mistake(where, what, advice))
         whole = _VARIABLE.fullmatch(text.strip()) is not None
         filled = _VARIABLE.sub(lambda m: env.get(m[1], ""), text)
         return Value(filled, where, variable="whole" if whole else "part")

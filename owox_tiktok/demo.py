@@ -1,8 +1,9 @@
-"""The whole of it without a TikTok account: a made-up TikTok, two imports, and a look at what arrived."""
+"""The whole of it without a TikTok account: a simulated TikTok, two imports, and a look at what arrived."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from owox_tiktok import app
 from owox_tiktok.config_file import read_file
+from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.local.tiktok import Limits, World, serve
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.terminal import Terminal, chart
@@ -20,7 +22,7 @@ TODAY = datetime(2026, 11, 12, 9, 0, tzinfo=UTC)
 LATER = TODAY + timedelta(days=2)
 
 CONFIG = """\
-# Written by `owox-tiktok demo`; the accounts are made up.
+# Written by `owox-tiktok demo`; the ad accounts are simulated.
 access_token: ${TIKTOK_ACCESS_TOKEN}
 advertiser_ids: [%s]
 start_date: 2026-09-01
@@ -41,12 +43,20 @@ destination: duckdb:///%s
 """
 
 
-def demo(folder: Path, console: Console) -> int:
-    """Import twice into ``folder``, two made-up days apart, and show what came; return the exit code."""
-    folder.mkdir(parents=True, exist_ok=True)
+def demo(folder: Path, console: Console, halted: Callable[[], str] = lambda: "") -> int:
+    """Import twice into ``folder``, two days apart, and show what came; return the exit code.
+
+    Raises BadInput for a folder that cannot be written to; ends early when ``halted`` says a word.
+    """
     database, config = folder / "tiktok_ads.duckdb", folder / "tiktok.yaml"
-    for old in (database, Path(f"{database}.wal")):
-        old.unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        config.touch()
+        for old in (database, Path(f"{database}.wal")):
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        what = f"{error.filename or folder} cannot be written ({error.strerror})"
+        raise BadInput([Mistake("--folder", what, "Name another: owox-tiktok demo --folder /tmp/demo")]) from None
     world = World(seed=37, advertisers=3, campaigns=5, ad_groups=12, ads=40, start=date(2026, 8, 15), as_of=TODAY)
     with serve(world, limits=Limits(qps=60, per_minute=None)) as server:
         ids = ", ".join(f'"{one}"' for one in world.advertiser_ids)
@@ -54,8 +64,8 @@ def demo(folder: Path, console: Console) -> int:
         environment = {**os.environ, "TIKTOK_API_URL": server.url, "TIKTOK_ACCESS_TOKEN": server.token}
 
         console.rule("First import", align="left")
-        console.print(f"Three made-up advertisers, from 1 September to {TODAY:%-d %B %Y}, into {database}\n")
-        code = _import(config, TODAY, environment)
+        console.print(f"Three simulated ad accounts, from 1 September to {TODAY:%-d %B %Y}, into {database}\n")
+        code = _import(config, TODAY, environment, halted)
         if code:
             return code
         before = _read(database, _BY_DAY)
@@ -64,7 +74,7 @@ def demo(folder: Path, console: Console) -> int:
         world.as_of = LATER
         console.rule(f"Two days later ({LATER:%-d %B})", align="left")
         console.print("TikTok now credits more conversions to days that were imported before.\n")
-        code = _import(config, LATER, environment)
+        code = _import(config, LATER, environment, halted)
         if code:
             return code
         _show_restated(before, _read(database, _BY_DAY), console)
@@ -82,10 +92,10 @@ def demo(folder: Path, console: Console) -> int:
     return 0
 
 
-def _import(config: Path, now: datetime, environment: dict[str, str]) -> int:
+def _import(config: Path, now: datetime, environment: dict[str, str], halted: Callable[[], str]) -> int:
     settings = read_file(config, now=now, environment=environment)
     with Terminal() as screen:
-        return app.import_(settings, now=now, listen=screen, environment=environment).exit_code
+        return app.import_(settings, now=now, listen=screen, environment=environment, halted=halted).exit_code
 
 
 _BY_DAY = "SELECT stat_time_day, sum(conversion) FROM tiktok_ads_ad_report_daily GROUP BY 1 ORDER BY 1"

@@ -4,7 +4,7 @@ An error is three facts: what happened, where, and what to do. The sentence goes
 TikTok's support asks for. Nothing here ever holds a token or a URL.
 
     Problem
-      BadInput            the user: a configuration to mend            exit code 2
+      BadInput            the user: a configuration to fix             exit code 2
       Refused             TikTok said no, and asking again will not help
         TokenRefused      … to the token or the app: the whole run ends
         AccountRefused    … to this advertiser: its other streams are not asked any more
@@ -16,6 +16,7 @@ TikTok's support asks for. Nothing here ever holds a token or a URL.
         StoreBusy         another import holds it
         StoreGone         nothing more can be stored there: the whole run ends
           StoreSilent     … because it did not answer for as long as patience lasts
+      Halted              somebody asked the work to end, before it had a result
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Mistake:
 
 
 class BadInput(Problem):
-    """A configuration that must be mended; carries every mistake found, not only the first."""
+    """A configuration to fix; carries every mistake found, not only the first."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes: Sequence[Mistake] = tuple(mistakes)
@@ -125,3 +126,7 @@ class StoreGone(StoreFailed):
 
 class StoreSilent(StoreGone):
     """The destination did not answer, however often it was asked; it would not answer for another window either."""
+
+
+class Halted(Problem):
+    """The work was asked to end, before it had a result. ``message`` is the word of who asked."""

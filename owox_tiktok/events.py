@@ -9,11 +9,15 @@ from datetime import date
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The plan is made: how many windows of how many pairs, per object how many days (or lists) there are to read."""
+    """The plan is made: how many windows of how many pairs, per object how many days (or lists) there are to read.
+
+    ``accounts`` are the names of the ad accounts by their ids, for people; every other event has the id alone.
+    """
 
     pairs: int
     windows: int
     work: Mapping[str, int]
+    accounts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,9 @@ TO_BE_CONTINUED = "to be continued"
 class Finished:
     """The run is over. ``rows`` and ``replaced`` per object; ``failed`` counts pairs.
 
-    ``stopped`` says why it ended before its end, with ``left`` windows not read: "cancelled", "out of time" (its own
-    time is over) or TO_BE_CONTINUED (that of this part is).
+    ``stopped`` says why it ended before its end, with ``left`` windows not read: "cancelled", "interrupted", "out of
+    time" (its own time is over) or TO_BE_CONTINUED (that of this part is). When it ended before it had a plan there are
+    neither ``pairs`` nor ``left``.
     """
 
     rows: Mapping[str, int]
@@ -110,7 +115,7 @@ class Finished:
     def exit_code(self) -> int:
         """0 done, 1 failed, 3 partly done."""
         if not self.failed:
-            return 3 if self.left else 0
+            return 3 if self.stopped else 0
         return 1 if self.failed >= self.pairs else 3
 
     @property
@@ -125,9 +130,9 @@ class Finished:
         parts = [f"{self.state} in {duration(self.seconds)}: {rows_of(total)} stored"]
         if replaced:
             parts.append(f"{replaced:,} of them in place of rows that were there")
-        parts.append(f"{self.requests:,} requests")
+        parts.append(f"{self.requests:,} request{'' if self.requests == 1 else 's'}")
         if self.refused:
-            parts.append(f"{self.refused:,} refused for their number")
+            parts.append(f"{self.refused:,} rate-limited")
         if self.bytes_processed:
             parts.append(f"{size(self.bytes_processed)} read in the destination")
         if self.warnings:
@@ -135,7 +140,10 @@ class Finished:
         if self.failed:
             parts.append(f"{self.failed} of {self.pairs} not complete (the next run goes on there)")
         if self.left:
-            parts.append(f"{self.stopped} with {self.left:,} windows left (the next run goes on there)")
+            windows = "1 window" if self.left == 1 else f"{self.left:,} windows"
+            parts.append(f"{self.stopped} with {windows} left (the next run goes on there)")
+        elif self.stopped:
+            parts.append(f"{self.stopped} before it was known what to read (the next run begins there)")
         return ", ".join(parts) + "."
 
 

@@ -323,6 +323,15 @@ class Metered(Protocol):
 
 
 @runtime_checkable
+class CountsRows(Protocol):
+    """A destination that can count its rows, and that costs nothing."""
+
+    def row_counts(self, stream: Stream) -> Mapping[str, int]:
+        """Return how many rows of the stream each advertiser has here; empty where there is no table."""
+        ...
+
+
+@runtime_checkable
 class Checkable(Protocol):
     """A destination that can try beforehand what an import needs."""
 

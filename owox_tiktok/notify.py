@@ -55,10 +55,10 @@ def outcome(ended: Finished | Problem) -> tuple[Level, str]:
     if isinstance(ended, Problem):
         return "error", f"Error: {ended.sentence}"
     sentence = ended.summary.replace(ended.state, "Error", 1) if ended.exit_code == 1 else ended.summary
-    if ended.failed or (ended.left and ended.stopped != "cancelled"):
+    if ended.failed or (ended.stopped and ended.stopped != "cancelled"):
         return "error", sentence
     # Whoever cancelled it knows.
-    return ("warnings" if ended.warnings or ended.left else "done"), sentence
+    return ("warnings" if ended.warnings or ended.stopped else "done"), sentence
 
 
 def wanted(when: str, level: Level) -> bool:

@@ -6,6 +6,7 @@ import math
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,14 +22,15 @@ WIDER = 1.01
 """Each refusal widens the spacing by so much: over a real network a window of one second needs room for the jitter."""
 ANSWERS_BACK = 500
 """After so many answers about two thirds of the learnt headroom are gone again."""
-LATE_S = HEADROOM - 1
-"""A turn may be taken so much late without moving the others: the headroom of a window of one second covers it."""
+LATE_S = 0.9 * (HEADROOM - 1)
+"""A turn may be taken so much late without delaying the one a second later: the headroom covers it."""
 
 FIRST_HOLD_S = 0.1
 LONGEST_HOLD_S = 60.0
 """A refusal that follows another doubles the hold, up to the longest; TikTok's minute block lasts five minutes."""
 
 _SAME_MOMENT_S = 1e-6
+_NEXT_MOMENT_S = 1e-3
 
 
 @dataclass(slots=True, eq=False)
@@ -65,8 +67,9 @@ class _Hold:
 class Pace:
     """One pace for the whole developer app, shared by all readers: at the permitted rate and not below it.
 
-    ``turn`` hands out moments in the order of the calls, and each caller sleeps once until its own. It returns early
-    when ``sleep`` returns something true: the run is ending. A refusal holds everybody for a moment, longer when
+    ``turn`` hands out moments in the order of the calls, and each caller sleeps once until its own. Who oversleeps goes
+    late and delays nobody, but for the one a second later: no second sees more turns than permitted. ``turn`` returns
+    early when ``sleep`` returns something true: the run is ending. A refusal holds everybody for a moment, longer when
     refusals follow each other, and widens the spacing a little; answers slowly bring it back. Whoever waits is
     moved back in order. A refusal that concerns one advertiser holds only that advertiser.
     """
@@ -84,6 +87,9 @@ class Pace:
         self._lock = threading.Lock()
         self._headroom = HEADROOM
         self._next = -math.inf
+        self._window = math.ceil(rate)
+        self._given: deque[float] = deque(maxlen=self._window)
+        """When the last turns were taken, as many as a second may see."""
         self._waiting: dict[Turn, None] = {}
         """Who waits for a moment, in order: a dictionary, so that one who leaves is found at once."""
         self._hold = _Hold()
@@ -108,29 +114,35 @@ class Pace:
             if hold and hold.until > now + _SAME_MOMENT_S:
                 self._waiting.pop(turn, None)
                 return hold.until - now
-            first = next(iter(self._waiting), None)
-            if first and now - first.at >= LATE_S:
-                self._move_back(now)  # it overslept: the others make up for nothing
             if turn not in self._waiting:
-                # Keep the beat when the last moment is so little past that the headroom covers it.
-                turn.at = self._next if now - self._next < LATE_S else now
+                # Keep the beat when its last moment has just passed, and never make up for more.
+                turn.at = self._next if now - self._next < self._step_s else now
                 self._waiting[turn] = None
                 self._next = turn.at + self._step_s
+            if turn.at <= now + _SAME_MOMENT_S < (room := self._room_at()):
+                self._move_back(room, _NEXT_MOMENT_S)
             if turn.at > now + _SAME_MOMENT_S:
                 return turn.at - now
             del self._waiting[turn]
             turn.at = now
+            self._given.append(now)
             return 0.0
 
     @property
     def _step_s(self) -> float:
         return self._headroom / self._rate
 
-    def _move_back(self, first: float) -> None:
-        """Let nobody who waits go before ``first``, nor closer than a step to the one ahead; the order stays."""
+    def _room_at(self) -> float:
+        """Return when a window of a second has room for one more, also if some turns were taken late."""
+        if len(self._given) < self._window:
+            return -math.inf
+        return self._given[0] + self._window * self._step_s - LATE_S
+
+    def _move_back(self, first: float, apart: float) -> None:
+        """Let nobody who waits go before ``first``, nor less than ``apart`` after the one ahead; the order stays."""
         for turn in self._waiting:
             turn.at = max(first, turn.at)
-            first = turn.at + self._step_s
+            first = turn.at + apart
         self._next = max(self._next, first)
 
     def refused(self, turn: Turn, *, only_advertiser: bool = False) -> float:
@@ -143,7 +155,7 @@ class Pace:
             hold = self._holds.setdefault(turn.advertiser_id, _Hold()) if only_advertiser else self._hold
             if hold.refused(turn, now, self._jitter()) and not only_advertiser:
                 self._headroom = min(MOST_HEADROOM, self._headroom * WIDER)
-                self._move_back(hold.until)
+                self._move_back(hold.until, self._step_s)
             return max(0.0, hold.until - now)
 
     def answered(self, turn: Turn) -> None:

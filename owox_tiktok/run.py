@@ -11,7 +11,7 @@ import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -28,6 +28,8 @@ ENOUGH = 0.6
 """The writer waits until so much of a step has arrived …"""
 LINGER_S = 4.0
 """… but no longer than this: many small steps cost a database several times as much."""
+ASK_S = 1.0
+"""At least this often the run asks whether it is to stop, also while it lingers."""
 
 ReadWindow = Callable[[Pair, Window | None, Path], Reading]
 
@@ -150,8 +152,11 @@ class _Board:
         A failure waits for the earlier days of its pair, which are good and will be stored.
         """
         with self._lock:
+            asked = time.monotonic()
             while True:
                 if self._worth_waiting():
+                    if time.monotonic() - asked >= ASK_S:
+                        return [], []
                     self._lock.wait(0.05)
                     continue
                 self._since = None
@@ -163,7 +168,7 @@ class _Board:
                 if not self._todo and not self._under_way:
                     return None
                 # A time-out lets Ctrl-C through on every platform, and the run see whether it is to stop.
-                if not self._lock.wait(1.0):
+                if not self._lock.wait(ASK_S):
                     return [], []
 
     def _worth_waiting(self) -> bool:
@@ -256,7 +261,8 @@ def run(
     work: dict[str, int] = {}
     for pair in pairs:
         work[pair.stream.name] = work.get(pair.stream.name, 0) + sum(work_of(pair, w) for w in pair.windows)
-    listen(Started(len(pairs), sum(len(p.windows) for p in pairs), work))
+    accounts = {p.advertiser.id: p.advertiser.name for p in pairs if p.advertiser.id}
+    listen(Started(len(pairs), sum(len(p.windows) for p in pairs), work, accounts))
     if not pairs:
         return outcome
 
@@ -447,7 +453,7 @@ class _Writer:
 
 
 def prune(
-    streams: Sequence[Stream],
+    streams: Iterable[Stream],
     keep_from: Mapping[str, date],
     destination: Destination,
     listen: Listener,

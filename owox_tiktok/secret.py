@@ -17,6 +17,11 @@ def looks_secret(text: str) -> bool:
     return _SECRETS.search(text) is not None
 
 
+def unfit_to_show(text: str) -> bool:
+    """Whether a message had better not repeat a text: it looks secret, or a token may be glued to other letters."""
+    return looks_secret(text) or re.search(r"[0-9A-Fa-f]{40}", text) is not None
+
+
 class Secret:
     """A text that hides itself everywhere but where it is asked for by name."""
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Stream
-from owox_tiktok.secret import Secret, looks_secret
-from owox_tiktok.streams import LEVELS, MAX_METRICS, PRESETS, STREAMS, default_fields, expand, find, metrics, nearest
+from owox_tiktok.names import What, instead, resolve
+from owox_tiktok.secret import Secret, unfit_to_show
+from owox_tiktok.streams import LEVELS, MAX_METRICS, PRESETS, STREAMS, default_fields, expand, find, metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class Value:
     @property
     def shown(self) -> str:
         """The text for a message: short, and not at all when it may be a secret."""
-        if looks_secret(self.text):
+        if unfit_to_show(self.text):
             return "what looks like a token or secret"
         return "the value of its variable" if self.variable else repr(self.text[:40])
 
@@ -122,8 +123,8 @@ class Setting:
     """One parameter: its name, how its value is read, an example and what it is for.
 
     ``label`` is its name in a Sheet, empty where a Sheet cannot say it; ``also`` are labels it had elsewhere.
-    ``form`` says what a Sheet's cell takes; ``initial`` is what the template fills in; ``only_bigquery`` leaves it out
-    of the template for Sheets. ``in_file`` is False for what only a Sheet says.
+    ``form`` says what a Sheet's cell takes; ``filled`` has the template fill in the default; ``only_bigquery`` leaves
+    it out of the template for Sheets. ``in_file`` is False for what only a Sheet says.
     """
 
     name: str
@@ -135,9 +136,25 @@ class Setting:
     also: tuple[str, ...] = ()
     form: Form = "text"
     choices: tuple[str, ...] = ()
-    initial: str = ""
+    filled: bool = False
     only_bigquery: bool = False
     in_file: bool = True
+
+    @property
+    def default(self) -> str:
+        """The default of ``Settings`` as a person would write it; empty where there is none."""
+        value = _DEFAULTS.get(self.name)
+        return "" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"
+
+    @property
+    def initial(self) -> str:
+        """What the template fills in: the default or nothing, so that a new Sheet and an empty cell mean the same."""
+        return self.default if self.filled else ""
+
+
+_DEFAULTS: Mapping[str, Any] = {f.name: f.default for f in fields(Settings) if f.default is not MISSING} | {
+    "destination_location": "US"  # BigQuery's own
+}
 
 
 # --- one reader per kind of value -------------------------------------------------------------------------------------
@@ -205,7 +222,7 @@ def _days(value: Value, most: int = 3650) -> int:
 
 
 def _lookback(value: Value) -> int:
-    return _days(value, 90)
+    return _days(value, MOST_LOOKBACK_DAYS)
 
 
 def _keep(value: Value) -> int:
@@ -283,6 +300,8 @@ def _raw(value: Value) -> Value:
 
 
 MOST_MINUTES = 1440
+MOST_LOOKBACK_DAYS = 365
+"""TikTok credits a conversion up to 180 days after the click; a year leaves room for what a team defines itself."""
 EARLIEST = date(2016, 1, 1)
 """There is nothing to read before; and a plan with a window for every day since the year 1 would fill the memory."""
 NOTIFY_WHEN = ("never", "on error", "on warnings", "always")
@@ -302,13 +321,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("fields", _raw, "{ad_report_daily: [spend, impressions, clicks]}",
             "Chosen fields or presets per object; left out: a useful preset"),
     Setting("reimport_lookback_window", _lookback, "7", "Days read again in every run, for late conversions",
-            label="Reimport Lookback Window", also=("Lookback Window",), form="number", initial="7"),
+            label="Reimport Lookback Window", also=("Lookback Window",), form="number", filled=True),
     Setting("clean_up_to_keep_window", _keep, "400", "Days of reports to keep; left out: everything",
             label="Clean Up To Keep Window", form="number"),
     Setting("include_deleted", _switch, "true", "Also read deleted campaigns, ad groups and ads",
-            label="Include Deleted", form="switch", initial="true"),
+            label="Include Deleted", form="switch", filled=True),
     Setting("sandbox_mode", _switch, "false", "Read TikTok's sandbox instead of production",
-            label="Sandbox Mode", also=("Sandbox",), form="switch", initial="false"),
+            label="Sandbox Mode", also=("Sandbox",), form="switch", filled=True),
     Setting("requests_per_second", _rate, "10", "What TikTok permits your app (Basic: 10)"),
     Setting("max_run_timeout", _minutes, "30", "Minutes after which a run ends itself; the next one goes on from there",
             label="Max Run Timeout", also=("Maximum Run Timeout",), form="number"),
@@ -316,16 +335,16 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("destination_dataset_id", _dataset, "my-project.tiktok_ads", "BigQuery dataset the rows go to",
             label="Destination Dataset ID", only_bigquery=True, in_file=False),
     Setting("destination_location", _location, "EU", "Where BigQuery makes the dataset if it is not there yet",
-            label="Destination Location", initial="US", only_bigquery=True, in_file=False),
+            label="Destination Location", filled=True, only_bigquery=True, in_file=False),
     Setting("views", _switch, "true", "Refresh the views after each import; `owox-tiktok views` does it by hand"),
     Setting("notify_when", _when, "on error", "When to send a message about a run: " + ", ".join(NOTIFY_WHEN),
-            label="Notify When", form="choice", choices=NOTIFY_WHEN, initial="never"),
+            label="Notify When", form="choice", choices=NOTIFY_WHEN, filled=True),
     Setting("notify_by_email", _emails, "[me@example.com]", "Send it to these e-mail addresses",
             label="Notify By E-mail", also=("Notify By Email",)),
     Setting("notify_by_google_chat", _switch, "true", "Send it to the Google Chat space the deployment names",
-            label="Notify By Google Chat", also=("Notify By GoogleChat",), form="switch", initial="false"),
+            label="Notify By Google Chat", also=("Notify By GoogleChat",), form="switch", filled=True),
     Setting("notify_by_slack", _switch, "true", "Send it to the Slack channel the deployment names",
-            label="Notify By Slack", form="switch", initial="false"),
+            label="Notify By Slack", form="switch", filled=True),
     Setting("app_id", _text, "${TIKTOK_APP_ID}", "The developer app; only for advertiser_ids: all"),
     Setting("app_secret", _app_secret, "${TIKTOK_APP_SECRET}", "The app's secret; only for advertiser_ids: all"),
 )  # fmt: skip
@@ -439,7 +458,7 @@ def _objects(
     for item in _items(given, mistakes):
         stream = find(item.text)
         if stream is None:
-            mistakes.append(unknown(item, "object", STREAMS, "`owox-tiktok objects` lists"))
+            mistakes.append(unknown(item, "object", "object", STREAMS, "`owox-tiktok objects` lists"))
         elif sandbox and not stream.in_sandbox:
             mistakes.append(
                 Mistake(item.where, f"TikTok's sandbox does not have {stream.name}", "Remove it or use production.")
@@ -461,7 +480,7 @@ def _objects(
         found = find(key)
         if found is None:
             known = [s.name for s in streams] or STREAMS
-            mistakes.append(unknown(Value(key, names.where), "object", known, "`objects` should list"))
+            mistakes.append(unknown(Value(key, names.where), "object", "object", known, "`objects` should list"))
         elif found not in streams:
             what = f"chooses fields of {found.name}, which is not imported"
             mistakes.append(Mistake(names.where, what, "Add it to objects."))
@@ -494,11 +513,12 @@ def _fields(stream: Stream, names: Value, mistakes: list[Mistake]) -> tuple[str,
     chosen: dict[str, None] = {}
     for item in _items(names, mistakes):
         more = expand(stream, item.text)
-        if more is None and item.text in metrics() and stream.is_report:
-            mistakes.append(Mistake(item.where, f"{stream.name} cannot have {item.text}", _given_where(item.text)))
+        metric = resolve("field", item.text, metrics()) if more is None and stream.is_report else None
+        if metric:
+            mistakes.append(Mistake(item.where, f"{stream.name} cannot have {metric}", _given_where(metric)))
         elif more is None:
             known = [*stream.fields, *(PRESETS if stream.is_report else ())]
-            mistakes.append(unknown(item, f"field of {stream.name}", known, f"`objects {stream.name}` lists"))
+            mistakes.append(unknown(item, "field", f"field of {stream.name}", known, f"`objects {stream.name}` lists"))
         else:
             chosen.update(dict.fromkeys(more))
     asked = [n for n in chosen if stream.fields[n].origin == "metric"]
@@ -517,8 +537,7 @@ def _given_where(metric: str) -> str:
     return f"TikTok gives it in {kinds} of these levels: {levels}{limits}."
 
 
-def unknown(value: Value, what: str, known: Iterable[str], source: str) -> Mistake:
-    """Return that there is no such thing as ``value`` names, with the nearest name, or that ``source`` lists them."""
-    near = None if value.variable else nearest(value.text, known)
-    advice = f"Did you mean {near}?" if near else f"{source} what there is."
-    return Mistake(value.where, f"there is no {what} called {value.shown}", advice)
+def unknown(value: Value, kind: What, what: str, known: Iterable[str], source: str) -> Mistake:
+    """Return that there is no such ``what`` as ``value`` names, and what to write instead or where they are listed."""
+    advice = "" if value.variable else instead(kind, value.text, known)
+    return Mistake(value.where, f"there is no {what} called {value.shown}", advice or f"{source} what there is.")

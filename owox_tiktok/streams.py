@@ -8,13 +8,13 @@ Nothing here knows how a request is sent or where rows go.
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Iterable, Mapping
 from functools import cache, partial
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
 from owox_tiktok.model import Batch, Field, Kind, Level, Stream
+from owox_tiktok.names import bare, resolve, squeezed, synonym, synonyms
 
 LEVELS: tuple[Level, ...] = ("advertiser", "campaign", "ad_group", "ad")
 ID_OF: Mapping[Level, str] = {
@@ -348,51 +348,18 @@ STREAMS: Mapping[str, Stream] = {s.name: s for s in (*map(_entity, _ENTITIES), *
 """Everything that can be imported, by name: entities first, in the order in which they are read."""
 
 
-def _aliases() -> dict[str, str]:
-    """Names that other loaders use. Airbyte: plural level, grouping before the granularity; OWOX, Singer: insights."""
-    names = {
-        "advertiser": "advertisers",
-        "creative_assets_images": "images",
-        "creative_assets_videos": "videos",
-        "creative_assets_music": "music",
-        "creative_assets_portfolios": "portfolios",
-        "pixel_events_statistics": "pixel_event_statistics",
-        "adgroups": "ad_groups",
-        "ad_insights": "ad_report_daily",
-        "ad_insights_by_country": "ad_report_daily_by_country",
-        "ad_insights_by_age_and_gender": "ad_audience_report_daily_by_age_gender",
-        "ad_insights_by_platform": "ad_audience_report_daily_by_platform",
-    }
-    plural = {"advertiser": "advertisers", "campaign": "campaigns", "ad_group": "ad_groups", "ad": "ads"}
-    for level, many in plural.items():
-        for granularity in _TIME:
-            names[f"{many}_reports_{granularity}"] = f"{level}_report_{granularity}"
-            if granularity != "lifetime":
-                names[f"{many}_reports_by_country_{granularity}"] = f"{level}_report_{granularity}_by_country"
-        # Airbyte says ad_group_audience_… but campaigns_audience_…, so both numbers are taken.
-        for prefix in {many, level}:
-            for granularity in ("daily", "lifetime"):
-                target = f"{level}_audience_report_{granularity}_by"
-                names[f"{prefix}_audience_reports_{granularity}"] = f"{target}_age_gender"
-                for split in ("country", "platform", "province"):
-                    names[f"{prefix}_audience_reports_by_{split}_{granularity}"] = f"{target}_{split}"
-    return names
+ALIASES: Mapping[str, str] = {s.name: s.means[0] for s in synonyms("object").values() if s.means}
+"""Names of objects from other TikTok loaders, as they print them, each with ours."""
 
-
-ALIASES: Mapping[str, str] = _aliases()
-"""Names from other TikTok loaders, each with ours."""
+_BY_SPELLING: Mapping[str, Stream] = {squeezed(s.name): s for s in STREAMS.values()}
 
 
 def find(name: str) -> Stream | None:
-    """Return the stream called ``name`` (or an alias, in any case, with spaces or dashes), else None."""
-    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
-    return STREAMS.get(ALIASES.get(plain, plain))
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name most like ``name``, for a suggestion; None when nothing is near."""
-    found = difflib.get_close_matches(name.strip().lower(), list(known), n=1, cutoff=0.55)
-    return found[0] if found else None
+    """Return the stream called ``name`` (in any spelling, by its table or by another loader's name), else None."""
+    if stream := _BY_SPELLING.get(squeezed(name)) or _BY_SPELLING.get(bare(name)):
+        return stream
+    found = synonym("object", name)
+    return STREAMS[found.means[0]] if found and found.means else None
 
 
 def default_fields(stream: Stream) -> tuple[str, ...]:
@@ -405,7 +372,8 @@ def default_fields(stream: Stream) -> tuple[str, ...]:
 def expand(stream: Stream, word: str) -> tuple[str, ...] | None:
     """Return the fields that ``word`` (a field, a preset, ``default`` or ``all``) means on ``stream``; None if nothing.
 
-    A preset brings the names of the level's entities along, so that its rows can be read by people.
+    A field may be named as other loaders name it. A preset brings the names of the level's entities along, so that its
+    rows can be read by people.
     """
     if word in stream.fields:
         return (word,)
@@ -415,4 +383,5 @@ def expand(stream: Stream, word: str) -> tuple[str, ...] | None:
         return tuple(n for n, f in stream.fields.items() if not f.deprecated)
     if word in PRESETS and stream.is_report and stream.level:
         return tuple(n for n in (*_NAMES_BY_LEVEL[stream.level], *PRESETS[word]) if n in stream.fields)
-    return None
+    field = resolve("field", word, stream.fields)
+    return (field,) if field else None

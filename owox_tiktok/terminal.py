@@ -14,14 +14,29 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from owox_tiktok.app import Checked, Planned, Viewed
+from owox_tiktok.app import Checked, Planned, Standing, Viewed
 from owox_tiktok.errors import BadInput, Problem
-from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, duration, size
+from owox_tiktok.events import (
+    Event,
+    Failed,
+    Finished,
+    Pruned,
+    Started,
+    Stored,
+    Waiting,
+    Warned,
+    duration,
+    rows_of,
+    size,
+)
 from owox_tiktok.model import Stream
 
 
 class Screen(Protocol):
     """What listens to a run, and shows it, for as long as it lasts."""
+
+    closed: bool
+    """Whether nobody reads it any more: the pipe or the terminal behind it is gone. It goes on in silence."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...
@@ -34,17 +49,28 @@ class Screen(Protocol):
         ...
 
 
-def name_of(event: Failed | Warned) -> str:
-    """Return "ad_report_daily of 7012…", or only the advertiser when it concerns all objects."""
-    parts = [p for p in (event.object, event.advertiser_id) if p]
-    return " of ".join(parts) if event.object or not parts else f"advertiser {event.advertiser_id}"
+def account(advertiser_id: str, name: str) -> str:
+    """Return an ad account as people know it: "7012… (Berlin Shop)", or only its id where it has no name."""
+    return f"{advertiser_id} ({' '.join(name.split())})" if name.strip() else advertiser_id
+
+
+def pair(object_: str, account: str) -> str:
+    """Return "ad_report_daily of 7012… (Berlin Shop)", or only what there is of the two."""
+    return f"{object_} of {account}" if object_ and account else object_ or (account and f"advertiser {account}")
+
+
+def name_of(event: Failed | Warned, names: Mapping[str, str]) -> str:
+    """Return what an event speaks of; ``names`` are those of the ad accounts by their ids."""
+    return pair(event.object, account(event.advertiser_id, names.get(event.advertiser_id, "")))
 
 
 class JsonLog:
     """One JSON object per line: severity, time, event and its facts, as log collectors read them."""
 
-    def __init__(self, stream: IO[str] | None = None) -> None:
+    def __init__(self, stream: IO[str] | None = None, *, quiet: bool = False) -> None:
         self._stream = stream or sys.stdout
+        self._quiet = quiet
+        self.closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -67,16 +93,35 @@ class JsonLog:
         self._write("ERROR", "problem", facts)
 
     def _write(self, severity: str, event: str, facts: Mapping[str, object]) -> None:
+        if self.closed or (self._quiet and severity == "INFO"):
+            return
         line = {"severity": severity, "time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event}
-        self._stream.write(msgspec.json.encode({**line, **facts}).decode() + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(msgspec.json.encode({**line, **facts}).decode() + "\n")
+            self._stream.flush()
+        except OSError:
+            self.closed = True
+
+
+class Output(Console):
+    """Where words are printed. When the pipe behind it is closed, whoever prints decides what that means."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise it: rich itself would end the program, in the middle of whatever it is at."""
+        raise BrokenPipeError
 
 
 class Terminal:
-    """Progress bars per object on a terminal; plain lines where the output goes to a file or a pipe."""
+    """Progress bars per object on a terminal; plain lines where the output goes to a file or a pipe.
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+    ``quiet``: only what a person must know.
+    """
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        self.console = console or Output(stderr=True, highlight=False)
+        self.closed = False
+        self._quiet = quiet
+        self._names: Mapping[str, str] = {}
         self._bars: dict[str, TaskID] = {}
         self._rows: dict[str, int] = {}
         self._told = 0.0
@@ -88,7 +133,7 @@ class Terminal:
             TextColumn("{task.fields[rows]:>12} rows"),
             TimeRemainingColumn(compact=True),
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=quiet or not self.console.is_terminal,
         )
 
     def __enter__(self) -> Self:
@@ -101,6 +146,7 @@ class Terminal:
         """Show one event."""
         match event:
             case Started():
+                self._names = event.accounts
                 self._told = time.monotonic()
                 self._progress.start()
                 for name, work in event.work.items():
@@ -109,41 +155,46 @@ class Terminal:
             case Stored():
                 self._rows[event.object] = self._rows.get(event.object, 0) + event.rows
                 self._advance(event.object, event.work)
-            case Waiting():
+            case Waiting() if not self._quiet:
                 self.say(f"[yellow]waiting {event.seconds:.0f} s[/]: {event.reason}")
             case Warned():
-                name = name_of(event)
-                self.say(f"[yellow]warning[/]{name and ' '}{name}: ", event.message)
+                name = name_of(event, self._names)
+                self.say("[yellow]warning[/]", f"{name and ' '}{name}: {event.message}")
             case Failed():
                 self._advance(event.object, event.work)
-                self.say(f"[red]failed[/] {name_of(event)}: ", event.message)
-            case Pruned():
+                self.say("[red]failed[/] ", f"{name_of(event, self._names)}: {event.message}")
+            case Pruned() if not self._quiet:
                 verb = "would delete" if event.dry_run else "deleted"
-                self.say(f"{event.object}: {verb} {event.rows:,} rows older than the keep window")
+                self.say(f"{event.object}: {verb} {rows_of(event.rows)} older than the keep window")
             case Finished():
                 self._progress.stop()
-                self._finished(event)
+                if event.exit_code or event.warnings or not self._quiet:
+                    self._finished(event)
 
     def _advance(self, name: str, work: int) -> None:
         self._done += work
         if name in self._bars:
             self._progress.update(self._bars[name], advance=work, rows=f"{self._rows.get(name, 0):,}")
-        if not self.console.is_terminal and self._work and time.monotonic() - self._told >= 10:
+        if not self._quiet and not self.console.is_terminal and self._work and time.monotonic() - self._told >= 10:
             self._told = time.monotonic()
-            self.say(f"{self._done / self._work:4.0%}, {sum(self._rows.values()):,} rows so far")
+            self.say(f"{self._done / self._work:4.0%}, {rows_of(sum(self._rows.values()))} so far")
 
     def say(self, words: str, text: str = "") -> None:
         """Print one line: our own words (with markup), then a text as it is."""
         from rich.text import Text
 
-        self.console.print(Text.assemble(Text.from_markup(words), text), soft_wrap=True)
+        if not self.closed:
+            try:
+                self.console.print(Text.assemble(Text.from_markup(words), text), soft_wrap=True)
+            except OSError:
+                self.closed = True
 
     def problem(self, problem: Problem) -> None:
         """Print why a command could not do its work."""
         self._progress.stop()
         if isinstance(problem, BadInput):
             count = len(problem.mistakes)
-            self.say(f"[red]{count} thing{'s' if count > 1 else ''} to mend:[/]")
+            self.say(f"[red]{count} thing{'s' if count > 1 else ''} to fix:[/]")
             for mistake in problem.mistakes:
                 self.say("  • ", str(mistake))
         else:
@@ -167,46 +218,105 @@ def _table(*columns: str, title: str = "") -> Table:
     return table
 
 
-def show_plan(console: Console, planned: Sequence[Planned], rate: float) -> None:
-    """Print what an import would read, object by object, and how long it would take."""
+def show_plan(console: Console, planned: Sequence[Planned], rate: float, problems: Console) -> None:
+    """Print what an import would read, object by object, and how long it would take; to ``problems`` what it cannot."""
     table = _table("object", ">advertisers", "days", ">windows", ">requests", ">rows")
     for name in dict.fromkeys(p.object for p in planned if not p.problem):
         of = [p for p in planned if p.object == name and not p.problem]
         first = min((p.first for p in of if p.first), default=None)
         last = max((p.last for p in of if p.last), default=None)
-        rows_of = [p.rows for p in of if p.rows is not None]
+        counted = [p.rows for p in of if p.rows is not None]
         table.add_row(
             name,
             str(len(of)),
             f"{first} .. {last}" if first else "all",
             f"{sum(p.windows for p in of):,}",
             f"{sum(p.requests for p in of):,}",
-            f"about {sum(rows_of):,}" if rows_of else "not known",
+            f"about {sum(counted):,}" if counted else "not known",
         )
     console.print(table)
     requests = sum(p.requests for p in planned)
     rows = sum(p.rows or 0 for p in planned)
     took = f"{duration(requests / rate)} at {rate:g} requests per second"
-    console.print(f"{requests:,} requests, about {rows:,} rows, about {took}.")
+    asked = f"{requests:,} request{'' if requests == 1 else 's'}"
+    console.print(f"{asked}, about {rows_of(rows)}, about {took}.")
     if read := sum(p.bytes_processed for p in planned):
         console.print(f"The destination would read {size(read)} of what it has, which Google may bill.")
     for p in planned:
         if p.problem:
-            what = f"{p.object} of {p.advertiser.id}" if p.object else f"advertiser {p.advertiser.id}"
-            console.print(f"cannot be read: {what}: {p.problem}", markup=False, soft_wrap=True)
+            what = pair(p.object, account(p.advertiser.id, p.advertiser.name))
+            problems.print(f"cannot be read: {what}: {p.problem}", markup=False, soft_wrap=True)
 
 
-def show_checks(console: Console, checks: Sequence[Checked]) -> None:
-    """Print what was tried, and what to do where it did not work."""
+MOST_NAMED = 5
+"""So many accounts are named where the same is wrong with several."""
+
+
+def show_checks(console: Console, checks: Sequence[Checked], *, quiet: bool = False) -> None:
+    """Print one line for each account and thing that works, and one for each failure, with what to do about it.
+
+    A failure that several accounts have in common is told once. ``quiet``: only failures.
+    """
     from rich.text import Text
 
+    def line(ok: bool, what: str, detail: str) -> None:
+        if not (ok and quiet):
+            mark = Text("ok    ", "green") if ok else Text("fails ", "red")
+            console.print(Text.assemble(mark, what, f": {detail}" if detail else ""), soft_wrap=True)
+
     for c in checks:
-        mark = Text("ok    ", "green") if c.ok else Text("fails ", "red")
-        console.print(Text.assemble(mark, c.what, f": {c.detail}" if c.detail else ""), soft_wrap=True)
-    bad = sum(not c.ok for c in checks)
-    less = sum(c.ok and c.detail.startswith("without ") for c in checks)
+        if c.advertiser is None:
+            line(c.ok, c.what, c.detail)
+        elif c.ok and not c.object:
+            tried = [o for o in checks if o.object and o.advertiser and o.advertiser.id == c.advertiser.id]
+            works, all_ = sum(o.ok for o in tried), f"{len(tried)} object{'' if len(tried) == 1 else 's'}"
+            of_them = f"{all_} work" if works == len(tried) else f"{works} of {all_} work"
+            line(works == len(tried), account(c.advertiser.id, c.advertiser.name), f"{c.detail}, {of_them}")
+    for ok in (True, False):
+        for same in _alike([c for c in checks if c.advertiser and c.ok is ok and (c.reduced or not c.ok)]):
+            first, accounts = same[0], [account(c.advertiser.id, c.advertiser.name) for c in same if c.advertiser]
+            named = ", ".join(accounts[:MOST_NAMED]) + (", …" if len(accounts) > MOST_NAMED else "")
+            of = accounts[0] if len(accounts) == 1 else f"{len(accounts)} accounts ({named})"
+            request = f" (TikTok request {first.request_id})" if first.request_id else ""
+            line(ok, pair(first.object, of) if len(accounts) == 1 or first.object else of, first.detail + request)
+    bad, less = sum(not c.ok for c in checks), sum(c.reduced for c in checks)
     with_less = f" ({less} with fewer fields)" if less else ""
-    console.print(f"Everything works{with_less}." if not bad else f"{bad} of {len(checks)} do not work.")
+    if bad or not quiet:
+        console.print(f"Everything works{with_less}." if not bad else f"{bad} of {len(checks)} do not work.")
+
+
+def _alike(checks: Sequence[Checked]) -> Iterable[Sequence[Checked]]:
+    """Return the results in groups that differ in nothing but the account."""
+    groups: dict[tuple[str, str], list[Checked]] = {}
+    for c in checks:
+        assert c.advertiser is not None
+        groups.setdefault((c.object, c.detail.replace(c.advertiser.id, "")), []).append(c)
+    return groups.values()
+
+
+def show_status(console: Console, found: Sequence[Standing], *, quiet: bool = False) -> None:
+    """Print how far each object of each account is, and what to look after. ``quiet``: nothing when all is well."""
+    from rich.text import Text
+
+    if not found:
+        if not quiet:
+            console.print("Nothing was imported yet.")
+        return
+    table = _table("object", "account", "state", "through", ">read", ">rows")
+    for s in found:
+        table.add_row(
+            s.object,
+            s.advertiser_id or "all",
+            Text(s.state, "green" if s.ok else "red" if s.state == "failed" else "yellow"),
+            str(s.through or ""),
+            "" if s.age_s is None else f"{duration(s.age_s)} ago",
+            "" if s.rows is None else f"{s.rows:,}",
+        )
+    console.print(table)
+    bad = [s for s in found if not s.ok]
+    for s in bad:
+        console.print(f"{s.state}: {pair(s.object, s.advertiser_id)}: {s.problem}", markup=False, soft_wrap=True)
+    console.print("All is fresh." if not bad else f"{len(bad)} of {len(found)} to look after.")
 
 
 def show_views(console: Console, found: Sequence[Viewed]) -> None:

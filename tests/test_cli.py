@@ -41,7 +41,8 @@ def test_help_names_every_command_with_examples_and_exit_codes(project: Project)
     ("command", "options"),
     [("import", ("--from", "--to", "--object", "--dry-run", "--now", "--log")), ("plan", ("--from", "--object")),
      ("check", ("--object", "--log")), ("prune", ("--dry-run",)), ("views", ("--dry-run",)),
-     ("objects", ("--log",)), ("init", ())],
+     ("objects", ("--log",)), ("init", ()),
+     ("status", ("--max-age", "--json"))],
 )  # fmt: skip
 def test_each_command_explains_itself(command: str, options: tuple[str, ...], project: Project) -> None:
     ran = project.cli(command, "-h", now=False)
@@ -140,11 +141,11 @@ def test_a_refused_token_exits_1_with_one_sentence_and_no_traceback(project: Pro
 
 @pytest.mark.parametrize("command", ["import", "plan", "check", "prune"])
 def test_a_wrong_file_exits_2_with_every_mistake(command: str, project: Project) -> None:
-    path = str(project.write(objects=["adz_reportt"], start_date="soon", lookback=3))
+    path = str(project.write(objects=["adz_reportt"], start_date="soon", no_such_setting=3))
     ran = project.cli(command, path)
     assert ran.returncode == 2
-    assert "3 things to mend" in ran.stderr
-    for word in ("objects", "start_date", "lookback"):
+    assert "3 things to fix" in ran.stderr
+    for word in ("objects", "start_date", "no_such_setting"):
         assert word in ran.stderr
     said = lines(project.cli(command, path, "--log", "json"))
     assert len(said[0]["mistakes"]) == 3
@@ -162,6 +163,62 @@ def test_options_that_cannot_be_exit_2(words: tuple[str, ...], project: Project)
     assert ran.returncode == 2
     assert "Traceback" not in ran.stderr
     assert project.server.counts["requests"] == 0
+
+
+def test_quiet_says_nothing_when_all_is_well_and_what_is_wrong_otherwise(project: Project) -> None:
+    project.write(objects=["campaigns"])
+    ran = project.cli("import", "--quiet")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert project.cli("import", "--quiet", "--log", "json").stdout == ""
+    project.server.faults.forbidden.add(project.server.advertiser_ids[0])
+    ran = project.cli("import", "--quiet")
+    assert ran.returncode == 3
+    assert project.server.advertiser_ids[0] in ran.stderr
+    assert "Partly done" in ran.stderr
+    assert {line["severity"] for line in lines(project.cli("import", "--quiet", "--log", "json"))} <= {
+        "ERROR",
+        "WARNING",
+    }
+
+
+def test_only_the_named_ad_accounts_are_read(project: Project) -> None:
+    one, two = project.server.advertiser_ids
+    path = str(project.write(objects=["campaigns", "ad_report_daily"]))
+    assert project.cli("import", path, "--advertiser", two).returncode == 0
+    assert {r["advertiser_id"] for r in project.table("ad_report_daily")} == {two}
+    planned = lines(project.cli("plan", path, "--advertiser", one, "--log", "json"))
+    assert {p["advertiser"] for p in planned} == {one}
+    assert all(p["advertiser_name"] for p in planned)
+    wrong = project.cli("import", path, "--advertiser", "7")
+    assert wrong.returncode == 2
+    assert "--advertiser 7" in wrong.stderr
+    assert project.cli("import", path).returncode == 0
+    assert project.wrong("ad_report_daily") == []
+
+
+def test_what_goes_wrong_with_an_account_names_it(project: Project) -> None:
+    one = project.server.world.advertisers[0]
+    project.server.faults.refused_metrics = {one.id: ["likes"]}
+    ran = project.cli("import", str(project.write(fields={"ad_report_daily": ["spend", "likes"]})))
+    assert ran.returncode == 0
+    assert f"ad_report_daily of {one.id} ({' '.join(one.name.split())}): TikTok does not give likes" in ran.stderr
+
+
+def test_without_a_file_in_this_folder_a_command_says_which_one_is_missing(project: Project) -> None:
+    for command in ("import", "plan", "check", "prune", "views", "status"):
+        ran = project.cli(command)
+        assert ran.returncode == 2
+        assert "tiktok.yaml: cannot be read" in ran.stderr
+        assert "owox-tiktok init" in ran.stderr
+
+
+def test_what_a_plan_cannot_read_is_on_standard_error(project: Project) -> None:
+    one = project.server.advertiser_ids[0]
+    project.server.faults.forbidden.add(one)
+    ran = project.cli("plan", str(project.write()))
+    assert ran.returncode == 3
+    assert "cannot be read" not in ran.stdout
+    assert f"cannot be read: advertiser {one}" in ran.stderr
 
 
 def test_a_backfill_of_one_object_from_the_command_line(project: Project) -> None:
@@ -227,9 +284,32 @@ def test_check_says_that_everything_works(project: Project) -> None:
     assert ran.returncode == 0, ran.stdout
     assert "Everything works." in ran.stdout
     for advertiser in project.server.world.advertisers:
-        assert advertiser.currency in ran.stdout
-        assert f"ad_report_daily of {advertiser.id}" in ran.stdout
+        line = next(line for line in ran.stdout.splitlines() if advertiser.id in line)
+        assert advertiser.currency in line
+        assert f"({' '.join(advertiser.name.split())})" in line
+        assert "3 objects work" in line
+    assert len(ran.stdout.splitlines()) == 5, "one for each account, the destination, the token, and the outcome"
     assert not project.database.exists()
+
+
+def test_check_tells_once_what_several_accounts_have_in_common(project: Project) -> None:
+    one, two = project.server.advertiser_ids
+    project.server.faults.forbidden.add("file/video/ad/search")
+    project.server.faults.refused_metrics = {one: ["likes"], two: ["likes"]}
+    path = str(project.write(objects=["videos", "ad_report_daily"], fields={"ad_report_daily": ["spend", "likes"]}))
+    ran = project.cli("check", path)
+    assert ran.returncode == 3
+    fails = [line for line in ran.stdout.splitlines() if line.startswith("fails videos of")]
+    assert len(fails) == 1
+    assert one in fails[0]
+    assert two in fails[0]
+    assert "2 accounts" in fails[0]
+    assert ran.stdout.count("without likes") == 1
+    assert "2 of 8 do not work." in ran.stdout
+    quiet = project.cli("check", path, "--quiet")
+    assert all(line.startswith(("fails ", "2 of 8")) for line in quiet.stdout.splitlines())
+    assert "fails videos of" in quiet.stdout
+    assert project.cli("check", path, "--quiet", "--object", "ad_report_daily").stdout == ""
 
 
 def test_check_names_what_fails_and_only_that(project: Project) -> None:

@@ -137,6 +137,13 @@ def test_the_permitted_rate_is_used_nearly_in_full(rate: int) -> None:
     assert times[-1] - times[0] < 10 * 1.03
 
 
+def test_sleeping_too_long_now_and_then_costs_no_turns() -> None:
+    clock = Clock(late=[0.0, 0.0, 0.08, 0.0, 0.03])
+    times = turns(pace(10, clock), clock, 301)
+    assert times[-1] - times[0] < 30 * 1.03
+    assert most_in_a_second(times) <= 10
+
+
 def test_a_pause_does_not_let_a_burst_through_afterwards() -> None:
     clock = Clock()
     of = pace(10, clock)

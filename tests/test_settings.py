@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import pickle
 import re
@@ -15,7 +16,7 @@ import pytest
 from owox_tiktok.config_file import FILE_SETTINGS, example, read_file
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.secret import Secret
-from owox_tiktok.settings import Settings
+from owox_tiktok.settings import SETTINGS, Setting, Settings, Value
 from owox_tiktok.streams import ALIASES, MAX_METRICS, PRESETS, STREAMS, default_fields
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -64,6 +65,15 @@ def test_a_short_file_is_enough_and_the_rest_has_sensible_defaults(tmp_path: Pat
     assert settings.requests_per_second == 10
     for stream in settings.objects:
         assert set(settings.fields[stream.name]) == set(default_fields(stream)) - set(stream.keys)
+
+
+@pytest.mark.parametrize("setting", [s for s in SETTINGS if s.filled], ids=lambda s: s.name)
+def test_what_the_template_fills_in_means_what_is_meant_without_it(setting: Setting) -> None:
+    assert setting.label
+    assert setting.initial == setting.default != ""
+    if setting.in_file:
+        written = setting.parse(Value(setting.initial, "Config!B7"))
+        assert written == {f.name: f.default for f in dataclasses.fields(Settings)}[setting.name]
 
 
 def test_the_example_file_is_a_good_file(tmp_path: Path) -> None:
@@ -149,8 +159,8 @@ end_date: 2026-01-01
 objects: [ad_report_dayly, campaigns, advertiser_report_daily]
 fields:
   advertiser_report_daily: [spend, ad_name, imprssions]
-lookback: 7
-reimport_lookback_window: 100
+lookbehind_window: 7
+reimport_lookback_window: 1000
 clean_up_to_keep_window: 0
 include_deleted: perhaps
 requests_per_second: fast
@@ -204,7 +214,7 @@ def test_a_mistake_says_where_it_is_and_what_to_do(
         ("end_date: 2026-03-03", "end_date", ("future",)),
         ("reimport_lookback_windw: 3", "reimport_lookback_windw", ("reimport_lookback_window",)),
         ("start_date: 2026-01-02", "start_date", ("twice",)),
-        ("reimport_lookback_window: -1", "reimport_lookback_window", ("0", "90")),
+        ("reimport_lookback_window: -1", "reimport_lookback_window", ("0", "365")),
         ("reimport_lookback_window: 7.5", "reimport_lookback_window", ("7.5", "whole")),
         ("reimport_lookback_window: true", "reimport_lookback_window", ("number of days",)),
         ("clean_up_to_keep_window: 0", "clean_up_to_keep_window", ("nothing",)),

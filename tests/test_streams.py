@@ -8,7 +8,6 @@ import pytest
 
 from owox_tiktok.model import Kind, Stream
 from owox_tiktok.streams import (
-    ALIASES,
     ID_OF,
     MAX_METRICS,
     PRESETS,
@@ -17,81 +16,10 @@ from owox_tiktok.streams import (
     expand,
     find,
     metrics,
-    nearest,
 )
 
 EVERY = pytest.mark.parametrize("stream", STREAMS.values(), ids=lambda s: s.name)
 REPORTS = pytest.mark.parametrize("stream", [s for s in STREAMS.values() if s.is_report], ids=lambda s: s.name)
-
-# The 44 streams of Airbyte's source-tiktok-marketing 4.7.0.
-AIRBYTE = [
-    "advertiser_ids",
-    "advertisers",
-    "campaigns",
-    "ad_groups",
-    "ads",
-    "audiences",
-    "spark_ads",
-    "pixels",
-    "creative_assets_images",
-    "creative_assets_videos",
-    "creative_assets_music",
-    "creative_assets_portfolios",
-    "pixel_instant_page_events",
-    "pixel_events_statistics",
-    "ads_reports_daily",
-    "ad_groups_reports_daily",
-    "campaigns_reports_daily",
-    "advertisers_reports_daily",
-    "ads_reports_hourly",
-    "ad_groups_reports_hourly",
-    "campaigns_reports_hourly",
-    "advertisers_reports_hourly",
-    "ads_reports_lifetime",
-    "ad_groups_reports_lifetime",
-    "campaigns_reports_lifetime",
-    "advertisers_reports_lifetime",
-    "ads_reports_by_country_daily",
-    "ad_groups_reports_by_country_daily",
-    "ads_reports_by_country_hourly",
-    "ad_groups_reports_by_country_hourly",
-    "ads_audience_reports_daily",
-    "ad_group_audience_reports_daily",
-    "campaigns_audience_reports_daily",
-    "advertisers_audience_reports_daily",
-    "advertisers_audience_reports_lifetime",
-    "ads_audience_reports_by_country_daily",
-    "ad_group_audience_reports_by_country_daily",
-    "campaigns_audience_reports_by_country_daily",
-    "advertisers_audience_reports_by_country_daily",
-    "ads_audience_reports_by_platform_daily",
-    "ad_group_audience_reports_by_platform_daily",
-    "campaigns_audience_reports_by_platform_daily",
-    "advertisers_audience_reports_by_platform_daily",
-    "ads_audience_reports_by_province_daily",
-]
-
-
-def test_airbyte_has_44_streams_and_this_list_names_them() -> None:
-    assert len(set(AIRBYTE)) == 44
-
-
-@pytest.mark.parametrize("name", AIRBYTE)
-def test_every_stream_of_airbytes_connector_is_here_under_its_name(name: str) -> None:
-    stream = find(name)
-    assert stream is not None
-    words = set(name.split("_"))
-    if "reports" in words:
-        assert stream.is_report
-        assert stream.name.split("_report_")[0].replace("_audience", "") == re.split("s?_(audience_)?reports", name)[0]
-        assert (stream.report_type == "AUDIENCE") == ("audience" in words)
-        assert ("country_code" in stream.dimensions) == ("country" in words)
-        assert ("platform" in stream.dimensions) == ("platform" in words)
-        assert ("province_id" in stream.dimensions) == ("province" in words)
-        assert ("stat_time_day" in stream.dimensions) == ("daily" in words)
-        assert ("stat_time_hour" in stream.dimensions) == ("hourly" in words)
-    else:
-        assert not stream.is_report
 
 
 @EVERY
@@ -148,11 +76,6 @@ def test_no_two_streams_share_a_table() -> None:
     tables = [s.table for s in STREAMS.values()]
     assert len(set(tables)) == len(tables)
     assert all(re.fullmatch(r"[a-z0-9_]+", t) for t in tables)
-
-
-def test_an_alias_hides_no_stream_and_leads_to_one() -> None:
-    assert not set(ALIASES) & set(STREAMS)
-    assert set(ALIASES.values()) <= set(STREAMS)
 
 
 # --- TikTok's rules for reports (fact sheet, sections 9 to 11) --------------------------------------------------------
@@ -242,14 +165,3 @@ def test_all_and_default_mean_fields_and_an_unknown_word_means_nothing() -> None
     assert expand(stream, "default") == default_fields(stream)
     assert expand(stream, "performance") is None, "a preset of metrics says nothing about a list"
     assert expand(stream, "nonsense") is None
-
-
-@pytest.mark.parametrize(
-    ("written", "meant"), [("ad_report_dayly", "ad_report_daily"), ("campaings", "campaigns"), ("adgroup", "ad_groups")]
-)
-def test_a_misspelt_object_has_a_suggestion(written: str, meant: str) -> None:
-    assert nearest(written, STREAMS) == meant
-
-
-def test_a_word_like_none_has_no_suggestion() -> None:
-    assert nearest("qqqqqqq", STREAMS) is None

@@ -7,7 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from owox_tiktok.cli import cli
+from owox_tiktok.cli.group import COMMANDS
 from owox_tiktok.config_file import FILE_SETTINGS
 from owox_tiktok.streams import STREAMS, find, metrics
 
@@ -54,7 +54,7 @@ def commands() -> list[str]:
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
         for word in re.findall(r"^(?:\.venv/bin/)?owox-tiktok ([a-z]+)", text, re.M):
-            if word not in cli.commands:
+            if word not in COMMANDS:
                 wrong.append(f"{document.name}: there is no command {word}")
         for name in re.findall(r"--object ([a-z_]+)", text):
             if find(name) is None:

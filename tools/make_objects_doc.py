@@ -179,8 +179,9 @@ def _too_many() -> str:
 def _aliases() -> Iterator[str]:
     yield "## Names from other loaders\n"
     yield (
-        "These names are understood in `objects` and `fields` and mean ours. Capital letters do not matter, and spaces"
-        " and dashes count as underscores.\n"
+        "These names are understood in `objects` and `fields` and mean ours. Spelling is free: `AdsReportsDaily`,"
+        " `ads_reports_daily` and `ads reports daily` are the same. Fields and settings of other loaders are understood"
+        " too, such as `cost` for `spend`. A message says so where there is no equivalent.\n"
     )
     rows = ((f"`{STREAMS[target].name}`", _code(sorted(_also(target)))) for target in STREAMS if _also(target))
     yield _table(("our name", "also understood"), rows)

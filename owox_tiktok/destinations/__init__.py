@@ -7,7 +7,7 @@ from importlib import import_module
 
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Destination
-from owox_tiktok.streams import nearest
+from owox_tiktok.names import nearest
 
 SCHEMES: Mapping[str, str] = {
     "bigquery": "owox_tiktok.destinations.bigquery",

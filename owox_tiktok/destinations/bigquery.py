@@ -49,7 +49,7 @@ from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK
 from owox_tiktok.dialects import bigquery as dialect_of
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed, StoreSilent
 from owox_tiktok.model import Chunk, Cursor, Failure, Field, Kind, Known, Step, Stored, Stream, Window, utc
-from owox_tiktok.streams import nearest
+from owox_tiktok.names import nearest
 from owox_tiktok.views import Columns, View
 
 log = logging.getLogger(__name__)

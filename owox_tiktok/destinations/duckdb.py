@@ -46,6 +46,9 @@ LEAST_MOST_MB = 512
 """What a step may have at most on the smallest machine; elsewhere, half of the machine's memory."""
 
 IN_MEMORY = ":memory:"
+MAGIC = b"DUCK"
+"""A DuckDB file begins with eight bytes of checksum and this."""
+
 TYPES = DUCKDB.types
 _name = DUCKDB.name
 
@@ -60,8 +63,11 @@ def open_at(rest: str, *, read_only: bool = False) -> DuckDB:
     file = Path(os.path.expanduser(path))  # noqa: PTH111 -- Path's own raises where there is no such user
     if not file.parent.is_dir():
         raise BadInput([Mistake("destination", f"there is no folder {file.parent}", "Create it, or name another.")])
-    if read_only and not file.exists():
+    is_there = _is_ours_to_open(file)
+    if read_only and not is_there:
         return DuckDB(duckdb.connect(IN_MEMORY), str(file))
+    if not is_there:
+        file.unlink(missing_ok=True)  # an empty one is in DuckDB's way
     try:
         return DuckDB(duckdb.connect(str(file), read_only=read_only), str(file), read_only=read_only)
     except duckdb.IOException as error:
@@ -74,11 +80,35 @@ def open_at(rest: str, *, read_only: bool = False) -> DuckDB:
                 where=str(file),
                 what_to_do="Wait for it to end, or close it.",
             ) from None
-        if "valid DuckDB" in text or "not a valid" in text:
-            raise BadInput([Mistake("destination", f"{file} is not a DuckDB file", "Name another file.")]) from None
         raise StoreFailed(_first_line(error), where=str(file), what_to_do="Check the path and its rights.") from None
     except duckdb.Error as error:
-        raise StoreFailed(_first_line(error), where=str(file)) from None
+        advice = f"Restore {file.name} from a copy, or delete it: the next import reads everything again."
+        raise StoreFailed(
+            f"the file cannot be opened, it may be damaged ({_first_line(error)})",
+            where=str(file),
+            what_to_do=advice,
+        ) from None
+
+
+def _is_ours_to_open(file: Path) -> bool:
+    """Whether there is a DuckDB file; an empty file is none. Raises BadInput for a folder or a file of another kind.
+
+    DuckDB would look for an extension on the internet that opens a file of another database.
+    """
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(len(b"checksum") + len(MAGIC))
+    except FileNotFoundError:
+        return False
+    except IsADirectoryError:
+        raise BadInput([Mistake("destination", f"{file} is a folder", f"Name a file in it: {file}/…")]) from None
+    except OSError as error:
+        raise StoreFailed(
+            f"cannot be read ({error.strerror})", where=str(file), what_to_do="Check its rights."
+        ) from None
+    if head and head[-len(MAGIC) :] != MAGIC:
+        raise BadInput([Mistake("destination", f"{file} is not a DuckDB file", "Name another file.")])
+    return bool(head)
 
 
 class DuckDB:
@@ -190,6 +220,14 @@ class DuckDB:
                 self._keep(Record(stream.name, advertiser_id))
 
     # --- tables -------------------------------------------------------------------------------------------------------
+
+    def row_counts(self, stream: Stream) -> dict[str, int]:
+        """Return how many rows of the stream each advertiser has here; empty where there is no table."""
+        if "advertiser_id" not in self._columns(stream.table):
+            return {}
+        with _sentences(stream.table):
+            sql = f"SELECT advertiser_id, count(*) FROM {_name(stream.table)} GROUP BY ALL"
+            return dict(self.connection.execute(sql).fetchall())
 
     def _columns(self, table: str) -> dict[str, str]:
         """Return the table's columns with their types; empty when there is no such table."""

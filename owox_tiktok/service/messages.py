@@ -101,7 +101,7 @@ def read(body: bytes) -> tuple[Asked | None, str, list[Mistake]]:
     for name, value in given.items():
         shape = _SHAPES.get(name)
         if shape is None:
-            from owox_tiktok.streams import nearest
+            from owox_tiktok.names import nearest
 
             near = nearest(name, _SHAPES)
             advice = f"Did you mean {near}?" if near else f"Known are: {', '.join(_SHAPES)}."
@@ -164,13 +164,13 @@ def _between(values: Mapping[str, Any]) -> list[Mistake]:
 
 
 def _unknown_objects(names: Sequence[str]) -> list[Mistake]:
-    from owox_tiktok.streams import STREAMS, find, nearest
+    from owox_tiktok.names import instead
+    from owox_tiktok.streams import STREAMS, find
 
     mistakes = []
     for name in names:
         if find(name) is None:
-            near = nearest(name, STREAMS)
-            advice = f"Did you mean {near}?" if near else "The tab Fields lists what there is."
+            advice = instead("object", name, STREAMS) or "The tab Fields lists what there is."
             mistakes.append(Mistake("objects", f"there is no object called {name[:40]!r}", advice))
     return mistakes
 

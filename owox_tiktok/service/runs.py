@@ -235,14 +235,14 @@ def _ended(control: Control, run_id: str) -> str:
 
 def _outcome(finished: Finished) -> dict[str, Any]:
     state = {0: "done", 1: "error", 3: "partly done"}[finished.exit_code]
-    if finished.left:
+    if finished.stopped:
         state = "cancelled" if finished.stopped == "cancelled" else "stopped"
     return {"state": state, "rows": dict(finished.rows), "failed": finished.failed, "message": finished.summary}
 
 
 def _inline(asked: Asked, run_id: str, finished: Finished) -> Answer:
     outcome = _outcome(finished)
-    if finished.left and asked.action == "backfill":
+    if finished.stopped and asked.action == "backfill":
         outcome["message"] += " A backfill begins anew each time: ask for fewer days or objects at once."
     return Answer(200 if finished.exit_code == 0 else 207, {"run_id": run_id, **outcome})
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.names import nearest
 from owox_tiktok.secret import looks_secret
 from owox_tiktok.settings import BY_NAME, SETTINGS, Setting, Settings, Value, Wording, build
 from owox_tiktok.sheets.cells import EPOCH, Cell
@@ -42,7 +43,6 @@ from owox_tiktok.sheets.template import (
     FIELDS_HEADINGS,
     OUTPUTS,
 )
-from owox_tiktok.streams import nearest
 
 EXACT_NUMBER = 2**53
 """Whole numbers up to this are exact in a cell."""

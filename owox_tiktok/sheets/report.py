@@ -242,7 +242,7 @@ class Report:
         for name, rows in event.rows.items():
             self.say("INFO", f"{rows_of(rows)} stored", name)
         state = {0: "done", 1: "error", 3: "partly done"}[event.exit_code]
-        if event.left:
+        if event.stopped:
             self.run.so_far = event
             state = "cancelled" if event.stopped == "cancelled" else "stopped"
         summary = event.summary if event.exit_code != 1 else event.summary.replace(event.state, "Error", 1)

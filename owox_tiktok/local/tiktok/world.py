@@ -103,6 +103,8 @@ class AdGroup:
     modified: datetime
     deleted: bool
     enabled: bool
+    click_window: str = "SEVEN_DAYS"
+    """How long after a click its conversions are credited, by TikTok's name."""
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,267 @@
+"""What the commands share: options, how they end, and how they show things."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from owox_tiktok.cli.interruption import INTERRUPTION, How
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from owox_tiktok.errors import Problem
+    from owox_tiktok.settings import Settings
+    from owox_tiktok.terminal import Screen
+
+DEFAULT_CONFIG = Path("tiktok.yaml")
+"""The configuration where none is named."""
+OUTPUT_CLOSED = 141
+"""The exit code when nobody reads the output any more, as shells say it."""
+
+
+# --- options ----------------------------------------------------------------------------------------------------------
+
+
+def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+    """Read a moment such as 2026-01-31T12:00Z; without a zone it is UTC."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is not a moment; write one such as 2026-01-31T12:00Z", ctx, param
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def day(ctx: click.Context, param: click.Parameter, value: str | None) -> date | None:
+    """Read a day such as 2026-01-31."""
+    try:
+        return date.fromisoformat(value) if value is not None else None
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a day; write one such as 2026-01-31", ctx, param) from None
+
+
+def log_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Take ``--log text`` or ``--log json``."""
+    return click.option(
+        "--log",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        help="json: one object per line on standard output, for machines.",
+    )(command)
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the options of every command that works with a configuration."""
+    command = click.option(
+        "--now", callback=moment, metavar="MOMENT", help="Take this as the present moment (2026-01-31T12:00Z)."
+    )(command)
+    return log_option(command)
+
+
+def object_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the objects that begin so, for the shell's completion."""
+    from owox_tiktok.streams import STREAMS
+
+    return [name for name in STREAMS if name.startswith(incomplete)]
+
+
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong.")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command is to work with: a file or a Sheet, all of it or some objects and ad accounts, and when."""
+
+    config: Path
+    sheet: str
+    """The id or address of the Sheet, "" for the file."""
+    names: tuple[str, ...]
+    advertisers: tuple[str, ...]
+    now: datetime
+
+    def settings(self) -> Settings:
+        """Read them; raises BadInput with every mistake."""
+        from owox_tiktok.app import only, open_sheet
+        from owox_tiktok.config_file import read_file
+
+        if not self.sheet:
+            return only(read_file(self.config, now=self.now), self.names, self.advertisers)
+        with open_sheet(self.sheet) as control:
+            reading = control.read(self.now)
+        for warning in reading.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        return only(reading.settings, self.names, self.advertisers)
+
+
+def asked(*, parts: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Hand a command an ``Asked`` as its first argument; with ``parts`` it may be some objects and accounts."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def collected(
+            config: Path | None,
+            sheet: str,
+            now: datetime | None,
+            names: tuple[str, ...] = (),
+            advertisers: tuple[str, ...] = (),
+            **rest: Any,
+        ) -> Any:
+            if config is not None and sheet:
+                raise click.UsageError("Name either a file, such as tiktok.yaml, or a Sheet: --sheet SPREADSHEET_ID.")
+            given = Asked(config or DEFAULT_CONFIG, sheet, names, advertisers, now or datetime.now(UTC))
+            return command(given, **rest)
+
+        options = [
+            click.argument("config", type=click.Path(path_type=Path), metavar="[CONFIG.yaml]", required=False),
+            click.option("--sheet", default="", metavar="ID", help="Take the settings from this Google Sheet."),
+        ]
+        if parts:
+            options += [
+                click.option(
+                    "--object",
+                    "names",
+                    multiple=True,
+                    metavar="NAME",
+                    shell_complete=object_names,
+                    help="Only this object; may be repeated.",
+                ),
+                click.option(
+                    "--advertiser",
+                    "advertisers",
+                    multiple=True,
+                    metavar="ID",
+                    help="Only this ad account; may be repeated.",
+                ),
+            ]
+        for option in reversed(options):
+            collected = option(collected)
+        return collected
+
+    return decorate
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: examples, each as it is typed."""
+    return "\b\nExamples:\n" + "\n".join(f"  owox-tiktok {line}" for line in lines)
+
+
+# --- how a command ends -----------------------------------------------------------------------------------------------
+
+
+def guarded(
+    work: Callable[[Screen], int],
+    *,
+    interrupted: str,
+    how: How = How.AT_ONCE,
+    log: str = "text",
+    quiet: bool = False,
+) -> NoReturn:
+    """Run ``work`` with a screen and exit; every Problem becomes its sentence and an exit code, never a traceback.
+
+    ``interrupted`` is what the command says when a signal ended it before it could say more; ``how`` is the way in
+    which it takes one.
+    """
+    from owox_tiktok.errors import BadInput, Halted, Problem
+
+    INTERRUPTION.words = interrupted
+    # Rows come as many short-lived tuples without cycles; looking for cycles among them took a fifth of an import.
+    gc.set_threshold(100_000, 50, 50)
+    with _screen(log, quiet) as screen:
+        try:
+            try:
+                INTERRUPTION.how = how
+                code = work(screen)
+            finally:
+                INTERRUPTION.how = How.AFTER_THIS  # the outcome stands; all that is left is to say it
+        except (KeyboardInterrupt, click.Abort, Halted):
+            code = _ended(screen, Problem(interrupted), INTERRUPTION.exit_code)
+        except BadInput as problem:
+            code = _ended(screen, problem, 2)
+        except Problem as problem:
+            code = _ended(screen, problem, 1)
+        except BrokenPipeError:
+            code = OUTPUT_CLOSED
+        except Exception as error:
+            if os.environ.get("OWOX_TIKTOK_TRACE"):
+                raise
+            if how is How.BY_EXCEPTION and INTERRUPTION.number:  # a library has made its own of the exception
+                code = _ended(screen, Problem(interrupted), INTERRUPTION.exit_code)
+            else:
+                what = f"an unexpected {type(error).__name__}, a bug of this program"
+                advice = "Run it again with OWOX_TIKTOK_TRACE=1 and report what it prints."
+                code = _ended(screen, Problem(what, what_to_do=advice), 1)
+        INTERRUPTION.over()
+        if screen.closed:
+            code = OUTPUT_CLOSED
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = OUTPUT_CLOSED
+    if INTERRUPTION.number or code == OUTPUT_CLOSED:
+        # Threads may still wait for TikTok, and a closed pipe would be complained of once more.
+        os._exit(code)
+    sys.exit(code)
+
+
+def _ended(screen: Screen, problem: Problem, code: int) -> int:
+    with suppress(OSError):
+        screen.problem(problem)
+    return code
+
+
+def _screen(log: str, quiet: bool) -> Screen:
+    from owox_tiktok.terminal import JsonLog, Terminal
+
+    return JsonLog(quiet=quiet) if log == "json" else Terminal(quiet=quiet)
+
+
+def stopped_by(screen: Screen) -> Callable[[], str]:
+    """Return what ``app`` asks between two transactions: whether a signal came, or the reader of the output left."""
+    return lambda: INTERRUPTION.asked() or ("its output was closed" if screen.closed else "")
+
+
+def end(sentence: str) -> NoReturn:
+    """Say why the input cannot be used, and exit with 2."""
+    click.echo(sentence, err=True)
+    sys.exit(2)
+
+
+# --- how things are shown ---------------------------------------------------------------------------------------------
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return where results are printed, as tables."""
+    from owox_tiktok.terminal import Output
+
+    found = Output(highlight=False, stderr=stderr)
+    # A pipe has no width; folding a table there would only break its words.
+    return found if found.is_terminal else Output(highlight=False, stderr=stderr, width=160)
+
+
+def say_json(facts: dict[str, Any]) -> None:
+    """Print one JSON object as a line."""
+    import msgspec
+
+    click.echo(msgspec.json.encode(facts).decode())
+
+
+def facts(thing: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass by name."""
+    import dataclasses
+
+    return {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
