@@ -17,6 +17,7 @@ from owox_tiktok.cli.common import (
     examples,
     facts,
     guarded,
+    object_names,
     quiet_option,
     say_json,
     stopped_by,
@@ -162,27 +163,28 @@ def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
 
 @click.command(
     epilog=examples(
+        "reset ad_report_daily",
         "reset ad_report_daily --dry-run         what would be forgotten",
-        "reset ad_report_daily --advertiser 7047566327717600001",
+        "reset ad_report_daily --advertiser 7012345678901234567 --yes",
     )
 )
-@click.argument("name", metavar="OBJECT")
+@click.argument("name", metavar="OBJECT", shell_complete=object_names)
 @asked(parts=False)
-@click.option("--advertiser", "accounts", multiple=True, metavar="ID", help="Only this ad account; may be repeated.")
+@click.option("--advertiser", "ids", multiple=True, metavar="ID", help="Only this ad account; may be repeated.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be forgotten.")
 @common
-def reset(given: Asked, name: str, accounts: tuple[str, ...], yes: bool, dry_run: bool, log: str) -> None:
-    """Read all of an object again in the next import.
+def reset(given: Asked, name: str, ids: tuple[str, ...], yes: bool, dry_run: bool, log: str) -> None:
+    """Let the next import read all of an object again.
 
-    What is forgotten is how far OBJECT is read. Its rows stay until then.
+    How far OBJECT was read is forgotten. Its rows stay until the next import replaces them.
     """
 
     def work(screen: Screen) -> int:
         from owox_tiktok import app
 
         settings = given.settings()
-        found = app.reset(settings, name, accounts, dry_run=True)
+        found = app.reset(settings, name, ids, dry_run=True)
         for pair in found:
             if log == "json":
                 say_json({"event": "to forget" if dry_run else "forgotten", **facts(pair)})
@@ -198,7 +200,7 @@ def reset(given: Asked, name: str, accounts: tuple[str, ...], yes: bool, dry_run
         app.reset(settings, name, [pair.advertiser_id for pair in found], dry_run=False)
         return 0
 
-    guarded(work, how=How.BY_EXCEPTION, log=log, interrupted="interrupted. Run it again.")
+    guarded(work, how=How.AT_ONCE, log=log, interrupted="nothing was forgotten.")
 
 
 @click.command(
