@@ -35,7 +35,7 @@ from owox_tiktok.sheets.control import Control
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
 from owox_tiktok.streams import find
-from owox_tiktok.tiktok.client import TikTok, base_url
+from owox_tiktok.tiktok.client import LIMITS, Limits, TikTok, base_url
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.views import HoldsViews, View, definitions
 
@@ -51,7 +51,9 @@ def readers_for(rate: float) -> int:
     return max(2, min(MOST_READERS, math.ceil(rate * SECONDS_IN_FLIGHT)))
 
 
-def connect(settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None) -> TikTok:
+def connect(
+    settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None, limits: Limits = LIMITS
+) -> TikTok:
     """Return TikTok's API as the settings say; ``TIKTOK_API_URL`` in the environment replaces its address."""
     stopped = threading.Event()
     return TikTok(
@@ -62,6 +64,8 @@ def connect(settings: Settings, listen: Listener, environment: Mapping[str, str]
         app_id=settings.app_id,
         app_secret=settings.app_secret,
         on_wait=lambda seconds, reason: listen(Waiting(seconds, reason)),
+        on_warning=lambda advertiser_id, message: listen(Warned("", advertiser_id, message)),
+        limits=limits,
     )
 
 
@@ -139,6 +143,7 @@ def import_(
     open_: Callable[[str], Destination] = open_destination,
     done: Done = NOTHING_DONE,
     earlier: Finished | None = None,
+    limits: Limits = LIMITS,
 ) -> Finished:
     """Import what the settings name and return what came of it; told event by event to ``listen``.
 
@@ -164,13 +169,13 @@ def import_(
         warnings += isinstance(event, Warned)
         listen(event)
 
-    api = connect(settings, count, environment)
+    api = connect(settings, count, environment, limits)
     source = Source(api, include_deleted=settings.include_deleted)
     try:
         with open_(settings.destination) as destination:
             if settings.views:
                 _holding_views(destination, settings)
-            advertisers, refused = _unless(stop, lambda: _accounts(source, settings))
+            advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
             pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill, done)

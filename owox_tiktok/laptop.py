@@ -16,7 +16,6 @@ import sys
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -35,8 +34,8 @@ from owox_tiktok.sheets.client import API_VARIABLE, Spreadsheet
 from owox_tiktok.sheets.requests import Block, write
 from owox_tiktok.sheets.tabs import TAB, normal, tab_called
 from owox_tiktok.sheets.template import CONFIG
+from owox_tiktok.shipped import shipped
 
-ROOT = Path(__file__).resolve().parent.parent
 YOU = "you@example.com"
 """Who presses the buttons."""
 TASKS_ACCOUNT = "tasks@local.iam.gserviceaccount.com"
@@ -127,11 +126,7 @@ class Laptop(Emulator):
 
     def _deploy(self, role: str, port: int, worker: str = "") -> str:
         """Start the function in a process of its own; return its address."""
-        source = ROOT / "cloud_function" / "main.py"
-        if not source.is_file():
-            raise Problem(
-                f"the function is not at {source}", what_to_do="It is part of a checkout: run this command in one."
-            )
+        source = shipped("cloud_function", "main.py")
         url = f"http://127.0.0.1:{port}"
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("TIKTOK_", "OWOX_", "SHEETS_", "K_"))},
@@ -167,7 +162,7 @@ class Laptop(Emulator):
                 if process.poll() is not None or time.monotonic() > end:
                     raise Problem(
                         f"the {role} does not start",
-                        what_to_do="In the project's folder: pip install '.[service]', and try again.",
+                        what_to_do="pip install 'owox-tiktok[local]', and try again.",
                     ) from None
                 time.sleep(0.05)
 

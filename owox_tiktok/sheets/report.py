@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
-from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, rows_of
+from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, account, rows_of
 from owox_tiktok.sheets import lease, requests
 from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial
 from owox_tiktok.sheets.client import Spreadsheet
@@ -134,6 +134,7 @@ class Report:
         self._lines: deque[_Line] = deque(maxlen=MOST_LOG_ROWS - 1)
         self._count = self._written = 0
         self._saying = threading.Lock()
+        self._names: Mapping[str, str] = {}
         self._status = "Importing · making the plan"
         self._last_day: date | None = None
         self._cancelled = False
@@ -167,6 +168,7 @@ class Report:
         """Take note of an event; written with the next batch."""
         match event:
             case Started():
+                self._names = event.accounts
                 self.run.windows = self.run.windows_done + event.windows
                 for name in {**self.run.objects, **event.work}:
                     one = self.run.objects.setdefault(name, ObjectProgress())
@@ -184,14 +186,15 @@ class Report:
                 self.say("ERROR", event.message, event.object, event.advertiser_id)
             case Pruned():
                 verb = "would be deleted" if event.dry_run else "deleted"
-                self.say("INFO", f"{event.rows:,} rows older than the keep window {verb}", event.object)
+                self.say("INFO", f"{rows_of(event.rows)} older than the keep window {verb}", event.object)
             case Finished():
                 self._finished(event)
 
     def say(self, level: str, message: str, object_: str = "", advertiser_id: str = "") -> None:
         """Add a line to the log."""
         title = STREAMS[object_].title if object_ in STREAMS else object_
-        line = (self._book.now(), level, title, advertiser_id, message[:MOST_CHARACTERS])
+        who = account(advertiser_id, self._names.get(advertiser_id, ""))
+        line = (self._book.now(), level, title, who, message[:MOST_CHARACTERS])
         with self._saying:  # who reads from TikTok says that it waits
             self._count += 1
             self._lines.append(line)
