@@ -18,22 +18,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from owox_tiktok.attribution import LongestWindow
-from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned, duration
-from owox_tiktok.lease import Lease
 from owox_tiktok.model import Advertiser, Checkable, CountsRows, Destination, Known, Metered, Reading, Stream, Window
 from owox_tiktok.names import instead
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import NOTHING_DONE, WHOLE_APP, Done, Pair, keep_from, losses, oldest_kept
 from owox_tiktok.plan import plan as make_plan
-from owox_tiktok.report import Report
 from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
-from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.control import Control
+from owox_tiktok.sheets.lease import Lease
+from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
 from owox_tiktok.streams import find
 from owox_tiktok.tiktok.accounts import Accounts
 from owox_tiktok.tiktok.client import LIMITS, Limits, TikTok, base_url
@@ -282,6 +282,7 @@ def import_sheet(
     halted: Callable[[], str] = lambda: "",
     run: str = "",
     done: Done = NOTHING_DONE,
+    intervals: Intervals = INTERVALS,
     environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Import what a Sheet says, and tell it how far it is and what came of it: status, log and record.
@@ -293,7 +294,7 @@ def import_sheet(
     book = control.book
     with Lease(book, run) as lease:
         book.until = until
-        report = Report(book, lease.run)
+        report = Report(book, lease.run, intervals=intervals)
 
         def told(event: Event) -> None:
             listen(event)
@@ -301,7 +302,7 @@ def import_sheet(
 
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
-                from owox_tiktok.destinations.sheets import Sheets
+                from owox_tiktok.sheets.destination import Sheets
 
                 return Sheets(book, lease=lease)
             return open_destination(address)
