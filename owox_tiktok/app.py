@@ -19,7 +19,7 @@ from typing import TypeVar
 from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Mistake, Problem, Refused, StoreBusy, StoreFailed
-from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned
+from owox_tiktok.events import Event, Failed, Finished, Listener, Waiting, Warned
 from owox_tiktok.lease import Lease
 from owox_tiktok.model import Advertiser, Checkable, Destination, Metered, Reading, Window
 from owox_tiktok.notify import mistakes as notify_mistakes
@@ -31,6 +31,7 @@ from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
+from owox_tiktok.states import Reason
 from owox_tiktok.streams import find, nearest
 from owox_tiktok.tiktok.client import TikTok, base_url
 from owox_tiktok.tiktok.reader import Source
@@ -123,26 +124,26 @@ def import_(
     backfill: tuple[date, date] | None = None,
     environment: Mapping[str, str] | None = None,
     until: float | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
     open_: Callable[[str], Destination] = open_destination,
     done: Done = NOTHING_DONE,
     earlier: Finished | None = None,
 ) -> Finished:
     """Import what the settings name and return what came of it; told event by event to ``listen``.
 
-    At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` says a word, it
-    ends after what it has stored, and the next one goes on there; who says ``until`` is expected to start that. A run
-    in several parts says what is ``done`` and what came of ``earlier`` parts, and returns what came of all. Raises
+    At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` gives a reason,
+    it ends after what it has stored, and the next one goes on there; who says ``until`` is expected to start that. A
+    run in several parts says what is ``done`` and what came of ``earlier`` parts, and returns what came of all. Raises
     BadInput, StoreBusy, or a Problem that left nothing to do (such as a refused token before the plan was made).
     """
     began = time.monotonic()
     so_far = earlier.seconds if earlier else 0.0
     end = began - so_far + 60 * settings.max_run_timeout if settings.max_run_timeout else math.inf
 
-    def stop() -> str:
+    def stop() -> Reason | None:
         if time.monotonic() >= end:
-            return "out of time"
-        return TO_BE_CONTINUED if until is not None and time.monotonic() >= until else halted()
+            return Reason.OUT_OF_TIME
+        return Reason.TO_BE_CONTINUED if until is not None and time.monotonic() >= until else halted()
 
     warnings = 0
     _check_kept(settings, backfill, now)
@@ -167,8 +168,8 @@ def import_(
                 return source.read(pair.stream, pair.advertiser, window, pair.fields, path)
 
             readers = readers_for(settings.requests_per_second)
-            if word := halted():  # cancelled while it waited, say: then nothing is read
-                outcome = Outcome(stopped=word, left=sum(len(p.windows) for p in pairs))
+            if reason := halted():  # cancelled while it waited, say: then nothing is read
+                outcome = Outcome(stopped=reason, left=sum(len(p.windows) for p in pairs))
             else:
                 outcome = run(pairs, read, destination, count, now=now, readers=readers, halted=stop)
             per_account = [s for s in settings.objects if not s.per_app]
@@ -190,7 +191,7 @@ def import_(
     finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, read_there)
     if earlier:
         finished = finished.after(earlier)
-    if finished.stopped != TO_BE_CONTINUED:  # there is one message, at the end of the last part
+    if finished.stopped is not Reason.TO_BE_CONTINUED:  # there is one message, at the end of the last part
         _tell(settings, finished, listen, environment)
     listen(finished)
     return finished
@@ -217,7 +218,7 @@ def _finished(
         seconds=time.monotonic() - began,
         warnings=warnings,
         pruned={name: n for name, n in outcome.pruned.items() if n},
-        stopped=outcome.stopped if outcome.left else "",
+        stopped=outcome.stopped if outcome.left else None,
         left=outcome.left,
         bytes_processed=read_there,
     )
@@ -245,7 +246,7 @@ def import_sheet(
     backfill: tuple[date, date] | None = None,
     names: Sequence[str] = (),
     until: float | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
     run: str = "",
     done: Done = NOTHING_DONE,
     environment: Mapping[str, str] | None = None,

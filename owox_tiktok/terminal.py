@@ -18,6 +18,7 @@ from owox_tiktok.app import Checked, Planned, Viewed
 from owox_tiktok.errors import BadInput, Problem
 from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, duration, size
 from owox_tiktok.model import Stream
+from owox_tiktok.states import ABOUT
 
 
 class Screen(Protocol):
@@ -150,8 +151,9 @@ class Terminal:
             self.say("[red]Stopped:[/] ", problem.sentence)
 
     def _finished(self, event: Finished) -> None:
-        colour = {0: "green", 1: "red", 3: "yellow"}[event.exit_code]
-        self.say(f"[{colour}]{event.state}[/]", event.summary.removeprefix(event.state))
+        about = ABOUT[event.state]
+        colour = {0: "green", 1: "red", 3: "yellow"}[about.exit_code]
+        self.say(f"[{colour}]{about.headline}[/]", event.summary.removeprefix(about.headline))
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
