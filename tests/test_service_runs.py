@@ -280,6 +280,7 @@ def test_a_bug_is_told_with_nothing_but_its_request_id(place: Place) -> None:
     error = error_of(answer)
     assert answer.status_code == 500
     assert "RuntimeError" not in answer.text
+    until(lambda: function.logged("Traceback"))  # the line is written after the answer
     (line,) = function.logged("Traceback")
     assert (line["severity"], line["request_id"]) == ("ERROR", error["request_id"])
     assert "RuntimeError: a bug that says **** ****" in line["message"]
