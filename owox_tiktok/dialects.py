@@ -39,7 +39,7 @@ class Dialect:
         return f"{self.quote}{self.within}.{self.name(identifier).strip(self.quote)}{self.quote}"
 
     def create_view(self, identifier: str, select: str) -> str:
-        """Return the statement that makes a view, or makes it anew."""
+        """Return the statement that makes a view, or recreates it."""
         return f"CREATE OR REPLACE VIEW {self.table(identifier)} AS\n{select}"
 
     def null(self, kind: Kind) -> str:

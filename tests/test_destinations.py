@@ -307,7 +307,7 @@ def _a_line_feed(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-# BigQuery reads a file as it is told to; what DuckDB and a Sheet make of a text may hang on the texts beside it.
+# BigQuery reads a file as it is configured to; what DuckDB and a Sheet make of a text may hang on the texts beside it.
 @pytest.mark.parametrize("kit", DESTINATIONS[:2], ids=_name_of, indirect=True)
 @pytest.mark.parametrize("text", TEXTS, ids=lambda t: repr(t)[:20])
 def test_texts_come_back_as_they_are(kit: Kit, text: str) -> None:
@@ -676,7 +676,7 @@ def test_reading_only_creates_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("duckd:///x.duckdb", "duckdb://"), ("mysql:///x", "duckdb://"), ("duckdb:///", "names no file"),
+        ("duckd:///x.duckdb", "duckdb://"), ("mysql:///x", "duckdb://"), ("duckdb:///", "no file given"),
         ("duckdb:////nowhere/at/all/x.duckdb", "no folder"),
     ],
 )  # fmt: skip

@@ -427,7 +427,7 @@ def test_before_the_first_import_there_is_nothing_to_view(project: Project) -> N
     for words in ((), ("--dry-run",)):
         ran = project.cli("views", "tiktok.yaml", *words)
         assert ran.returncode == 1
-        assert "no view can be made. Import first, and then make them." in ran.stderr
+        assert "no view can be made. Import first, then create the views." in ran.stderr
     assert not project.database.exists(), "nothing was created"
 
 
@@ -562,7 +562,7 @@ def for_duckdb(sql: str) -> str:
 def test_a_documented_question_has_an_answer_and_reads_only_the_days_it_names(question: str, imported: Project) -> None:
     sql = questions()[question]
     answer = rows(imported.database, for_duckdb(sql))
-    # Whether an ad should be stopped depends on the made-up ads; its conditions are tested below.
+    # Whether an ad should be stopped depends on the simulated ads; its conditions are tested below.
     assert answer or "stopped" in question
     for table in sqlglot.parse_one(sql, read="bigquery").find_all(exp.Table):
         if table.db and table.name != "v_latest_entities":

@@ -33,7 +33,7 @@ in the folder in which it is started.
 | 0 | done |
 | 1 | failed: nothing was read, or the destination cannot be used |
 | 2 | bad input: a configuration, option or file to fix |
-| 3 | partly done: the rest is told, and the next run goes on there. `status`: something is behind |
+| 3 | partly done: the rest is reported, and the next run continues there. `status`: something is behind |
 | 130, 143 | ended by Ctrl-C, by SIGTERM: after the present transaction; what is stored stays |
 | 141 | nobody reads the output any more, as after `\\| head` |
 

@@ -97,9 +97,9 @@ def _private_file(path: Path) -> Iterator[TextIO]:
     try:
         file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
     except FileExistsError:
-        end(f"{path} is there already. Name another file.")
+        end(f"{path} already exists. Choose another file.")
     except OSError as error:
-        end(f"{path} cannot be written ({error.strerror}). Name another file.")
+        end(f"{path} cannot be written ({error.strerror}). Choose another file.")
     try:
         with file:
             yield file

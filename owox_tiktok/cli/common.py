@@ -89,7 +89,7 @@ def object_names(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return [name for name in STREAMS if name.startswith(incomplete)]
 
 
-quiet_option = click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong.")
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Report only what went wrong.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ def guarded(
             if how is How.BY_EXCEPTION and INTERRUPTION.number:  # a library has made its own of the exception
                 code = _ended(screen, Problem(interrupted), INTERRUPTION.exit_code)
             else:
-                what = f"an unexpected {type(error).__name__}, a bug of this program"
+                what = f"an unexpected {type(error).__name__}, a bug in this program"
                 advice = "Run it again with OWOX_TIKTOK_TRACE=1 and report what it prints."
                 code = _ended(screen, Problem(what, what_to_do=advice), 1)
         INTERRUPTION.over()

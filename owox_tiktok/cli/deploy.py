@@ -38,7 +38,7 @@ def deploy(folder: Path | None, words: tuple[str, ...]) -> None:
     def work(screen: Screen) -> int:
         if folder:
             if folder.exists():
-                end(f"{folder} is there already. Name another folder.")
+                end(f"{folder} already exists. Choose another folder.")
             _write(folder)
             click.echo(f"Wrote {folder}. Next:\n  {folder}/cloud_function/deploy.sh --help")
             return 0

@@ -32,7 +32,7 @@ Examples:
   owox-tiktok init                          write an example tiktok.yaml
   owox-tiktok check                         try token, accounts and permissions
   owox-tiktok plan                          what would be read, and how long it takes
-  owox-tiktok import                        import, and go on where the last run ended
+  owox-tiktok import                        import, and continue where the last run ended
   owox-tiktok import --from 2026-01-01 --to 2026-01-31 --object ad_report_daily
   owox-tiktok status                        how fresh what is stored is
   owox-tiktok sheet init SPREADSHEET_ID     build the template in a blank spreadsheet

@@ -82,14 +82,16 @@ def _age(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
 @click.command(
     epilog=examples(
         "status",
-        "status --max-age 3h --quiet             for a monitor: a word only when something is behind",
+        "status --max-age 3h --quiet             for a monitor: silent unless something is behind",
         "status --json                           one line per object and ad account",
     )
-    + "\n\n\b\nExit codes: 0 all is fresh, 1 the destination cannot be read (an import may hold it),\n"
+    + "\n\n\b\nExit codes: 0 everything is fresh, 1 the destination cannot be read (an import may hold it),\n"
     "2 bad input, 3 something is behind, failed or was never read."
 )
 @asked()
-@click.option("--max-age", callback=_age, default="26h", show_default=True, help="What was read before is behind.")
+@click.option(
+    "--max-age", callback=_age, default="26h", show_default=True, help="Anything read longer ago counts as behind."
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --log json.")
 @quiet_option
 @common

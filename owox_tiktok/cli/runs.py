@@ -39,7 +39,7 @@ def _days(command: Callable[..., Any]) -> Callable[..., Any]:
     "import",
     epilog=examples(
         "import                                  as tiktok.yaml in this folder says",
-        "import other.yaml --quiet               for cron: a word only when something is wrong",
+        "import other.yaml --quiet               for cron: silent unless something is wrong",
         "import --object ads --advertiser 7012345678901234567",
         "import --object ad_report_daily --from 2026-01-01 --to 2026-01-31",
         "import --sheet SPREADSHEET_ID           as the tabs Config and Fields of that Sheet say",
@@ -47,15 +47,15 @@ def _days(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @asked()
 @_days
-@click.option("--dry-run", is_flag=True, help="Only say what would be read.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be read.")
 @quiet_option
 @common
 def import_(given: Asked, first: date | None, last: date | None, dry_run: bool, quiet: bool, log: str) -> None:
-    """Import, and go on where the last run ended.
+    """Import, and continue where the last run ended.
 
     The last days (reimport_lookback_window) are read again and replaced. With --from and --to exactly those days are
-    read again, and the next run goes on where it would have. Ctrl-C and SIGTERM end the run after the present
-    transaction; what is stored stays, and the next run goes on there.
+    read again, and the next run continues where it would have. Ctrl-C and SIGTERM end the run after the present
+    transaction; what is stored stays, and the next run continues there.
     """
     if dry_run:
         _plan(given, first, last, log)
@@ -86,7 +86,7 @@ def import_(given: Asked, first: date | None, last: date | None, dry_run: bool, 
         how=How.AFTER_THIS,
         log=log,
         quiet=quiet,
-        interrupted="interrupted before anything was read. The next run goes on where the last one ended.",
+        interrupted="interrupted before anything was read. The next run continues where the last one ended.",
     )
 
 
@@ -135,7 +135,7 @@ def _plan(given: Asked, first: date | None, last: date | None, log: str) -> None
     )
 )
 @asked()
-@click.option("--dry-run", is_flag=True, help="Only say how many rows would be deleted.")
+@click.option("--dry-run", is_flag=True, help="Only count the rows that would be deleted.")
 @quiet_option
 @common
 def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
@@ -157,7 +157,7 @@ def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
         how=How.AFTER_THIS,
         log=log,
         quiet=quiet,
-        interrupted="interrupted. What was deleted until then is gone; run it again for the rest.",
+        interrupted="interrupted. What was deleted so far is gone; run it again for the rest.",
     )
 
 
@@ -192,7 +192,7 @@ def reset(given: Asked, name: str, ids: tuple[str, ...], yes: bool, dry_run: boo
                 days = f"  {pair.since} .. {pair.through}" if pair.since else ""
                 click.echo(f"{pair.object}  {pair.advertiser_id or 'all accounts'}{days}", err=True)
         if not found:
-            click.echo("Nothing is remembered of it, so the next import reads all of it anyway.", err=True)
+            click.echo("It has no cursor, so the next import reads all of it anyway.", err=True)
         if dry_run or not found:
             return 0
         if not yes and not click.confirm("Forget this, and read all of it again in the next import?", err=True):
@@ -236,4 +236,4 @@ def views(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
             show_views(console(), [v for v in found if v.left_alone] if quiet else found)
         return 3 if any(v.left_alone for v in found) else 0
 
-    guarded(work, how=How.AFTER_THIS, log=log, quiet=quiet, interrupted="interrupted before the views were made.")
+    guarded(work, how=How.AFTER_THIS, log=log, quiet=quiet, interrupted="interrupted before the views were created.")

@@ -69,10 +69,10 @@ def schedule(
 
     def work(screen: Screen) -> int:
         if at and often != "daily":
-            raise BadInput([Mistake("--at", f"says nothing when imports are {often}", "Leave it out, or say daily.")])
+            raise BadInput([Mistake("--at", f"has no meaning when imports are {often}", "Omit it, or write daily.")])
         if config and (zone or applied):
             what = "does not go with --cron: this computer's scheduler has its own clock and list"
-            raise BadInput([Mistake("--zone" if zone else "--apply", what, "Leave it out.")])
+            raise BadInput([Mistake("--zone" if zone else "--apply", what, "Omit it.")])
         if config:
             return _schedule_here(often, at or AT, config.absolute())
         deployment = Deployment(project, region, spreadsheet, name)
@@ -106,11 +106,11 @@ def _schedule_in_cloud(often: str, at: Clock, zone: str, deployment: Deployment,
 
     if often == "off":
         if applied:
-            ended = "Imports do not start by themselves any more." if deployment.end() else "There was no schedule."
+            ended = "Imports no longer start automatically." if deployment.end() else "There was no schedule."
         click.echo(ended if applied else shlex.join(deployment.delete))
         return 0
     if doubtful(often, at, zone):
-        click.echo("Clocks change between 1:00 and 3:00: one import a year is left out, one is made twice.", err=True)
+        click.echo("Clocks change between 1:00 and 3:00: one import a year is skipped, and one runs twice.", err=True)
     if not applied:
         click.echo(deployment.shown(often, at, zone))
         return 0

@@ -30,7 +30,7 @@ def init(path: Path, sources: tuple[Path, ...]) -> None:
     """Write a configuration: an example, or another loader's.
 
     Never over an existing file. Secrets of another loader's are not copied: the file names environment variables. What
-    has no equivalent stands in its comments.
+    has no equivalent is listed in its comments.
     """
     from owox_tiktok.config_file import example
 
@@ -39,9 +39,9 @@ def init(path: Path, sources: tuple[Path, ...]) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        end(f"{path} is there already. Name another file: owox-tiktok init other.yaml")
+        end(f"{path} already exists. Choose another file: owox-tiktok init other.yaml")
     except OSError as error:
-        end(f"{path} cannot be written ({error.strerror}). Name another file.")
+        end(f"{path} cannot be written ({error.strerror}). Choose another file.")
     click.echo(f"Wrote {path}{said}. Next:")
     click.echo("  export TIKTOK_ACCESS_TOKEN=…      (docs/CREDENTIALS.md says how to get one)")
     click.echo(f"  owox-tiktok check {path}")

@@ -23,7 +23,7 @@ def sheet() -> None:
 
 
 _book = click.argument("spreadsheet_id", metavar="SPREADSHEET")
-_dry = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+_dry = click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 
 
 @sheet.command(
@@ -82,9 +82,9 @@ def sheet_template(file: Path, kind: str) -> None:
             with file.open("xb") as opened:
                 opened.write(content)
         except FileExistsError:
-            end(f"{file} is there already. Name another file.")
+            end(f"{file} already exists. Choose another file.")
         except OSError as error:
-            end(f"{file} cannot be written ({error.strerror}). Name another file.")
+            end(f"{file} cannot be written ({error.strerror}). Choose another file.")
         click.echo(f"Wrote {file}.", err=True)
         return 0
 
@@ -105,11 +105,11 @@ def sheet_script(folder: Path) -> None:
         from owox_tiktok.shipped import shipped
 
         if folder.exists():
-            end(f"{folder} is there already. Name another folder.")
+            end(f"{folder} already exists. Choose another folder.")
         try:
             shutil.copytree(shipped("templates", "apps_script"), folder)
         except OSError as error:
-            end(f"{folder} cannot be written ({error.strerror}). Name another folder.")
+            end(f"{folder} cannot be written ({error.strerror}). Choose another folder.")
         click.echo(f"Wrote {folder}.", err=True)
         return 0
 

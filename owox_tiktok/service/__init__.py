@@ -12,5 +12,5 @@
     deployment   what the environment says
 
 Nothing is kept between requests but certificates and, for a minute, the registry: the state of a run lives in its
-spreadsheet. The stand-ins in ``local`` take the place of Google for tests and on a laptop.
+spreadsheet. The emulators in ``local`` take the place of Google for tests and on a laptop.
 """

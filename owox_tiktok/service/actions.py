@@ -337,7 +337,7 @@ def _cancel(sheet: Sheet, *, queued: bool) -> Answer:
         if not run:
             raise Refusal(404, "no import is running", what_to_do="There is nothing to cancel.")
         report.cancel(control.book, run)
-    return Answer(200, {"message": "The import ends after what it is storing now. The next one goes on there."})
+    return Answer(200, {"message": "The import ends after what it is storing now. The next one continues there."})
 
 
 def _in_queue(control: Control, wanted: str) -> str:
@@ -369,7 +369,9 @@ def _busy(holds: Holder | None) -> Refusal:
 
 
 def _no_run(run_id: str) -> Refusal:
-    return Refusal(404, f"there is no run {run_id} going on or remembered", what_to_do="Ask without a run_id.")
+    return Refusal(
+        404, f"there is no run {run_id} in progress or on record", what_to_do="Omit run_id to get the latest."
+    )
 
 
 def _of_pair(name: str, advertiser_id: str, message: str) -> str:

@@ -115,11 +115,13 @@ class _Deployed:
         if not starts and not entry.admits(caller):
             raise forbidden(caller)  # the account of tasks and schedules imports, and nothing else
         if self.deployment.role == "worker" and not starts:
-            raise BadInput([Mistake("action", f"{asked.action} is not for the worker", "Ask the door.")])
-        ours = self.deployment.role != "door" and caller.email == self.deployment.account
+            raise BadInput(
+                [Mistake("action", f"{asked.action} is not for the worker", "Send it to the service that Sheets call.")]
+            )
+        ours = self.deployment.role != "sheets" and caller.email == self.deployment.account
         said = [name for name in ("run_id", "done") if getattr(asked, name)]
         if (starts or asked.done) and said and not ours:
-            raise BadInput([Mistake(name, "is given by the service itself", "Leave it out.") for name in said])
+            raise BadInput([Mistake(name, "is given by the service itself", "Omit it.") for name in said])
 
 
 def _since(began: float) -> float:
@@ -137,5 +139,5 @@ def _too_large() -> Refusal:
 
 def _not_set_up() -> Refusal:
     return Refusal(
-        500, "the service is not set up rightly", what_to_do="Whoever deployed it finds what to mend in its log."
+        500, "the service is not set up rightly", what_to_do="Whoever deployed it will find what to fix in its log."
     )

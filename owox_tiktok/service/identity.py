@@ -76,7 +76,7 @@ class Identity:
         if self._deployment.platform_admits and not headers.get("X-Serverless-Authorization"):
             return Caller(self._deployment.account)
         raise _unknown(
-            "the platform has taken the signature off the identity token", f"Send it a second time as {OWN_HEADER}."
+            "the platform has removed the signature from the identity token", f"Send it a second time as {OWN_HEADER}."
         )
 
     def _claims(self, token: str) -> Mapping[str, Any]:
@@ -89,7 +89,7 @@ class Identity:
                 token, self._transport(), audience=None, clock_skew_in_seconds=SKEW_S, **where
             )
         except TransportError:
-            raise come_again("Google's certificates cannot be had at the moment", 5) from None
+            raise come_again("Google's certificates are not available at the moment", 5) from None
         except Exception:  # whatever a stranger's token makes the library stumble over, it proves nothing
             raise _unknown("the identity token is not signed by Google, or has expired", "Get a new one.") from None
         return claims

@@ -1,7 +1,7 @@
 """The words of the contract: what a request may say, what an answer says, and which status an error has.
 
 Everything is JSON. An error is ``{"error": {"message", "where", "what_to_do", "request_id", "mistakes"}}`` with every
-mistake of the request; nothing of a bug but its request id is told.
+mistake of the request; of a bug only its request id is given away.
 """
 
 from __future__ import annotations
@@ -97,14 +97,14 @@ def read(body: bytes) -> tuple[Asked | None, str, list[Mistake]]:
         try:
             values["done"] = msgspec.convert(given.pop("done"), dict[str, dict[str, date]])
         except msgspec.ValidationError as error:
-            mistakes.append(Mistake("done", str(error), "Leave it out."))
+            mistakes.append(Mistake("done", str(error), "Omit it."))
     for name, value in given.items():
         shape = _SHAPES.get(name)
         if shape is None:
             from owox_tiktok.names import nearest
 
             near = nearest(name, _SHAPES)
-            advice = f"Did you mean {near}?" if near else f"Known are: {', '.join(_SHAPES)}."
+            advice = f"Did you mean {near}?" if near else f"Choose from: {', '.join(_SHAPES)}."
             mistakes.append(Mistake(name[:40], "is not known here", advice))
         elif value is not None:
             wrong = _wrong(name, value)
@@ -150,12 +150,12 @@ def _between(values: Mapping[str, Any]) -> list[Mistake]:
     """Return the mistakes that only show when fields are seen together."""
     action, first, last = values.get("action"), values.get("start_date"), values.get("end_date")
     mistakes = [
-        Mistake(name, f"means nothing for {action}", "Leave it out.")
+        Mistake(name, f"means nothing for {action}", "Omit it.")
         for name in values
         if action and name in _ONLY and action not in _ONLY[name]
     ]
     if first and last and last < first:
-        mistakes.append(Mistake("end_date", f"{last} is before start_date {first}", "Exchange the two days."))
+        mistakes.append(Mistake("end_date", f"{last} is before start_date {first}", "Swap the two dates."))
     if last and not first:
         mistakes.append(Mistake("end_date", "needs a first day as well", "Add start_date."))
     if action == "backfill" and not first:

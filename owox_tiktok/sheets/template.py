@@ -1,7 +1,7 @@
 """The template Sheet as data: its tabs, what stands in them, and the words by which it is recognised again.
 
 Two kinds come from one definition: rows go into the Sheet itself, or into BigQuery. Parameters come from SETTINGS and
-fields from STREAMS, so that a new one is in the template by itself. Nothing here reads or writes a Sheet or a file.
+fields from STREAMS, so that the template has a new one automatically. Nothing here reads or writes a Sheet or a file.
 
 Formulas are written with ``;`` between arguments, which Google Sheets takes in every locale; a file needs commas
 (``in_file``). A formula of the Dashboard names a column of the data as ``{spend}``; who writes it says what stands for
@@ -232,7 +232,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     (
         "Fill in Config",
         "Parameters marked with * are needed: the first day, and the ids of your ad accounts (in TikTok Ads Manager, "
-        "above the account's name). Everything else has a sensible beginning.",
+        "above the account's name). Everything else has a sensible default.",
     ),
     (
         "Tick what you want in Fields",
@@ -240,8 +240,8 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Run the import",
-        "Choose OWOX → Run import in the menu; on a schedule it runs by itself. Without the menu: owox-tiktok import "
-        "--sheet and the address of this spreadsheet. Current Status in Config says how far it is.",
+        "Choose OWOX → Run import in the menu; on a schedule it runs automatically. Without the menu: owox-tiktok "
+        "import --sheet and the address of this spreadsheet. Current Status in Config says how far it is.",
     ),
     (
         "Look at the result",
@@ -299,7 +299,7 @@ _WORDS: Mapping[str, str] = {
     "clean_up_to_keep_window": "How many days of reports to keep; older rows are deleted. Leave it blank to keep all.",
     "include_deleted": "Ticked: deleted campaigns, ad groups and ads are imported too, so that past spend adds up.",
     "sandbox_mode": "Ticked: read TikTok's sandbox, which has test data. Leave it unticked for real accounts.",
-    "max_run_timeout": "Minutes after which a run ends itself; the next one goes on from there. Blank: no limit.",
+    "max_run_timeout": "Minutes after which a run stops; the next one continues from there. Blank: no limit.",
     "destination_dataset_id": "Where the tables go: project.dataset, such as my-project.tiktok_ads.",
     "destination_location": "Where Google keeps the dataset if it has to be made, such as EU, US or europe-west3.",
     "notify_when": "When to send a message about a run. Each choice also covers those before it.",

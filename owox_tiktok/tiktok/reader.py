@@ -105,8 +105,8 @@ class Source:
         self._most_ids: dict[tuple[tuple[str, str], str, str], int] = {}
         self._without: dict[tuple[tuple[str, str], str], str] = {}
         self._no_tasks: dict[str, str] = {}
-        self._told: dict[tuple[str, str], str] = {}
-        self._told_by: dict[tuple[str, str], str] = {}
+        self._warnings: dict[tuple[str, str], str] = {}
+        self._warned_by: dict[tuple[str, str], str] = {}
 
     # --- who there is -------------------------------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ class Source:
             raise
         except RequestRefused as error:
             with self._lock:
-                self._told[advertiser.id, kind.name] = (
+                self._warnings[advertiser.id, kind.name] = (
                     f"TikTok does not say whether the account has {kind.name} campaigns ({error.code}), "
                     "so reports are without them"
                 )
@@ -236,8 +236,8 @@ class Source:
             return f"TikTok does not give {', '.join(sorted(refused))} for {kind.name} ads; it is empty there"
         account = (question.advertiser.id, kind.name)
         # One report of the account is enough to say it.
-        first = account in self._told and self._told_by.setdefault(account, question.stream.name)
-        return self._told[account] if first == question.stream.name else ""
+        first = account in self._warnings and self._warned_by.setdefault(account, question.stream.name)
+        return self._warnings[account] if first == question.stream.name else ""
 
     # --- one kind of ads ----------------------------------------------------------------------------------------------
 

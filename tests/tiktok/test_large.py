@@ -127,7 +127,7 @@ def listing(name: str, of: list[str] | dict[str, list[str]]) -> Say:
 
 @contextmanager
 def tree(report: Say) -> Iterator[Raw]:
-    """A TikTok with two campaigns of two ad groups of two ads, that answers reports as it is told."""
+    """A TikTok with two campaigns of two ad groups of two ads, that answers reports as the test sets it."""
     with raw_tiktok() as raw:
         raw.answer("report/integrated/get", report)
         raw.answer("campaign/get", listing("campaign_id", list(CAMPAIGNS)))
