@@ -32,6 +32,7 @@ from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.control import Control
+from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
 from owox_tiktok.states import Reason
@@ -290,7 +291,7 @@ def import_sheet(
 
     ``run`` names the run in the Sheet's record; the same name goes on with a run that stopped, and ``done`` says what
     that has read. ``until`` and ``halted`` end it early, as in ``import_``; so does whoever cancels it. Raises what
-    ``import_`` raises, once it is in the Sheet; StoreBusy when another run holds the Sheet, and then nothing is written.
+    ``import_`` raises, once it is in the Sheet; StoreBusy when another run holds the Sheet, and nothing is written.
     """
     book = control.book
     with Lease(book, run) as lease:
@@ -303,8 +304,6 @@ def import_sheet(
 
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
-                from owox_tiktok.sheets.destination import Sheets
-
                 return Sheets(book, lease=lease)
             return open_destination(address)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import smtplib
 import ssl
 import threading
 import time
@@ -244,8 +245,6 @@ def _post(hook: Secret, body: Mapping[str, object], trust: ssl.SSLContext) -> No
 
 def _mail(settings: Settings, level: Level, text: str, environment: Mapping[str, str], trust: ssl.SSLContext) -> None:
     """Send an e-mail, always encrypted: TLS at port 465, STARTTLS at any other; raises Problem."""
-    import smtplib
-
     message = EmailMessage()
     message["Subject"] = f"TikTok Ads import: {_SUBJECTS[level]}"
     message["From"] = environment["SMTP_FROM"]

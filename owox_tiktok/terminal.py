@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from typing import IO, Protocol, Self
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from owox_tiktok.app import Checked, Planned, Standing, Viewed
 from owox_tiktok.errors import BadInput, Problem
@@ -178,8 +180,6 @@ class Terminal:
 
     def say(self, words: str, text: str = "") -> None:
         """Print one line: our own words (with markup), then a text as it is."""
-        from rich.text import Text
-
         if not self.closed:
             try:
                 self.console.print(Text.assemble(Text.from_markup(words), text), soft_wrap=True)
@@ -207,7 +207,6 @@ class Terminal:
 
 
 def _table(*columns: str, title: str = "") -> Table:
-    from rich import box
 
     table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for column in columns:
@@ -255,7 +254,6 @@ def show_checks(console: Console, checks: Sequence[Checked], *, quiet: bool = Fa
 
     A failure that several accounts have in common is printed once. ``quiet``: only failures.
     """
-    from rich.text import Text
 
     def line(ok: bool, what: str, detail: str) -> None:
         if not (ok and quiet):
@@ -294,8 +292,6 @@ def _alike(checks: Sequence[Checked]) -> Iterable[Sequence[Checked]]:
 
 def show_status(console: Console, found: Sequence[Standing], *, quiet: bool = False) -> None:
     """Print how far each object of each account is, and what need attention. ``quiet``: nothing when all is well."""
-    from rich.text import Text
-
     if not found:
         if not quiet:
             console.print("Nothing has been imported yet.")
@@ -354,8 +350,6 @@ def show_objects(console: Console, streams: Iterable[Stream]) -> None:
 
 def show_object(console: Console, stream: Stream, default: Sequence[str], aliases: Sequence[str]) -> None:
     """Print one object: how it is keyed and stored, and its fields."""
-    from rich.text import Text
-
     console.print(Text.assemble((stream.name, "bold"), f": {stream.description}"))
     console.print(f"table {stream.table}, key {', '.join(stream.keys)}", markup=False)
     if stream.max_days:

@@ -13,13 +13,15 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import time
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pathspec
 import pytest
 
 from owox_tiktok.local.tiktok import Server
+from owox_tiktok.schedule import end_on_computer, line_for_computer
 from tests.fake_gcloud import NUMBER
 from tests.helpers import Project
 
@@ -672,10 +674,6 @@ def test_the_line_for_cron_imports(cloud: Cloud, tiktok: Server) -> None:
 
 
 def test_the_task_for_windows_names_program_folder_and_file() -> None:
-    from datetime import time
-    from pathlib import PureWindowsPath
-
-    from owox_tiktok.schedule import end_on_computer, line_for_computer
 
     config, program = PureWindowsPath(r"C:\My Ads\tiktok.yaml"), PureWindowsPath(r"C:\x\owox-tiktok.exe")
     line = line_for_computer("daily", time(6, 15), program, config, windows=True)

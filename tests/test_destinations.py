@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -696,8 +698,6 @@ def test_a_file_that_is_something_else_is_refused_and_left_alone(tmp_path: Path)
 
 
 def test_a_file_in_use_by_another_process_is_busy(tmp_path: Path) -> None:
-    import subprocess
-    import sys
 
     file = tmp_path / "busy.duckdb"
     code = f"import duckdb, sys; c = duckdb.connect({str(file)!r}); print('open', flush=True); sys.stdin.read()"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from owox_tiktok.cli.common import console, day, examples, guarded, moment, stopped_by
+from owox_tiktok.cli.common import console, guarded, stopped_by
 from owox_tiktok.cli.interruption import INTERRUPTION, How
+from owox_tiktok.cli.options import day, examples, moment
 
 if TYPE_CHECKING:
     from owox_tiktok.terminal import Screen

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from owox_tiktok.cli.common import (
-    Asked,
-    asked,
-    common,
-    console,
-    day,
-    examples,
-    facts,
-    guarded,
-    object_names,
-    quiet_option,
-    say_json,
-    stopped_by,
-)
+from owox_tiktok import app
+from owox_tiktok.cli.common import Asked, asked, common, console, facts, guarded, object_names, say_json, stopped_by
 from owox_tiktok.cli.interruption import INTERRUPTION, How
-
-if TYPE_CHECKING:
-    from owox_tiktok.terminal import Screen
+from owox_tiktok.cli.options import day, examples, quiet_option
+from owox_tiktok.terminal import Screen, show_plan, show_views, show_views_sql
 
 
 def _days(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,7 +48,6 @@ def import_(given: Asked, first: date | None, last: date | None, dry_run: bool, 
         _plan(given, first, last, log)
 
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
 
         backfill = app.backfill_range(first, last, given.now)
         halted = stopped_by(screen)
@@ -111,8 +97,6 @@ def plan(given: Asked, first: date | None, last: date | None, log: str) -> None:
 
 def _plan(given: Asked, first: date | None, last: date | None, log: str) -> None:
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
-        from owox_tiktok.terminal import show_plan
 
         settings, backfill = given.settings(), app.backfill_range(first, last, given.now)
         planned = app.plan(settings, now=given.now, backfill=backfill, halted=stopped_by(screen))
@@ -145,7 +129,6 @@ def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
 
         gone = app.prune_(given.settings(), now=given.now, dry_run=dry_run, listen=screen, halted=stopped_by(screen))
         if not gone and log == "text" and not quiet:
@@ -181,7 +164,6 @@ def reset(given: Asked, name: str, ids: tuple[str, ...], yes: bool, dry_run: boo
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
 
         settings = given.settings()
         found = app.reset(settings, name, ids, dry_run=True)
@@ -221,8 +203,6 @@ def views(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
-        from owox_tiktok.terminal import show_views, show_views_sql
 
         found = app.views(given.settings(), dry_run=dry_run)
         if log == "json":

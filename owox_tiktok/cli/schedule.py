@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import datetime
 from datetime import time as Clock
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from owox_tiktok.cli.common import examples, guarded
+from owox_tiktok.cli.common import guarded
 from owox_tiktok.cli.interruption import How
-
-if TYPE_CHECKING:
-    from owox_tiktok.schedule import Deployment
-    from owox_tiktok.terminal import Screen
+from owox_tiktok.cli.options import examples
+from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.schedule import (
+    AT,
+    HOURLY_MINUTE,
+    Deployment,
+    checked_zone,
+    doubtful,
+    end_on_computer,
+    line_for_computer,
+)
+from owox_tiktok.terminal import Screen
 
 
 def _clock(ctx: click.Context, param: click.Parameter, value: str | None) -> Clock | None:
@@ -64,8 +72,6 @@ def schedule(
 
     A Cloud Scheduler job for the deployed service, or with --cron a line for this computer's own scheduler.
     """
-    from owox_tiktok.errors import BadInput, Mistake
-    from owox_tiktok.schedule import AT, Deployment, checked_zone
 
     def work(screen: Screen) -> int:
         if at and often != "daily":
@@ -86,7 +92,6 @@ def schedule(
 
 
 def _schedule_here(often: str, at: Clock, config: Path) -> int:
-    from owox_tiktok.schedule import end_on_computer, line_for_computer
 
     windows = sys.platform == "win32"
     if often == "off":
@@ -100,9 +105,6 @@ def _schedule_here(often: str, at: Clock, config: Path) -> int:
 
 
 def _schedule_in_cloud(often: str, at: Clock, zone: str, deployment: Deployment, applied: bool) -> int:
-    import shlex
-
-    from owox_tiktok.schedule import HOURLY_MINUTE, doubtful
 
     if often == "off":
         if applied:

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import click
 
-from owox_tiktok.cli.common import end, examples
+from owox_tiktok.cli.common import end
+from owox_tiktok.cli.options import examples
+from owox_tiktok.config_file import example, read_text
+from owox_tiktok.errors import BadInput
+from owox_tiktok.translate import translate
 
 
 @click.command(
@@ -32,8 +36,6 @@ def init(path: Path, sources: tuple[Path, ...]) -> None:
     Never over an existing file. Secrets of another loader's are not copied: the file names environment variables. What
     has no equivalent is listed in its comments.
     """
-    from owox_tiktok.config_file import example
-
     text, said = _translated(sources) if sources else (example(), "")
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -49,10 +51,6 @@ def init(path: Path, sources: tuple[Path, ...]) -> None:
 
 def _translated(sources: tuple[Path, ...]) -> tuple[str, str]:
     """Return the text of a configuration that means what ``sources`` mean, and what to say about it."""
-    from owox_tiktok.config_file import read_text
-    from owox_tiktok.errors import BadInput
-    from owox_tiktok.translate import translate
-
     try:
         result = translate([(source.name, read_text(source)) for source in sources], now=datetime.now(UTC))
     except BadInput as error:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
-from owox_tiktok.cli.common import end, examples, guarded
+from owox_tiktok.cli.common import end, guarded
 from owox_tiktok.cli.interruption import How
-
-if TYPE_CHECKING:
-    from owox_tiktok.sheets.client import Spreadsheet
-    from owox_tiktok.terminal import Screen
+from owox_tiktok.cli.options import examples
+from owox_tiktok.sheets import setup
+from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.lease import Lease
+from owox_tiktok.shipped import shipped
+from owox_tiktok.terminal import Screen
 
 
 @click.group()
@@ -42,8 +45,6 @@ def sheet_init(spreadsheet_id: str, kind: Literal["sheets", "bigquery"] | None, 
     SPREADSHEET is its id or address. Tabs that are there are completed. What is filled in stays as it is: values,
     ticks, formats, and rows and columns of your own.
     """
-    from owox_tiktok.sheets import setup
-
     _set_up(spreadsheet_id, lambda book: setup.init(book, kind, dry_run=dry_run), dry_run)
 
 
@@ -55,8 +56,6 @@ def sheet_fields(spreadsheet_id: str, dry_run: bool) -> None:
 
     Ticks and columns of your own stay as they are.
     """
-    from owox_tiktok.sheets import setup
-
     _set_up(spreadsheet_id, lambda book: setup.fields(book, dry_run=dry_run), dry_run)
 
 
@@ -74,7 +73,6 @@ def sheet_template(file: Path, kind: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok.shipped import shipped
 
         name = {"sheets": "TikTok Ads to Google Sheets.xlsx", "bigquery": "TikTok Ads to Google BigQuery.xlsx"}[kind]
         content = shipped("templates", name).read_bytes()
@@ -100,9 +98,6 @@ def sheet_script(folder: Path) -> None:
     """
 
     def work(screen: Screen) -> int:
-        import shutil
-
-        from owox_tiktok.shipped import shipped
 
         if folder.exists():
             end(f"{folder} already exists. Choose another folder.")
@@ -118,8 +113,6 @@ def sheet_script(folder: Path) -> None:
 
 def _set_up(address: str, work: Callable[[Spreadsheet], list[str]], dry_run: bool) -> None:
     """Run ``work`` on a spreadsheet and say in one sentence what was done."""
-    from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
-    from owox_tiktok.sheets.lease import Lease
 
     def said(screen: Screen) -> int:
         book = Spreadsheet(spreadsheet_id(address))

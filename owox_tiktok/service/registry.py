@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import yaml
 
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.secret import Secret
@@ -149,8 +150,6 @@ def forbidden(caller: Caller) -> Refusal:
 
 def read_registry(text: str) -> Mapping[str, Entry]:
     """Return the entries of a registry's YAML; raises BadInput for one that is not as the module says."""
-    import yaml
-
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)

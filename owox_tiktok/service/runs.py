@@ -16,20 +16,22 @@ import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from owox_tiktok import app
 from owox_tiktok.errors import Problem, StoreBusy
+from owox_tiktok.events import Event, Failed, Finished, Started, Stored, Waiting, Warned
+from owox_tiktok.plan import EVERY_ADVERTISER, NO_DAYS, NOT_DONE
 from owox_tiktok.service import logs, messages
+from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
-from owox_tiktok.service.messages import Answer, Asked, come_again
+from owox_tiktok.service.messages import Answer, come_again
+from owox_tiktok.service.sheet import Sheet
 from owox_tiktok.service.stopping import Stopping
 from owox_tiktok.service.tasks import Queue, name_for
+from owox_tiktok.sheets import lease, report
+from owox_tiktok.sheets.control import Control
 from owox_tiktok.states import ABOUT, Reason, State
-
-if TYPE_CHECKING:
-    from owox_tiktok.events import Event, Finished
-    from owox_tiktok.service.actions import Sheet
-    from owox_tiktok.sheets.control import Control
 
 DOUBLE_CLICK_S = 10
 """The same thing asked for again so soon is the same run."""
@@ -39,12 +41,15 @@ MOST_PAIRS = 1_500
 
 
 class Runs:
-    """The imports of one deployment; ``now`` is the clock that decides which days there are."""
+    """The imports of one deployment, which end early when the platform is ``stopping`` the process.
 
-    def __init__(self, deployment: Deployment, now: Callable[[], datetime]) -> None:
+    ``now`` is the clock that decides which days there are.
+    """
+
+    def __init__(self, deployment: Deployment, stopping: Stopping, now: Callable[[], datetime]) -> None:
         self._deployment, self._now = deployment, now
         self._queue = Queue(deployment) if deployment.queue else None
-        self._stopping = Stopping()
+        self._stopping = stopping
 
     @property
     def queued(self) -> bool:
@@ -56,8 +61,6 @@ class Runs:
 
         ``ended`` are the names of runs that are over.
         """
-        from owox_tiktok import app
-
         app.backfill_range(*sheet.asked.days, self._now())  # impossible days are reported now, and not by a task
         run_id = new_run_id(sheet.asked, ended)
         log = log.about(run_id=run_id)
@@ -98,8 +101,6 @@ class Runs:
 
     def _run(self, sheet: Sheet, control: Control, run_id: str, log: logs.Log) -> tuple[Finished, Progress]:
         """Import; return what came of it, and how far it is."""
-        from owox_tiktok import app
-
         self._stopping.arm()
         asked, now = sheet.asked, self._now()
         progress = Progress(asked.done)
@@ -124,8 +125,6 @@ class Runs:
 
     def _busy(self, control: Control, asked: Asked, busy: StoreBusy, task: str, log: logs.Log) -> Answer:
         """Answer a task whose spreadsheet another run holds."""
-        from owox_tiktok.sheets import lease
-
         holds = lease.holder(control.book)
         if holds is None or holds.run == asked.run_id or self._queue is None:
             # Nobody any more; or this run itself, in another delivery that may yet die.
@@ -151,9 +150,6 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         """Take note of an event."""
-        from owox_tiktok.events import Failed, Started, Stored
-        from owox_tiktok.plan import NO_DAYS
-
         match event:
             case Started():
                 self._left = dict(event.work)
@@ -172,8 +168,6 @@ class Progress:
         Of an object that is complete there is one entry, after one for each advertiser that failed: a large agency has
         more pairs than a task has room for, and if no part knew what the others have read, there would be no end.
         """
-        from owox_tiktok.plan import EVERY_ADVERTISER, NOT_DONE
-
         known = dict(self._through)
         for name, left in self._left.items():
             if left == 0 and (stored := known.get(name)):
@@ -225,8 +219,6 @@ def _body(asked: Asked, run_id: str, done: Mapping[str, Mapping[str, date]]) -> 
 
 def _ended(control: Control, run_id: str) -> State | None:
     """Return how this run ended, if it did for good; an error may be gone when its task comes again."""
-    from owox_tiktok.sheets import report
-
     record = report.record(control.book)
     runs = [record.run, *record.past] if record else []
     state = next((r.state for r in runs if r.run == run_id), None)
@@ -250,7 +242,6 @@ def _inline(asked: Asked, run_id: str, finished: Finished) -> Answer:
 
 
 def _log(event: Event, log: logs.Log) -> None:
-    from owox_tiktok.events import Failed, Finished, Started, Waiting, Warned
 
     match event:
         case Started():
