@@ -18,24 +18,27 @@ from pathlib import Path
 from typing import TypeVar
 
 from owox_tiktok.attribution import LongestWindow
-from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, Refused, StoreBusy, StoreFailed
-from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned, duration
-from owox_tiktok.lease import Lease
+from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
+from owox_tiktok.events import Event, Failed, Finished, Listener, Waiting, Warned, duration
 from owox_tiktok.model import Advertiser, Checkable, CountsRows, Destination, Known, Metered, Reading, Stream, Window
 from owox_tiktok.names import instead
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import NOTHING_DONE, WHOLE_APP, Done, Pair, keep_from, losses, oldest_kept
 from owox_tiktok.plan import plan as make_plan
-from owox_tiktok.report import Report
 from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
-from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.control import Control
+from owox_tiktok.sheets.lease import Lease
+from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
+from owox_tiktok.states import Reason
 from owox_tiktok.streams import find
-from owox_tiktok.tiktok.client import TikTok, base_url
+from owox_tiktok.tiktok.accounts import Accounts
+from owox_tiktok.tiktok.client import LIMITS, Limits, TikTok, base_url
+from owox_tiktok.tiktok.questions import Question
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.views import HoldsViews, View, definitions
 
@@ -51,7 +54,9 @@ def readers_for(rate: float) -> int:
     return max(2, min(MOST_READERS, math.ceil(rate * SECONDS_IN_FLIGHT)))
 
 
-def connect(settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None) -> TikTok:
+def connect(
+    settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None, limits: Limits = LIMITS
+) -> TikTok:
     """Return TikTok's API as the settings say; ``TIKTOK_API_URL`` in the environment replaces its address."""
     stopped = threading.Event()
     return TikTok(
@@ -62,6 +67,8 @@ def connect(settings: Settings, listen: Listener, environment: Mapping[str, str]
         app_id=settings.app_id,
         app_secret=settings.app_secret,
         on_wait=lambda seconds, reason: listen(Waiting(seconds, reason)),
+        on_warning=lambda advertiser_id, message: listen(Warned("", advertiser_id, message)),
+        limits=limits,
     )
 
 
@@ -117,7 +124,7 @@ def _check_kept(settings: Settings, backfill: tuple[date, date] | None, now: dat
         raise BadInput([Mistake("--from", what, "Begin later, or keep more days.")])
 
 
-def _accounts(source: Source, settings: Settings) -> tuple[list[Advertiser], dict[str, Refused]]:
+def _accounts(source: Source, settings: Settings) -> Accounts:
     ids = settings.advertiser_ids or source.advertiser_ids()
     if not ids:
         raise Problem(
@@ -135,26 +142,27 @@ def import_(
     backfill: tuple[date, date] | None = None,
     environment: Mapping[str, str] | None = None,
     until: float | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
     open_: Callable[[str], Destination] = open_destination,
     done: Done = NOTHING_DONE,
     earlier: Finished | None = None,
+    limits: Limits = LIMITS,
 ) -> Finished:
     """Import what the settings name and return what came of it; told event by event to ``listen``.
 
-    At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` says a word, it
-    ends after what it has stored, and the next one goes on there; who says ``until`` is expected to start that. A run
-    in several parts says what is ``done`` and what came of ``earlier`` parts, and returns what came of all. Raises
+    At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` gives a reason,
+    it ends after what it has stored, and the next one goes on there; who says ``until`` is expected to start that. A
+    run in several parts says what is ``done`` and what came of ``earlier`` parts, and returns what came of all. Raises
     BadInput, StoreBusy, or a Problem that left nothing to do (such as a refused token before the plan was made).
     """
     began = time.monotonic()
     so_far = earlier.seconds if earlier else 0.0
     end = began - so_far + 60 * settings.max_run_timeout if settings.max_run_timeout else math.inf
 
-    def stop() -> str:
+    def stop() -> Reason | None:
         if time.monotonic() >= end:
-            return "out of time"
-        return TO_BE_CONTINUED if until is not None and time.monotonic() >= until else halted()
+            return Reason.OUT_OF_TIME
+        return Reason.TO_BE_CONTINUED if until is not None and time.monotonic() >= until else halted()
 
     warnings = 0
     _check_kept(settings, backfill, now)
@@ -164,15 +172,18 @@ def import_(
         warnings += isinstance(event, Warned)
         listen(event)
 
-    api = connect(settings, count, environment)
-    source = Source(api, include_deleted=settings.include_deleted)
+    api = connect(settings, count, environment, limits)
+    source = Source(api, hidden_kinds=not settings.sandbox_mode)
     try:
         with open_(settings.destination) as destination:
             if settings.views:
                 _holding_views(destination, settings)
-            advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
+            accounts = _unless(stop, lambda: _accounts(source, settings))
+            advertisers, refused = accounts.found, accounts.refused
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
+            for advertiser_id, note in accounts.notes.items():
+                count(Warned("", advertiser_id, note))
             pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill, done)
             for name, sentence in losses(pairs):
                 count(Warned(name, "", sentence))
@@ -180,14 +191,14 @@ def import_(
             credited = LongestWindow()
 
             def read(pair: Pair, window: Window | None, path: Path) -> Reading:
-                reading = source.read(pair.stream, pair.advertiser, window, pair.fields, path)
+                reading = source.read(_question(pair, window), path)
                 credited.note(pair.stream, pair.fields, path, pair.advertiser.id)
                 return reading
 
             readers = readers_for(settings.requests_per_second)
             left = sum(len(p.windows) for p in pairs)
-            if left and (word := halted()):  # cancelled while it waited, say: then nothing is read
-                outcome = Outcome(stopped=word, left=left)
+            if left and (reason := halted()):  # cancelled while it waited, say: then nothing is read
+                outcome = Outcome(stopped=reason, left=left)
             else:
                 outcome = run(pairs, read, destination, count, now=now, readers=readers, halted=stop)
             per_account = [s for s in settings.objects if not s.per_app]
@@ -201,7 +212,7 @@ def import_(
                 count(Warned("ad_groups", "", hint))
             read_there = destination.bytes_processed if isinstance(destination, Metered) else 0
     except Halted as asked:  # before there was a plan
-        outcome, pairs, lost, pruned, read_there = Outcome(stopped=asked.message), [], 0, {}, 0
+        outcome, pairs, lost, pruned, read_there = Outcome(stopped=Reason(asked.message)), [], 0, {}, 0
     except StoreBusy:
         raise
     except Problem as problem:
@@ -213,7 +224,7 @@ def import_(
     finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, read_there)
     if earlier:
         finished = finished.after(earlier)
-    if finished.stopped != TO_BE_CONTINUED:  # there is one message, at the end of the last part
+    if finished.stopped is not Reason.TO_BE_CONTINUED:  # there is one message, at the end of the last part
         _tell(settings, finished, listen, environment)
     listen(finished)
     return finished
@@ -240,7 +251,7 @@ def _finished(
         seconds=time.monotonic() - began,
         warnings=warnings,
         pruned={name: n for name, n in outcome.pruned.items() if n},
-        stopped=outcome.stopped if outcome.left or not pairs else "",
+        stopped=outcome.stopped if outcome.left or not pairs else None,
         left=outcome.left,
         bytes_processed=read_there,
     )
@@ -269,9 +280,10 @@ def import_sheet(
     names: Sequence[str] = (),
     advertisers: Sequence[str] = (),
     until: float | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
     run: str = "",
     done: Done = NOTHING_DONE,
+    intervals: Intervals = INTERVALS,
     environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Import what a Sheet says, and tell it how far it is and what came of it: status, log and record.
@@ -283,7 +295,7 @@ def import_sheet(
     book = control.book
     with Lease(book, run) as lease:
         book.until = until
-        report = Report(book, lease.run)
+        report = Report(book, lease.run, intervals=intervals)
 
         def told(event: Event) -> None:
             listen(event)
@@ -291,7 +303,7 @@ def import_sheet(
 
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
-                from owox_tiktok.destinations.sheets import Sheets
+                from owox_tiktok.sheets.destination import Sheets
 
                 return Sheets(book, lease=lease)
             return open_destination(address)
@@ -352,25 +364,25 @@ def plan(
     now: datetime,
     backfill: tuple[date, date] | None = None,
     environment: Mapping[str, str] | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
 ) -> list[Planned]:
     """Return what an import would do now. TikTok is asked one small question per pair; nothing is written.
 
-    Raises Halted as soon as ``halted`` says a word.
+    Raises Halted as soon as ``halted`` gives a reason.
     """
     _check_kept(settings, backfill, now)
     api = connect(settings, lambda _: None, environment)
-    source = Source(api, include_deleted=settings.include_deleted)
+    source = Source(api, hidden_kinds=not settings.sandbox_mode)
     with open_destination(settings.destination, read_only=True) as destination:
         cursors = destination.cursors()
-        advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
-        pairs = make_plan(settings, advertisers, cursors, now, backfill)
+        accounts = _unless(halted, lambda: _accounts(source, settings))
+        pairs = make_plan(settings, accounts.found, cursors, now, backfill)
         read_there = _estimated(destination, pairs)
     planned = _side_by_side(api, lambda pair: _expect(source, pair), pairs, settings, halted)
     for name, count in read_there.items():
         first = next(n for n, p in enumerate(planned) if p.object == name)
         planned[first] = replace(planned[first], bytes_processed=count)
-    for advertiser_id, error in refused.items():
+    for advertiser_id, error in accounts.refused.items():
         planned.append(Planned("", Advertiser(advertiser_id), None, None, 0, 0, None, error.sentence))
     return planned
 
@@ -397,17 +409,23 @@ def _expect(source: Source, pair: Pair) -> Planned:
     full = [w for w in windows[:-1] or windows if w.days == max(x.days for x in windows)] or windows
     sample = full[len(full) * 2 // 3] if full else None
     try:
-        rows, _ = source.probe(pair.stream, pair.advertiser, sample, pair.fields)
+        expected = source.probe(_question(pair, sample), every_kind=True)
     except Problem as error:
         return Planned(pair.stream.name, pair.advertiser, first, last, len(pair.windows), 0, None, error.sentence)
     size = pair.stream.page_size or 1
+    # The ordinary ads and each kind that TikTok hides, all in as many requests as the fields need.
+    counts = (expected.rows or 0, *expected.hidden.values())
+    rows = None if expected.rows is None else sum(counts)
     if rows is None or sample is None:
-        requests = max(1, math.ceil((rows or 0) / size)) * len(pair.windows)
+        requests = expected.groups * sum(max(1, math.ceil(n / size)) for n in counts) * len(pair.windows)
         return Planned(pair.stream.name, pair.advertiser, first, last, len(pair.windows), requests, rows)
-    per_day = rows / sample.days
-    requests = sum(max(1, math.ceil(per_day * w.days / size)) for w in windows)
-    total = round(per_day * sum(w.days for w in windows))
-    return Planned(pair.stream.name, pair.advertiser, first, last, len(windows), requests, total)
+    pages = sum(max(1, math.ceil(n / sample.days * w.days / size)) for w in windows for n in counts)
+    total = round(rows / sample.days * sum(w.days for w in windows))
+    return Planned(pair.stream.name, pair.advertiser, first, last, len(windows), expected.groups * pages, total)
+
+
+def _question(pair: Pair, window: Window | None) -> Question:
+    return Question(pair.stream, pair.advertiser, window, pair.fields, pair.with_deleted, pair.read_on)
 
 
 # --- trying everything ------------------------------------------------------------------------------------------------
@@ -435,11 +453,11 @@ def check(
     *,
     now: datetime,
     environment: Mapping[str, str] | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
 ) -> list[Checked]:
     """Try the destination, the token, each advertiser and each object of each advertiser; return all results.
 
-    Raises Halted as soon as ``halted`` says a word.
+    Raises Halted as soon as ``halted`` gives a reason.
     """
     found: list[Checked] = []
     try:
@@ -456,20 +474,22 @@ def check(
         wrong = notify_mistakes(settings, os.environ if environment is None else environment)
         found.append(Checked("messages about runs", not wrong, " ".join(str(m) for m in wrong)))
     api = connect(settings, lambda _: None, environment)
-    source = Source(api, include_deleted=settings.include_deleted)
+    source = Source(api, hidden_kinds=not settings.sandbox_mode)
     try:
-        advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
+        accounts = _unless(halted, lambda: _accounts(source, settings))
     except Halted:
         raise
     except Problem as error:
         return [*found, Checked("access token", False, error.sentence)]
+    advertisers = accounts.found
     found.append(Checked("access token", True, f"accepted by {api.url}" if os.environ.get("TIKTOK_API_URL") else ""))
-    for advertiser_id, why in refused.items():
+    for advertiser_id, why in accounts.refused.items():
         account = Advertiser(advertiser_id)
         what, why_not = f"advertiser {advertiser_id}", _without_request(why)
         found.append(Checked(what, False, why_not, advertiser=account, request_id=why.request_id))
     for a in advertisers:
-        zone = f"{a.currency}, {a.zone.key}, {a.today(now)} there"
+        note = f"; {accounts.notes[a.id]}" if a.id in accounts.notes else ""
+        zone = f"{a.currency}, {a.zone.key}, {a.today(now)} there{note}"
         found.append(Checked(f"advertiser {a.id}", True, zone, advertiser=a))
     tries = [
         Pair(s, a, settings.fields[s.name], (), None, a.today(now))
@@ -479,16 +499,16 @@ def check(
     return found + _side_by_side(api, lambda pair: _try(source, pair), tries, settings, halted)
 
 
-def _until(halted: Callable[[], str], items: Iterable[T]) -> Iterator[T]:
-    """Yield the items; raises Halted before the next one once ``halted`` says a word."""
+def _until(halted: Callable[[], Reason | None], items: Iterable[T]) -> Iterator[T]:
+    """Yield the items; raises Halted before the next one once ``halted`` gives a reason."""
     for item in items:
-        if word := halted():
-            raise Halted(word)
+        if reason := halted():
+            raise Halted(reason)
         yield item
 
 
-def _unless(halted: Callable[[], str], work: Callable[[], T]) -> T:
-    """Return what ``work`` returns; raises Halted as soon as ``halted`` says a word, and leaves it to end by itself.
+def _unless(halted: Callable[[], Reason | None], work: Callable[[], T]) -> T:
+    """Return what ``work`` returns; raises Halted as soon as ``halted`` gives a reason, and leaves it to end by itself.
 
     Only for work that changes nothing: it may still be waiting for TikTok when the program is over.
     """
@@ -507,19 +527,23 @@ def _unless(halted: Callable[[], str], work: Callable[[], T]) -> T:
     return said[0]
 
 
-def _join(threads: Sequence[threading.Thread], halted: Callable[[], str]) -> None:
+def _join(threads: Sequence[threading.Thread], halted: Callable[[], Reason | None]) -> None:
     """Start threads and wait for all, in small steps, so that ``halted`` is asked and Ctrl-C is noticed."""
     for thread in threads:
         thread.start()
     for thread in threads:
         while thread.is_alive():
             thread.join(0.1)
-            if word := halted():
-                raise Halted(word)
+            if reason := halted():
+                raise Halted(reason)
 
 
 def _side_by_side(
-    api: TikTok, ask: Callable[[Pair], T], pairs: Sequence[Pair], settings: Settings, halted: Callable[[], str]
+    api: TikTok,
+    ask: Callable[[Pair], T],
+    pairs: Sequence[Pair],
+    settings: Settings,
+    halted: Callable[[], Reason | None],
 ) -> list[T]:
     """Return what ``ask`` says of each pair, asked at the permitted rate; raises Halted."""
     left = iter(enumerate(pairs))
@@ -568,9 +592,7 @@ def _try(source: Source, pair: Pair) -> Checked:
     yesterday = pair.read_on - timedelta(days=1)
     dated = pair.stream.time or pair.stream.report_type == "AUDIENCE"
     try:
-        _, refused = source.probe(
-            pair.stream, pair.advertiser, Window(yesterday, yesterday) if dated else None, pair.fields
-        )
+        refused = source.probe(_question(pair, Window(yesterday, yesterday) if dated else None)).refused
     except Problem as error:
         return Checked(what, False, _without_request(error), name, account, request_id=error.request_id)
     detail = f"without {', '.join(sorted(refused))}, which TikTok does not give this account" if refused else ""
@@ -584,11 +606,11 @@ def prune_(
     dry_run: bool,
     listen: Listener,
     environment: Mapping[str, str] | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
 ) -> dict[str, int]:
     """Delete (or count) the report rows older than the keep window; return how many per object.
 
-    Raises Halted when ``halted`` says a word, after the object that is being pruned.
+    Raises Halted when ``halted`` gives a reason, after the object that is being pruned.
     """
     if settings.clean_up_to_keep_window is None:
         keep = BY_NAME["clean_up_to_keep_window"]
@@ -597,10 +619,10 @@ def prune_(
     api = connect(settings, listen, environment)
     source = Source(api)
     with open_destination(settings.destination, read_only=dry_run) as destination:
-        advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
-        for advertiser_id, error in refused.items():
+        accounts = _unless(halted, lambda: _accounts(source, settings))
+        for advertiser_id, error in accounts.refused.items():
             listen(Failed("", advertiser_id, error.sentence, error.request_id))
-        days = keep_from(settings, advertisers, now)
+        days = keep_from(settings, accounts.found, now)
         return prune(_until(halted, settings.objects), days, destination, listen, dry_run=dry_run)
 
 

@@ -10,20 +10,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
-from owox_tiktok.events import TO_BE_CONTINUED
 from owox_tiktok.secret import Secret
 from owox_tiktok.service import logs
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.messages import Answer, Asked, Refusal
 from owox_tiktok.service.registry import RATE, Entry, Registry
 from owox_tiktok.service.runs import Runs, moment_of, say
+from owox_tiktok.states import ABOUT, Reason, State
 
 if TYPE_CHECKING:
-    from owox_tiktok.control import Control
-    from owox_tiktok.lease import Holder
-    from owox_tiktok.report import Run
     from owox_tiktok.settings import Settings
-    from owox_tiktok.spreadsheet import Spreadsheet
+    from owox_tiktok.sheets.client import Spreadsheet
+    from owox_tiktok.sheets.control import Control
+    from owox_tiktok.sheets.lease import Holder
+    from owox_tiktok.sheets.report import Run
 
 MOST_MESSAGES = 20
 MOST_RUNS = 10
@@ -118,8 +118,8 @@ class Actions:
 
         Nobody clicks at the worker: what a schedule starts waits in the queue for its turn.
         """
-        from owox_tiktok.report import record
-        from owox_tiktok.spreadsheet import SheetRefused
+        from owox_tiktok.sheets.errors import SheetRefused
+        from owox_tiktok.sheets.report import record
 
         if self._role == "worker" and self._runs.queued:
             return self._runs.start(sheet, log)
@@ -217,12 +217,12 @@ class Actions:
 
 
 def _fields(sheet: Sheet) -> Answer:
-    from owox_tiktok import sheet_setup
-    from owox_tiktok.lease import Lease
+    from owox_tiktok.sheets import setup
+    from owox_tiktok.sheets.lease import Lease
 
     with sheet.open() as control, Lease(control.book, environment=sheet.environment):
         before = _listed(control.book)
-        done = sheet_setup.fields(control.book)
+        done = setup.fields(control.book)
         added = _listed(control.book) - before if done else 0
     what = "; ".join(done) if done else "everything is there already"
     return Answer(200, {"added": added, "message": f"{what[0].upper()}{what[1:]}."})
@@ -230,12 +230,12 @@ def _fields(sheet: Sheet) -> Answer:
 
 def _listed(book: Spreadsheet) -> int:
     """Return how many objects and fields the tab Fields lists."""
-    from owox_tiktok import spreadsheet as door
-    from owox_tiktok.control import find_headings, tab_called
-    from owox_tiktok.template import FIELDS, FIELDS_HEADINGS, normal
+    from owox_tiktok.sheets.requests import Block
+    from owox_tiktok.sheets.tabs import TAB, find_headings, normal, tab_called
+    from owox_tiktok.sheets.template import FIELDS, FIELDS_HEADINGS
 
-    tab = tab_called(book.structure((door.TAB,)), FIELDS)
-    rows = book.values([door.Block(tab.id, 0, tab.rows, 0, min(tab.columns, 26))])[0] if tab else []
+    tab = tab_called(book.structure((TAB,)), FIELDS)
+    rows = book.values([Block(tab.id, 0, tab.rows, 0, min(tab.columns, 26))])[0] if tab else []
     place = find_headings(tab, rows, FIELDS_HEADINGS[:3]) if tab else None
     if place is None:
         return 0
@@ -246,7 +246,7 @@ def _listed(book: Spreadsheet) -> int:
 
 
 def _status(sheet: Sheet, *, queued: bool) -> Answer:
-    from owox_tiktok import report
+    from owox_tiktok.sheets import report
     from owox_tiktok.streams import STREAMS
 
     wanted = sheet.asked.run_id
@@ -255,7 +255,7 @@ def _status(sheet: Sheet, *, queued: bool) -> Answer:
         record, lines = report.overview(control.book, MOST_MESSAGES)
     runs = [record.run, *record.past] if record else []
     if queued and runs and _between_parts(runs[0]):
-        runs[0].state, runs[0].ended = "running", None
+        runs[0].state, runs[0].ended = State.RUNNING, None
     found = next((r for r in runs if r.run == wanted), None) if wanted else runs[0] if runs else None
     waiting = _waiting(wanted) if wanted and not found else ""
     if wanted and not found and not waiting:
@@ -264,7 +264,7 @@ def _status(sheet: Sheet, *, queued: bool) -> Answer:
     return Answer(
         200,
         {
-            "state": found.state if found else "running" if waiting else "idle",
+            **_state(found.state if found else State.RUNNING if waiting else None),
             "run_id": found.run if found else wanted,
             "started": say(found.started) if found else None,
             "ended": say(found.ended) if found else None,
@@ -285,26 +285,34 @@ def _status(sheet: Sheet, *, queued: bool) -> Answer:
                     "run_id": r.run,
                     "started": say(r.started),
                     "ended": say(r.ended),
-                    "state": r.state,
+                    **_state(r.state),
                     "rows": r.rows,
                     "message": r.message,
                 }
                 for r in runs
-                if r.state != "running"
+                if r.state is not State.RUNNING
             ][:MOST_RUNS],
         },
     )
 
 
+def _state(state: State | None) -> dict[str, str]:
+    """Return a state as the sidebar shows it; None: nothing has run."""
+    if state is None:
+        return {"state": "idle", "label": "Nothing is running", "tone": "idle", "what_to_do": ""}
+    about = ABOUT[state]
+    return {"state": state, "label": about.label, "tone": about.tone, "what_to_do": about.what_to_do}
+
+
 def _between_parts(run: Run) -> bool:
     """Whether the next part of a run is in the queue."""
-    if run.state != "stopped" or run.so_far is None or run.ended is None:
+    if run.state is not State.STOPPED or run.so_far is None or run.ended is None:
         return False
-    return run.so_far.stopped == TO_BE_CONTINUED and datetime.now(UTC) - run.ended <= WAITS_AT_MOST
+    return run.so_far.stopped is Reason.TO_BE_CONTINUED and datetime.now(UTC) - run.ended <= WAITS_AT_MOST
 
 
 def _percent(run: Run) -> int:
-    return 100 if run.state == "done" else run.percent
+    return 100 if run.state is State.DONE else run.percent
 
 
 def _waiting(run_id: str) -> str:
@@ -316,7 +324,7 @@ def _waiting(run_id: str) -> str:
 
 
 def _cancel(sheet: Sheet, *, queued: bool) -> Answer:
-    from owox_tiktok import report
+    from owox_tiktok.sheets import report
 
     wanted = sheet.asked.run_id
     with sheet.open() as control:
@@ -334,7 +342,7 @@ def _cancel(sheet: Sheet, *, queued: bool) -> Answer:
 
 def _in_queue(control: Control, wanted: str) -> str:
     """Return the run (``wanted``, where one is named) that waits in the queue for its next part, or to begin."""
-    from owox_tiktok import report
+    from owox_tiktok.sheets import report
 
     record = report.record(control.book)
     runs = [record.run, *record.past] if record else []
@@ -345,7 +353,7 @@ def _in_queue(control: Control, wanted: str) -> str:
 
 
 def _holder(control: Control) -> Holder | None:
-    from owox_tiktok import lease
+    from owox_tiktok.sheets import lease
 
     return lease.holder(control.book)
 
