@@ -85,7 +85,12 @@ class Raw:
         return TikTok(self.url, Secret("token"), Pace(10_000), limits=limits, **how)
 
     def import_(
-        self, folder: Path, *, limits: Limits = QUICK, halted: Callable[[], Reason | None] = str, **more: object
+        self,
+        folder: Path,
+        *,
+        limits: Limits = QUICK,
+        halted: Callable[[], Reason | None] = lambda: None,
+        **more: object,
     ) -> Ran:
         """Import with a DuckDB file in ``folder``; ``more`` replaces lines of the configuration."""
         says = {
