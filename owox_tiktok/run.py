@@ -172,6 +172,11 @@ class _Board:
                 if not self._lock.wait(ASK_S):
                     return [], []
 
+    def arrived_so_far(self) -> list[_Arrived]:
+        """Return what may be stored now, in one last step: who ends early has not read it for nothing."""
+        with self._lock:
+            return self._storable()
+
     def _worth_waiting(self) -> bool:
         """Whether more rows may soon make a better step: there are some, not enough, and windows still being read."""
         if not self._arrived or self._troubles:
@@ -285,6 +290,8 @@ def run(
                     writer.trouble(task, error)
                 outcome.stopped = halted()
                 if outcome.stopped:
+                    if not ready:
+                        writer.store(board.arrived_so_far())
                     outcome.left = board.left()
                     break
         finally:

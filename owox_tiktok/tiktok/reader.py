@@ -192,7 +192,7 @@ class Source:
             rows.begin(kind)
             expected |= self._read_kind(question, kind, rows)
         if lost := expected - rows.keys:
-            raise NotWhole(f"{len(lost):,} rows of the cut report are not in its parts")
+            raise NotWhole(f"{len(lost):,} of the cut report's rows are not in its parts")
         notes = [*rows.notes, *(note for kind in hidden if (note := self._note(question, kind)))]
         if rows.repeated and question.has_an_hour_twice:
             writer.close()
@@ -247,8 +247,8 @@ class Source:
         parts = list(self._parts.first(question))
         while parts:
             series = Series(question, kind, parts.pop(0), self._names(question, kind))
-            if self._was_too_large(series):
-                parts[:0] = self._parts.smaller(series)
+            if self._was_too_large(series) and (smaller := self._parts.smaller(series)):
+                parts[:0] = smaller
                 continue
             try:
                 self._read_part(series, rows)
@@ -340,7 +340,8 @@ class Source:
         names = tuple(n for n in series.names if stream.fields[n].additive and n in below.fields)
         path = rows.writer.path.with_suffix(".campaigns")
         try:
-            self.read(replace(question, stream=below, fields=names, with_deleted=True), path, hidden=(TOP_VIEW,))
+            wanted = replace(question, stream=below, fields=names, with_deleted=True)
+            rows.notes += self.read(wanted, path, hidden=(TOP_VIEW,)).notes
             columns = below.columns(names)
             found = dict(zip((f.name for f in columns), added_up(path, columns, stream.keys), strict=True))
         finally:

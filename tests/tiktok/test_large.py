@@ -243,4 +243,4 @@ def test_parts_that_lack_a_row_of_the_cut_report_fail_in_words(tmp_path: Path) -
     with tree(report) as raw:
         ran = raw.import_(tmp_path, end_date=f"{A_DAY}")
     assert ran.exit_code == 1
-    assert "1 rows of the cut report are not in its parts" in ran.failures[0].message
+    assert "1 of the cut report's rows are not in its parts" in ran.failures[0].message
