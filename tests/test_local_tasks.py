@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -187,7 +186,8 @@ def test_no_more_calls_at_once_and_per_second_than_permitted(server: Server, wor
     assert worker.most_at_once == 2
     assert time.monotonic() - began >= 3 * 0.15
     starts = sorted(t.attempts[0].began for t in queue.tasks.values())
-    assert all(later - earlier >= 0.045 for earlier, later in pairwise(starts))
+    # A loaded machine may make one late and so bring two together, but never one before its time.
+    assert all(start - began >= n * 0.045 for n, start in enumerate(starts))
 
 
 def test_a_paused_queue_waits_and_can_be_listed(server: Server, worker: Worker) -> None:

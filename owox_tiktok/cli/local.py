@@ -98,6 +98,9 @@ def local_up(port: int, latency_ms: float) -> None:
 @click.option("--fault-rate", type=float, default=0.0, show_default=True, help="Share of requests that fail, 0 to 1.")
 @click.option("--cache", is_flag=True, help="Keep finished answers, for benchmarks.")
 @click.option("--sandbox", is_flag=True, help="Answer as TikTok's sandbox does.")
+@click.option("--hidden-kinds", is_flag=True, help="Have Promote and TopView ads, hidden unless asked for.")
+@click.option("--smart-plus", is_flag=True, help="Make every second campaign an Upgraded Smart+ one.")
+@click.option("--late-data", is_flag=True, help="Have numbers as late as TikTok's.")
 def local_tiktok(
     port: int,
     seed: int,
@@ -111,6 +114,9 @@ def local_tiktok(
     fault_rate: float,
     cache: bool,
     sandbox: bool,
+    hidden_kinds: bool,
+    smart_plus: bool,
+    late_data: bool,
 ) -> None:
     """Serve a simulated TikTok Marketing API."""
 
@@ -134,6 +140,9 @@ def local_tiktok(
             fault_rate=fault_rate,
             cache=cache,
             sandbox=sandbox,
+            hidden_kinds=hidden_kinds,
+            smart_plus=smart_plus,
+            late_data=late_data,
             ready=ready,
         )
 

@@ -52,8 +52,9 @@ class Call:
 class Answer:
     """One answer, which may be made to fail on its way.
 
-    ``length`` is the length it claims to have (None: its own), ``pause_s`` the pause before each byte of its body, and
-    ``then`` what becomes of the connection: kept, closed, or reset so that the client sees it break.
+    ``length`` is the length it claims to have (None: its own), ``then`` what becomes of the connection: kept, closed,
+    or reset so that the client sees it break. With ``pause_s`` the body comes in pieces of ``piece`` bytes, that far
+    apart.
     """
 
     status: int
@@ -62,6 +63,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     length: int | None = None
     pause_s: float = 0.0
+    piece: int = 1
     then: Literal["keep", "close", "reset"] = "keep"
 
 
@@ -163,10 +165,10 @@ class Emulator:
             head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
             if answer.pause_s:
                 connection.sendall(head)
-                for at in range(len(answer.body)):
-                    if self.stopping.wait(answer.pause_s):
+                for at in range(0, len(answer.body), answer.piece):
+                    if at and self.stopping.wait(answer.pause_s):
                         return False
-                    connection.sendall(answer.body[at : at + 1])
+                    connection.sendall(answer.body[at : at + answer.piece])
             else:
                 connection.sendall(head + answer.body)
         if answer.then == "reset":

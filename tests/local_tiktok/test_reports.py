@@ -240,10 +240,78 @@ def test_lifetime_needs_no_dates(client: Client, world: World) -> None:
         ),
         ({"query_lifetime": True}, NO_RELATION),
         ({"report_type": "WHATEVER"}, "report_type"),
+        ({"report_type": "BC"}, "report_type"),
+        (
+            {"report_type": "TT_SHOP", "data_level": "AUCTION_CAMPAIGN", "dimensions": ["campaign_id"]},
+            NO_RELATION,
+        ),
+        (
+            {
+                "report_type": "TT_SHOP",
+                "data_level": "AUCTION_ADVERTISER",
+                "dimensions": ["advertiser_id", "stat_time_day"],
+            },
+            NO_RELATION,
+        ),
+        ({"report_type": "TT_SHOP", "dimensions": ["ad_id", "country_code"]}, NO_RELATION),
+        (
+            {
+                "report_type": "TT_SHOP",
+                "data_level": "AUCTION_CAMPAIGN",
+                "dimensions": ["campaign_id", "country_code"],
+                "metrics": ["spend", "billed_cost"],
+                "filtering": filters(campaign_ids=["1"]),
+            },
+            "filtering",
+        ),
+        (
+            {
+                "report_type": "TT_SHOP",
+                "data_level": "AUCTION_CAMPAIGN",
+                "dimensions": ["campaign_id", "country_code"],
+            },
+            "Invalid metric fields: ['impressions']",
+        ),
+        ({"report_type": "CATALOG", "dimensions": ["ad_id", "country_code"]}, NO_RELATION),
+        ({"report_type": "CATALOG", "dimensions": ["ad_id"], "query_lifetime": True}, "query_lifetime"),
         ({"report_type": None}, "report_type"),
         ({"data_level": None}, "data_level"),
         ({"data_level": "RESERVATION_AD"}, "data_level"),
-        ({"service_type": "RESERVATION"}, "service_type"),
+        ({"service_type": "OTHER"}, "service_type"),
+        ({"order_field": "ad_name", "metrics": ["spend", "ad_name"]}, "order_field"),
+        (
+            {"filtering": [{"field_name": "ad_state", "filter_type": "IN", "filter_value": "[]"}]},
+            "Invalid field_name: ad_state",
+        ),
+        ({"filtering": filters(ad_status=["ALL"])}, "ad_status: Invalid value ALL"),
+        ({"filtering": filters(ad_ids_v2=["1"])}, NO_RELATION),
+        ({"filtering": filters(ad_ids=["1"]), "dimensions": ["ad_id_v2"]}, NO_RELATION),
+        ({"dimensions": ["stat_time_day"]}, NO_RELATION),
+        ({"dimensions": ["ad_id", "search_terms"]}, NO_RELATION),
+        ({"report_type": "AUDIENCE", "dimensions": ["ad_id", "search_terms"]}, NO_RELATION),
+        ({"report_type": "AUDIENCE", "dimensions": ["ad_id", "country_code", "province_id"]}, NO_RELATION),
+        (
+            {
+                "report_type": "AUDIENCE",
+                "data_level": "AUCTION_ADVERTISER",
+                "dimensions": ["interest_category"],
+            },
+            NO_RELATION,
+        ),
+        (
+            {"report_type": "AUDIENCE", "dimensions": ["ad_id", "hashtag"], "metrics": ["spend", "reach"]},
+            "Invalid metric fields: ['reach']",
+        ),
+        ({"dimensions": ["ad_id", "ad_type"], "metrics": ["reach"]}, "Invalid metric fields: ['reach']"),
+        (
+            {
+                "dimensions": ["ad_id", "stat_time_hour"],
+                "metrics": ["native_growth_purchase_roas"],
+                "end_date": "2026-06-01",
+            },
+            "Invalid metric fields: ['native_growth_purchase_roas']",
+        ),
+        ({"dimensions": ["ad_id", "country_code"], "query_lifetime": True}, NO_RELATION),
         ({"page_size": 1001}, "page_size: Must be between 1 and 1000"),
         ({"page": 0}, "page: Must be greater"),
         ({"page": "one"}, "page: Not a valid integer"),
@@ -284,6 +352,13 @@ def test_refusals(client: Client, change: dict[str, Any], text: str) -> None:
             "metrics": ["cash_spend", "voucher_spend"],
         },
         {"dimensions": ["ad_id_v2", "stat_time_day"]},
+        {"report_type": "CATALOG", "dimensions": ["ad_id_v2", "stat_time_day"]},
+        {
+            "report_type": "TT_SHOP",
+            "data_level": "AUCTION_CAMPAIGN",
+            "dimensions": ["campaign_id", "country_code", "stat_time_day"],
+            "metrics": ["spend", "billed_cost"],
+        },
     ],
 )
 def test_the_edge_of_a_rule_is_allowed(client: Client, change: dict[str, Any]) -> None:
@@ -390,12 +465,22 @@ def test_sandbox(world: World, make_client: type[Client]) -> None:
         assert server.token != real.token
         assert client.ask("ad/get", advertiser_id=world.advertiser_ids[1])["code"] == 40001
         params = {"app_id": server.app_id, "secret": server.app_secret}
-        assert client.ask("oauth2/advertiser/get", **params)["code"] == 40002
+        assert client.ask("oauth2/advertiser/get", **params)["code"] == 40014
+        one = world.advertiser_ids[0]
+        assert client.ask("report/task/check", advertiser_id=one, task_id="1")["code"] == 40014
+        refused = client.report(data_level="AUCTION_ADVERTISER", dimensions=["advertiser_id"])
+        assert refused["code"] == 40009
+        assert refused["message"] == "Unsupported data_level in sandbox environment: AUCTION_ADVERTISER. "
+        assert client.ask("file/image/ad/search", advertiser_id=one)["code"] == 0
+        server.rules.sandbox_list = "official"
+        assert client.ask("file/image/ad/search", advertiser_id=one)["code"] == 40014
+        assert client.ask("ad/get", advertiser_id=one)["code"] == 0
+        server.rules.sandbox_list = "connector"
         for path in ("campaign/get", "adgroup/get", "ad/get"):
             rows = client.data(path, advertiser_id=world.advertiser_ids[0])["list"]
             assert rows
             assert all("secondary_status" not in row for row in rows)
-        assert client.report(order_field="spend")["code"] == 40002
+        assert client.report(order_field="spend")["data"] == client.report()["data"], "order is ignored"
         assert "total_metrics" not in client.report(enable_total_metrics=True)["data"]
         other = {"Access-Token": real.token}
         assert requests.get(f"{server.url}user/info/", headers=other, timeout=5).json()["code"] == 40105

@@ -167,6 +167,7 @@ def test_translated_files_show_ages_as_people_read_them(client: Client, clock: C
         {"metrics": ["billed_cost"]},
         {"metrics": ["native_growth_purchase_roas"]},
         {"report_type": "PLAYABLE_MATERIAL"},
+        {"report_type": "TT_SHOP", "data_level": "AUCTION_ADVERTISER", "dimensions": ["advertiser_id"]},
         {"enable_total_metrics": True},
         {"output_format": "PDF"},
         {"file_name": "a/b"},

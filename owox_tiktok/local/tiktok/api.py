@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from .assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
-from .catalogue import stream_fields
-from .faults import Faults, code_message
-from .limits import Limits
-from .reports import Table, ordered, report_table, select_ads
-from .rules import (
+from owox_tiktok.local.tiktok.assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos, stream_fields
+from owox_tiktok.local.tiktok.faults import Faults, code_message
+from owox_tiktok.local.tiktok.limits import Limits
+from owox_tiktok.local.tiktok.reports import Table, at_level, has_status, ordered, report_table, select_ads
+from owox_tiktok.local.tiktok.rules import (
     MAX_IDS,
     MAX_PIXELS,
     PAGE_SIZES,
@@ -37,11 +37,11 @@ from .rules import (
     report_query,
     wrong,
 )
-from .switches import Rules
-from .tasks import PATHS as TASK_PATHS
-from .tasks import Tasks
-from .texts import csv_text, number, report_texts
-from .world import ORDINARY, Ad, AdGroup, Advertiser, Campaign, World
+from owox_tiktok.local.tiktok.switches import Rules
+from owox_tiktok.local.tiktok.tasks import PATHS as TASK_PATHS
+from owox_tiktok.local.tiktok.tasks import Tasks
+from owox_tiktok.local.tiktok.texts import csv_text, number, report_texts
+from owox_tiktok.local.tiktok.world import ORDINARY, Ad, AdGroup, Advertiser, Campaign, World
 
 LISTS: dict[str, tuple[str, str]] = {
     "campaign/get": ("campaigns", "list"),
@@ -66,6 +66,14 @@ LISTS: dict[str, tuple[str, str]] = {
 }
 """Path to (stream, key of the rows in ``data``)."""
 
+_SANDBOX = frozenset({"campaign/get", "adgroup/get", "ad/get", "report/integrated/get", "user/info", "identity/get"})
+"""TikTok's own list of what the sandbox has, as far as it is simulated here."""
+_NEVER_IN_SANDBOX = frozenset({"oauth2/advertiser/get", *TASK_PATHS})
+REPORT = "report/integrated/get"
+MAX_ACCOUNTS = 5
+"""Accounts in one report."""
+_OWNER = ("advertiser_id", "currency", "timezone")
+"""What the rows of a report on several accounts hold without being asked."""
 _SMART_PLUS = frozenset({"UPGRADED_SMART_PLUS", "SMART_PLUS"})
 
 
@@ -157,7 +165,7 @@ class Credentials:
     def check_token(self, token: str) -> None:
         """Refuse a missing, unknown or revoked token."""
         if not token:
-            raise Refusal(40104, "Access token is empty.")
+            raise Refusal(40104, "Access token is null, you should set it in http header with key Access-Token.")
         if token not in {self.token, *self.others} or token in self.revoked:
             raise Refusal(40105, "Access token is incorrect or has been revoked.")
 
@@ -203,10 +211,23 @@ class Api:
             return path in ("oauth2/access_token", "oauth2/revoke_token")
         return path in LISTS or path in self._plain or path in ("report/integrated/get", "pixel/event/stats")
 
+    def check_sandbox(self, path: str) -> None:
+        """Refuse an endpoint that the sandbox does not have."""
+        missing = path not in _SANDBOX if self.rules.sandbox_list == "official" else path in _NEVER_IN_SANDBOX
+        if self.sandbox and missing:
+            raise Refusal(40014, "This endpoint is not supported in the sandbox environment.")
+
     def get(self, path: str, params: dict[str, str], token: str = "", base: str = "") -> Answer:
         """Answer a GET request whose token has been checked; ``base`` is this server's address."""
         if path in self._plain:
             return self._answer(json.dumps(self._plain[path](params), ensure_ascii=False))
+        if path == REPORT and params.get("advertiser_ids"):
+            asked = list(map(str, list_of(params, "advertiser_ids") or []))
+            if not 1 <= len(asked) <= MAX_ACCOUNTS:
+                raise wrong(f"advertiser_ids: Length must be between 1 and {MAX_ACCOUNTS}.")
+            for one in asked:
+                self._check_access(one)
+            return self._report_of_several([self.world.advertiser(one) for one in asked], params)
         advertiser_id = params.get("advertiser_id", "")
         if not advertiser_id:
             raise wrong("advertiser_id: Missing data for required field.")
@@ -214,7 +235,7 @@ class Api:
         if path in TASK_PATHS:
             return self._task(path, advertiser_id, params, token, base)
         advertiser = self.world.advertiser(advertiser_id)
-        if path == "report/integrated/get":
+        if path == REPORT:
             return self._report(advertiser, params)
         if path == "pixel/event/stats":
             return self._pixel_statistics(advertiser, params)
@@ -253,7 +274,7 @@ class Api:
         again.params, again.page, again.throttled = answer.params, answer.page, answer.throttled
         return again
 
-    # -- envelopes --------------------------------------------------------------------------
+    # --- envelopes ----------------------------------------------------------------------------------------------------
 
     def _request_id(self) -> str:
         with self._lock:
@@ -273,11 +294,9 @@ class Api:
         if advertiser_id not in self.advertiser_ids or advertiser_id in self.faults.forbidden:
             raise Refusal(40001, f"No permission to operate advertiser {advertiser_id}.")
 
-    # -- unpaged endpoints ------------------------------------------------------------------
+    # --- unpaged endpoints --------------------------------------------------------------------------------------------
 
     def _oauth_advertisers(self, params: Mapping[str, str]) -> Any:
-        if self.sandbox:
-            raise wrong("This endpoint is not supported in sandbox.")
         for name in ("app_id", "secret"):
             if not params.get(name):
                 raise wrong(f"{name}: Missing data for required field.")
@@ -305,7 +324,7 @@ class Api:
             rows += [_only(row, fields) for row in found]
         return {"list": rows}
 
-    # -- lists ------------------------------------------------------------------------------
+    # --- lists --------------------------------------------------------------------------------------------------------
 
     def _list(self, path: str, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
         stream, key = LISTS[path]
@@ -399,7 +418,7 @@ class Api:
             pool = []  # automated campaigns have their own endpoints here
         return pool
 
-    # -- report tasks -----------------------------------------------------------------------
+    # --- report tasks -------------------------------------------------------------------------------------------------
 
     def _post_task(self, path: str, body: Mapping[str, Any], token: str) -> Answer:
         advertiser_id = str(body.get("advertiser_id") or "")
@@ -415,8 +434,7 @@ class Api:
         query = report_query(params, self.rules, asynchronous=True)
         advertiser = self.world.advertiser(advertiser_id)
         self._check_refused(advertiser, query)
-        ads = select_ads(advertiser, query.level, deleted=query.deleted, kinds=query.kinds, **query.ids)
-        table, order = self._table(advertiser, query, ads, refreshed_h=4)
+        table, order = self._table(advertiser, query, self._ads(advertiser, query, None), refreshed_h=4)
         titles = body.get("enable_report_title_translation", True) is not False
         content = csv_text(
             table,
@@ -439,11 +457,11 @@ class Api:
             return self._answer(text)
         return Answer(text.encode(), content_type=content_type)
 
-    # -- reports ----------------------------------------------------------------------------
+    # --- reports ------------------------------------------------------------------------------------------------------
 
     def _report(self, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
         faults = self.faults
-        page, size = page_of("report/integrated/get", params)
+        page, size = page_of(REPORT, params)
         query = report_query(params, self.rules, sandbox=self.sandbox)
         self._check_refused(advertiser, query)
         limit = faults.too_large_over_days
@@ -451,20 +469,15 @@ class Api:
             code = faults.too_large_code
             raise Refusal(code, code_message(code, self.credentials.app_id, advertiser.id))
 
-        ads = select_ads(
-            advertiser,
-            query.level,
-            deleted=query.deleted,
-            kinds=query.kinds,
-            **query.ids,
-        )
-        kept = self._newest(advertiser, query)
-        if kept is not None:
-            ads = [ad for ad in ads if ad.id in kept]
+        kept = self._newest([advertiser], query)
+        ads = self._ads(advertiser, query, kept)
+        self._check_ids_by_split(query, ads)
         table, order = self._table(advertiser, query, ads)
 
+        v2 = {"interest_category": "interest_category_v2"} if self.rules.interest_key_v2 else {}
+
         def texts(begin: int, end: int) -> list[str]:
-            return report_texts(table, query.dimensions, query.metrics, advertiser.zone, begin, end, order)
+            return report_texts(table, query.dimensions, query.metrics, begin, end, order, renamed=v2)
 
         extra = ""
         if query.with_totals:
@@ -477,6 +490,52 @@ class Api:
         answer.throttled = kept is not None
         return answer
 
+    def _report_of_several(self, accounts: Sequence[Advertiser], params: Mapping[str, str]) -> Answer:
+        """A report on several accounts: rows name theirs, and money has no decimals."""
+        page, size = page_of(REPORT, params)
+        query = report_query(params, self.rules, sandbox=self.sandbox)
+        kept = self._newest(accounts, query)
+        money = [name for name in query.metrics if metric_infos()[name].kind == "money"]
+        by_id = any(name in ID_DIMENSIONS for name in query.dimensions)
+        rows: list[Row] = []
+        sums: dict[str, int] = {}
+        for advertiser in accounts:
+            self._check_refused(advertiser, query)
+            table, order = self._table(advertiser, query, self._ads(advertiser, query, kept))
+            owner = {"advertiser_id": advertiser.id, "currency": advertiser.currency, "timezone": advertiser.timezone}
+            for text in report_texts(table, query.dimensions, query.metrics, 0, table.size, order):
+                row = json.loads(text)
+                metrics = row["metrics"]
+                metrics |= {name: metrics[name].partition(".")[0] for name in money} | owner
+                rows.append(row)
+            for name, total in table.totals.items():
+                sums[name] = sums.get(name, 0) + total // 10 ** table.decimals[name]
+        if not by_id:
+            rows = _added_up(rows, query.metrics)
+        extra = ""
+        if query.with_totals:
+            totals = {name: str(sums[name]) if name in sums else "-" for name in query.metrics}
+            extra = f',"total_metrics":{json.dumps(totals | dict.fromkeys(_OWNER, "-"))}'
+
+        def texts(begin: int, end: int) -> list[str]:
+            return [json.dumps(row, ensure_ascii=False) for row in rows[begin:end]]
+
+        answer = self._paged(_Pages("list", page, size, len(rows), texts, extra))
+        answer.throttled = kept is not None
+        return answer
+
+    def _ads(self, advertiser: Advertiser, query: ReportQuery, kept: frozenset[str] | None) -> list[Ad]:
+        """The ads that a report covers; ``kept`` are those left of a large account."""
+        ads = select_ads(
+            advertiser,
+            query.level,
+            deleted=query.deleted,
+            statuses=query.statuses,
+            kinds=query.kinds,
+            **query.ids,
+        )
+        return ads if kept is None else [ad for ad in ads if ad.id in kept]
+
     def _check_refused(self, advertiser: Advertiser, query: ReportQuery) -> None:
         faults = self.faults
         refused = [name for name in query.metrics if name in faults.refused_metrics.get(advertiser.id, ())]
@@ -485,16 +544,26 @@ class Api:
                 raise wrong("Invalid metric fields, please correct the request and try again.")
             raise invalid_metrics(refused)
 
-    def _newest(self, advertiser: Advertiser, query: ReportQuery) -> frozenset[str] | None:
-        """The ids of the ads that a report of a large account is cut to; None when it is not cut.
+    def _check_ids_by_split(self, query: ReportQuery, ads: Sequence[Ad]) -> None:
+        """Refuse a split whose report would cover too many campaigns, ad groups or ads."""
+        for name, most in self.rules.ids_by_split:
+            if name not in query.dimensions or query.level == "advertiser":
+                continue
+            if len({id(at_level(ad, query.level)) for ad in ads}) > most:
+                raise Refusal(40011, f"Too many ids: a report by {name} covers at most {most}.")
 
-        The account's ads are counted, whatever their status, so a report can be cut although it shows few of them;
+    def _newest(self, accounts: Sequence[Advertiser], query: ReportQuery) -> frozenset[str] | None:
+        """The ids of the ads that a report of large accounts is cut to; None when it is not cut.
+
+        The accounts' ads are counted, whatever their status, so a report can be cut although it shows few of them;
         only filters by id make the count smaller.
         """
         limit = self.faults.max_ads_per_report
-        if limit is None or query.level not in self.rules.cut_levels or len(advertiser.ads) < limit:
+        if limit is None or query.level not in self.rules.cut_levels or sum(len(a.ads) for a in accounts) < limit:
             return None
-        counted = select_ads(advertiser, query.level, deleted="include", kinds=query.kinds, **query.ids)
+        counted: list[Ad] = []
+        for advertiser in accounts:
+            counted += select_ads(advertiser, query.level, deleted="include", kinds=query.kinds, **query.ids)
         if len(counted) < limit:
             return None
         counted.sort(key=lambda ad: (ad.created, ad.id))
@@ -507,6 +576,7 @@ class Api:
         key = (
             advertiser.id,
             refreshed_h,
+            self.rules.zero_rows,
             query.report_type,
             query.level,
             tuple(query.dimensions),
@@ -535,6 +605,7 @@ class Api:
             query.last,
             query.report_type,
             refreshed_h,
+            zero_rows=self.rules.zero_rows,
         )
         made = (table, ordered(table, query.order, query.descending) if query.order else None)
         with self._lock:
@@ -542,6 +613,20 @@ class Api:
             while len(self._tables) > 16:
                 self._tables.popitem(last=False)
         return made
+
+
+def _added_up(rows: Sequence[Row], metrics: Sequence[str]) -> list[Row]:
+    """One row per key where no dimension tells accounts apart: counts add up, money and rates mean nothing."""
+    infos = metric_infos()
+    found: dict[str, Row] = {}
+    for row in rows:
+        known = found.setdefault(json.dumps(row["dimensions"]), {"dimensions": row["dimensions"], "metrics": {}})
+        for name in metrics:
+            before, text = known["metrics"].get(name, "0"), row["metrics"][name]
+            counts = infos[name].additive and infos[name].kind == "count"
+            known["metrics"][name] = str(int(before) + int(text)) if counts and text != "-" else "-"
+        known["metrics"] |= dict.fromkeys(_OWNER, "0")
+    return list(found.values())
 
 
 _ID_FILTERS: dict[str, Callable[[Any], str | None]] = {
@@ -566,16 +651,7 @@ def _status_fits(
         return not one.deleted
     if primary == "STATUS_ALL" or secondary == f"{prefix}_STATUS_ALL":
         return True
-    fits = True
-    if primary is not None:
-        deliverable = one.enabled and not one.deleted
-        fits = {
-            "STATUS_NOT_DELETE": not one.deleted,
-            "STATUS_DELETE": one.deleted,
-            "STATUS_DISABLE": not one.enabled and not one.deleted,
-            "STATUS_NOT_DELIVERY": not deliverable and not one.deleted,
-            "STATUS_DELIVERY_OK": deliverable,
-        }.get(primary, False)
+    fits = primary is None or has_status(one, primary)
     if fits and secondary is not None:
         if secondary == f"{prefix}_STATUS_NOT_DELETE":
             return not one.deleted

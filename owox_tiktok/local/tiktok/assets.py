@@ -12,9 +12,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from .attributes import ad_text, bid_of, budget_of, objective
-from .catalogue import stream_fields
-from .world import ORDINARY, PROMOTE, Ad, AdGroup, Advertiser, Campaign, World, hash64
+from owox_tiktok.local.tiktok.attributes import ad_text, bid_of, budget_of, objective
+from owox_tiktok.local.tiktok.catalogue import stream_fields
+from owox_tiktok.local.tiktok.world import ORDINARY, PROMOTE, Ad, AdGroup, Advertiser, Campaign, World, hash64
 
 Row = dict[str, Any]
 
@@ -105,7 +105,7 @@ def _campaign(one: Campaign, now: datetime, stream: str = "campaigns") -> Row:
         "rf_campaign_type": "STANDARD",
         "is_new_structure": True,
         "is_smart_performance_campaign": False,
-        "campaign_automation_type": "MANUAL",
+        "campaign_automation_type": "UPGRADED_SMART_PLUS" if one.smart_plus else "MANUAL",
         "special_industries": ["HOUSING"] if one.index % 3 == 1 else [],
     }
     fields = stream_fields()[stream]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from .world import PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity
+from owox_tiktok.local.tiktok.world import PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity
 
 AttributeValue = str | bool | Decimal | None
 
@@ -47,7 +47,7 @@ def _of_advertiser(name: str, advertiser: Advertiser) -> AttributeValue:
 def _of_campaign(name: str, campaign: Campaign) -> AttributeValue:
     app = objective(campaign) == "APP_PROMOTION"
     known: dict[str, AttributeValue] = {
-        "campaign_automation_type": "MANUAL",
+        "campaign_automation_type": "UPGRADED_SMART_PLUS" if campaign.smart_plus else "MANUAL",
         "campaign_name": campaign.name,
         "campaign_id": campaign.id,
         "objective_type": objective(campaign),

@@ -1,7 +1,7 @@
 """The metrics and entity fields that exist, read from the project's catalogue files.
 
 Only the lists are taken from there (names, kinds, levels, reports). What the API refuses or
-limits is written down once more in :mod:`.rules`, so that the stand-in cannot share a mistake
+limits is written down once more in :mod:`.rules`, so that the simulated TikTok cannot share a mistake
 about limits with the loader that is tested against it.
 """
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from . import metric_sets
-from .catalogue import ID_DIMENSIONS, metric_infos
-from .world import KINDS_OF_ADS, ORDINARY, PROMOTE, TOP_VIEW
+from owox_tiktok.local.tiktok import metric_sets
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos
+from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, ORDINARY, PROMOTE, TOP_VIEW
 
 PLATFORM_ORIGIN, PROMOTE_ORIGIN = "TT_ADS_PLATFORM", "PROMOTE"
 ORIGINS = frozenset({PLATFORM_ORIGIN, PROMOTE_ORIGIN})

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from .rules import Refusal
+from owox_tiktok.local.tiktok.rules import Refusal
 
 TIMEOUT_PENALTIES = ((10, 5), (20, 1), (30, 0))
 """So many time-outs within ten seconds leave the app so many calls per second, for ``TIMEOUT_PENALTY_S``."""
@@ -26,7 +26,8 @@ class Limits:
 
     ``per_minute``: the call over it blocks the app for ``block_s`` seconds. ``per_day``: the call over it
     blocks the app until the day ends in UTC.
-    ``per_advertiser_qps`` counts per advertiser and path, ``tasks_per_second`` the creation of report tasks.
+    ``per_advertiser_qps`` counts per advertiser and path, ``tasks_per_second`` the creation of report tasks,
+    ``per_path_qps`` the calls of each endpoint (the sandbox has one a second).
     """
 
     qps: int | None = None
@@ -35,6 +36,7 @@ class Limits:
     per_day: int | None = None
     per_advertiser_qps: int | None = None
     tasks_per_second: int | None = None
+    per_path_qps: int | None = None
 
 
 class Gate:
@@ -108,6 +110,19 @@ class Gate:
                     f"Advertiser ({advertiser_id})'s QPS ({len(calls) + 1}) reaches QPS limit {limit} "
                     "for current path, request is temporarily restricted.",
                 )
+            calls.append(now)
+
+    def check_path(self, path: str) -> None:
+        """Count one call of an endpoint; raises 40016 when it is one too many."""
+        limit = self.limits.per_path_qps
+        if limit is None:
+            return
+        with self._lock:
+            now = self._clock()
+            calls = self._per_advertiser.setdefault(("", path), deque())
+            _forget(calls, now - 1)
+            if len(calls) >= limit:
+                raise Refusal(40016, "Request is throttled, please retry later.")
             calls.append(now)
 
     def check_request(self, url: str) -> None:

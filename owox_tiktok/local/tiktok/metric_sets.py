@@ -96,3 +96,9 @@ UNIQUE_ASYNC = UNIQUE | _names("""
 
 SYNC_ONLY = _names("billed_cost")
 """Metrics that no task has, besides the group native_growth."""
+
+BY_SEARCH_TERM = _names("""
+    spend cpc cpm impressions clicks ctr conversion cost_per_conversion conversion_rate real_time_conversion
+    result cost_per_result result_rate video_play_actions engaged_view engaged_view_15s
+""")
+"""BASIC by search_terms."""

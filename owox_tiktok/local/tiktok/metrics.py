@@ -18,8 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from .catalogue import MetricInfo, metric_infos
-from .world import hash64
+from owox_tiktok.local.tiktok.catalogue import MetricInfo, metric_infos
+from owox_tiktok.local.tiktok.world import hash64
 
 EARLY_GROUPS = frozenset({"core", "video", "click", "social", "live", "image", "interactive_add_on"})
 """Groups that are known at once; the others are conversions and keep growing for seven days."""

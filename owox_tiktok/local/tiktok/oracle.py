@@ -1,4 +1,4 @@
-"""What the stand-in's answers must amount to, taken from the world's numbers and not from the wire.
+"""What the simulated TikTok's answers must amount to, taken from the world's numbers and not from the wire.
 
 Tests compare what a loader stored with these rows. Numbers are Decimal or int, days are dates,
 hours are naive datetimes in the account's zone, a missing metric is None.
@@ -11,11 +11,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from .assets import entity_rows as _entity_rows
-from .catalogue import ID_DIMENSIONS, metric_infos
-from .hidden import kinds_in_all
-from .reports import report_table, select_ads
-from .world import KINDS_OF_ADS, ORDINARY, World
+from owox_tiktok.local.tiktok.assets import entity_rows as _entity_rows
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos
+from owox_tiktok.local.tiktok.hidden import kinds_in_all
+from owox_tiktok.local.tiktok.reports import report_table, select_ads
+from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, ORDINARY, World
 
 __all__ = ["entity_rows", "report_rows", "total_by_kind"]
 
@@ -34,6 +34,7 @@ def report_rows(
     lifetime: bool = False,
     kinds: Collection[str] | None = None,
     top_view_at_advertiser: bool = True,
+    zero_rows: bool = False,
 ) -> list[dict[str, Any]]:
     """The rows of a report on one account, one dict per row with ``advertiser_id`` on each.
 
@@ -41,7 +42,7 @@ def report_rows(
     TikTok's names; the days ``first`` … ``last`` are inclusive days of the account's calendar.
     ``lifetime`` ignores them. ``kinds`` are the kinds of ads to cover (None: all that TikTok gives with
     these dimensions, also those it hides unless asked); a metric that Promote ads do not have is None on
-    their rows. ``top_view_at_advertiser`` must be that of the server's rules. A dimension and an
+    their rows. ``top_view_at_advertiser`` and ``zero_rows`` must be those of the server's rules. A dimension and an
     equally named metric share one key.
     """
     if report_type not in ("BASIC", "AUDIENCE"):
@@ -51,7 +52,7 @@ def report_rows(
         kinds = kinds_in_all(report_type, level, dimensions, top_view_at_advertiser=top_view_at_advertiser)
     ads = select_ads(advertiser, level, deleted="include" if include_deleted else "exclude", kinds=kinds)
     bounds = (None, None) if lifetime else (first, last)
-    table = report_table(world, advertiser, ads, level, dimensions, metrics, *bounds, report_type)
+    table = report_table(world, advertiser, ads, level, dimensions, metrics, *bounds, report_type, zero_rows=zero_rows)
 
     columns: dict[str, list[Any]] = {"advertiser_id": [advertiser_id] * table.size}
     for name in dimensions:

@@ -6,18 +6,28 @@ value of the oracle are two ways of writing the same thing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import repeat
 from operator import itemgetter
 from typing import TypeVar
 
-from .attributes import AttributeValue, attribute
-from .catalogue import ID_DIMENSIONS, metric_infos
-from .hidden import promote_has_metric
-from .metrics import UNIQUE_SHARE, Ratio, Remainder, Total, Unique, definition
-from .splits import AUDIENCE_SPLITS, cumulate, hour_weights, split_of
-from .world import GROWTH, KINDS_OF_ADS, PROMOTE, Ad, Advertiser, Campaign, Entity, World
+from owox_tiktok.local.tiktok.attributes import AttributeValue, attribute
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos
+from owox_tiktok.local.tiktok.hidden import promote_has_metric
+from owox_tiktok.local.tiktok.late import (
+    RELEASED,
+    known_percent,
+    last_day_of_split,
+    last_final_day,
+    last_released_day,
+    provisional,
+    window_days,
+)
+from owox_tiktok.local.tiktok.metrics import UNIQUE_SHARE, Ratio, Remainder, Total, Unique, definition
+from owox_tiktok.local.tiktok.splits import AUDIENCE_SPLITS, cumulate, hour_weights, split_of
+from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity, World
 
 _T = TypeVar("_T")
 
@@ -49,6 +59,7 @@ def select_ads(
     level: str,
     *,
     deleted: str = "exclude",
+    statuses: Collection[str] | None = None,
     kinds: Collection[str] = KINDS_OF_ADS,
     campaign_ids: Iterable[str] | None = None,
     adgroup_ids: Iterable[str] | None = None,
@@ -58,19 +69,16 @@ def select_ads(
 
     ``deleted`` ("exclude", "include", "only") is judged at the level of the report: a campaign
     report counts the deleted ads of a living campaign. Account totals always hold everything.
+    ``statuses`` (TikTok's primary statuses) are judged there too and come instead of ``deleted``.
     ``kinds`` are those of :data:`.world.KINDS_OF_ADS` that are wanted.
     """
-
-    def is_deleted(ad: Ad) -> bool:
-        if level == "ad":
-            return ad.deleted
-        return ad.group.deleted if level == "ad_group" else ad.campaign.deleted
-
     ads = list(advertiser.ads)
     if any(campaign.kind not in kinds for campaign in advertiser.campaigns):
         ads = [ad for ad in ads if ad.campaign.kind in kinds]
-    if level != "advertiser" and deleted != "include":
-        ads = [ad for ad in ads if is_deleted(ad) == (deleted == "only")]
+    if level != "advertiser" and statuses is not None:
+        ads = [ad for ad in ads if any(has_status(at_level(ad, level), one) for one in statuses)]
+    elif level != "advertiser" and deleted != "include":
+        ads = [ad for ad in ads if at_level(ad, level).deleted == (deleted == "only")]
     if campaign_ids is not None:
         wanted = frozenset(campaign_ids)
         ads = [ad for ad in ads if ad.campaign.id in wanted]
@@ -81,6 +89,23 @@ def select_ads(
         wanted = frozenset(ad_ids)
         ads = [ad for ad in ads if ad.id in wanted]
     return ads
+
+
+def at_level(ad: Ad, level: str) -> Campaign | AdGroup | Ad:
+    """The ad, or its ad group or campaign."""
+    return ad if level == "ad" else ad.group if level == "ad_group" else ad.campaign
+
+
+def has_status(one: Campaign | AdGroup | Ad, status: str) -> bool:
+    """Whether an entity has one of TikTok's primary statuses."""
+    return {
+        "STATUS_ALL": True,
+        "STATUS_NOT_DELETE": not one.deleted,
+        "STATUS_DELETE": one.deleted,
+        "STATUS_DISABLE": not one.enabled and not one.deleted,
+        "STATUS_NOT_DELIVERY": not one.enabled and not one.deleted,
+        "STATUS_DELIVERY_OK": one.enabled and not one.deleted,
+    }.get(status, False)
 
 
 def _needed_totals(metrics: Iterable[str]) -> dict[str, Total]:
@@ -106,6 +131,22 @@ def _needed_totals(metrics: Iterable[str]) -> dict[str, Total]:
     return found
 
 
+def _released_totals(metrics: Iterable[str], needed: Mapping[str, Total]) -> dict[str, Total]:
+    """The totals that these metrics take from days with offline numbers only: people counted, and vouchers."""
+    found: set[str] = set()
+    for name in metrics:
+        how = definition(name)
+        parts = [how.upper, how.lower] if isinstance(how, Ratio) else [name]
+        ways = [definition(part) for part in parts]
+        if any(isinstance(way, Unique) for way in ways):
+            found |= {way.total if isinstance(way, Unique) else part for part, way in zip(parts, ways, strict=True)}
+        if isinstance(how, Remainder):
+            found |= {how.whole, how.part}
+        if name == "voucher_spend":
+            found.add(name)
+    return {name + RELEASED: needed[name] for name in found if name in needed}
+
+
 def report_table(
     world: World,
     advertiser: Advertiser,
@@ -117,11 +158,14 @@ def report_table(
     last: date | None,
     report_type: str = "BASIC",
     refreshed_h: int = 1,
+    *,
+    zero_rows: bool = False,
 ) -> Table:
     """The table of a report over these ads; ``first`` and ``last`` are days of the account's calendar.
 
     Without dates everything up to the world's clock is covered. Today is known up to the last
-    ``refreshed_h`` hours' mark: tasks see it less often than pages do.
+    ``refreshed_h`` hours' mark: tasks see it less often than pages do. ``zero_rows`` adds rows of zeros for some
+    entities without results, where there is neither a time dimension nor a split.
     """
     now = world.now()
     today_date, hours_done = world.today(advertiser, now)
@@ -132,10 +176,15 @@ def report_table(
 
     numeric = [name for name in metrics if metric_infos()[name].group != "attribute"]
     needed = _needed_totals(numeric)
+    if world.late_data:
+        needed |= _released_totals(numeric, needed)
     by_hour = "stat_time_hour" in dimensions
     by_day = "stat_time_day" in dimensions
     split = tuple(name for name in dimensions if name in AUDIENCE_SPLITS)
     id_level = next((ID_DIMENSIONS[name] for name in dimensions if name in ID_DIMENSIONS), "")
+
+    if world.late_data and report_type == "AUDIENCE":
+        high = min(high, last_day_of_split(advertiser, now, split) or high)
 
     owners: list[Ad] = []
     cells = []
@@ -143,11 +192,17 @@ def report_table(
         found = world.cells(ad, low, high)
         owners += [ad] * len(found)
         cells += found
+    windows: list[int] | None = None
+    released = date.max.toordinal()
+    if world.late_data:
+        final, released = last_final_day(now), last_released_day(advertiser, now)
+        cells = [provisional(cell) if cell[0] > final else cell for cell in cells]
+        windows = [window_days(ad.group) for ad in owners]
     days = [cell[0] for cell in cells]
     bits = [cell[4] for cell in cells]
     whole = [cell[1] for cell in cells]
 
-    columns = _cell_columns(needed, cells, days, bits, today)
+    columns = _cell_columns(needed, cells, days, bits, today, windows, released)
     hours: list[int] = []
     parts: list[tuple[str | None, ...]] = []
 
@@ -221,6 +276,13 @@ def report_table(
         hours = _pick(hours, places) if by_hour else hours
         parts = _pick(parts, places) if split else parts
 
+    if zero_rows and id_level and not (by_day or by_hour or split):
+        present = {id(entity) for entity in entities}
+        empty = {id(keep(ad)): keep(ad) for ad in ads if ad.created <= now and _shown_empty(ad, last)}
+        added = [entity for place, entity in empty.items() if place not in present]
+        entities = [*entities, *added]
+        columns = {name: column + [0] * len(added) for name, column in columns.items()}
+
     results: dict[str, list[int | None]] = {}
     decimals: dict[str, int] = {}
     memo: dict[str, list[int | None]] = {}
@@ -255,6 +317,11 @@ def report_table(
     )
 
 
+def _shown_empty(ad: Ad, last: date | None) -> bool:
+    """Whether TikTok shows an ad that delivered nothing: always when it is younger, else by a rule of its own."""
+    return ad.seed % 2 == 0 or (last is not None and ad.created.date() > last)
+
+
 def _promote_rows(entities: Sequence[Entity], id_level: str, ads: Sequence[Ad]) -> frozenset[int]:
     """The rows that hold Promote ads."""
     if not any(ad.campaign.kind == PROMOTE for ad in ads):
@@ -281,13 +348,23 @@ def _sums(column: list[int], index: list[int], size: int) -> list[int]:
 
 
 def _cell_columns(
-    needed: dict[str, Total], cells: list[tuple[int, int, int, int, int]], days: list[int], bits: list[int], today: int
+    needed: dict[str, Total],
+    cells: list[tuple[int, int, int, int, int]],
+    days: list[int],
+    bits: list[int],
+    today: int,
+    windows: list[int] | None,
+    released: int,
 ) -> dict[str, list[int]]:
-    """Each needed total for each ad and day, as seen at the world's clock."""
+    """Each needed total for each ad and day, as seen at the world's clock.
+
+    ``windows``: the attribution window in days of each cell's ad group (None = seven everywhere); ``released``: the
+    last day whose offline numbers are out.
+    """
     base: dict[str, list[int]] = {
         name: [cell[place] for cell in cells] for place, name in ((1, "impressions"), (2, "clicks"), (3, "spend"))
     }
-    grown = [GROWTH[min(today - day, 7)] for day in days]
+    grown = [known_percent(today - day, window) for day, window in zip(days, windows or repeat(7), strict=False)]
     complete = not grown or min(grown) == 100
     columns: dict[str, list[int]] = {}
 
@@ -313,7 +390,11 @@ def _cell_columns(
         return column
 
     # Copies: today's cells are cut in place afterwards.
-    return {name: list(compute(how)) for name, how in needed.items()}
+    found = {name: list(compute(how)) for name, how in needed.items()}
+    for name, column in found.items():
+        if name.endswith(RELEASED):
+            found[name] = [value if day <= released else 0 for value, day in zip(column, days, strict=True)]
+    return found
 
 
 def _take_parts(
@@ -384,7 +465,7 @@ def _result(
     how = definition(name)
     column: list[int | None]
     if isinstance(how, Total):
-        raw = columns[name]
+        raw = columns.get(name + RELEASED, columns[name]) if name == "voucher_spend" else columns[name]
         if how.missing_when_zero:
             column = [value or None for value in raw]
         elif how.money and how.decimals != 2:
@@ -394,11 +475,12 @@ def _result(
             column = list(raw)
     elif isinstance(how, Unique):
         share = UNIQUE_SHARE[level]
-        column = [(value * share + 999) // 1000 for value in columns[how.total]]
+        column = [(value * share + 999) // 1000 for value in _released(how.total, columns)]
     elif isinstance(how, Remainder):
-        column = [a - b for a, b in zip(columns[how.whole], columns[how.part], strict=True)]
+        column = [a - b for a, b in zip(_released(how.whole, columns), _released(how.part, columns), strict=True)]
     else:
-        upper, lower = _plain(how.upper, columns, level), _plain(how.lower, columns, level)
+        people = any(isinstance(definition(part), Unique) for part in (how.upper, how.lower))
+        upper, lower = (_plain(part, columns, level, released=people) for part in (how.upper, how.lower))
         # Money columns are in hundredths, so the quotient is shifted by the difference of the two.
         shift = how.decimals + _hundredths(how.lower) - _hundredths(how.upper)
         times = how.factor * 10 ** max(shift, 0) * 2
@@ -408,13 +490,18 @@ def _result(
     return column
 
 
-def _plain(name: str, columns: dict[str, list[int]], level: str) -> list[int]:
+def _released(name: str, columns: dict[str, list[int]]) -> list[int]:
+    """A total of the days with offline numbers; in a world without late data, of all days."""
+    return columns.get(name + RELEASED, columns[name])
+
+
+def _plain(name: str, columns: dict[str, list[int]], level: str, *, released: bool) -> list[int]:
     """A total or unique count in whole units or hundredths, as ratios are computed from."""
     how = definition(name)
     if isinstance(how, Unique):
         share = UNIQUE_SHARE[level]
-        return [(value * share + 999) // 1000 for value in columns[how.total]]
-    return columns[name]
+        return [(value * share + 999) // 1000 for value in _released(how.total, columns)]
+    return _released(name, columns) if released else columns[name]
 
 
 def _hundredths(name: str) -> int:

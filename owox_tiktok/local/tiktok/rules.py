@@ -1,7 +1,7 @@
 """What the API accepts, and the words it refuses with.
 
 Limits, windows and groupings are written down here, from what is known of the API, and nowhere
-else in the stand-in.
+else in the simulated TikTok.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from . import metric_sets
-from .catalogue import ID_DIMENSIONS, metric_infos
-from .hidden import (
+from owox_tiktok.local.tiktok import metric_sets
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos
+from owox_tiktok.local.tiktok.hidden import (
     BUYING_TYPES,
     MIXED_BUYING_TYPES,
     ORIGINS,
@@ -23,9 +23,9 @@ from .hidden import (
     kinds_asked,
     promote_has_dimensions,
 )
-from .splits import AUDIENCE_SPLITS
-from .switches import Rules
-from .world import ORDINARY, PROMOTE
+from owox_tiktok.local.tiktok.splits import AUDIENCE_SPLITS
+from owox_tiktok.local.tiktok.switches import Rules
+from owox_tiktok.local.tiktok.world import ORDINARY, PROMOTE
 
 PAGE_SIZES: dict[str, tuple[int, int]] = {
     "campaign/get": (10, 1000),
@@ -71,10 +71,32 @@ _TIMELESS = frozenset(
 )
 """Audience dimensions that go with no time dimension."""
 
+_BASIC_SPLITS = frozenset({"country_code", "ad_type", "search_terms"})
+_TYPES = frozenset({"BASIC", "AUDIENCE", "TT_SHOP", "CATALOG"})
+"""Report types that are simulated; the others (playable material, Business Center) are refused."""
+_SHOP_GROUPINGS = frozenset(
+    {
+        frozenset({"advertiser_id"}),
+        frozenset({"advertiser_id", "country_code"}),
+        frozenset({"advertiser_id", "country_code", "stat_time_day"}),
+        frozenset({"campaign_id", "country_code"}),
+        frozenset({"campaign_id", "country_code", "stat_time_day"}),
+    }
+)
+"""All that TT_SHOP has."""
 _SMALL_SPLITS = frozenset({"ad_type", "hashtag", "audience_tags", "purchase_intention"})
 """Audience dimensions with a short list of metrics."""
 
 _NO_RELATION = "Conflict occurs. The input params including metrics and dimensions have no relation."
+_OTHER_FILTERS = frozenset(
+    """
+    campaign_automation_type billing_event image_mode create_time objective_type optimization_goal bid_strategy
+    promotion_type delivery_type campaign_type creative_campaign_type campaign_product_source is_cbo_enabled
+    app_promotion_type ad_entity_type identity_type creative_material_mode destination age gender
+    dpa_target_audience_type campaign_label_ids campaign_label_names campaign_label_types
+    """.split()  # noqa: SIM905
+)
+"""Filters that exist besides those read here."""
 _KIND_FILTERS = frozenset({"campaign_system_origins", "buying_type"})
 _FILTER_TYPES = frozenset(
     {
@@ -224,7 +246,7 @@ class ReportQuery:
     descending: bool = True
     with_totals: bool = False
     kinds: frozenset[str] = frozenset({ORDINARY})
-    filtered: set[str] = field(default_factory=set)
+    statuses: frozenset[str] | None = None
 
 
 def invalid_metrics(names: list[str]) -> Refusal:
@@ -242,18 +264,24 @@ def report_query(
     ``asynchronous``: the request is for a report task, which has no longest window, more ids and fewer metrics.
     """
     kind = params.get("report_type", "")
-    if kind not in ("BASIC", "AUDIENCE"):
+    if kind not in _TYPES or (asynchronous and kind == "TT_SHOP"):
         raise wrong(f"report_type: {kind or 'Missing data for required field'} is not supported.")
-    if params.get("service_type", "AUCTION") not in ("AUCTION", ""):
-        raise wrong("service_type: Must be one of: AUCTION.")
+    service = params.get("service_type") or "AUCTION"
+    if service not in ("AUCTION", "RESERVATION"):
+        raise wrong("service_type: Must be one of: AUCTION, RESERVATION.")
     level = LEVEL_OF.get(params.get("data_level", ""))
+    if sandbox and level == "advertiser":
+        raise Refusal(40009, f"Unsupported data_level in sandbox environment: {params['data_level']}. ")
     if level is None:
         raise wrong("data_level: Must be one of: " + ", ".join(LEVEL_OF) + ".")
     dimensions = [str(name) for name in list_of(params, "dimensions", required=True) or []]
     listed = list_of(params, "metrics")
-    metrics = ["spend", "impressions"] if listed is None else [str(name) for name in listed]
+    default = ["spend", "billed_cost" if kind == "TT_SHOP" else "impressions"]
+    metrics = default if listed is None else [str(name) for name in listed]
     lifetime = truth_of(params, "query_lifetime")
 
+    if kind == "TT_SHOP" and params.get("filtering"):
+        raise wrong("filtering: Not supported when report_type is TT_SHOP.")
     _check_grouping(kind, level, dimensions, rules)
     if lifetime:
         if kind != "BASIC":
@@ -268,10 +296,10 @@ def report_query(
 
     query = ReportQuery(kind, level, dimensions, metrics, first, last)
     _read_filters(params, query, rules, asynchronous=asynchronous)
-    if params.get("order_field"):
-        if sandbox:
-            raise wrong("order_field: Not supported in sandbox.")
-        if params["order_field"] not in metrics:
+    if service == "RESERVATION":
+        query.kinds = frozenset()  # accounts are of the other kind: nothing is found, and nothing is refused
+    if params.get("order_field") and not sandbox:
+        if params["order_field"] not in metrics or metric_infos()[params["order_field"]].group == "attribute":
             raise wrong("order_field: Must be one of the metrics.")
         if params.get("order_type", "DESC") not in ("ASC", "DESC"):
             raise wrong("order_type: Must be one of: ASC, DESC.")
@@ -279,7 +307,9 @@ def report_query(
     if truth_of(params, "enable_total_metrics") and not sandbox:
         if asynchronous:
             raise wrong("enable_total_metrics: Not supported in a task.")
-        if kind != "BASIC" or any(name not in ID_DIMENSIONS and name != "stat_time_day" for name in dimensions):
+        if kind not in ("BASIC", "TT_SHOP") or any(
+            name not in ID_DIMENSIONS and name != "stat_time_day" for name in dimensions
+        ):
             raise wrong("enable_total_metrics: Not supported with these dimensions.")
         query.with_totals = True
     return query
@@ -300,15 +330,25 @@ def _check_grouping(kind: str, level: str, dimensions: list[str], rules: Rules) 
         raise wrong(_NO_RELATION)
     if len(ids) > 1 or len(times) > 1 or any(ID_DIMENSIONS[name] != level for name in ids):
         raise wrong(_NO_RELATION)
+    if kind == "TT_SHOP":
+        if level not in ("advertiser", "campaign") or frozenset(dimensions) not in _SHOP_GROUPINGS:
+            raise wrong(_NO_RELATION)
+        return
+    if kind == "CATALOG":
+        if splits or "stat_time_hour" in times or not ids:
+            raise wrong(_NO_RELATION)
+        return
     if kind == "BASIC":
-        if len(splits) > 1 or any(name not in ("country_code", "ad_type") for name in splits):
+        if len(splits) > 1 or any(name not in _BASIC_SPLITS for name in splits):
+            raise wrong(_NO_RELATION)
+        if "search_terms" in splits and (level == "ad" or "stat_time_hour" in times):
             raise wrong(_NO_RELATION)
         if "ad_type" in splits and (level == "advertiser" or "stat_time_hour" in times):
             raise wrong(_NO_RELATION)
         if splits and "stat_time_hour" in times and not rules.country_hourly:
             raise wrong(_NO_RELATION)
         return
-    if "stat_time_hour" in times:
+    if "stat_time_hour" in times or "search_terms" in splits:
         raise wrong(_NO_RELATION)
     if len(splits) != 1 and set(splits) != {"gender", "age"}:
         raise wrong(_NO_RELATION)
@@ -368,13 +408,19 @@ def _fits(
     if info is None or level not in info.levels:
         return False
     if info.group == "attribute":
-        return has_id and (
-            "basic" in info.reports
-            if kind == "BASIC"
-            else "audience" in info.reports or name in metric_sets.AUDIENCE_ATTRIBUTES
+        return (
+            has_id
+            and kind in ("BASIC", "AUDIENCE")
+            and (
+                "basic" in info.reports
+                if kind == "BASIC"
+                else "audience" in info.reports or name in metric_sets.AUDIENCE_ATTRIBUTES
+            )
         )
-    if ("basic" if kind == "BASIC" else "audience") not in info.reports:
+    if ("audience" if kind == "AUDIENCE" else "basic") not in info.reports:
         return False
+    if kind in ("TT_SHOP", "CATALOG"):
+        return name in ("spend", "billed_cost" if kind == "TT_SHOP" else "impressions")
     if asynchronous and (name in metric_sets.SYNC_ONLY or info.group == "native_growth"):
         return False
     if kind == "AUDIENCE":
@@ -393,6 +439,8 @@ def _fits(
         if asynchronous:
             return name in metric_sets.BY_COUNTRY_ASYNC
         return info.by_country or (rules.country_metrics == "connector" and name in metric_sets.BY_COUNTRY_EXTRA)
+    if "search_terms" in rest:
+        return not asynchronous and name in metric_sets.BY_SEARCH_TERM
     if "ad_type" in rest:
         return name in (metric_sets.BY_AD_TYPE_ASYNC if asynchronous else metric_sets.BY_AD_TYPE)
     return True
@@ -430,7 +478,6 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules, *
         if not isinstance(one, dict) or not {"field_name", "filter_type", "filter_value"} <= one.keys():
             raise wrong("filtering: field_name, filter_type and filter_value are required.")
         name, how, text = str(one["field_name"]), one["filter_type"], one["filter_value"]
-        query.filtered.add(name)
         if how not in _FILTER_TYPES:
             raise wrong(f"filtering: Invalid filter_type: {how}")
         if not isinstance(text, str):
@@ -438,7 +485,9 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules, *
         if asynchronous and rules.async_only_ids and name not in id_fields and name != "campaign_system_origins":
             raise wrong(f"filtering: {name}: Not supported in a task.")
         if name not in id_fields and name not in STATUS_FIELD.values() and name not in _KIND_FILTERS:
-            continue  # other filters exist and leave the rows of this world as they are
+            if name not in _OTHER_FILTERS:
+                raise wrong(f"filtering: Invalid field_name: {name}")
+            continue  # these leave the rows of this world as they are
         try:
             value = json.loads(text)
         except ValueError:
@@ -457,18 +506,17 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules, *
             wanted = ids_of(value, name, most) or []
             known = query.ids.get(key)
             query.ids[key] = wanted if known is None else [one for one in known if one in wanted]
+        elif unknown := [one for one in value if one not in PRIMARY_STATUSES]:
+            raise wrong(f"filtering: {name}: Invalid value {unknown[0]}.")
         elif name == STATUS_FIELD.get(query.level):
-            if "STATUS_ALL" in value:
-                query.deleted = "include"
-            elif value == ["STATUS_DELETE"]:
-                query.deleted = "only"
+            query.statuses = frozenset(value)
     origins = by_value.get("campaign_system_origins")
     query.kinds = kinds_of(
         origins, by_value.get("buying_type"), query.level, top_view_at_advertiser=rules.top_view_at_advertiser
     )
     if asynchronous:
         # A task has no filters that hide by default: deleted ads and Promote are in it unless filtered out.
-        if not any(one in query.filtered for one in STATUS_FIELD.values()):
+        if query.statuses is None:
             query.deleted = "include"
         if origins is None and promote_has_dimensions(query.report_type, query.level, query.dimensions):
             query.kinds |= {PROMOTE}

@@ -1,62 +1,51 @@
-"""The stand-in over real HTTP/1.1 on this machine.
+"""The simulated TikTok over HTTP: who asks, how fast, what fails on purpose, what is recorded; steering it.
 
-A small handler of its own instead of :mod:`http.server`: answers that are already made cost a
-dictionary look-up and one send, and a failing answer needs the socket itself.
-Query strings are never written anywhere, because they may hold the app's secret.
+Answers that are already made cost a dictionary look-up. Query strings are never written anywhere, because they may hold
+the app's secret.
 """
 
 from __future__ import annotations
 
 import json
-import signal
-import socket
-import socketserver
-import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
-from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
-from .api import Answer, Api, Credentials
-from .faults import WRONG_ANSWERS, Faults, FaultState, code_message
-from .limits import Gate, Limits
-from .rules import PAGE_SIZES, Refusal, wrong
-from .spoil import REPORT, spoil
-from .spoil import applies as can_be_spoiled
-from .switches import Rules
-from .tasks import FILES
-from .tasks import PATHS as TASK_PATHS
-from .world import World
+from owox_tiktok.local import http
+from owox_tiktok.local.http import Call, Emulator, in_json, no_answer, run_until_stopped
+from owox_tiktok.local.tiktok.api import Answer, Api, Credentials
+from owox_tiktok.local.tiktok.faults import WRONG_ANSWERS, Faults, FaultState, code_message
+from owox_tiktok.local.tiktok.limits import Gate, Limits
+from owox_tiktok.local.tiktok.rules import PAGE_SIZES, Refusal, wrong
+from owox_tiktok.local.tiktok.spoil import REPORT, spoil
+from owox_tiktok.local.tiktok.spoil import applies as can_be_spoiled
+from owox_tiktok.local.tiktok.switches import Rules
+from owox_tiktok.local.tiktok.tasks import FILES
+from owox_tiktok.local.tiktok.tasks import PATHS as TASK_PATHS
+from owox_tiktok.local.tiktok.world import World
 
 PREFIX = "/open_api/v1.3/"
 _LOG_LIMIT = 200_000
 _KEPT_ANSWERS = 5_000
 _SECRETS = frozenset({"secret", "access_token", "auth_code"})
-_REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 400: "Bad Request"} | {
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-}
 _TIME_OUTS = frozenset({"timeout", "code_51001", "code_51039"})
 _AFTER_ANSWERING = frozenset({"truncated", "cut_json", "reset", "shifted_page", "drip", *WRONG_ANSWERS})
 """Failures that begin with a good answer."""
-_CUT = (
-    "X-Tt-Ads-Throttle: Number of ad ids is equal or more than 20k, only return the top 20k id's results, "
-    "sorting by create time desc order.\r\n"
-)
+_CUT = {
+    "X-Tt-Ads-Throttle": "Number of ad ids is equal or more than 20k, only return the top 20k id's results, "
+    "sorting by create time desc order."
+}
 """TikTok's own words, also for limits that tests make smaller."""
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
-class Server:
-    """A serving stand-in. Use it as a context manager, or :meth:`start` and :meth:`close` it.
+class Server(Emulator):
+    """A TikTok on this machine. Use it as a context manager, or :meth:`start` and :meth:`close` it.
 
     ``log`` holds one small dict per request (time, path, params without secrets, code, page, bytes);
     ``code`` is TikTok's code, an HTTP status as ``http_…``, or the name of a failure without answer.
@@ -74,6 +63,7 @@ class Server:
         cache: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(port)
         self.world = world
         self.clock = clock
         self.limits = limits or Limits()
@@ -90,22 +80,13 @@ class Server:
         self._requests = self._refused = self._failed = 0
         self._lock = threading.Lock()
         self._answers: dict[object, Answer] = {}
-        self._open: set[socket.socket] = set()
-        self._stopping = threading.Event()
-        self._tcp = _Tcp(("127.0.0.1", port), self)
-        self._thread: threading.Thread | None = None
 
-    # -- what a caller needs to know --------------------------------------------------------
-
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        return int(self._tcp.server_address[1])
+    # --- what a caller needs to know ----------------------------------------------------------------------------------
 
     @property
     def url(self) -> str:
         """Base address, with the slash at its end."""
-        return f"http://127.0.0.1:{self.port}{PREFIX}"
+        return f"{super().url}{PREFIX}"
 
     @property
     def token(self) -> str:
@@ -147,54 +128,23 @@ class Server:
         """Forget finished answers."""
         self._answers.clear()
 
-    # -- life -------------------------------------------------------------------------------
+    # --- one request --------------------------------------------------------------------------------------------------
 
-    def start(self) -> Server:
-        """Begin to serve in a thread of its own."""
-        self._thread = threading.Thread(target=self._tcp.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-        return self
-
-    def close(self) -> None:
-        """Stop serving and drop every connection, also those that hang on purpose."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._tcp.shutdown()
-            self._thread.join()
-            self._thread = None
-        self._tcp.server_close()
-        with self._lock:
-            left = list(self._open)
-        for connection in left:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> Server:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    # -- one request ------------------------------------------------------------------------
-
-    def handle(self, connection: socket.socket, method: str, target: str, token: str, body: bytes) -> bool:
-        """Answer one request; False when the connection must be closed."""
-        path, _, query = target.partition("?")
+    def answer(self, call: Call) -> http.Answer:
+        """Answer one request: of the API, for the file of a task, or one that steers the simulation."""
+        method, path, query = call.method, call.raw_path, call.query_string
+        target = f"{path}?{query}"
         if path.startswith(FILES) and method == "GET":
             content = self._api.tasks.file(path)
-            _send(connection, 404 if content is None else 200, (content or "").encode(), "text/csv")
-            return True
+            return http.Answer(404 if content is None else 200, (content or "").encode(), "text/csv; charset=utf-8")
         if path.startswith("/_"):
-            return self._control(connection, method, path, body)
+            return self._control(method, path, call.body)
         name = path[len(PREFIX) : -1] if path.startswith(PREFIX) and path.endswith("/") else ""
         if not self._api.knows(method, name):
             other = "GET" if method == "POST" else "POST"
             status = 405 if self._api.knows(other, name) else 404
-            self._record(name or unquote(path), {}, f"http_{status}", None, 0)
-            _send(connection, status, b"", "text/plain")
-            return True
+            self._record(name or call.path, {}, f"http_{status}", None, 0)
+            return http.Answer(status, b"404 page not found" if status == 404 else b"", "text/plain; charset=utf-8")
         with self._lock:
             self._requests += 1
             number = self._requests
@@ -203,11 +153,12 @@ class Server:
             return self._hang(name)
         wait = self._fault_state.latency()
         if wait:
-            self._stopping.wait(wait)
+            self.stopping.wait(wait)
 
         kind = None
         try:
             self._gate.check_app()
+            self._gate.check_path(name)
             self._gate.check_request(target)
         except Refusal as refusal:
             answer = self._refuse(refusal)
@@ -216,8 +167,8 @@ class Server:
             if kind in _TIME_OUTS:
                 self._note_timeout(name, target)
             if kind is not None and kind not in _AFTER_ANSWERING:
-                return self._fail(connection, kind, name, query)
-            answer = self._answer(method, name, target, query, token, body, number)
+                return self._fail(kind, name, query)
+            answer = self._answer(call, name, target, number)
             if answer.code in (51001, 51039):
                 self._note_timeout(name, target)
         if kind in ("shifted_page", "row_gone"):
@@ -226,12 +177,12 @@ class Server:
             code = 20001 if kind == "code_20001" else 0
             answer = replace(answer, body=spoil(kind, answer.body, answer.params, self.faults), code=code)
         elif kind in ("truncated", "cut_json", "reset"):
-            return self._break(connection, kind, name, answer)
+            return self._break(kind, name, answer)
         self._record(name, answer.params, str(answer.code), answer.page, len(answer.body))
+        sent = _sent(answer.body, answer.content_type, _CUT if answer.throttled else {})
         if kind == "drip":
-            return self._drip(connection, answer)
-        _send(connection, 200, answer.body, answer.content_type, throttled=answer.throttled)
-        return True
+            sent.pause_s, sent.piece = self.faults.drip_s, max(self.faults.drip_bytes, 1)
+        return sent
 
     def _note_timeout(self, name: str, target: str) -> None:
         if name == REPORT and self.rules.timeout_penalties:
@@ -256,12 +207,13 @@ class Server:
             self._refused += 1
         return self._api.refusal(refusal)
 
-    def _answer(self, method: str, name: str, target: str, query: str, token: str, body: bytes, number: int) -> Answer:
-        faults = self.faults
+    def _answer(self, call: Call, name: str, target: str, number: int) -> Answer:
+        faults, token = self.faults, call.headers.get("access-token", "")
         params: dict[str, str] = {}
         try:
-            if method == "POST":
-                return self._post(name, body, token)
+            self._api.check_sandbox(name)
+            if call.method == "POST":
+                return self._post(name, call.body, token)
             self.credentials.check_token(token)
             if faults.revoked_after is not None and number > faults.revoked_after:
                 raise Refusal(40105, "Access token is incorrect or has been revoked.")
@@ -273,9 +225,9 @@ class Server:
             if known is not None:
                 self._check_advertiser(known.params.get("advertiser_id", ""), name)
                 return known
-            params = dict(parse_qsl(query, keep_blank_values=True))
+            params = dict(parse_qsl(call.query_string, keep_blank_values=True))
             self._check_advertiser(params.get("advertiser_id", ""), name)
-            answer = self._api.get(name, params, token, f"http://127.0.0.1:{self.port}")
+            answer = self._api.get(name, params, token, super().url)
             answer.params = _safe(params)
             if keep and "secret" not in params:
                 if len(self._answers) >= _KEPT_ANSWERS:
@@ -310,14 +262,14 @@ class Server:
             if len(self.log) > _LOG_LIMIT:
                 del self.log[: _LOG_LIMIT // 2]
 
-    # -- failing on purpose -----------------------------------------------------------------
+    # --- failing on purpose -------------------------------------------------------------------------------------------
 
-    def _hang(self, name: str) -> bool:
+    def _hang(self, name: str) -> http.Answer:
         self._record(name, {}, "timeout", None, 0)
-        self._stopping.wait(self.faults.timeout_s)
-        return False
+        self.stopping.wait(self.faults.timeout_s)
+        return no_answer()
 
-    def _fail(self, connection: socket.socket, kind: str, name: str, query: str) -> bool:
+    def _fail(self, kind: str, name: str, query: str) -> http.Answer:
         if kind == "timeout":
             return self._hang(name)
         params = dict(parse_qsl(query, keep_blank_values=True))
@@ -326,54 +278,35 @@ class Server:
             message = code_message(code, self.app_id, params.get("advertiser_id", ""))
             answer = self._api.refusal(Refusal(code, message))
             self._record(name, _safe(params), str(code), None, len(answer.body))
-            _send(connection, 200, answer.body, "application/json")
-            return True
+            return _sent(answer.body)
         self._record(name, _safe(params), kind, None, 0)
         if kind == "not_json":
-            _send(connection, 200, _HTML, "text/html")
-        else:
-            status = int(kind[5:8])
-            html = kind.endswith("_html")
-            _send(connection, status, _HTML if html else b"", "text/html" if html else "text/plain")
-        return True
+            return _sent(_HTML, "text/html")
+        status = int(kind[5:8])
+        if kind.endswith("_html"):
+            return http.Answer(status, _HTML, "text/html; charset=utf-8")
+        return http.Answer(status)
 
-    def _break(self, connection: socket.socket, kind: str, name: str, answer: Answer) -> bool:
+    def _break(self, kind: str, name: str, answer: Answer) -> http.Answer:
         half = answer.body[: len(answer.body) // 2]
         self._record(name, answer.params, kind, answer.page, len(half))
-        if kind == "cut_json":
-            _send(connection, 200, half, "application/json")
-            return True
-        _send(connection, 200, half, "application/json", length=len(answer.body))
-        if kind == "reset":
-            # Closing with unsent data dropped makes the system send RST instead of a proper end.
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        return False
+        sent = _sent(half)
+        if kind != "cut_json":
+            sent.length, sent.then = len(answer.body), "reset" if kind == "reset" else "close"
+        return sent
 
-    def _drip(self, connection: socket.socket, answer: Answer) -> bool:
-        """Send the answer a few bytes at a time."""
-        size = max(self.faults.drip_bytes, 1)
-        _send(connection, 200, answer.body[:size], "application/json", length=len(answer.body))
-        for begin in range(size, len(answer.body), size):
-            if self._stopping.wait(self.faults.drip_s):
-                return False
-            connection.sendall(answer.body[begin : begin + size])
-        return True
+    # --- steering from another process --------------------------------------------------------------------------------
 
-    # -- steering from another process ------------------------------------------------------
-
-    def _control(self, connection: socket.socket, method: str, path: str, body: bytes) -> bool:
+    def _control(self, method: str, path: str, body: bytes) -> http.Answer:
         if method == "GET" and path == "/_counts":
-            _send(connection, 200, json.dumps(self.counts).encode(), "application/json")
-        elif method == "POST" and path == "/_control":
+            return in_json(self.counts)
+        if method == "POST" and path == "/_control":
             try:
                 self.control(json.loads(body or b"{}"))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
-                _send(connection, 400, json.dumps({"error": str(error)}).encode(), "application/json")
-            else:
-                _send(connection, 200, json.dumps(self.counts).encode(), "application/json")
-        else:
-            _send(connection, 404, b"", "text/plain")
-        return True
+                return in_json({"error": str(error)}, 400)
+            return in_json(self.counts)
+        return http.Answer(404)
 
     def control(self, values: dict[str, Any]) -> None:
         """Change the running server.
@@ -430,80 +363,8 @@ def _safe(params: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in params.items() if name not in _SECRETS}
 
 
-def _send(
-    connection: socket.socket,
-    status: int,
-    body: bytes,
-    content_type: str,
-    *,
-    length: int | None = None,
-    throttled: bool = False,
-) -> None:
-    head = (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {content_type}; charset=utf-8\r\n"
-        f"Content-Length: {len(body) if length is None else length}\r\n"
-        f"{_CUT if throttled else ''}\r\n"
-    )
-    connection.sendall(head.encode() + body)
-
-
-class _Handler(socketserver.StreamRequestHandler):
-    """One connection: requests until the client closes it."""
-
-    disable_nagle_algorithm = True
-    server: _Tcp
-
-    def handle(self) -> None:
-        owner = self.server.owner
-        connection: socket.socket = self.request
-        with owner._lock:
-            owner._open.add(connection)
-        try:
-            while self._one(owner, connection):
-                pass
-        except OSError:
-            pass  # the client went away
-        finally:
-            with owner._lock:
-                owner._open.discard(connection)
-
-    def _one(self, owner: Server, connection: socket.socket) -> bool:
-        line = self.rfile.readline(1 << 17)
-        words = line.decode("latin-1").split()
-        if len(words) != 3:
-            return False
-        token, length, keep = "", 0, words[2] == "HTTP/1.1"
-        while True:
-            line = self.rfile.readline(1 << 16)
-            if line in (b"\r\n", b"\n"):
-                break
-            if not line:
-                return False
-            name, _, value = line.partition(b":")
-            name = name.lower()
-            if name == b"access-token":
-                token = value.strip().decode("latin-1")
-            elif name == b"content-length":
-                length = int(value)
-            elif name == b"connection":
-                keep = value.strip().lower() != b"close"
-        body = self.rfile.read(length) if length else b""
-        return owner.handle(connection, words[0], words[1], token, body) and keep
-
-
-class _Tcp(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, address: tuple[str, int], owner: Server) -> None:
-        self.owner = owner
-        super().__init__(address, _Handler)
-
-    def shutdown_request(self, request: Any) -> None:
-        # A plain close: the polite shutdown of the base class would undo a reset on purpose.
-        request.close()
+def _sent(body: bytes, kind: str = "application/json", headers: Mapping[str, str] | None = None) -> http.Answer:
+    return http.Answer(200, body, f"{kind}; charset=utf-8", headers or {})
 
 
 def serve(
@@ -517,7 +378,7 @@ def serve(
     cache: bool = True,
     clock: Callable[[], float] = time.monotonic,
 ) -> Server:
-    """A stand-in for this world, to be used in a ``with`` statement; port 0 takes any free one.
+    """A simulated TikTok for this world, to be used in a ``with`` statement; port 0 takes any free one.
 
     ``cache`` keeps finished answers, so asking the same again costs almost nothing. ``clock`` counts the
     seconds of limits, blocks and report tasks, so that tests need not wait for them.
@@ -541,20 +402,23 @@ def run(
     fault_rate: float = 0.0,
     cache: bool = True,
     sandbox: bool = False,
+    hidden_kinds: bool = False,
+    smart_plus: bool = False,
+    late_data: bool = False,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM. ``ready`` is called with the base address; nothing is printed."""
-    world = World(seed=seed, advertisers=advertisers, ads=ads, start=start, as_of=as_of)
+    world = World(
+        seed=seed,
+        advertisers=advertisers,
+        ads=ads,
+        start=start,
+        as_of=as_of,
+        hidden_kinds=hidden_kinds,
+        smart_plus=smart_plus,
+        late_data=late_data,
+    )
     limits = Limits(qps=qps, per_minute=per_minute)
     faults = Faults(rate=fault_rate, latency_s=latency_ms / 1000, seed=seed)
-    stop = threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
-    with serve(world, limits=limits, faults=faults, port=port, sandbox=sandbox, cache=cache) as server:
-        if ready is not None:
-            ready(server.url)
-        try:
-            while not stop.wait(0.5):
-                pass
-        except KeyboardInterrupt:
-            pass
+    server = serve(world, limits=limits, faults=faults, port=port, sandbox=sandbox, cache=cache)
+    run_until_stopped(server, ready)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import accumulate
 from zoneinfo import ZoneInfo
 
-from .world import Ad, hash64
+from owox_tiktok.local.tiktok.world import Ad, hash64
 
 _HOURS = (3, 2, 2, 1, 1, 2, 3, 5, 7, 8, 8, 9, 10, 10, 9, 9, 10, 11, 13, 15, 16, 14, 9, 5)
 
@@ -46,6 +46,7 @@ _WEIGHTS: dict[str, tuple[tuple[str | None, int], ...]] = {
     "purchase_intention": (("Apparel", 50), ("Beauty", 30), (None, 20)),
     "additional_interests": (("Pets", 50), ("Travel, food", 30), (None, 20)),
     "ad_type": (("VIDEO", 80), ("IMAGE", 20)),
+    "search_terms": (("red shoes", 9_000), ("shoes, size 42", 700), ("черевики", 200), ("rare words", 2), (None, 90)),
 }
 
 AUDIENCE_SPLITS = frozenset(_WEIGHTS) | {"country_code"}

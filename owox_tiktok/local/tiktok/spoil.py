@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from .catalogue import ID_DIMENSIONS
-from .faults import Faults
-from .rules import PAGE_SIZES
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS
+from owox_tiktok.local.tiktok.faults import Faults
+from owox_tiktok.local.tiktok.rules import PAGE_SIZES
 
 REPORT = "report/integrated/get"
 _TIMES = ("stat_time_day", "stat_time_hour")

@@ -30,6 +30,16 @@ class Rules:
     ``timeout_penalties``: whether reports that time out slow the app down, and block a request that times out three
     times in ten minutes. With which code TikTok answers then is not known; 40016 here.
 
+    ``zero_rows``: whether a report without a time dimension names some entities that delivered nothing, among them
+    all that were created after its last day. TikTok does so by a rule it does not tell.
+
+    ``interest_key_v2``: whether interest_category comes back as interest_category_v2, which TikTok says may happen.
+
+    ``sandbox_list``: which endpoints the sandbox has: 'official' (TikTok's short list) or 'connector' (more of them,
+    which a shipped connector asks there).
+
+    ``ids_by_split``: how many campaigns, ad groups or ads a report with this dimension may cover.
+
     ``cut_levels``: the levels ('ad', 'ad_group', 'campaign', 'advertiser') whose reports are cut at the newest ads
     of a large account. TikTok speaks of ids of ads and names no level.
     """
@@ -45,4 +55,14 @@ class Rules:
     queue_s: float = 0.0
     process_s: float = 0.0
     timeout_penalties: bool = True
+    zero_rows: bool = False
+    interest_key_v2: bool = False
+    sandbox_list: str = "connector"
+    ids_by_split: tuple[tuple[str, int], ...] = (
+        ("behavior_id", 200),
+        ("interest_category", 3_000),
+        ("interest_category_tier2", 150),
+        ("interest_category_tier3", 100),
+        ("interest_category_tier4", 100),
+    )
     cut_levels: tuple[str, ...] = ("ad",)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from .faults import Faults
-from .limits import Limits
-from .rules import Refusal, wrong
-from .switches import Rules
+from owox_tiktok.local.tiktok.faults import Faults
+from owox_tiktok.local.tiktok.limits import Limits
+from owox_tiktok.local.tiktok.rules import Refusal, wrong
+from owox_tiktok.local.tiktok.switches import Rules
 
 FORMATS = ("CSV_STRING", "CSV_DOWNLOAD")
 """Kinds of files; TikTok has XLSX_DOWNLOAD too, which is not simulated."""

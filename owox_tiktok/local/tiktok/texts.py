@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from .catalogue import ID_DIMENSIONS
-from .reports import Table
+from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS
+from owox_tiktok.local.tiktok.reports import Table
+from owox_tiktok.local.tiktok.world import Ad, Entity
 
 
 def number(value: int | None, decimals: int) -> str:
@@ -33,16 +33,32 @@ def _texts(values: Sequence[int | None], decimals: int) -> list[str]:
     return [number(value, decimals) for value in values]
 
 
+_LISTS_WITH_AD_ID_V2 = frozenset(
+    {"ad_text", "call_to_action", "ad_profile_image", "ad_url", "image_mode", "profile_image"}
+)
+"""Attributes of Upgraded Smart+ ads that come as lists with the dimension ad_id_v2."""
+
+
+def _is_smart(entity: Entity) -> bool:
+    return isinstance(entity, Ad) and entity.campaign.smart_plus
+
+
 def report_texts(
     table: Table,
     dimensions: Sequence[str],
     metrics: Sequence[str],
-    zone: ZoneInfo,
     begin: int,
     end: int,
     order: list[int] | None = None,
+    *,
+    renamed: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """The rows begin … end of a table as JSON texts ``{"dimensions": …, "metrics": …}``."""
+    """The rows begin … end of a table as JSON texts ``{"dimensions": …, "metrics": …}``.
+
+    ``renamed``: dimensions that come back under another name. With ad_id_v2 some attributes of Upgraded Smart+
+    ads come as lists, under a name of their own. Few impressions of a search term are not told.
+    """
+    smart = "ad_id_v2" in dimensions and any(_is_smart(entity) for entity in table.entities)
     rows: Sequence[int] = order[begin:end] if order is not None else range(begin, min(end, table.size))
     columns: list[list[str]] = []
 
@@ -51,7 +67,7 @@ def report_texts(
 
     heads: dict[str, list[str]] = {"dimensions": [], "metrics": []}
     for name in dimensions:
-        heads["dimensions"].append(f'"{name}":"%s"')
+        heads["dimensions"].append(f'"{(renamed or {}).get(name, name)}":"%s"')
         if name in ID_DIMENSIONS:
             columns.append([entity.id for entity in cut(table.entities)])
         elif name in ("stat_time_day", "stat_time_hour"):
@@ -70,7 +86,18 @@ def report_texts(
             texts = _texts(cut(table.numbers[name]), table.decimals[name])
             if name in table.meaningless:  # TikTok answers "0" where Promote ads do not have a metric
                 texts = ["0" if row in table.promote_rows else text for row, text in zip(rows, texts, strict=True)]
+            if name == "impressions" and "search_terms" in dimensions:
+                texts = ["<5" if int(text) < 5 else text for text in texts]
             columns.append(texts)
+        elif smart and name in _LISTS_WITH_AD_ID_V2:
+            heads["metrics"].append("%s")
+            pairs = zip(cut(table.entities), _attribute_texts(name, cut(table.attributes[name])), strict=True)
+            columns.append([f'"{name}_list":[{t}]' if _is_smart(one) else f'"{name}":{t}' for one, t in pairs])
+        elif name == "campaign_automation_type" and "ad_id" in dimensions:
+            # The id of an Upgraded Smart+ row is then that of a creative.
+            heads["metrics"].append(f'"{name}":%s')
+            texts = _attribute_texts(name, cut(table.attributes[name]))
+            columns.append([t.replace("_SMART_PLUS", "_SMART_PLUS_CREATIVE") for t in texts])
         else:
             heads["metrics"].append(f'"{name}":%s')
             columns.append(_attribute_texts(name, cut(table.attributes[name])))

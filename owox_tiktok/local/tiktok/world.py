@@ -1,4 +1,4 @@
-"""The world behind the stand-in: accounts, campaigns, ad groups, ads and what each ad delivered.
+"""The world behind the simulated TikTok: accounts, campaigns, ad groups, ads and what each ad delivered.
 
 Everything follows from a seed. The only stored truth is what one ad delivered on one day
 (impressions, clicks, spend); wider levels are sums of it and splits (hour, country, age, …) are
@@ -41,6 +41,9 @@ KINDS_OF_ADS = (ORDINARY, PROMOTE, TOP_VIEW)
 _HIDDEN_CAMPAIGNS = (PROMOTE, PROMOTE, TOP_VIEW)
 _HIDDEN_ADS = 3
 """Ads in each hidden campaign; the last of them is deleted, so that status filters count there too."""
+
+CLICK_WINDOWS = ("SEVEN_DAYS", "ONE_DAY", "TWENTY_EIGHT_DAYS", "FOURTEEN_DAYS")
+"""Attribution windows of ad groups in a world with late data; elsewhere all have seven days."""
 
 _NAMES = (
     "Весна/літо 🌞",
@@ -88,11 +91,15 @@ class Campaign:
     deleted: bool
     enabled: bool
     kind: str = ORDINARY
+    smart_plus: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class AdGroup:
-    """An ad group of a campaign; ``created`` and ``modified`` are UTC."""
+    """An ad group of a campaign; ``created`` and ``modified`` are UTC.
+
+    In a world with late data its conversions grow for ``click_window`` after the day they belong to.
+    """
 
     campaign: Campaign
     index: int
@@ -162,7 +169,10 @@ class World:
     seen at: later days do not exist, today holds the finished hours only, and conversions of the
     last seven days are not complete. It may be changed at any time. ``hidden_kinds`` adds two
     Promote campaigns and one TopView campaign to each account, with an ad group and three ads each;
-    everything else stays the same with or without them.
+    everything else stays the same with or without them. ``smart_plus`` makes every second campaign an
+    Upgraded Smart+ one. ``late_data`` makes numbers as late as TikTok's: people counted and money by voucher
+    16 hours after the day, most audience splits too (two of them 24), a correction of yesterday's delivery at
+    12:00 UTC, and conversions that grow within each ad group's own attribution window.
     """
 
     def __init__(
@@ -176,12 +186,16 @@ class World:
         as_of: datetime | None = None,
         *,
         hidden_kinds: bool = False,
+        smart_plus: bool = False,
+        late_data: bool = False,
     ) -> None:
         if min(advertisers, campaigns, ad_groups, ads) < 1:
             raise ValueError("a world needs at least one advertiser, campaign, ad group and ad")
         self.seed = seed
         self.start = start
         self.hidden_kinds = hidden_kinds
+        self.smart_plus = smart_plus
+        self.late_data = late_data
         self.version = 0
         """Grows with every change of the entities; part of every cache key."""
         self.as_of = as_of
@@ -262,7 +276,7 @@ class World:
                 found.append(cell)
         return found
 
-    # -- making the entities ----------------------------------------------------------------
+    # --- making the entities ------------------------------------------------------------------------------------------
 
     def _name(self, what: str, seed: int, index: int) -> str:
         return f"{_NAMES[(seed + index) % len(_NAMES)]} {what} {index + 1}"
@@ -318,6 +332,7 @@ class World:
             deleted=deleted,
             enabled=number % 4 != 1,
             kind=kind,
+            smart_plus=self.smart_plus and kind == ORDINARY and number % 2 == 0,
         )
         advertiser.campaigns.append(campaign)
         return campaign
@@ -336,6 +351,7 @@ class World:
             modified=modified,
             deleted=campaign.deleted or deleted,
             enabled=number % 5 != 2,
+            click_window=CLICK_WINDOWS[number % len(CLICK_WINDOWS)] if self.late_data else "SEVEN_DAYS",
         )
         advertiser.ad_groups.append(group)
         return group
