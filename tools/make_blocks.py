@@ -98,11 +98,17 @@ def counts() -> str:
     return f"{len(STREAMS)} objects and {len(metrics())} report fields"
 
 
+def objects() -> str:
+    """Return how many objects there are."""
+    return str(len(STREAMS))
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "sheet parameters": sheet_parameters,
     "destinations": destinations,
     "counts": counts,
+    "objects": objects,
 }
 """Each block by its name."""
 
