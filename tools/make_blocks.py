@@ -26,7 +26,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), *(ROOT
 GUIDES = tuple(ROOT / "docs" / f"{name}.md" for name in ("sheets", "bigquery", "laptop", "destinations"))
 """The pages that explain destinations."""
 
-_MARKED = re.compile(r"(<!-- begin: (?P<name>[^>]*?) -->\n?)(?P<text>.*?)(<!-- end: (?P=name) -->)", re.S)
+_MARKED = re.compile(r"(<!-- begin: (?P<name>[a-z ]+) -->\n?)(?P<text>.*?)(<!-- end: (?P=name) -->)", re.S)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -71,7 +71,9 @@ def sheet_parameters() -> str:
         if label in template.OUTPUTS:
             continue
         words = str(line[2].value)
-        rows.append((code(str(line[0].value)), f"{words} Only in the template for BigQuery." if label in only else words))
+        rows.append(
+            (code(str(line[0].value)), f"{words} Only in the template for BigQuery." if label in only else words)
+        )
     return table(("parameter", "what it means"), rows)
 
 

@@ -24,7 +24,7 @@ from owox_tiktok import app, config_file
 from owox_tiktok.dialects import BIGQUERY, DUCKDB
 from owox_tiktok.local.tiktok import World, serve
 from owox_tiktok.model import Family, Field, Kind, Stream
-from owox_tiktok.names import synonyms
+from owox_tiktok.names import What, synonyms
 from owox_tiktok.streams import (
     ALIASES,
     AUDIENCE_BREAKDOWNS,
@@ -97,7 +97,7 @@ ad_audience_report_daily_by_age_gender   "audience": people are split into group
 |---|---|---|
 | level | {levels} | What a row is about: the whole ad account, or each campaign, ad group or ad. |
 | how often | `daily`, `hourly`, `lifetime` | A row per day, per hour, or one row in all. |
-| split (`by_…`) | see [reports](objects/reports.md) and [audience reports](objects/audience_reports.md) | A row for each country, age group and so on. Without it there is one row. |
+| split (`by_…`) | see the pages | A row for each country, age group and so on. Without it there is one row. |
 
 A plain report is what TikTok calls a BASIC report. An *audience* report is TikTok's AUDIENCE report: it splits results
 by what TikTok knows about people, so it may omit some people, and it offers fewer metrics. There is no hourly
@@ -355,10 +355,7 @@ def reports(rows: Rows) -> Iterator[str]:
         yield f"## {level.replace('_', ' ').capitalize()} reports\n"
         yield _table(
             ("object", "what it holds", "key", "window", "sandbox", "fields"),
-            (
-                (_named(s), s.description, _code(s.keys), _window(s), _yes(s.in_sandbox), str(len(s.fields)))
-                for s in of
-            ),
+            ((_named(s), s.description, _code(s.keys), _window(s), _yes(s.in_sandbox), str(len(s.fields))) for s in of),
         )
         yield f"A row of each table, side by side; `daily` is `{level}_report_daily` and so on:\n"
         fields = {k: s.fields[k] for s in of for k in s.keys}
@@ -523,14 +520,12 @@ def other_names() -> Iterator[str]:
         " `AdsReportsDaily`, `ads_reports_daily` and `ads reports daily` are the same. `owox-tiktok init --from FILE`"
         " translates a whole configuration. Where there is no equivalent, a message says what to write instead.\n"
     )
-    for what, title in (("object", "Objects"), ("field", "Fields"), ("setting", "Settings")):
+    titles: tuple[tuple[What, str], ...] = (("object", "Objects"), ("field", "Fields"), ("setting", "Settings"))
+    for what, title in titles:
         yield f"## {title}\n"
         yield _table(
             ("their name", "whose", "ours", "note"),
-            (
-                (f"`{s.name}`", s.whose, _code(s.means), s.note)
-                for s in synonyms(what).values()  # type: ignore[arg-type]
-            ),
+            ((f"`{s.name}`", s.whose, _code(s.means), s.note) for s in synonyms(what).values()),
         )
 
 
