@@ -35,7 +35,7 @@ from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
 from owox_tiktok.streams import find
-from owox_tiktok.tiktok.client import TikTok, base_url
+from owox_tiktok.tiktok.client import LIMITS, Limits, TikTok, base_url
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.views import HoldsViews, View, definitions
 
@@ -51,7 +51,9 @@ def readers_for(rate: float) -> int:
     return max(2, min(MOST_READERS, math.ceil(rate * SECONDS_IN_FLIGHT)))
 
 
-def connect(settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None) -> TikTok:
+def connect(
+    settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None, limits: Limits = LIMITS
+) -> TikTok:
     """Return TikTok's API as the settings say; ``TIKTOK_API_URL`` in the environment replaces its address."""
     stopped = threading.Event()
     return TikTok(
@@ -62,6 +64,8 @@ def connect(settings: Settings, listen: Listener, environment: Mapping[str, str]
         app_id=settings.app_id,
         app_secret=settings.app_secret,
         on_wait=lambda seconds, reason: listen(Waiting(seconds, reason)),
+        on_warning=lambda advertiser_id, message: listen(Warned("", advertiser_id, message)),
+        limits=limits,
     )
 
 
@@ -139,6 +143,7 @@ def import_(
     open_: Callable[[str], Destination] = open_destination,
     done: Done = NOTHING_DONE,
     earlier: Finished | None = None,
+    limits: Limits = LIMITS,
 ) -> Finished:
     """Import what the settings name and return what came of it; told event by event to ``listen``.
 
@@ -164,13 +169,13 @@ def import_(
         warnings += isinstance(event, Warned)
         listen(event)
 
-    api = connect(settings, count, environment)
+    api = connect(settings, count, environment, limits)
     source = Source(api, include_deleted=settings.include_deleted)
     try:
         with open_(settings.destination) as destination:
             if settings.views:
                 _holding_views(destination, settings)
-            advertisers, refused = _unless(stop, lambda: _accounts(source, settings))
+            advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
             pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill, done)
@@ -702,6 +707,40 @@ def _standing(
         problem,
         failure.at if failure else None,
     )
+
+
+# --- reading again on purpose -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """One pair whose cursor is (or would be) forgotten: the days it had, if it has days."""
+
+    object: str
+    advertiser_id: str
+    since: date | None
+    through: date | None
+
+
+def reset(settings: Settings, name: str, advertiser_ids: Collection[str] = (), *, dry_run: bool) -> list[Forgotten]:
+    """Forget how far an object is read, of these advertisers or of all, so that the next import reads all of it again.
+
+    Stored rows stay until then. Returns what was forgotten; dry: what would be. Raises BadInput for an object that is
+    not configured or an advertiser it was never read for.
+    """
+    (stream,) = only(settings, [name]).objects
+    with open_destination(settings.destination, read_only=dry_run) as destination:
+        known = {a: k for (n, a), k in destination.cursors().items() if n == stream.name and (k.cursor or k.failure)}
+        unknown = [a for a in advertiser_ids if a not in known]
+        if unknown:
+            there = ", ".join(sorted(known)[:20]) or "none"
+            what, advice = f"{stream.name} was never read for it", f"Known are: {there}."
+            raise BadInput([Mistake(f"--advertiser {a}", what, advice) for a in unknown])
+        chosen = sorted(advertiser_ids or known)
+        if not dry_run and chosen:
+            destination.forget(stream, chosen)
+    days = [(a, known[a].cursor) for a in chosen]
+    return [Forgotten(stream.name, a, c.since if c else None, c.through if c else None) for a, c in days]
 
 
 # --- views ------------------------------------------------------------------------------------------------------------

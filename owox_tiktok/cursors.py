@@ -222,3 +222,17 @@ def one_scope_each(chunks: Sequence[Chunk]) -> None:
                 what_to_do="Nothing was stored; report it as a bug.",
             )
         others.append(window)
+
+
+def check_rows(chunks: Sequence[Chunk], rows: int) -> None:
+    """Raise StoreFailed if ``rows``, counted where they are loaded or stored, are not as many as were read.
+
+    To be called before the cursor moves, in the same transaction or before it begins.
+    """
+    read = sum(c.rows for c in chunks)
+    if rows != read:
+        raise StoreFailed(
+            f"{read:,} rows were read and {rows:,} arrived, so nothing was stored",
+            where=chunks[0].stream.table,
+            what_to_do="The next run reads them again; see that the disk of temporary files is not full.",
+        )

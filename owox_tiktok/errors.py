@@ -12,9 +12,11 @@ TikTok's support asks for. Nothing here ever holds a token or a URL.
           FieldsRefused   … because of these fields: they are left out and the rest is read
       TooLarge            the window must be read in smaller parts
       Unavailable         asked again and again without success: the next run reads it
+      Senseless           one answer made no sense: asked again a few times, then Unavailable
       StoreFailed         the destination said no
         StoreBusy         another import holds it
-        StoreSilent       it did not answer for as long as patience lasts: the whole run ends
+        StoreGone         nothing more can be stored there: the whole run ends
+          StoreSilent     … because it did not answer for as long as patience lasts
       Halted              somebody asked the work to end, before it had a result
 """
 
@@ -111,6 +113,10 @@ class Unavailable(Problem):
     """Attempts or time ran out."""
 
 
+class Senseless(Problem):
+    """One answer of TikTok's has another shape than it should: raised by what takes it apart, and retried."""
+
+
 class StoreFailed(Problem):
     """The destination could not take or give what was asked."""
 
@@ -119,7 +125,11 @@ class StoreBusy(StoreFailed):
     """Another import is using the destination."""
 
 
-class StoreSilent(StoreFailed):
+class StoreGone(StoreFailed):
+    """The destination cannot take anything more (its disk is full, say), whatever is read for it."""
+
+
+class StoreSilent(StoreGone):
     """The destination did not answer, however often it was asked; it would not answer for another window either."""
 
 

@@ -16,7 +16,6 @@ import sys
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -32,10 +31,10 @@ from owox_tiktok.local import tasks as local_tasks
 from owox_tiktok.local import tiktok as local_tiktok
 from owox_tiktok.local.http import Answer, Call, Emulator
 from owox_tiktok.local.identity import Issuer
+from owox_tiktok.shipped import shipped
 from owox_tiktok.spreadsheet import Block, Spreadsheet, cell
 from owox_tiktok.template import CONFIG, normal
 
-ROOT = Path(__file__).resolve().parent.parent
 YOU = "you@example.com"
 """Who presses the buttons."""
 TASKS_ACCOUNT = "tasks@local.iam.gserviceaccount.com"
@@ -126,11 +125,7 @@ class Laptop(Emulator):
 
     def _deploy(self, role: str, port: int, worker: str = "") -> str:
         """Start the function in a process of its own; return its address."""
-        source = ROOT / "cloud_function" / "main.py"
-        if not source.is_file():
-            raise Problem(
-                f"the function is not at {source}", what_to_do="It is part of a checkout: run this command in one."
-            )
+        source = shipped("cloud_function", "main.py")
         url = f"http://127.0.0.1:{port}"
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("TIKTOK_", "OWOX_", "SHEETS_", "K_"))},
@@ -166,7 +161,7 @@ class Laptop(Emulator):
                 if process.poll() is not None or time.monotonic() > end:
                     raise Problem(
                         f"the {role} does not start",
-                        what_to_do="In the project's folder: pip install '.[service]', and try again.",
+                        what_to_do="pip install 'owox-tiktok[local]', and try again.",
                     ) from None
                 time.sleep(0.05)
 

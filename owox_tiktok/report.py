@@ -23,7 +23,7 @@ from owox_tiktok import lease
 from owox_tiktok import spreadsheet as door
 from owox_tiktok.control import COLUMNS_WITHIN, HEADINGS_WITHIN, find_headings, tab_called
 from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
-from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, rows_of
+from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, account, rows_of
 from owox_tiktok.spreadsheet import (
     Block,
     Cell,
@@ -124,6 +124,7 @@ class Report:
         self._lines: deque[_Line] = deque(maxlen=MOST_LOG_ROWS - 1)
         self._said = self._told = 0
         self._saying = threading.Lock()
+        self._names: Mapping[str, str] = {}
         self._status = "Importing · making the plan"
         self._last_day: date | None = None
         self._cancelled = False
@@ -157,6 +158,7 @@ class Report:
         """Take note of an event; written with the next batch."""
         match event:
             case Started():
+                self._names = event.accounts
                 self.run.windows = self.run.windows_done + event.windows
                 for name in {**self.run.objects, **event.work}:
                     one = self.run.objects.setdefault(name, ObjectProgress())
@@ -174,14 +176,15 @@ class Report:
                 self.say("ERROR", event.message, event.object, event.advertiser_id)
             case Pruned():
                 verb = "would be deleted" if event.dry_run else "deleted"
-                self.say("INFO", f"{event.rows:,} rows older than the keep window {verb}", event.object)
+                self.say("INFO", f"{rows_of(event.rows)} older than the keep window {verb}", event.object)
             case Finished():
                 self._finished(event)
 
     def say(self, level: str, message: str, object_: str = "", advertiser_id: str = "") -> None:
         """Add a line to the log."""
         title = STREAMS[object_].title if object_ in STREAMS else object_
-        line = (self._book.now(), level, title, advertiser_id, message[:MOST_CHARACTERS])
+        who = account(advertiser_id, self._names.get(advertiser_id, ""))
+        line = (self._book.now(), level, title, who, message[:MOST_CHARACTERS])
         with self._saying:  # who reads from TikTok says that it waits
             self._said += 1
             self._lines.append(line)

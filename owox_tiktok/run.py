@@ -17,18 +17,17 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from owox_tiktok.errors import AccountRefused, Problem, StoreBusy, StoreFailed, StoreSilent, TokenRefused
+from owox_tiktok.errors import AccountRefused, Problem, StoreBusy, StoreFailed, StoreGone, TokenRefused
 from owox_tiktok.events import Failed, Listener, Pruned, Started, Stored, Warned
-from owox_tiktok.model import Chunk, Destination, Halve, Reading, Stream, Window
+from owox_tiktok.model import Chunk, Destination, Halve, Reading, Step, Stream, Window
 from owox_tiktok.model import Stored as StoredRows
 from owox_tiktok.plan import Pair
 from owox_tiktok.spool import Spool
 
-VALUES_PER_STORE = 10_000_000
-"""The writer stores what has arrived in one step, up to so many values (rows times columns)."""
-ENOUGH_VALUES = 6_000_000
+ENOUGH = 0.6
+"""The writer waits until so much of a step has arrived …"""
 LINGER_S = 4.0
-"""It waits so long for enough of them to be worth a step: many small steps cost a database several times as much."""
+"""… but no longer than this: many small steps cost a database several times as much."""
 ASK_S = 1.0
 """At least this often the run asks whether it is to stop, also while it lingers."""
 
@@ -56,10 +55,15 @@ class _Arrived:
     task: _Task
     path: Path
     reading: Reading
+    size_bytes: int
 
     @property
     def values(self) -> int:
         return self.reading.rows * (len(self.task.pair.fields) + len(self.task.pair.stream.keys))
+
+    def share_of(self, step: Step) -> float:
+        """Return how much of a step it is: 1 fills it."""
+        return max(self.values / step.values, self.size_bytes / step.size_bytes)
 
 
 @dataclass
@@ -78,7 +82,8 @@ class Outcome:
 class _Board:
     """What is to be read, what has arrived and what may be stored next. The only state that threads share."""
 
-    def __init__(self, pairs: Sequence[Pair], most_under_way: int) -> None:
+    def __init__(self, pairs: Sequence[Pair], most_under_way: int, step: Step) -> None:
+        self._step = step
         self._lock = threading.Condition()
         self._todo = [
             _Task(n, w.first if w else date.min, w.last if w else date.min, pair, w)
@@ -124,8 +129,9 @@ class _Board:
 
     def arrived(self, task: _Task, path: Path, reading: Reading) -> None:
         """Hand a window that was read to the writer."""
+        arrived = _Arrived(task, path, reading, path.stat().st_size if path.exists() else 0)
         with self._lock:
-            self._arrived[task.order, task.first] = _Arrived(task, path, reading)
+            self._arrived[task.order, task.first] = arrived
             self._lock.notify_all()
 
     def trouble(self, task: _Task, error: BaseException) -> None:
@@ -169,14 +175,15 @@ class _Board:
         """Whether more rows may soon make a better step: there are some, not enough, and windows still being read."""
         if not self._arrived or self._troubles:
             return False
-        if len(self._arrived) == self._under_way or sum(a.values for a in self._arrived.values()) >= ENOUGH_VALUES:
+        here = sum(a.share_of(self._step) for a in self._arrived.values())
+        if len(self._arrived) == self._under_way or here >= ENOUGH:
             return False
         self._since = self._since or time.monotonic()
         return time.monotonic() - self._since < LINGER_S
 
     def _storable(self) -> list[_Arrived]:
         ready: list[_Arrived] = []
-        values = 0
+        share = 0.0
         for order, first in sorted(self._arrived):
             found = self._arrived[order, first]
             if order in self._closed:
@@ -188,18 +195,18 @@ class _Board:
                 if ready and (
                     found.task.pair.stream is not ready[0].task.pair.stream
                     or found.task.pair.fields != ready[0].task.pair.fields
-                    or values + found.values > VALUES_PER_STORE
+                    or share + found.share_of(self._step) > 1
                 ):
                     break
                 ready.append(found)
-                values += found.values
+                share += found.share_of(self._step)
                 # The next window of this pair may be here as well.
                 self._next[order] = found.task.last + timedelta(days=1) if found.task.window else date.max
                 del self._arrived[order, first]
         return ready
 
     def _is_due(self, task: _Task, error: BaseException) -> bool:
-        if isinstance(error, TokenRefused | AccountRefused) or task.order in self._closed:
+        if isinstance(error, TokenRefused | AccountRefused | StoreGone) or task.order in self._closed:
             return True
         return self._next[task.order] >= task.first
 
@@ -259,7 +266,7 @@ def run(
     if not pairs:
         return outcome
 
-    board = _Board(pairs, most_under_way=2 * readers)
+    board = _Board(pairs, most_under_way=2 * readers, step=destination.step)
     with Spool() as spool:
         writer = _Writer(pairs, board, destination, listen, outcome, now)
         writer.prepare()
@@ -296,9 +303,6 @@ def _reader(board: _Board, read: ReadWindow, spool: Spool) -> None:
             board.halve(task)
         except Problem as problem:
             board.trouble(task, problem)
-        except OSError as error:
-            what = f"the temporary file {path} cannot be written ({error.strerror})"
-            board.trouble(task, StoreFailed(what, what_to_do="Free some space, or set TMPDIR to another folder."))
         except Exception as error:  # a bug must not hang the writer, nor take the other pairs down
             log.exception("reading %s failed", task.pair.stream.name)
             board.trouble(task, Problem(f"an unexpected {type(error).__name__}", what_to_do="Report it with the log."))
@@ -331,9 +335,9 @@ class _Writer:
                 raise
             except StoreFailed as error:
                 for order, other in enumerate(self._pairs):
-                    if other.stream.name == stream or isinstance(error, StoreSilent):
+                    if other.stream.name == stream or isinstance(error, StoreGone):
                         self._fail(order, error)
-                if isinstance(error, StoreSilent):
+                if isinstance(error, StoreGone):
                     return
 
     def store(self, ready: Sequence[_Arrived]) -> None:
@@ -346,7 +350,7 @@ class _Writer:
         except StoreBusy:
             raise
         except StoreFailed as error:
-            if isinstance(error, StoreSilent):
+            if isinstance(error, StoreGone):
                 for order in range(len(self._pairs)):
                     self._fail(order, error)
             elif len(ready) > 1:
@@ -359,9 +363,21 @@ class _Writer:
                 self._dropped(one)
             return
         for arrived, stored in zip(ready, done, strict=True):
+            if stored.rows != arrived.reading.rows:
+                self._miscounted(arrived, stored)
+                self._dropped(arrived)
+                continue
             self._tell(arrived, stored)
             arrived.path.unlink(missing_ok=True)
             self._board.stored(arrived)
+
+    def _miscounted(self, arrived: _Arrived, stored: StoredRows) -> None:
+        """End a pair whose rows are not all there although its cursor has moved, and take the cursor back."""
+        pair = arrived.task.pair
+        what = f"{arrived.reading.rows:,} rows were read, but the destination holds {stored.rows:,} of them"
+        with suppress(StoreFailed):
+            self._destination.forget(pair.stream, [pair.advertiser.id])
+        self._fail(arrived.task.order, StoreFailed(what, what_to_do="The next run reads all of it again."))
 
     def _dropped(self, arrived: _Arrived) -> bool:
         if not self._board.is_closed(arrived.task.order):
@@ -411,11 +427,11 @@ class _Writer:
             self._listen(Warned(pair.stream.name, pair.advertiser.id, message))
 
     def trouble(self, task: _Task, error: BaseException) -> None:
-        """End what cannot go on: the pair, the pairs of a refused advertiser, or all when the token is refused."""
+        """End what cannot go on: a pair, those of a refused advertiser, or all when token or temporary files fail."""
         for order, pair in enumerate(self._pairs):
             if (
                 order == task.order
-                or isinstance(error, TokenRefused)
+                or isinstance(error, TokenRefused | StoreGone)
                 or (isinstance(error, AccountRefused) and pair.advertiser.id == task.pair.advertiser.id)
             ):
                 self._fail(order, error)
@@ -430,7 +446,7 @@ class _Writer:
         message = error.sentence if isinstance(error, Problem) else str(error)
         self._outcome.failed[pair.key] = message
         self._listen(Failed(pair.stream.name, pair.advertiser.id, message, getattr(error, "request_id", ""), work=left))
-        if isinstance(error, StoreSilent):
+        if isinstance(error, StoreGone):
             return
         with suppress(StoreFailed):  # the reason is a convenience; the failure itself was told
             self._destination.failed(pair.stream, pair.advertiser.id, message, self._now)

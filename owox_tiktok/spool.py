@@ -6,24 +6,43 @@ field, so that "" and null stay apart. Any engine that reads CSV takes it as it 
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from owox_tiktok.errors import StoreGone
 from owox_tiktok.model import Field, Kind
 from owox_tiktok.rows import Column, typed
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX, LOCK = "owox-tiktok-", "lock"
+UNLOCKED_LIVES_S = 2 * 86_400
+"""A folder without a lock is the first version's; one that nobody has touched for so long belongs to no run."""
 
 _QUOTED = frozenset({Kind.ID, Kind.TEXT, Kind.JSON})
 
 
 class Spool:
-    """A folder of row files that is removed at the end of a run."""
+    """A folder of row files that is removed at the end of a run; those of runs that were killed go at the next start.
+
+    Each run holds a lock on a file in its folder for as long as it lives, so that no other run takes it for dead.
+    """
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="owox-tiktok-"))
+        with _sentences(Path(tempfile.gettempdir())):
+            _sweep(Path(tempfile.gettempdir()))
+            self._folder, self._lock = _locked_folder()
         self._count = 0
 
     def __enter__(self) -> Spool:
@@ -33,6 +52,7 @@ class Spool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._lock)
 
     def file(self) -> Path:
         """Return the path of a new row file (not yet there)."""
@@ -40,14 +60,59 @@ class Spool:
         return self._folder / f"{self._count}.csv"
 
 
+def _locked_folder() -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / LOCK).exists():
+            return folder, lock
+        os.close(lock)  # another run took it for a dead one's, in the moment before it was locked
+
+
+def _sweep(within: Path) -> None:
+    """Remove the folders of this user's runs that died. Where there are no such locks (Windows), nothing is removed."""
+    if fcntl is None:
+        return
+    for folder in within.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # another user's, or gone this very moment
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+                continue
+            try:
+                lock = os.open(folder / LOCK, os.O_RDWR)
+            except FileNotFoundError:  # the first version's, or one that is just being made
+                if time.time() - found.st_mtime > UNLOCKED_LIVES_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: it lives
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+@contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    """What the operating system refuses becomes a StoreGone: no other row file could be written either."""
+    try:
+        yield
+    except OSError as error:
+        what = f"the temporary file {path} cannot be written ({error.strerror or error})"
+        what_to_do = "Free some space, or set TMPDIR to another folder; the next run goes on."
+        raise StoreGone(what, what_to_do=what_to_do) from error
+
+
 class Writer:
-    """Appends columns to a row file."""
+    """Appends columns to a row file. Raises StoreGone when the file does not take everything (a full disk, say)."""
 
     def __init__(self, path: Path, columns: Sequence[Field]) -> None:
         self.path = path
         self.columns = tuple(columns)
         self.rows = 0
-        self._file = path.open("wb", buffering=0)
+        with _sentences(path):
+            self._file = path.open("wb", buffering=0)
 
     def append(self, data: Sequence[Column]) -> None:
         """Add rows given as one list of canonical texts per column, all of one length."""
@@ -55,12 +120,16 @@ class Writer:
             return
         written = [_written(field.kind in _QUOTED, texts) for field, texts in zip(self.columns, data, strict=True)]
         lines = "\n".join(map(",".join, zip(*written, strict=True)))
-        self._file.write(lines.encode() + b"\n")
+        left = memoryview(lines.encode() + b"\n")
+        with _sentences(self.path):
+            while left:  # a disk that is nearly full takes a part of it, and says so only in the count
+                left = left[self._file.write(left) :]
         self.rows += len(data[0])
 
     def close(self) -> None:
-        """Finish the file."""
-        self._file.close()
+        """Finish the file; some file systems say only now that it is not whole."""
+        with _sentences(self.path):
+            self._file.close()
 
 
 def _written(quoted: bool, texts: Column) -> Column | list[str]:

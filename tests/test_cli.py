@@ -528,3 +528,36 @@ def test_accounts_far_apart_are_read_up_to_their_own_today(tmp_path: Path) -> No
             )
         ]
         assert differences(rows, wanted, STREAMS["campaign_report_hourly"].keys) == []
+
+
+# --- reset ------------------------------------------------------------------------------------------------------------
+
+
+def test_reset_makes_the_next_import_read_everything_again_and_asks_before(project: Project) -> None:
+    project.import_(objects=["ad_report_daily"])
+    first, second = project.server.advertiser_ids[:2]
+    config = str(project.write())
+    before = project.cursors()
+
+    dry = project.cli("reset", "ad_report_daily", config, "--dry-run")
+    assert (dry.returncode, project.cursors()) == (0, before)
+    assert first in dry.stderr
+    asked = project.cli("reset", "ad_report_daily", config)  # nobody answers
+    assert (asked.returncode, project.cursors()) == (1, before)
+
+    done = project.cli("reset", "ad_report_daily", config, "--advertiser", first, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert set(project.cursors()) == set(before) - {("ad_report_daily", first)}
+    rows = len(project.table("ad_report_daily"))
+    assert project.import_(objects=["ad_report_daily"]).warnings == []
+    assert project.cursors() == before
+    assert len(project.table("ad_report_daily")) == rows
+
+    for words, said in ((("ad_report_dayly",), "ad_report_daily"), (("ads",), "objects")):
+        wrong = project.cli("reset", *words, config, "--yes")
+        assert wrong.returncode == 2
+        assert said in wrong.stderr
+    unknown = project.cli("reset", "ad_report_daily", config, "--advertiser", "123", "--yes")
+    assert unknown.returncode == 2
+    assert second in unknown.stderr
+    assert project.cursors() == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, StoreBusy, StoreFailed
-from owox_tiktok.model import Chunk, Cursor, Destination, Failure, Known, Stored, Stream, Window
+from owox_tiktok.model import Chunk, Cursor, Destination, Failure, Kind, Known, Stored, Stream, Window
 from owox_tiktok.rows import column
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import STREAMS
@@ -296,18 +296,24 @@ TEXTS = ["", " ", "=SUM(A1)", "+1", "-1", "@x", "Весна 🌞", "日本語", 
          "back\\slash", "NULL", "null", "'; DROP TABLE x; --", "tab\there", "x" * 20_000, "\\N", "nan"]  # fmt: skip
 
 
+def _a_line_feed(text: str) -> str:
+    """What ``rows`` makes of each line break before a destination sees it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 # BigQuery reads a file as it is told to; what DuckDB and a Sheet make of a text may hang on the texts beside it.
 @pytest.mark.parametrize("kit", DESTINATIONS[:2], ids=_name_of, indirect=True)
 @pytest.mark.parametrize("text", TEXTS, ids=lambda t: repr(t)[:20])
 def test_texts_come_back_as_they_are(kit: Kit, text: str) -> None:
     kit.store(kit.chunk(ADS, [{"ad_id": "7012345678901234567", "ad_name": text}, {"ad_id": "0", "ad_name": None}]))
-    assert {r["ad_id"]: r["ad_name"] for r in kit.read(ADS)} == {"7012345678901234567": kit.keeps(text), "0": None}
+    kept = kit.keeps(_a_line_feed(text))
+    assert {r["ad_id"]: r["ad_name"] for r in kit.read(ADS)} == {"7012345678901234567": kept, "0": None}
 
 
 def test_all_texts_together_come_back_as_they_are(kit: Kit) -> None:
     kit.store(kit.chunk(ADS, [{"ad_id": f"{n}", "ad_name": text} for n, text in enumerate(TEXTS)]))
     assert [r["ad_name"] for r in sorted(kit.read(ADS), key=lambda r: int(r["ad_id"]))] == [
-        kit.keeps(text) for text in TEXTS
+        kit.keeps(_a_line_feed(text)) for text in TEXTS
     ]
 
 
@@ -575,6 +581,41 @@ def test_two_chunks_of_the_same_rows_are_refused_and_nothing_is_stored(kit: Kit)
             kit.store(*chunks)
         assert kit.read(chunks[0].stream) == []
     assert kit.cursors() == {}
+
+
+def test_a_row_file_that_lost_rows_moves_no_cursor(kit: Kit) -> None:
+    kit.store(whole(kit))
+    before, cursors = in_order(kit.read(DAILY)), kit.cursors()
+    for stream, short in (
+        (DAILY, kit.chunk(DAILY, [ad(1, n, spend="7") for n in (6, 7)], (day(6), day(7)))),
+        (ADS, kit.chunk(ADS, [{"ad_id": "171"}, {"ad_id": "172"}])),
+    ):
+        short.path.write_text(short.path.read_text().splitlines(keepends=True)[0])
+        with pytest.raises(StoreFailed, match=r"2 rows .* 1 "):
+            kit.store(short)
+        assert (stream.name, "1") not in kit.cursors() or kit.cursors() == cursors
+    assert in_order(kit.read(DAILY)) == before
+    assert kit.read(ADS) == []
+
+
+def test_rows_outside_their_window_are_not_stored_quietly(tmp_path: Path) -> None:
+    kit = _duckdb(tmp_path)
+    with pytest.raises(StoreFailed, match="2 rows"):
+        kit.store(kit.chunk(DAILY, [ad(1, 1), ad(1, 9)], (day(1), day(2))))
+    assert kit.read(DAILY) == []
+
+
+def test_very_wide_rows_are_given_the_memory_they_need(tmp_path: Path) -> None:
+    kit = _duckdb(tmp_path)
+    fields = [n for n, f in HOURLY.fields.items() if f.kind in (Kind.MONEY, Kind.COUNT)][:100]
+    few = [ad(n, 1, stat_time_hour=f"{day(1)} 00:00:00", **dict.fromkeys(fields, n)) for n in range(1_500)]
+    for of_day, copies in ((1, 1), (2, 30)):
+        rows = kit.chunk(HOURLY, few, (day(of_day), day(of_day)), fields=fields)
+        text = rows.path.read_text().replace(str(day(1)), str(day(of_day)))
+        # The same rows under other ids, at the speed of a text.
+        rows.path.write_text("".join(text.replace(",17", f",{17 + n}") for n in range(copies)))
+        (stored,) = kit.store(replace(rows, rows=1_500 * copies))
+        assert stored.rows == 1_500 * copies
 
 
 # --- pruning ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from owox_tiktok.local.tiktok import Faults, World, serve
@@ -73,6 +74,41 @@ def test_a_killed_run_and_another_one_equal_one_clean_run(seed: int, tmp_path: P
         assert state(project) == state(clean)
         for name in OBJECTS:
             assert project.wrong(name, start=NOW.date() - timedelta(days=19)) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_dropped_table_is_filled_again_however_often_the_run_is_killed(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    world = World(seed=7, advertisers=2, campaigns=3, ad_groups=4, ads=8, as_of=NOW)
+    with serve(world) as server:
+        project = Project(tmp_path, server, say=SAY)
+        assert project.import_().warnings == []
+        whole = state(project)
+        with duckdb.connect(str(project.database)) as connection:
+            connection.execute("DROP TABLE tiktok_ads_ad_report_daily")
+            connection.execute("ALTER TABLE tiktok_ads_campaign_report_hourly DROP COLUMN spend")
+        server.faults.latency_s = 0.01
+        killed_after(project, chance.randrange(5, 40))
+        server.faults.latency_s = 0
+        assert project.import_().exit_code == 0
+        assert state(project) == whole
+        for name in OBJECTS:
+            assert project.wrong(name, start=NOW.date() - timedelta(days=19)) == []
+
+
+def test_a_run_says_what_was_dropped_and_that_everything_of_it_is_read_again(tmp_path: Path) -> None:
+    world = World(seed=7, advertisers=2, campaigns=3, ad_groups=4, ads=8, as_of=NOW)
+    with serve(world) as server:
+        project = Project(tmp_path, server, say=SAY)
+        project.import_()
+        with duckdb.connect(str(project.database)) as connection:
+            connection.execute("ALTER TABLE tiktok_ads_ad_report_daily RENAME TO mine")
+        ran = project.import_()
+        assert ran.warnings == [
+            "the table tiktok_ads_ad_report_daily is not there any more: everything of it is read again"
+        ]
+        assert project.wrong("ad_report_daily", start=NOW.date() - timedelta(days=19)) == []
+        assert project.import_().warnings == []
 
 
 def test_a_run_killed_while_tiktok_hangs_is_really_in_the_middle(tmp_path: Path) -> None:

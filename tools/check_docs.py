@@ -24,6 +24,8 @@ DOCUMENTS = sorted(
 )  # fmt: skip
 SOURCES = sorted([*(ROOT / "owox_tiktok").glob("**/*.py"), *(ROOT / "owox_tiktok").glob("**/*.csv")])
 
+NOT_DEPLOYED = ("duckdb",)
+"""Dependencies of the program that the deployed function does without: it has no disk to keep a database on."""
 NOT_OUR_WORDS = {
     r"\banew\b": "again, refresh, recreate",
     r"\bmade[- ]up\b": "simulated",
@@ -226,7 +228,8 @@ def rooms() -> Iterator[str]:
 def requirements() -> Iterator[str]:
     """Yield what requirements.txt has and the deployed function does not need, or the other way round."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras, needed, wanted = project["optional-dependencies"], set(project["dependencies"]), ["service"]
+    everywhere = {line for line in project["dependencies"] if not line.startswith(NOT_DEPLOYED)}
+    extras, needed, wanted = project["optional-dependencies"], everywhere, ["service"]
     for extra in wanted:
         for line in extras[extra]:
             own = re.fullmatch(rf"{project['name']}\[([\w, -]+)\]", line)

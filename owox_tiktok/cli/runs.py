@@ -1,4 +1,4 @@
-"""Commands that read TikTok's results and change tables: import, plan, prune, views."""
+"""Commands that read TikTok's results and change tables: import, plan, prune, reset, views."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from owox_tiktok.cli.common import (
     examples,
     facts,
     guarded,
+    object_names,
     quiet_option,
     say_json,
     stopped_by,
@@ -158,6 +159,48 @@ def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
         quiet=quiet,
         interrupted="interrupted. What was deleted until then is gone; run it again for the rest.",
     )
+
+
+@click.command(
+    epilog=examples(
+        "reset ad_report_daily",
+        "reset ad_report_daily --dry-run         what would be forgotten",
+        "reset ad_report_daily --advertiser 7012345678901234567 --yes",
+    )
+)
+@click.argument("name", metavar="OBJECT", shell_complete=object_names)
+@asked(parts=False)
+@click.option("--advertiser", "ids", multiple=True, metavar="ID", help="Only this ad account; may be repeated.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be forgotten.")
+@common
+def reset(given: Asked, name: str, ids: tuple[str, ...], yes: bool, dry_run: bool, log: str) -> None:
+    """Let the next import read all of an object again.
+
+    How far OBJECT was read is forgotten. Its rows stay until the next import replaces them.
+    """
+
+    def work(screen: Screen) -> int:
+        from owox_tiktok import app
+
+        settings = given.settings()
+        found = app.reset(settings, name, ids, dry_run=True)
+        for pair in found:
+            if log == "json":
+                say_json({"event": "to forget" if dry_run else "forgotten", **facts(pair)})
+            else:
+                days = f"  {pair.since} .. {pair.through}" if pair.since else ""
+                click.echo(f"{pair.object}  {pair.advertiser_id or 'all accounts'}{days}", err=True)
+        if not found:
+            click.echo("Nothing is remembered of it, so the next import reads all of it anyway.", err=True)
+        if dry_run or not found:
+            return 0
+        if not yes and not click.confirm("Forget this, and read all of it again in the next import?", err=True):
+            return 1
+        app.reset(settings, name, [pair.advertiser_id for pair in found], dry_run=False)
+        return 0
+
+    guarded(work, how=How.AT_ONCE, log=log, interrupted="nothing was forgotten.")
 
 
 @click.command(

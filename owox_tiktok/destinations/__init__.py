@@ -38,7 +38,7 @@ def open_destination(address: str, *, read_only: bool = False) -> Destination:
                 Mistake(
                     "destination",
                     f"{scheme}:// needs the package {package}",
-                    f"In this program's folder: pip install '.[{scheme}]'",
+                    f"pip install 'owox-tiktok[{scheme}]'",
                 )
             ]
         ) from None

@@ -44,7 +44,7 @@ from google.api_core.retry import Retry, if_exception_type
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
-from owox_tiktok.cursors import RECORD, Record, last_cursors, one_scope_each
+from owox_tiktok.cursors import RECORD, Record, check_rows, last_cursors, one_scope_each
 from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK
 from owox_tiktok.dialects import bigquery as dialect_of
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed, StoreSilent
@@ -773,7 +773,8 @@ class BigQuery:
                     timeout=REQUEST_S,
                 )
 
-            self._do(f"{step}_load", start, lambda job: job.result(retry=self._retry, timeout=JOB_S))
+            job, _ = self._do(f"{step}_load", start, lambda job: job.result(retry=self._retry, timeout=JOB_S))
+        check_rows(chunks, job.output_rows)
         return name
 
     # --- views --------------------------------------------------------------------------------------------------------

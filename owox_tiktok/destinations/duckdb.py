@@ -7,6 +7,7 @@ advertiser, upserting deletes by key, and both scan less than an index costs to 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from owox_tiktok.cursors import (
     Part,
     Record,
     Table,
+    check_rows,
     known,
     last_cursors,
     new_table_id,
@@ -30,18 +32,23 @@ from owox_tiktok.cursors import (
     table_of,
 )
 from owox_tiktok.dialects import CURSORS, DUCKDB, MARK
-from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
+from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed, StoreGone
 from owox_tiktok.model import Chunk, Failure, Field, Kind, Known, Step, Stored, Stream, utc
 from owox_tiktok.views import View
 
 MEMORY_MB = 64
 """DuckDB's own share. A small one keeps an import's memory flat however large the file grows, and costs no time."""
-MORE_MEMORY_MB = (256, 1024, 4096)
-"""What a step may have that needs more: very wide rows, or very many of a single day."""
+BYTES_PER_VALUE = 24
+"""A decimal takes 16 bytes, and a part of a step is held twice while it is committed. Texts come on top."""
+ROWS_PER_GROUP = 122_880
+"""DuckDB writes so many rows of a table at a time; of a step that has more, no more than these are in memory."""
+LEAST_MOST_MB = 512
+"""What a step may have at most on the smallest machine; elsewhere, half of the machine's memory."""
 
 MAGIC = b"DUCK"
 """A DuckDB file begins with eight bytes of checksum and this."""
 
+IN_MEMORY = ":memory:"
 TYPES = DUCKDB.types
 _name = DUCKDB.name
 
@@ -51,14 +58,14 @@ def open_at(rest: str, *, read_only: bool = False) -> DuckDB:
     path = rest.removeprefix("/")
     if not path:
         raise BadInput([Mistake("destination", "names no file", "Write duckdb:///tiktok_ads.duckdb.")])
-    if path == ":memory:":
-        return DuckDB(duckdb.connect(path), ":memory:")
+    if path == IN_MEMORY:
+        return DuckDB(duckdb.connect(path), IN_MEMORY)
     file = Path(os.path.expanduser(path))  # noqa: PTH111 -- Path's own raises where there is no such user
     if not file.parent.is_dir():
         raise BadInput([Mistake("destination", f"there is no folder {file.parent}", "Create it, or name another.")])
     is_there = _is_ours_to_open(file)
     if read_only and not is_there:
-        return DuckDB(duckdb.connect(":memory:"), str(file))
+        return DuckDB(duckdb.connect(IN_MEMORY), str(file))
     if not is_there:
         file.unlink(missing_ok=True)  # an empty one is in DuckDB's way
     try:
@@ -108,18 +115,38 @@ class DuckDB:
     """A DuckDB file as a Destination that holds views, too."""
 
     dialect = DUCKDB
-    step = Step()
+    step = Step(values=5_000_000, size_bytes=64 * 2**20)
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, *, read_only: bool = False) -> None:
         self.connection = connection
         self._name = name
+        self._begin()
         with _sentences(name):
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET memory_limit = '{MEMORY_MB}MB'")
-            # Rows come in portions that one thread stores faster than several, and with less memory.
-            connection.execute("SET threads = 1")
             if not read_only:
                 self._make_cursors()
+
+    def _begin(self) -> None:
+        with _sentences(self._name):
+            self.connection.execute("SET TimeZone = 'UTC'")
+            self._set_memory(MEMORY_MB)
+            # Rows come in portions that one thread stores faster than several, and with less memory.
+            self.connection.execute("SET threads = 1")
+
+    def _set_memory(self, megabytes: int) -> None:
+        self.connection.execute(f"SET memory_limit = '{megabytes}MB'")
+
+    def _open_again(self) -> None:
+        """Open the file again after DuckDB gave it up; what was committed is there. Raises StoreGone if it is not."""
+        gone = StoreGone("the database cannot be used any more", where=self._name, what_to_do="Import again.")
+        if self._name == IN_MEMORY:
+            raise gone
+        with suppress(duckdb.Error):
+            self.connection.close()
+        try:
+            self.connection = duckdb.connect(self._name)
+            self._begin()
+        except (duckdb.Error, StoreFailed) as error:
+            raise gone from error
 
     def _make_cursors(self) -> None:
         """Make the table of cursors, or add the columns that the first version did not have."""
@@ -310,7 +337,11 @@ class DuckDB:
             where, values = _scope(chunk)
             return self._changed(f"DELETE FROM {table} WHERE {where}", values)
 
-        return self._store(chunks, delete)
+        def count(chunk: Chunk) -> int:
+            where, values = _scope(chunk)
+            return self._changed(f"SELECT count(*) FROM {table} WHERE {where}", values)
+
+        return self._store(chunks, delete, count)
 
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
@@ -323,34 +354,80 @@ class DuckDB:
                 return 0
             return self._changed(f"DELETE FROM {table} USING ({_rows([chunk])}) AS incoming WHERE {same}", [])
 
-        return self._store(chunks, delete)
+        def count(chunk: Chunk) -> int:
+            if not chunk.rows:
+                return 0
+            return self._changed(f"SELECT count(*) FROM {table} SEMI JOIN ({_rows([chunk])}) AS incoming ON {same}", [])
 
-    def _store(self, chunks: Sequence[Chunk], delete: Callable[[Chunk], int]) -> list[Stored]:
-        """Delete what each chunk takes the place of, insert and move the cursors; with more memory if it must be."""
+        return self._store(chunks, delete, count)
+
+    def _store(
+        self, chunks: Sequence[Chunk], delete: Callable[[Chunk], int], count: Callable[[Chunk], int]
+    ) -> list[Stored]:
+        """Delete what each chunk takes the place of, insert, count and move the cursors; with more memory if needed."""
         one_scope_each(chunks)
-        memory = iter(MORE_MEMORY_MB)
+        memory = iter(self._memory_for(chunks))
+        megabytes = needed = next(memory)
+        opened_again = False
         while True:
             try:
-                with _transaction(self.connection, chunks[0].stream.table):
-                    gone = [delete(chunk) for chunk in chunks]
-                    self._insert(chunks)
-                    self._move_cursors(chunks)
-                return [Stored(c.rows, n) for c, n in zip(chunks, gone, strict=True)]
+                self._set_memory(megabytes)
+                return self._try_to_store(chunks, delete, count)
             except StoreFailed as error:
-                megabytes = next(memory, None)
-                if not isinstance(error.__cause__, duckdb.OutOfMemoryException) or megabytes is None:
-                    raise
-                self.connection.execute(f"SET memory_limit = '{megabytes}MB'")
+                failure, cause = error, error.__cause__
+            except duckdb.Error as error:
+                failure, cause = StoreFailed(_first_line(error), where=self._name), error
+            more = next(memory, None)
+            broken = isinstance(cause, duckdb.FatalException | duckdb.InternalException)
+            at_commit = isinstance(cause, duckdb.TransactionException)  # nobody else has the file: no other cause
+            if broken and not opened_again:
+                opened_again = True
+                self._open_again()
+            elif (at_commit or isinstance(cause, duckdb.OutOfMemoryException)) and more is not None:
+                pass
+            # A commit that has more memory than it needs fails because of the disk: DuckDB gives both the same type.
+            elif broken or isinstance(cause, duckdb.IOException) or (at_commit and megabytes >= 2 * needed):
+                what_to_do = "Free some space on that disk; the next run goes on."
+                raise StoreGone(failure.message, where=failure.where, what_to_do=what_to_do) from cause
+            elif at_commit or isinstance(cause, duckdb.OutOfMemoryException):
+                what_to_do = "Choose fewer fields for this object, or use a machine with more memory."
+                raise StoreFailed(failure.message, where=failure.where, what_to_do=what_to_do) from cause
+            else:
+                raise failure
+            megabytes = more or megabytes
+
+    def _memory_for(self, chunks: Sequence[Chunk]) -> list[int]:
+        """Return the megabytes to try a step with: what it should need, and more, up to what the machine has."""
+        rows = sum(c.rows for c in chunks)
+        values = min(rows, ROWS_PER_GROUP) * len(chunks[0].columns)
+        texts = sum(c.path.stat().st_size for c in chunks if c.rows) * min(1, ROWS_PER_GROUP / max(rows, 1))
+        need = max(MEMORY_MB, math.ceil((values * BYTES_PER_VALUE + texts) / 1e6))
+        most = max(LEAST_MOST_MB, memory_mb() // 2)
+        return sorted({min(need, most), min(4 * need, most), most})
+
+    def _try_to_store(
+        self, chunks: Sequence[Chunk], delete: Callable[[Chunk], int], count: Callable[[Chunk], int]
+    ) -> list[Stored]:
+        with _transaction(self.connection, chunks[0].stream.table):
+            gone = [delete(chunk) for chunk in chunks]
+            check_rows(chunks, self._insert(chunks))
+            held = [count(chunk) for chunk in chunks]
+            for chunk, rows in zip(chunks, held, strict=True):
+                check_rows([chunk], rows)
+            self._move_cursors(chunks)
+        return [Stored(rows, n) for rows, n in zip(held, gone, strict=True)]
 
     def _changed(self, statement: str, values: Sequence[object]) -> int:
         row = self.connection.execute(statement, list(values)).fetchone()
         return int(row[0]) if row else 0
 
-    def _insert(self, chunks: Sequence[Chunk]) -> None:
+    def _insert(self, chunks: Sequence[Chunk]) -> int:
+        """Insert the chunks' rows; return how many."""
         filled = [c for c in chunks if c.rows]
-        if filled:
-            names = ", ".join(_name(f.name) for f in filled[0].columns)
-            self.connection.execute(f"INSERT INTO {_name(filled[0].stream.table)} ({names}) {_rows(filled)}")
+        if not filled:
+            return 0
+        names = ", ".join(_name(f.name) for f in filled[0].columns)
+        return self._changed(f"INSERT INTO {_name(filled[0].stream.table)} ({names}) {_rows(filled)}", [])
 
     def _move_cursors(self, chunks: Sequence[Chunk]) -> None:
         stream = chunks[0].stream
@@ -398,6 +475,17 @@ class DuckDB:
                     left = record.cursor.without_days_before(keep_from[record.advertiser_id])
                     self._keep(replace(record, cursor=left))
         return gone
+
+
+def memory_mb() -> int:
+    """Return how many megabytes this machine has, or the container this runs in; 0 where that cannot be known."""
+    found = []
+    with suppress(AttributeError, ValueError, OSError):  # Windows has no sysconf
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with suppress(ValueError, OSError):  # "max" where there is none
+            found.append(int(Path(limit).read_text(encoding="ascii")))
+    return min(found, default=0) // 10**6
 
 
 def _scope(chunk: Chunk) -> tuple[str, list[object]]:

@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from owox_tiktok import spreadsheet as door
-from owox_tiktok.cursors import RECORD, Record, one_scope_each
+from owox_tiktok.cursors import RECORD, Record, check_rows, one_scope_each
 from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.lease import Lease
 from owox_tiktok.model import Chunk, Cursor, Failure, Field, Kind, Known, Step, Stored, Stream, utc
@@ -998,9 +998,10 @@ def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
     at = [next(n for n, f in enumerate(columns) if f.name == k) for k in stream.keys]
     convert = [_CELLS[f.kind] for f in columns]
     rows: dict[Key, tuple[Cell, ...]] = {}
-    name = ""
+    name, read = "", 0
     try:
         for texts in read_text(chunk.path):
+            read += 1
             values = []
             for column, to_cell, text in zip(columns, convert, texts, strict=True):
                 name = column.name
@@ -1019,6 +1020,7 @@ def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
             where=stream.table,
             what_to_do="Leave the field out of `fields` and report it as a bug.",
         ) from None
+    check_rows([chunk], read)
     if stream.time is None:
         return rows
     when = stream.keys.index(stream.time)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
+from owox_tiktok.errors import Senseless
 from owox_tiktok.model import Field, Stream
 from owox_tiktok.rows import Column, column
 from owox_tiktok.spool import Writer
+from owox_tiktok.tiktok.client import Body
 
 
 class Keys:
@@ -54,15 +56,6 @@ class Keys:
         return [[texts[row] for row in rows] for texts in data]
 
 
-T = TypeVar("T")
-
-
-class Body(msgspec.Struct, Generic[T]):
-    """The part of an answer that we read."""
-
-    data: T
-
-
 class PageInfo(msgspec.Struct):
     """What TikTok says of all pages of a question: how many rows and pages there are."""
 
@@ -88,21 +81,33 @@ Extract = Callable[[bytes], Page]
 
 
 def extractor(stream: Stream, names: Sequence[str]) -> Extract:
-    """Return a function from a body to its page."""
-    return _report_extractor(stream.dimensions, names) if stream.is_report else _entity_extractor(stream, names)
+    """Return a function from a body to its page; it raises Senseless or what msgspec raises for what is no page."""
+    extract = _report_extractor(stream.dimensions, names) if stream.is_report else _entity_extractor(stream, names)
+
+    def checked(body: bytes) -> Page:
+        page = extract(body)
+        if stream.page_size is not None and page.info is None:
+            raise Senseless("an answer without a count of its pages")
+        return page
+
+    return checked
 
 
 def _entity_extractor(stream: Stream, names: Sequence[str]) -> Extract:
-    decoder = msgspec.json.Decoder(Body[dict[str, Any]], float_hook=Decimal)
+    data = msgspec.defstruct(
+        "Data",
+        [("rows", list[dict[str, Any]] | None, None), ("page_info", PageInfo | None, None)],
+        rename={"rows": stream.rows_at},
+    )
+    decoder = msgspec.json.Decoder(Body[data], float_hook=Decimal)  # type: ignore[valid-type]
 
     def extract(body: bytes) -> Page:
-        data = decoder.decode(body).data
-        items = data.get(stream.rows_at) or ()
+        page: Any = decoder.decode(body).data
+        items = page.rows or ()
         values: dict[str, Sequence[Any]] = {n: [item.get(n) for item in items] for n in names}
         for name, path in stream.lifted.items():
             values[name] = [_at(item, path) for item in items]
-        info = data.get("page_info")
-        return Page(values, len(items), msgspec.convert(info, PageInfo) if info else None)
+        return Page(values, len(items), page.page_info)
 
     return extract
 
@@ -157,7 +162,10 @@ def take(
     keys: Keys,
     writer: Writer,
 ) -> tuple[int, PageInfo | None]:
-    """Put a page's rows into the file; return how many there are and what TikTok says of the pages."""
+    """Put a page's rows into the file; return how many there are and what TikTok says of the pages.
+
+    What raises leaves the file as it was.
+    """
     page = extract(body)
     writer.append(keys.fresh(_columns(columns, page, ours)))
     return page.rows, page.info

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -25,8 +25,8 @@ from owox_tiktok.model import Advertiser, Field, Halve, Kind, Reading, Stream, W
 from owox_tiktok.rows import Text
 from owox_tiktok.spool import Writer, read_text
 from owox_tiktok.streams import STREAMS
-from owox_tiktok.tiktok.client import Answer, TikTok
-from owox_tiktok.tiktok.pages import Body, Keys, PagedData, extractor, take
+from owox_tiktok.tiktok.client import Answer, TikTok, of, printable
+from owox_tiktok.tiktok.pages import Keys, PagedData, PageInfo, extractor, take
 
 PAGES_PER_WINDOW = 20
 """A window with more pages is halved, so that its parts are read side by side and memory stays flat."""
@@ -36,8 +36,11 @@ CAMPAIGNS_PER_REPORT = 30
 """TikTok's advice for a filter at ad level; it takes 100 at most."""
 ADVERTISERS_PER_CALL = 100
 
-_FIELD_CODES = frozenset({40002, 40006, 40125})
+_FIELD_CODES = frozenset({40002, 40006, 40125, 41002})
 """Codes with which TikTok refuses a field among other things."""
+
+
+T = TypeVar("T")
 
 
 class _NotWhole(Exception):
@@ -54,6 +57,20 @@ class _Part:
 
     campaign_ids: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
+
+
+class _Account(msgspec.Struct):
+    """An ad account as TikTok's lists of accounts describe it."""
+
+    advertiser_id: Annotated[str, msgspec.Meta(pattern=r"^\w{1,64}\Z")] | int
+    name: str | None = None
+    currency: str | None = None
+    timezone: str | None = None
+    display_timezone: str | None = None
+
+
+class _Listed(msgspec.Struct):
+    accounts: list[_Account] | None = msgspec.field(default=None, name="list")
 
 
 class Source:
@@ -74,8 +91,8 @@ class Source:
 
     def advertiser_ids(self) -> tuple[str, ...]:
         """Return the ids of every ad account the authorisation covers."""
-        data = self.api.data("oauth2/advertiser/get/", {}, with_app=True)
-        return tuple(str(item["advertiser_id"]) for item in data.get("list") or ())
+        data = self.api.data("oauth2/advertiser/get/", {}, _Listed, with_app=True)
+        return tuple(str(item.advertiser_id) for item in data.accounts or ())
 
     def advertisers(self, ids: Sequence[str]) -> tuple[list[Advertiser], dict[str, Refused]]:
         """Return the accounts with time zone and currency, and why some of ``ids`` cannot be read.
@@ -105,10 +122,10 @@ class Source:
 
     def _advertisers(self, ids: Sequence[str]) -> list[Advertiser]:
         fields = ["advertiser_id", "name", "currency", "timezone", "display_timezone"]
-        data = self.api.data("advertiser/info/", {"advertiser_ids": list(ids), "fields": fields})
+        data = self.api.data("advertiser/info/", {"advertiser_ids": list(ids), "fields": fields}, _Listed)
         return [
-            Advertiser(str(i["advertiser_id"]), str(i.get("name") or ""), str(i.get("currency") or ""), _zone(i))
-            for i in data.get("list") or ()
+            Advertiser(str(i.advertiser_id), printable(i.name or ""), printable(i.currency or ""), _zone(i))
+            for i in data.accounts or ()
         ]
 
     # --- one window ---------------------------------------------------------------------------------------------------
@@ -125,7 +142,7 @@ class Source:
         while parts:
             names = tuple(n for n in _names(stream, fields) if n not in refused)
             try:
-                answer = self._get(stream, advertiser, window, names, parts[0], 1, page_size=1)
+                data = self._get(stream, advertiser, window, names, parts[0], 1, of(PagedData), page_size=1)
             except RequestRefused as error:
                 blame = self._blame(stream, advertiser, window, names, parts[0], error)
                 if not isinstance(blame, FieldsRefused):
@@ -134,7 +151,7 @@ class Source:
                 continue
             if stream.page_size is None:
                 break
-            return msgspec.json.decode(answer.body, type=Body[PagedData]).data.page_info.total_number, refused
+            return data.page_info.total_number, refused
         return None, refused
 
     def read(
@@ -203,21 +220,19 @@ class Source:
         ours = {"advertiser_id": advertiser.id, "currency": advertiser.currency or None}
         if window:
             ours["stat_time_day"] = window.first.isoformat()
-        while True:
-            try:
-                answer = self._get(stream, advertiser, window, names, part, page)
-            except RequestRefused as error:
-                raise self._blame(stream, advertiser, window, names, part, error) from None
+
+        def stored(answer: Answer) -> tuple[int, PageInfo | None]:
             if answer.cut:
                 raise TooLarge("TikTok cut the report at its 20,000 newest ads", cut=True)
+            return self._pages.submit(take, extract, answer.body, columns, ours, keys, writer).result()
+
+        while True:
             try:
-                rows, info = self._pages.submit(take, extract, answer.body, columns, ours, keys, writer).result()
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                raise _NotWhole("an answer that makes no sense") from None
-            if stream.page_size is None:
-                return
+                rows, info = self._get(stream, advertiser, window, names, part, page, stored)
+            except RequestRefused as error:
+                raise self._blame(stream, advertiser, window, names, part, error) from None
             if info is None:
-                raise _NotWhole("an answer without a count of its pages")
+                return
             if page == 1 and stream.time and window and window.days > 1 and info.total_page > PAGES_PER_WINDOW:
                 raise Halve
             if total is not None and total != info.total_number:
@@ -238,8 +253,9 @@ class Source:
         names: Sequence[str],
         part: _Part,
         page: int,
+        take: Callable[[Answer], T],
         page_size: int | None = None,
-    ) -> Answer:
+    ) -> T:
         params: dict[str, Any] = {}
         if stream.path == "advertiser/info/":
             params["advertiser_ids"] = [advertiser.id]
@@ -262,9 +278,11 @@ class Source:
         return self.api.get(
             stream.path,
             params,
+            take=take,
             advertiser_id=advertiser.id,
             with_app=stream.per_app,
             may_shrink=stream.time is not None and window is not None and window.days > 1,
+            may_split=stream.is_report and stream.level not in (None, "advertiser") and len(part.campaign_ids) != 1,
         )
 
     # --- fields an account may not have -------------------------------------------------------------------------------
@@ -295,7 +313,7 @@ class Source:
 
         def refused(some: Sequence[str]) -> bool:
             try:
-                self._get(stream, advertiser, window, some, part, 1, page_size=1)
+                self._get(stream, advertiser, window, some, part, 1, lambda answer: None, page_size=1)
             except RequestRefused:
                 return True
             return False
@@ -348,6 +366,7 @@ class Source:
         key = (stream.name, advertiser.id)
         if key not in self._listed:
             found: dict[str, None] = {}
+            extract = extractor(stream, (name,))
             # Deleted ones always: their ads have results whether or not the list itself is wanted with them.
             for more in _HIDDEN_CAMPAIGNS if stream.name == "campaigns" else ({},):
                 params: dict[str, Any] = {"advertiser_id": advertiser.id, "page_size": stream.page_size}
@@ -355,9 +374,14 @@ class Source:
                     params |= {"fields": [name], "filtering": {"primary_status": "STATUS_ALL", **more}}
                 page, pages = 1, 1
                 while page <= pages:
-                    data = self.api.data(stream.path, {**params, "page": page}, advertiser_id=advertiser.id)
-                    found.update((str(item[name]), None) for item in data.get(stream.rows_at) or ())
-                    pages = int(data["page_info"]["total_page"])
+                    listed = self.api.get(
+                        stream.path,
+                        {**params, "page": page},
+                        take=lambda answer: extract(answer.body),
+                        advertiser_id=advertiser.id,
+                    )
+                    found.update((str(one), None) for one in listed.values[name] if one is not None)
+                    pages = listed.info.total_page if listed.info and listed.rows else 0
                     page += 1
             self._listed[key] = tuple(found)
         return self._listed[key]
@@ -439,12 +463,12 @@ def _report_parameters(
     return params
 
 
-def _zone(item: Mapping[str, Any]) -> ZoneInfo:
+def _zone(account: _Account) -> ZoneInfo:
     """Return the account's time zone; zoneinfo reads the sign of an Etc/GMT+8 as TikTok means it (UTC-8)."""
-    for name in (item.get("display_timezone"), item.get("timezone")):
+    for name in (account.display_timezone, account.timezone):
         try:
             if name:
-                return ZoneInfo(str(name))
+                return ZoneInfo(name)
         except (KeyError, ValueError, OSError):
             continue
     return ZoneInfo("UTC")
