@@ -153,7 +153,13 @@ def _sheets(folder: Path) -> Kit:
         place = {"sheetId": tab.sheet_id, "dimension": "COLUMNS", "startIndex": at, "endIndex": at + 1}
         server.batch(book, [{"deleteDimension": {"range": place}}])
 
-    harm = Harm(drop, drop_column, lambda stream: None)
+    def age(stream: Stream) -> None:
+        hidden = next(s for s in server.spreadsheet(book).sheets if s.hidden)
+        at = hidden.values()[0].index("failed_at")
+        place = {"sheetId": hidden.sheet_id, "dimension": "COLUMNS", "startIndex": at, "endIndex": at + 2}
+        server.batch(book, [{"deleteDimension": {"range": place}}])
+
+    harm = Harm(drop, drop_column, age)
     return Kit(folder, f"sheets://{book}", lambda stream: sheet_rows(server, book, stream), in_a_cell, harm)
 
 
@@ -598,8 +604,8 @@ def test_a_row_file_that_lost_rows_moves_no_cursor(kit: Kit) -> None:
     assert kit.read(ADS) == []
 
 
-def test_rows_outside_their_window_are_not_stored_quietly(tmp_path: Path) -> None:
-    kit = _duckdb(tmp_path)
+@pytest.mark.parametrize("kit", HARMED, ids=_name_of, indirect=True)
+def test_rows_outside_their_window_are_not_stored_quietly(kit: Kit) -> None:
     with pytest.raises(StoreFailed, match="2 rows"):
         kit.store(kit.chunk(DAILY, [ad(1, 1), ad(1, 9)], (day(1), day(2))))
     assert kit.read(DAILY) == []

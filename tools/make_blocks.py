@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from owox_tiktok import template
 from owox_tiktok.config_file import FILE_SETTINGS
 from owox_tiktok.destinations import SCHEMES
 from owox_tiktok.settings import SETTINGS
+from owox_tiktok.sheets import template
 from owox_tiktok.streams import STREAMS, metrics
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ from owox_tiktok.cli.common import end, examples, guarded
 from owox_tiktok.cli.interruption import How
 
 if TYPE_CHECKING:
-    from owox_tiktok.spreadsheet import Spreadsheet
+    from owox_tiktok.sheets.client import Spreadsheet
     from owox_tiktok.terminal import Screen
 
 
@@ -42,9 +42,9 @@ def sheet_init(spreadsheet_id: str, kind: Literal["sheets", "bigquery"] | None, 
     SPREADSHEET is its id or address. Tabs that are there are completed. What is filled in stays as it is: values,
     ticks, formats, and rows and columns of your own.
     """
-    from owox_tiktok import sheet_setup
+    from owox_tiktok.sheets import setup
 
-    _set_up(spreadsheet_id, lambda book: sheet_setup.init(book, kind, dry_run=dry_run), dry_run)
+    _set_up(spreadsheet_id, lambda book: setup.init(book, kind, dry_run=dry_run), dry_run)
 
 
 @sheet.command("fields", epilog=examples("sheet fields SPREADSHEET_ID --dry-run"))
@@ -55,9 +55,9 @@ def sheet_fields(spreadsheet_id: str, dry_run: bool) -> None:
 
     Ticks and columns of your own stay as they are.
     """
-    from owox_tiktok import sheet_setup
+    from owox_tiktok.sheets import setup
 
-    _set_up(spreadsheet_id, lambda book: sheet_setup.fields(book, dry_run=dry_run), dry_run)
+    _set_up(spreadsheet_id, lambda book: setup.fields(book, dry_run=dry_run), dry_run)
 
 
 @sheet.command(
@@ -118,8 +118,8 @@ def sheet_script(folder: Path) -> None:
 
 def _set_up(address: str, work: Callable[[Spreadsheet], list[str]], dry_run: bool) -> None:
     """Run ``work`` on a spreadsheet and say in one sentence what was done."""
-    from owox_tiktok.lease import Lease
-    from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
+    from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+    from owox_tiktok.sheets.lease import Lease
 
     def said(screen: Screen) -> int:
         book = Spreadsheet(spreadsheet_id(address))

@@ -202,6 +202,17 @@ class TikTok:
         """Make every call that waits or reads give up within about a second (the run is ending)."""
         self._stopped.set()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether every further call would give up at once."""
+        return self._stopped.is_set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raises Unavailable when the run ends meanwhile."""
+        self._stopped.wait(seconds)
+        if self.is_stopped:
+            raise Unavailable("the run was stopped")
+
     # --- verbs --------------------------------------------------------------------------------------------------------
 
     def get(
@@ -214,12 +225,15 @@ class TikTok:
         with_app: bool = False,
         may_shrink: bool = False,
         may_split: bool = False,
+        text: bool = False,
     ) -> T:
         """Return what ``take`` makes of TikTok's answer to a GET; lists and objects in ``params`` become JSON text.
 
         ``take`` decodes and checks; it runs inside the retries. When it raises Senseless, a msgspec error or another
         sign that the answer makes no sense, the answer counts as broken and is asked for again; ``take`` then runs
         again, so it must leave nothing behind when it raises.
+
+        With ``text`` the answer may also be a plain text instead of TikTok's JSON, as the file of a report task is.
 
         Raises Refused (and its children), Unavailable when attempts or time ran out, whatever else ``take`` raises, and
         TooLarge when less should be asked: of a report that is too large, at once if the caller ``may_shrink`` (can ask
@@ -229,11 +243,11 @@ class TikTok:
         if with_app:
             secret = {"app_id": self._app_id, "secret": self._app_secret.reveal()}
         query = urlencode({**{k: in_query(v) for k, v in params.items()}, **secret})
-        return self._retry(_Call(path, query, None, advertiser_id, may_shrink, may_split), take)
+        return self._retry(_Call(path, query, None, advertiser_id, may_shrink, may_split, text), take)
 
-    def post(self, path: str, body: Mapping[str, Any], *, take: Callable[[Answer], T]) -> T:
+    def post(self, path: str, body: Mapping[str, Any], *, take: Callable[[Answer], T], advertiser_id: str = "") -> T:
         """Return what ``take`` makes of TikTok's answer to a POST of a JSON ``body``; as ``get`` in all else."""
-        return self._retry(_Call(path, "", msgspec.json.encode(body)), take)
+        return self._retry(_Call(path, "", msgspec.json.encode(body), advertiser_id), take)
 
     def data(self, path: str, params: Mapping[str, Any], shape: type[T], **how: Any) -> T:
         """Return the ``data`` of a small answer as a ``shape``; an answer of another shape makes no sense."""
@@ -373,6 +387,9 @@ class TikTok:
                 content = readable(content)
                 envelope = msgspec.json.decode(content, type=Envelope)
             except _NO_SENSE:
+                if call.text and status == 200:
+                    self.pace.answered(turn)
+                    return Answer(content)
                 raise _not_an_envelope(status, _retry_after(headers)) from None
         code = envelope.code
         with self.counts.lock:
@@ -539,6 +556,7 @@ class _Call:
     advertiser_id: str = ""
     may_shrink: bool = False
     may_split: bool = False
+    text: bool = False
 
     @property
     def where(self) -> str:

@@ -61,6 +61,8 @@ TOO_LARGE = (
 def code_message(code: int, app_id: str, advertiser_id: str) -> str:
     """TikTok's words for a passing error code."""
     return {
+        40002: "filtering: Invalid value.",
+        40301: f"The advertiser {advertiser_id} is disabled.",
         40016: "Request is throttled, please retry later.",
         40067: TOO_LARGE,
         40100: f"App {app_id} reaches the QPS limit 10, current QPS is 11.",
