@@ -20,7 +20,7 @@ from typing import TypeVar
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
-from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned, duration
+from owox_tiktok.events import Event, Failed, Finished, Listener, Waiting, Warned, duration
 from owox_tiktok.model import Advertiser, Checkable, CountsRows, Destination, Known, Metered, Reading, Stream, Window
 from owox_tiktok.names import instead
 from owox_tiktok.notify import mistakes as notify_mistakes
@@ -34,6 +34,7 @@ from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.control import Control
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
+from owox_tiktok.states import Reason
 from owox_tiktok.streams import find
 from owox_tiktok.tiktok.accounts import Accounts
 from owox_tiktok.tiktok.client import LIMITS, Limits, TikTok, base_url
@@ -141,7 +142,7 @@ def import_(
     backfill: tuple[date, date] | None = None,
     environment: Mapping[str, str] | None = None,
     until: float | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
     open_: Callable[[str], Destination] = open_destination,
     done: Done = NOTHING_DONE,
     earlier: Finished | None = None,
@@ -149,19 +150,19 @@ def import_(
 ) -> Finished:
     """Import what the settings name and return what came of it; told event by event to ``listen``.
 
-    At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` says a word, it
-    ends after what it has stored, and the next one goes on there; who says ``until`` is expected to start that. A run
-    in several parts says what is ``done`` and what came of ``earlier`` parts, and returns what came of all. Raises
+    At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` gives a reason,
+    it ends after what it has stored, and the next one goes on there; who says ``until`` is expected to start that. A
+    run in several parts says what is ``done`` and what came of ``earlier`` parts, and returns what came of all. Raises
     BadInput, StoreBusy, or a Problem that left nothing to do (such as a refused token before the plan was made).
     """
     began = time.monotonic()
     so_far = earlier.seconds if earlier else 0.0
     end = began - so_far + 60 * settings.max_run_timeout if settings.max_run_timeout else math.inf
 
-    def stop() -> str:
+    def stop() -> Reason | None:
         if time.monotonic() >= end:
-            return "out of time"
-        return TO_BE_CONTINUED if until is not None and time.monotonic() >= until else halted()
+            return Reason.OUT_OF_TIME
+        return Reason.TO_BE_CONTINUED if until is not None and time.monotonic() >= until else halted()
 
     warnings = 0
     _check_kept(settings, backfill, now)
@@ -196,8 +197,8 @@ def import_(
 
             readers = readers_for(settings.requests_per_second)
             left = sum(len(p.windows) for p in pairs)
-            if left and (word := halted()):  # cancelled while it waited, say: then nothing is read
-                outcome = Outcome(stopped=word, left=left)
+            if left and (reason := halted()):  # cancelled while it waited, say: then nothing is read
+                outcome = Outcome(stopped=reason, left=left)
             else:
                 outcome = run(pairs, read, destination, count, now=now, readers=readers, halted=stop)
             per_account = [s for s in settings.objects if not s.per_app]
@@ -211,7 +212,7 @@ def import_(
                 count(Warned("ad_groups", "", hint))
             read_there = destination.bytes_processed if isinstance(destination, Metered) else 0
     except Halted as asked:  # before there was a plan
-        outcome, pairs, lost, pruned, read_there = Outcome(stopped=asked.message), [], 0, {}, 0
+        outcome, pairs, lost, pruned, read_there = Outcome(stopped=Reason(asked.message)), [], 0, {}, 0
     except StoreBusy:
         raise
     except Problem as problem:
@@ -223,7 +224,7 @@ def import_(
     finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, read_there)
     if earlier:
         finished = finished.after(earlier)
-    if finished.stopped != TO_BE_CONTINUED:  # there is one message, at the end of the last part
+    if finished.stopped is not Reason.TO_BE_CONTINUED:  # there is one message, at the end of the last part
         _tell(settings, finished, listen, environment)
     listen(finished)
     return finished
@@ -250,7 +251,7 @@ def _finished(
         seconds=time.monotonic() - began,
         warnings=warnings,
         pruned={name: n for name, n in outcome.pruned.items() if n},
-        stopped=outcome.stopped if outcome.left or not pairs else "",
+        stopped=outcome.stopped if outcome.left or not pairs else None,
         left=outcome.left,
         bytes_processed=read_there,
     )
@@ -279,7 +280,7 @@ def import_sheet(
     names: Sequence[str] = (),
     advertisers: Sequence[str] = (),
     until: float | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
     run: str = "",
     done: Done = NOTHING_DONE,
     intervals: Intervals = INTERVALS,
@@ -363,11 +364,11 @@ def plan(
     now: datetime,
     backfill: tuple[date, date] | None = None,
     environment: Mapping[str, str] | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
 ) -> list[Planned]:
     """Return what an import would do now. TikTok is asked one small question per pair; nothing is written.
 
-    Raises Halted as soon as ``halted`` says a word.
+    Raises Halted as soon as ``halted`` gives a reason.
     """
     _check_kept(settings, backfill, now)
     api = connect(settings, lambda _: None, environment)
@@ -452,11 +453,11 @@ def check(
     *,
     now: datetime,
     environment: Mapping[str, str] | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
 ) -> list[Checked]:
     """Try the destination, the token, each advertiser and each object of each advertiser; return all results.
 
-    Raises Halted as soon as ``halted`` says a word.
+    Raises Halted as soon as ``halted`` gives a reason.
     """
     found: list[Checked] = []
     try:
@@ -498,16 +499,16 @@ def check(
     return found + _side_by_side(api, lambda pair: _try(source, pair), tries, settings, halted)
 
 
-def _until(halted: Callable[[], str], items: Iterable[T]) -> Iterator[T]:
-    """Yield the items; raises Halted before the next one once ``halted`` says a word."""
+def _until(halted: Callable[[], Reason | None], items: Iterable[T]) -> Iterator[T]:
+    """Yield the items; raises Halted before the next one once ``halted`` gives a reason."""
     for item in items:
-        if word := halted():
-            raise Halted(word)
+        if reason := halted():
+            raise Halted(reason)
         yield item
 
 
-def _unless(halted: Callable[[], str], work: Callable[[], T]) -> T:
-    """Return what ``work`` returns; raises Halted as soon as ``halted`` says a word, and leaves it to end by itself.
+def _unless(halted: Callable[[], Reason | None], work: Callable[[], T]) -> T:
+    """Return what ``work`` returns; raises Halted as soon as ``halted`` gives a reason, and leaves it to end by itself.
 
     Only for work that changes nothing: it may still be waiting for TikTok when the program is over.
     """
@@ -526,19 +527,23 @@ def _unless(halted: Callable[[], str], work: Callable[[], T]) -> T:
     return said[0]
 
 
-def _join(threads: Sequence[threading.Thread], halted: Callable[[], str]) -> None:
+def _join(threads: Sequence[threading.Thread], halted: Callable[[], Reason | None]) -> None:
     """Start threads and wait for all, in small steps, so that ``halted`` is asked and Ctrl-C is noticed."""
     for thread in threads:
         thread.start()
     for thread in threads:
         while thread.is_alive():
             thread.join(0.1)
-            if word := halted():
-                raise Halted(word)
+            if reason := halted():
+                raise Halted(reason)
 
 
 def _side_by_side(
-    api: TikTok, ask: Callable[[Pair], T], pairs: Sequence[Pair], settings: Settings, halted: Callable[[], str]
+    api: TikTok,
+    ask: Callable[[Pair], T],
+    pairs: Sequence[Pair],
+    settings: Settings,
+    halted: Callable[[], Reason | None],
 ) -> list[T]:
     """Return what ``ask`` says of each pair, asked at the permitted rate; raises Halted."""
     left = iter(enumerate(pairs))
@@ -601,11 +606,11 @@ def prune_(
     dry_run: bool,
     listen: Listener,
     environment: Mapping[str, str] | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
 ) -> dict[str, int]:
     """Delete (or count) the report rows older than the keep window; return how many per object.
 
-    Raises Halted when ``halted`` says a word, after the object that is being pruned.
+    Raises Halted when ``halted`` gives a reason, after the object that is being pruned.
     """
     if settings.clean_up_to_keep_window is None:
         keep = BY_NAME["clean_up_to_keep_window"]

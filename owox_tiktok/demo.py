@@ -15,6 +15,7 @@ from owox_tiktok import app
 from owox_tiktok.config_file import read_file
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.local.tiktok import Limits, World, serve
+from owox_tiktok.states import Reason
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.terminal import Terminal, chart
 
@@ -43,7 +44,7 @@ destination: duckdb:///%s
 """
 
 
-def demo(folder: Path, console: Console, halted: Callable[[], str] = lambda: "") -> int:
+def demo(folder: Path, console: Console, halted: Callable[[], Reason | None] = lambda: None) -> int:
     """Import twice into ``folder``, two days apart, and show what came; return the exit code.
 
     Raises BadInput for a folder that cannot be written to; ends early when ``halted`` says a word.
@@ -101,7 +102,7 @@ def demo(folder: Path, console: Console, halted: Callable[[], str] = lambda: "")
     return 0
 
 
-def _import(config: Path, now: datetime, environment: dict[str, str], halted: Callable[[], str]) -> int:
+def _import(config: Path, now: datetime, environment: dict[str, str], halted: Callable[[], Reason | None]) -> int:
     settings = read_file(config, now=now, environment=environment)
     with Terminal() as screen:
         return app.import_(settings, now=now, listen=screen, environment=environment, halted=halted).exit_code

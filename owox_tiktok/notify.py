@@ -23,6 +23,7 @@ from owox_tiktok.errors import Mistake, Problem
 from owox_tiktok.events import Finished
 from owox_tiktok.secret import Secret
 from owox_tiktok.settings import BY_NAME, NOTIFY_WHEN, Settings
+from owox_tiktok.states import ABOUT, Reason, State
 
 Level = Literal["done", "warnings", "error"]
 """How a run ended: all well, all well but with something to know, or nothing or not everything imported."""
@@ -53,12 +54,11 @@ _SUBJECTS: Mapping[Level, str] = {"done": "done", "warnings": "done, with someth
 def outcome(ended: Finished | Problem) -> tuple[Level, str]:
     """Return how a run ended and the sentence about it, the one that its Sheet shows as well."""
     if isinstance(ended, Problem):
-        return "error", f"Error: {ended.sentence}"
-    sentence = ended.summary.replace(ended.state, "Error", 1) if ended.exit_code == 1 else ended.summary
-    if ended.failed or (ended.stopped and ended.stopped != "cancelled"):
-        return "error", sentence
+        return "error", f"{ABOUT[State.ERROR].headline}: {ended.sentence}"
+    if ended.failed or (ended.stopped and ended.stopped is not Reason.CANCELLED):
+        return "error", ended.summary
     # Whoever cancelled it knows.
-    return ("warnings" if ended.warnings or ended.stopped else "done"), sentence
+    return ("warnings" if ended.warnings or ended.stopped else "done"), ended.summary
 
 
 def wanted(when: str, level: Level) -> bool:

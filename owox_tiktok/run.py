@@ -23,6 +23,7 @@ from owox_tiktok.model import Chunk, Destination, Halve, Reading, Step, Stream, 
 from owox_tiktok.model import Stored as StoredRows
 from owox_tiktok.plan import Pair
 from owox_tiktok.spool import Spool
+from owox_tiktok.states import Reason
 
 ENOUGH = 0.6
 """The writer waits until so much of a step has arrived …"""
@@ -75,7 +76,7 @@ class Outcome:
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
     warnings: int = 0
     pruned: dict[str, int] = field(default_factory=dict)
-    stopped: str = ""
+    stopped: Reason | None = None
     left: int = 0
 
 
@@ -250,12 +251,12 @@ def run(
     *,
     now: datetime,
     readers: int,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
 ) -> Outcome:
     """Read and store every window of ``pairs``; raises only when nothing can go on (StoreBusy, an interruption).
 
-    ``halted`` is asked between stores, at least once a second: a word ends the run cleanly, and becomes the outcome's
-    ``stopped``; the windows not stored are its ``left``.
+    ``halted`` is asked between stores, at least once a second: a reason ends the run cleanly, and becomes the
+    outcome's ``stopped``; the windows not stored are its ``left``.
     """
     outcome = Outcome()
     work: dict[str, int] = {}

@@ -31,6 +31,7 @@ from owox_tiktok.events import (
     size,
 )
 from owox_tiktok.model import Stream
+from owox_tiktok.states import ABOUT
 
 
 class Screen(Protocol):
@@ -197,8 +198,9 @@ class Terminal:
             self.say("[red]Stopped:[/] ", problem.sentence)
 
     def _finished(self, event: Finished) -> None:
-        colour = {0: "green", 1: "red", 3: "yellow"}[event.exit_code]
-        self.say(f"[{colour}]{event.state}[/]", event.summary.removeprefix(event.state))
+        about = ABOUT[event.state]
+        colour = {0: "green", 1: "red", 3: "yellow"}[about.exit_code]
+        self.say(f"[{colour}]{about.headline}[/]", event.summary.removeprefix(about.headline))
 
 
 # --- results ----------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from owox_tiktok.errors import AccountRefused, Problem, Refused, RequestRefused, TokenRefused, TooLarge, Unavailable
 from owox_tiktok.events import Failed
+from owox_tiktok.states import Reason
 from owox_tiktok.tiktok.client import Answer, Limits, TimeOuts, of, readable
 from owox_tiktok.tiktok.codes import CODES, Does, reaction
 from tests.raw_tiktok import ACCOUNT, QUICK, Raw, envelope, page, raw_tiktok, row, with_body
@@ -281,9 +282,11 @@ def test_a_run_whose_time_is_over_ends_in_the_middle_of_an_answer(path: str, tmp
     with raw_tiktok() as raw:
         raw.answer("rest", page(row()))
         raw.answer(path, dripping(raw))
-        ran = raw.import_(tmp_path, limits=Limits(glance_s=0.05), halted=lambda: "cancelled" if raw.count(path) else "")
+        ran = raw.import_(
+            tmp_path, limits=Limits(glance_s=0.05), halted=lambda: Reason.CANCELLED if raw.count(path) else None
+        )
     assert ran.exit_code == 3
-    assert ran.finished.stopped == "cancelled"
+    assert ran.finished.stopped is Reason.CANCELLED
     assert ran.failures == []
 
 

@@ -28,6 +28,7 @@ from owox_tiktok.events import Finished
 from owox_tiktok.notify import LONGEST, MOST_RECIPIENTS, mistakes, notify, outcome, send, wanted
 from owox_tiktok.secret import Secret
 from owox_tiktok.settings import NOTIFY_WHEN, Settings
+from owox_tiktok.states import Reason
 from owox_tiktok.streams import STREAMS
 from tests.helpers import Project
 
@@ -402,8 +403,8 @@ FINE = Finished(rows={"campaigns": 3}, replaced={}, pairs=2, failed=0, requests=
         (replace(FINE, warnings=1), "warnings", "Done in"),
         (replace(FINE, failed=1), "error", "Partly done in"),
         (replace(FINE, failed=2), "error", "Error in 1.0 s"),
-        (replace(FINE, left=5, stopped="out of time"), "error", "Partly done in"),
-        (replace(FINE, left=5, stopped="cancelled"), "warnings", "Partly done in"),
+        (replace(FINE, left=5, stopped=Reason.OUT_OF_TIME), "error", "Partly done in"),
+        (replace(FINE, left=5, stopped=Reason.CANCELLED), "warnings", "Partly done in"),
         (Problem("the token is refused", what_to_do="Get another."), "error", "Error: the token is refused. Get"),
     ],
 )

@@ -26,6 +26,7 @@ from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import RECORD, RECORD_ID, Record, Run
 from owox_tiktok.sheets.requests import create_metadata
+from owox_tiktok.states import State
 from owox_tiktok.streams import STREAMS
 from tests.control_sheet import OBJECTS, ControlSheet, config_rows, control_sheet
 from tests.function import ACCOUNT, ANNA, AUDIENCE, CLOCKED, EVE, Function, error_of, free_port, heard
@@ -132,7 +133,7 @@ def record_run(place: Place, run_id: str, state: str, began: datetime) -> None:
     """Write into the Sheet that there was such a run."""
     seconds = (datetime.now(UTC) - began).total_seconds()
     so_far = Finished({"ads": 7}, {}, pairs=1, failed=0, requests=7, refused=0, seconds=seconds)
-    run = Run(run_id, began, state, began + timedelta(minutes=1), so_far=so_far)
+    run = Run(run_id, began, State(state), began + timedelta(minutes=1), so_far=so_far)
     place.book.apply([create_metadata(RECORD, msgspec.json.encode(Record(run)).decode(), RECORD_ID)])
 
 
@@ -280,6 +281,7 @@ def test_a_bug_is_told_with_nothing_but_its_request_id(place: Place) -> None:
     error = error_of(answer)
     assert answer.status_code == 500
     assert "RuntimeError" not in answer.text
+    until(lambda: function.logged("Traceback"))  # the line is written after the answer
     (line,) = function.logged("Traceback")
     assert (line["severity"], line["request_id"]) == ("ERROR", error["request_id"])
     assert "RuntimeError: a bug that says **** ****" in line["message"]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from owox_tiktok.cli.interruption import INTERRUPTION, How
+from owox_tiktok.states import Reason
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -245,9 +246,9 @@ def _screen(log: str, quiet: bool) -> Screen:
     return JsonLog(quiet=quiet) if log == "json" else Terminal(quiet=quiet)
 
 
-def stopped_by(screen: Screen) -> Callable[[], str]:
+def stopped_by(screen: Screen) -> Callable[[], Reason | None]:
     """Return what ``app`` asks between two transactions: whether a signal came, or the reader of the output left."""
-    return lambda: INTERRUPTION.asked() or ("its output was closed" if screen.closed else "")
+    return lambda: INTERRUPTION.asked() or (Reason.OUTPUT_CLOSED if screen.closed else None)
 
 
 def end(sentence: str) -> NoReturn:

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
-from owox_tiktok.events import TO_BE_CONTINUED
 from owox_tiktok.secret import Secret
 from owox_tiktok.service import logs
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.messages import Answer, Asked, Refusal
 from owox_tiktok.service.registry import RATE, Entry, Registry
 from owox_tiktok.service.runs import Runs, moment_of, say
+from owox_tiktok.states import ABOUT, Reason, State
 
 if TYPE_CHECKING:
     from owox_tiktok.settings import Settings
@@ -255,7 +255,7 @@ def _status(sheet: Sheet, *, queued: bool) -> Answer:
         record, lines = report.overview(control.book, MOST_MESSAGES)
     runs = [record.run, *record.past] if record else []
     if queued and runs and _between_parts(runs[0]):
-        runs[0].state, runs[0].ended = "running", None
+        runs[0].state, runs[0].ended = State.RUNNING, None
     found = next((r for r in runs if r.run == wanted), None) if wanted else runs[0] if runs else None
     waiting = _waiting(wanted) if wanted and not found else ""
     if wanted and not found and not waiting:
@@ -264,7 +264,7 @@ def _status(sheet: Sheet, *, queued: bool) -> Answer:
     return Answer(
         200,
         {
-            "state": found.state if found else "running" if waiting else "idle",
+            **_state(found.state if found else State.RUNNING if waiting else None),
             "run_id": found.run if found else wanted,
             "started": say(found.started) if found else None,
             "ended": say(found.ended) if found else None,
@@ -285,26 +285,34 @@ def _status(sheet: Sheet, *, queued: bool) -> Answer:
                     "run_id": r.run,
                     "started": say(r.started),
                     "ended": say(r.ended),
-                    "state": r.state,
+                    **_state(r.state),
                     "rows": r.rows,
                     "message": r.message,
                 }
                 for r in runs
-                if r.state != "running"
+                if r.state is not State.RUNNING
             ][:MOST_RUNS],
         },
     )
 
 
+def _state(state: State | None) -> dict[str, str]:
+    """Return a state as the sidebar shows it; None: nothing has run."""
+    if state is None:
+        return {"state": "idle", "label": "Nothing is running", "tone": "idle", "what_to_do": ""}
+    about = ABOUT[state]
+    return {"state": state, "label": about.label, "tone": about.tone, "what_to_do": about.what_to_do}
+
+
 def _between_parts(run: Run) -> bool:
     """Whether the next part of a run is in the queue."""
-    if run.state != "stopped" or run.so_far is None or run.ended is None:
+    if run.state is not State.STOPPED or run.so_far is None or run.ended is None:
         return False
-    return run.so_far.stopped == TO_BE_CONTINUED and datetime.now(UTC) - run.ended <= WAITS_AT_MOST
+    return run.so_far.stopped is Reason.TO_BE_CONTINUED and datetime.now(UTC) - run.ended <= WAITS_AT_MOST
 
 
 def _percent(run: Run) -> int:
-    return 100 if run.state == "done" else run.percent
+    return 100 if run.state is State.DONE else run.percent
 
 
 def _waiting(run_id: str) -> str:

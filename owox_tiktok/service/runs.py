@@ -19,12 +19,12 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from owox_tiktok.errors import Problem, StoreBusy
-from owox_tiktok.events import TO_BE_CONTINUED
 from owox_tiktok.service import logs, messages
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.messages import Answer, Asked, come_again
 from owox_tiktok.service.stopping import Stopping
 from owox_tiktok.service.tasks import Queue, name_for
+from owox_tiktok.states import ABOUT, Reason, State
 
 if TYPE_CHECKING:
     from owox_tiktok.events import Event, Finished
@@ -87,8 +87,8 @@ class Runs:
                     raise
                 # Trying again would not help; the Sheet says what to mend.
                 log.warning("%s", problem.sentence)
-                return Answer(200, {"run_id": asked.run_id, "state": "error", "message": problem.sentence})
-        if finished.stopped == TO_BE_CONTINUED and self._queue is not None:
+                return Answer(200, {"run_id": asked.run_id, "state": State.ERROR, "message": problem.sentence})
+        if finished.stopped is Reason.TO_BE_CONTINUED and self._queue is not None:
             if not progress.moved:
                 # The same task again, and no new one: its tries are counted, and the waits between them grow.
                 raise come_again("nothing could be stored in the time of this part", COME_AGAIN_S)
@@ -115,7 +115,7 @@ class Runs:
             backfill=app.backfill_range(*asked.days, now),
             names=asked.objects,
             until=time.monotonic() + self._deployment.budget_s,
-            halted=lambda: TO_BE_CONTINUED if self._stopping.asked() else "",
+            halted=lambda: Reason.TO_BE_CONTINUED if self._stopping.asked() else None,
             run=run_id,
             done=asked.done,
             environment=sheet.environment,
@@ -223,21 +223,23 @@ def _body(asked: Asked, run_id: str, done: Mapping[str, Mapping[str, date]]) -> 
     return body | {name: value for name, value in more.items() if value}
 
 
-def _ended(control: Control, run_id: str) -> str:
+def _ended(control: Control, run_id: str) -> State | None:
     """Return how this run ended, if it did for good; an error may be gone when its task comes again."""
     from owox_tiktok.sheets import report
 
     record = report.record(control.book)
     runs = [record.run, *record.past] if record else []
-    state = next((r.state for r in runs if r.run == run_id), "")
-    return "" if state in ("running", "stopped", "error") else state
+    state = next((r.state for r in runs if r.run == run_id), None)
+    return state if state and ABOUT[state].final else None
 
 
 def _outcome(finished: Finished) -> dict[str, Any]:
-    state = {0: "done", 1: "error", 3: "partly done"}[finished.exit_code]
-    if finished.stopped:
-        state = "cancelled" if finished.stopped == "cancelled" else "stopped"
-    return {"state": state, "rows": dict(finished.rows), "failed": finished.failed, "message": finished.summary}
+    return {
+        "state": finished.state,
+        "rows": dict(finished.rows),
+        "failed": finished.failed,
+        "message": finished.summary,
+    }
 
 
 def _inline(asked: Asked, run_id: str, finished: Finished) -> Answer:
