@@ -19,6 +19,7 @@ from owox_tiktok.config_file import FILE_SETTINGS
 from owox_tiktok.destinations import SCHEMES
 from owox_tiktok.settings import SETTINGS
 from owox_tiktok.sheets import template
+from owox_tiktok.states import ABOUT, State, diagram
 from owox_tiktok.streams import STREAMS, metrics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,8 +43,8 @@ def code(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text with a full stop."""
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    """Return a text with a full stop; nothing for nothing."""
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
 def settings() -> str:
@@ -105,12 +106,22 @@ def objects() -> str:
     return str(len(STREAMS))
 
 
+def run_states() -> str:
+    """Return the states of a run: as a diagram, and as a table."""
+    rows = (
+        (f"*{about.label}*", str(about.exit_code) if state is not State.RUNNING else "", sentence(about.what_to_do))
+        for state, about in ABOUT.items()
+    )
+    return f"```mermaid\n{diagram()}\n```\n\n" + table(("state", "exit code", "what to do"), rows)
+
+
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "sheet parameters": sheet_parameters,
     "destinations": destinations,
     "counts": counts,
     "objects": objects,
+    "states": run_states,
 }
 """Each block by its name."""
 
