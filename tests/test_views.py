@@ -511,7 +511,7 @@ def test_the_packages_sums_are_tiktoks(hours: bool, stream: str, for_dbt: Projec
     )
     tiktoks = oracle(project, stream, ["spend", "video_views_p25", "total_purchase_value"])
     assert total["spend"] == sum(r["spend"] for r in tiktoks)
-    assert total["quarter"] == sum(r["video_views_p25"] for r in tiktoks)
+    assert total["quarter"] == sum(r["video_views_p25"] or 0 for r in tiktoks)
     assert total["value"] == sum(r["total_purchase_value"] or 0 for r in tiktoks)
     assert (total["hours"] == 24) if hours else (total["hours"] == 1)
 
