@@ -13,6 +13,9 @@ the place of, inserts them and appends the cursors. Why it looks as it does:
 - Two imports that only insert would not notice each other, and store rows twice. So each transaction first updates
   the one row of a lock table (two at a time cannot), and then makes sure that nobody else has moved its cursors: by
   what this run knows of them it tells what is complete.
+- A cursor names its table by the moment at which BigQuery created it, so that it counts for no other of that name: one
+  that was dropped and made again, restored or copied. Tables are looked at one by one (``tables.get`` costs nothing and
+  is never late, INFORMATION_SCHEMA is both) and then used for the whole run.
 - The name of a job is used once and for all. A step that is sent again, because the answer was lost, finds the job of
   the first time.
 """
@@ -31,7 +34,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
 from typing import Any
@@ -44,7 +47,7 @@ from google.api_core.retry import Retry, if_exception_type
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
-from owox_tiktok.cursors import RECORD, Record, check_rows, last_cursors, one_scope_each
+from owox_tiktok.cursors import RECORD, Record, Table, check_rows, known, last_cursors, one_scope_each, table_of
 from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK
 from owox_tiktok.dialects import bigquery as dialect_of
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed, StoreSilent
@@ -188,6 +191,14 @@ def _bytes(text: str) -> int | None:
     return int(found[1]) * units[found[2]] if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the table of cursors says of a pair, and when its cursor was written (None: it never had one)."""
+
+    record: Record
+    written_at: datetime | None
+
+
 class BigQuery:
     """A BigQuery dataset as a Destination that holds views, too."""
 
@@ -205,6 +216,8 @@ class BigQuery:
         self._cursor_rows = 0
         self._known: dict[tuple[str, str], datetime] | None = None
         """When the cursor of each pair was written, as far as this run knows; None before cursors were read."""
+        self._tables: dict[str, bq.Table] = {}
+        """The tables that were looked at, by name."""
         self._retry = bq.DEFAULT_RETRY.with_timeout(PATIENCE_S).with_delay(initial=0.5, maximum=20, multiplier=2)
         self._call: dict[str, Any] = {"retry": self._retry, "timeout": REQUEST_S}
         try:
@@ -415,36 +428,42 @@ class BigQuery:
         if self._location is None:
             return {}
         with self._sentences():
-            return self._read_cursors()
+            return self._still_known(self._read_kept())
 
-    def _read_cursors(self) -> dict[tuple[str, str], Known]:
+    def _still_known(self, kept: Mapping[tuple[str, str], _Kept]) -> dict[tuple[str, str], Known]:
+        """Return what the stored records still say of the tables that are there now."""
+        found = {}
+        for pair, each in kept.items():
+            table = self._found(table_of(each.record.object)) if each.record.cursor else None
+            table = table if table and _is_ours(table) else None
+            found[pair] = known(_adopting(each, table), _as_stored(table))
+        return {pair: one for pair, one in found.items() if one != Known()}
+
+    def _read_kept(self, *, remember: bool = True) -> dict[tuple[str, str], _Kept]:
+        """Return what is stored of every pair; ``remember`` that this run knows of it."""
         # Two rows of a pair count: its newest cursor, and its newest failure, which says no more than what failed.
         newest = (
             "SELECT *, COUNT(*) OVER () AS stored FROM "
             f"{self.dialect.table(CURSORS)} WHERE TRUE QUALIFY ROW_NUMBER() OVER "
             "(PARTITION BY object, advertiser_id, read_on IS NULL ORDER BY written_at DESC) = 1"
         )
-        self._known = {}
-        self._cursor_rows = 0
         try:
             rows, _ = self._query(newest, what="cursors")
         except refusals.NotFound:
-            return {}
-        cursors: dict[tuple[str, str], Cursor | None] = {}
-        failures: dict[tuple[str, str], tuple[Failure | None, datetime]] = {}
-        for row in rows:
-            self._cursor_rows = row["stored"]
+            rows = []
+        kept: dict[tuple[str, str], _Kept] = {}
+        for row in sorted(rows, key=lambda row: row["read_on"] is None):  # cursors first
             record = Record.of(dict(row.items()))
             if row["read_on"] is not None:
-                self._known[record.pair] = row["written_at"]
-                cursors[record.pair] = record.cursor
-            else:
-                failures[record.pair] = record.failure, row["written_at"]
-        found = {pair: Known(cursor) for pair, cursor in cursors.items() if cursor}
-        for pair, (failure, at) in failures.items():
-            if pair not in self._known or at > self._known[pair]:
-                found[pair] = Known(cursors.get(pair), failure)
-        return found
+                kept[record.pair] = _Kept(record, row["written_at"])
+                continue
+            had = kept.get(record.pair, _Kept(record, None))
+            if had.written_at is None or row["written_at"] > had.written_at:
+                kept[record.pair] = replace(had, record=replace(had.record, failure=record.failure))
+        if remember:
+            self._cursor_rows = rows[0]["stored"] if rows else 0
+            self._known = _moments(kept)
+        return kept
 
     def _insert_records(self, records: Iterable[Record], parameters: _Parameters) -> str:
         """Return the statement that appends records: each a cursor or a failure, since the newest of each counts."""
@@ -472,9 +491,7 @@ class BigQuery:
         """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
         if not advertiser_ids:
             return
-        now = datetime.now(UTC)
-        # A cursor of nothing is the newest row of its pair, and says as much as none.
-        nothing = {a: Cursor(frozenset(), utc(now), now.date()) for a in advertiser_ids}
+        nothing = {a: _nothing() for a in advertiser_ids}
         parameters = _Parameters()
         with self._sentences(stream):
             self._begin()
@@ -501,9 +518,7 @@ class BigQuery:
             return
         description = f"{MARK}: how far each object of an advertiser is read, newest row last"
         self._widen(self._create(CURSORS, _CURSOR_SCHEMA, description), _CURSOR_SCHEMA)
-        try:
-            self.client.get_table(self._reference(LOCK), **self._call)
-        except refusals.NotFound:
+        if self._found(LOCK) is None:
             # Made with its one row in one step, so that there is never another.
             with suppress(refusals.Conflict):  # another import has made it this very moment
                 self._query(
@@ -514,16 +529,24 @@ class BigQuery:
                 )
             self._lasting(self.client.get_table(self._reference(LOCK), **self._call))
         if self._known is None:
-            self._read_cursors()
+            self._read_kept()
         self._ready = True
+
+    def _found(self, name: str) -> bq.Table | None:
+        """Return a table as it is; asked for once, so that whatever a run does goes by the same."""
+        if name not in self._tables:
+            try:
+                self._tables[name] = self.client.get_table(self._reference(name), **self._call)
+            except refusals.NotFound:
+                return None
+        return self._tables[name]
 
     def _create(
         self, name: str, schema: Sequence[bq.SchemaField], description: str, stream: Stream | None = None
     ) -> bq.Table:
         """Return the table, made if it was not there; one that is not ours is refused."""
-        try:
-            table = self.client.get_table(self._reference(name), **self._call)
-        except refusals.NotFound:
+        table = self._found(name)
+        if table is None:
             new = bq.Table(self._reference(name), schema=schema)
             new.description = description
             new.labels = LABEL
@@ -531,7 +554,8 @@ class BigQuery:
                 new.clustering_fields = [k for k in stream.keys if k != stream.time][:4]
                 if stream.time:
                     new.time_partitioning = bq.TimePartitioning(field=stream.time)
-            return self._lasting(self.client.create_table(new, exists_ok=True, **self._call))
+            table = self._tables[name] = self._lasting(self.client.create_table(new, exists_ok=True, **self._call))
+            return table
         if table.table_type != "TABLE" or not _is_ours(table):
             raise StoreFailed(
                 f"there is a table {name} that this program did not make",
@@ -573,32 +597,65 @@ class BigQuery:
         with self._sentences(stream):
             self._begin()
             schema = [_schema_field(f, stream) for f in columns]
-            self._widen(self._create(stream.table, schema, f"{MARK}: {stream.description}", stream), schema)
+            table = self._create(stream.table, schema, f"{MARK}: {stream.description}", stream)
+            self._widen(table, schema, stream)
 
-    def _widen(self, table: bq.Table, schema: Sequence[bq.SchemaField]) -> None:
-        """Add the columns that a table lacks; refuse one whose columns have other types."""
+    def _widen(self, table: bq.Table, schema: Sequence[bq.SchemaField], stream: Stream | None = None) -> None:
+        """Add the columns that a table lacks; refuse one whose columns have other types, or that lacks a key."""
+        there = {f.name: f.field_type for f in table.schema}
+        for f in schema:
+            if stream and f.name in stream.keys and f.name not in there:
+                raise StoreFailed(
+                    f"column {f.name} of {table.table_id} is not there any more, and rows are known by it",
+                    where=self._address.name,
+                    what_to_do="Rename the table, and the next import fills a new one.",
+                )
+            if f.name in there and there[f.name] != f.field_type:
+                raise StoreFailed(
+                    f"column {f.name} of {table.table_id} is {there[f.name]} but should be {f.field_type}",
+                    where=self._address.name,
+                    what_to_do="Rename the table, and the next import fills a new one.",
+                )
+        missing = [f for f in schema if f.name not in there]
+        if not missing:
+            return
+        if stream:
+            self._settle(stream, table)
         for _ in range(3):
-            there = {f.name: f.field_type for f in table.schema}
-            for f in schema:
-                if f.name in there and there[f.name] != f.field_type:
-                    raise StoreFailed(
-                        f"column {f.name} of {table.table_id} is {there[f.name]} but should be {f.field_type}",
-                        where=self._address.name,
-                        what_to_do="Rename the table, and the next import fills a new one.",
-                    )
-            missing = [f for f in schema if f.name not in there]
-            if not missing:
-                return
             table.schema = [*table.schema, *missing]
             try:
-                table = self.client.update_table(table, ["schema"], **self._call)
+                self._tables[table.table_id] = self.client.update_table(table, ["schema"], **self._call)
+                return
             except refusals.PreconditionFailed:  # somebody has changed it since it was read
-                table = self.client.get_table(table.reference, **self._call)
+                now = self.client.get_table(table.reference, **self._call)
+            if now.created != table.created or not there.keys() <= {f.name for f in now.schema}:
+                break
+            table = now
+            missing = [f for f in schema if f.name not in {g.name for g in table.schema}]
         raise StoreFailed(
             f"the columns of {table.table_id} are being changed by another program",
             where=self._address.name,
             what_to_do="Run again when it has ended.",
         )
+
+    def _settle(self, stream: Stream, table: bq.Table) -> None:
+        """Write down what the cursors of a stream still say, before a new column makes their table look whole."""
+        kept = {pair: each for pair, each in self._read_kept(remember=False).items() if pair[0] == stream.name}
+        left = {}
+        for (_, advertiser_id), each in kept.items():
+            record = _adopting(each, table)
+            if record.table_id != _id(table):
+                continue  # it speaks of another table, and never counts again
+            still = known(record, _as_stored(table))
+            if still.lost:
+                left[advertiser_id] = Record(
+                    stream.name, advertiser_id, still.cursor or _nothing(), table_id=record.table_id
+                )
+        if left:
+            parameters = _Parameters()
+            changes = [self._insert_records(left.values(), parameters)]
+            cursors = {advertiser_id: record.cursor for advertiser_id, record in left.items()}
+            self._commit(stream, cursors, changes, parameters, seen=_moments(kept))
 
     # --- the two verbs ------------------------------------------------------------------------------------------------
 
@@ -668,7 +725,8 @@ class BigQuery:
                 parameters = _Parameters()
                 changes = change(self.dialect.table(staging) if staging else None)
                 if moved:
-                    records = (Record(stream.name, a, c) for a, c in moved.items())
+                    table_id = _id(self._found(stream.table))
+                    records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
                     changes.append(self._insert_records(records, parameters))
                 replaced = self._commit(stream, cursors, changes, parameters) if changes else 0
             finally:
@@ -685,35 +743,44 @@ class BigQuery:
         cursors: Mapping[str, Cursor | None],
         changes: Sequence[str],
         parameters: _Parameters,
+        *,
+        seen: Mapping[tuple[str, str], datetime] | None = None,
     ) -> int:
-        """Make the changes in one transaction; return how many rows they replaced."""
+        """Make the changes in one transaction; return how many rows they replaced.
+
+        ``seen``: when the cursors were written that the changes go by, where they are others than the run began with.
+        """
         while True:
+            before = (self._known or {}) if seen is None else seen
             try:
-                script = self._transaction(stream, cursors, changes)
+                script = self._transaction(stream, cursors, changes, before)
                 found, _ = self._query(script, parameters, stream=stream, what="store")
                 return int(found[0][0])
             except refusals.BadRequest as error:
-                if _OVERTAKEN not in str(error):
+                if _OVERTAKEN not in str(error) or seen is not None:
                     raise
                 # Perhaps only the last step of a run that was killed has come in late, or a run like this one.
-                known = self._known or {}
-                theirs = self._read_cursors()
-                now = self._known or {}
+                theirs = self._read_kept(remember=False)
+                now = _moments(theirs)
                 for advertiser_id, ours in cursors.items():
                     pair = stream.name, advertiser_id
-                    if now.get(pair) != known.get(pair) and not _still_true(ours, theirs.get(pair, Known()).cursor):
-                        self._known = known
+                    if now.get(pair) != before.get(pair) and not _still_true(ours, theirs.get(pair)):
                         raise
                 # Of the other pairs it knows no more than before.
-                seen = {(stream.name, a) for a in cursors}
-                self._known = known | {pair: at for pair, at in now.items() if pair in seen}
+                same = {(stream.name, a) for a in cursors}
+                self._known = dict(before) | {pair: at for pair, at in now.items() if pair in same}
 
-    def _transaction(self, stream: Stream, advertiser_ids: Iterable[str], changes: Sequence[str]) -> str:
+    def _transaction(
+        self,
+        stream: Stream,
+        advertiser_ids: Iterable[str],
+        changes: Sequence[str],
+        seen: Mapping[tuple[str, str], datetime],
+    ) -> str:
         """Return the script that makes ``changes`` if nobody else has moved the cursors of these pairs."""
-        known = self._known or {}
         since: dict[datetime | None, list[str]] = {}
         for advertiser_id in sorted(advertiser_ids):
-            since.setdefault(known.get((stream.name, advertiser_id)), []).append(advertiser_id)
+            since.setdefault(seen.get((stream.name, advertiser_id)), []).append(advertiser_id)
         moved = " OR ".join(
             f"(advertiser_id IN ({', '.join(map(_text, ids))})"
             + (f" AND written_at > TIMESTAMP '{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f+00}')" if at else ")")
@@ -832,9 +899,7 @@ class BigQuery:
         old = _scope(stream, [(a, None, day - timedelta(days=1)) for a, day in keep_from.items()])
         table = self.dialect.table(stream.table)
         with self._sentences(stream):
-            try:
-                self.client.get_table(self._reference(stream.table), **self._call)
-            except refusals.NotFound:
+            if self._found(stream.table) is None:
                 return 0
             # Most runs find nothing, and days that are not there cost nothing to count.
             rows, _ = self._query(f"SELECT COUNT(*) FROM {table} WHERE {old}", stream=stream, what="count")
@@ -844,14 +909,15 @@ class BigQuery:
             self._begin()
             # A cursor says which days are here, so it lets go of the same days.
             left = {
-                advertiser_id: known.cursor.without_days_before(keep_from[advertiser_id])
-                for (name, advertiser_id), known in self._read_cursors().items()
-                if name == stream.name and advertiser_id in keep_from and known.cursor
+                advertiser_id: one.cursor.without_days_before(keep_from[advertiser_id])
+                for (name, advertiser_id), one in self._still_known(self._read_kept()).items()
+                if name == stream.name and advertiser_id in keep_from and one.cursor
             }
             parameters = _Parameters()
             changes = [f"DELETE FROM {table} WHERE {old};", "SET replaced = @@row_count;"]
             if left:
-                records = (Record(stream.name, a, c) for a, c in left.items())
+                table_id = _id(self._found(stream.table))
+                records = (Record(stream.name, a, c, table_id=table_id) for a, c in left.items())
                 changes.append(self._insert_records(records, parameters))
             return self._commit(stream, {a: left.get(a) for a in keep_from}, changes, parameters)
 
@@ -908,8 +974,36 @@ class BigQuery:
                 self._create(item.table_id, [], "")
 
 
-def _still_true(ours: Cursor | None, theirs: Cursor | None) -> bool:
+def _nothing() -> Cursor:
+    """Return a cursor of nothing: as the newest row of its pair it says as much as none."""
+    now = datetime.now(UTC)
+    return Cursor(frozenset(), utc(now), now.date())
+
+
+def _moments(kept: Mapping[tuple[str, str], _Kept]) -> dict[tuple[str, str], datetime]:
+    """Return when the cursor of each pair was written."""
+    return {pair: each.written_at for pair, each in kept.items() if each.written_at}
+
+
+def _id(table: bq.Table | None) -> str:
+    """Return what tells a table from another of the same name: when BigQuery created it, in milliseconds."""
+    return str(round(table.created.timestamp() * 1000)) if table else ""
+
+
+def _as_stored(table: bq.Table | None) -> Table | None:
+    return Table(_id(table), [f.name for f in table.schema]) if table else None
+
+
+def _adopting(kept: _Kept, table: bq.Table | None) -> Record:
+    """Return the record; one of the first version, which names no table, names that which was there at its time."""
+    record, at = kept.record, kept.written_at
+    adopts = table is not None and at is not None and not record.table_id and table.created <= at
+    return replace(record, table_id=_id(table)) if adopts else record
+
+
+def _still_true(ours: Cursor | None, kept: _Kept | None) -> bool:
     """Whether a cursor of ours holds although another run has stored something since: all it has is there, too."""
+    theirs = kept.record.cursor if kept else None
     if ours is None or theirs is None or not ours.fields <= theirs.fields or ours.with_deleted != theirs.with_deleted:
         return False
     return ours.since is None or (theirs.since is not None and theirs.since <= ours.since)
