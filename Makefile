@@ -7,7 +7,7 @@ MENU_TOOLS = tests/apps_script/node_modules
 MENU_STAMP = $(MENU_TOOLS)/.set-up
 EMULATOR = .venv-bigquery
 
-.PHONY: setup setup-bigquery demo up test check format docs templates pictures bench clean
+.PHONY: setup setup-bigquery demo up test check format docs templates pictures bench wheel clean
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 …"; exit 1; }
@@ -47,6 +47,7 @@ check: setup  ## lint, types, import floors, docs in step
 	$(BIN)/python tools/make_templates.py --check
 	$(BIN)/python tools/check_docs.py
 	$(BIN)/shellcheck cloud_function/deploy.sh .ci/run
+	$(BIN)/hadolint docker/Dockerfile
 
 format: setup  ## put the code in order
 	$(BIN)/ruff check --fix .
@@ -66,5 +67,8 @@ pictures: setup $(MENU_STAMP)  ## take docs/pictures/menu-*.png anew, with a bro
 bench: setup  ## measure; prints each figure with its bound
 	$(BIN)/python -m benchmarks
 
+wheel: setup  ## build what pip installs, into dist/
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+
 clean:
-	rm -rf $(VENV) $(MENU_TOOLS) $(EMULATOR) build *.egg-info owox_tiktok.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo
+	rm -rf $(VENV) $(MENU_TOOLS) $(EMULATOR) build dist *.egg-info owox_tiktok.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis demo

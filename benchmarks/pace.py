@@ -56,7 +56,7 @@ def send(url: str, advertiser_id: str, rate: float) -> Sent:
             with lock:
                 if next(left, None) is None:
                     return
-            api.get("advertiser/info/", {"advertiser_ids": [advertiser_id]})
+            api.get("advertiser/info/", {"advertiser_ids": [advertiser_id]}, take=lambda answer: None)
 
     readers = [threading.Thread(target=reader) for _ in range(READERS)]
     began, used = time.perf_counter(), time.process_time()

@@ -18,24 +18,26 @@ from pathlib import Path
 from typing import TypeVar
 
 from owox_tiktok.attribution import LongestWindow
-from owox_tiktok.control import Control
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, Refused, StoreBusy, StoreFailed
+from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned, duration
-from owox_tiktok.lease import Lease
 from owox_tiktok.model import Advertiser, Checkable, CountsRows, Destination, Known, Metered, Reading, Stream, Window
 from owox_tiktok.names import instead
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import NOTHING_DONE, WHOLE_APP, Done, Pair, keep_from, losses, oldest_kept
 from owox_tiktok.plan import plan as make_plan
-from owox_tiktok.report import Report
 from owox_tiktok.retry import Pace
 from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
-from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.control import Control
+from owox_tiktok.sheets.lease import Lease
+from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
 from owox_tiktok.streams import find
-from owox_tiktok.tiktok.client import TikTok, base_url
+from owox_tiktok.tiktok.accounts import Accounts
+from owox_tiktok.tiktok.client import LIMITS, Limits, TikTok, base_url
+from owox_tiktok.tiktok.questions import Question
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.views import HoldsViews, View, definitions
 
@@ -51,7 +53,9 @@ def readers_for(rate: float) -> int:
     return max(2, min(MOST_READERS, math.ceil(rate * SECONDS_IN_FLIGHT)))
 
 
-def connect(settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None) -> TikTok:
+def connect(
+    settings: Settings, listen: Listener, environment: Mapping[str, str] | None = None, limits: Limits = LIMITS
+) -> TikTok:
     """Return TikTok's API as the settings say; ``TIKTOK_API_URL`` in the environment replaces its address."""
     stopped = threading.Event()
     return TikTok(
@@ -62,6 +66,8 @@ def connect(settings: Settings, listen: Listener, environment: Mapping[str, str]
         app_id=settings.app_id,
         app_secret=settings.app_secret,
         on_wait=lambda seconds, reason: listen(Waiting(seconds, reason)),
+        on_warning=lambda advertiser_id, message: listen(Warned("", advertiser_id, message)),
+        limits=limits,
     )
 
 
@@ -117,7 +123,7 @@ def _check_kept(settings: Settings, backfill: tuple[date, date] | None, now: dat
         raise BadInput([Mistake("--from", what, "Begin later, or keep more days.")])
 
 
-def _accounts(source: Source, settings: Settings) -> tuple[list[Advertiser], dict[str, Refused]]:
+def _accounts(source: Source, settings: Settings) -> Accounts:
     ids = settings.advertiser_ids or source.advertiser_ids()
     if not ids:
         raise Problem(
@@ -139,6 +145,7 @@ def import_(
     open_: Callable[[str], Destination] = open_destination,
     done: Done = NOTHING_DONE,
     earlier: Finished | None = None,
+    limits: Limits = LIMITS,
 ) -> Finished:
     """Import what the settings name and return what came of it; told event by event to ``listen``.
 
@@ -164,15 +171,18 @@ def import_(
         warnings += isinstance(event, Warned)
         listen(event)
 
-    api = connect(settings, count, environment)
-    source = Source(api, include_deleted=settings.include_deleted)
+    api = connect(settings, count, environment, limits)
+    source = Source(api, hidden_kinds=not settings.sandbox_mode)
     try:
         with open_(settings.destination) as destination:
             if settings.views:
                 _holding_views(destination, settings)
-            advertisers, refused = _unless(stop, lambda: _accounts(source, settings))
+            accounts = _unless(stop, lambda: _accounts(source, settings))
+            advertisers, refused = accounts.found, accounts.refused
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
+            for advertiser_id, note in accounts.notes.items():
+                count(Warned("", advertiser_id, note))
             pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill, done)
             for name, sentence in losses(pairs):
                 count(Warned(name, "", sentence))
@@ -180,7 +190,7 @@ def import_(
             credited = LongestWindow()
 
             def read(pair: Pair, window: Window | None, path: Path) -> Reading:
-                reading = source.read(pair.stream, pair.advertiser, window, pair.fields, path)
+                reading = source.read(_question(pair, window), path)
                 credited.note(pair.stream, pair.fields, path, pair.advertiser.id)
                 return reading
 
@@ -272,6 +282,7 @@ def import_sheet(
     halted: Callable[[], str] = lambda: "",
     run: str = "",
     done: Done = NOTHING_DONE,
+    intervals: Intervals = INTERVALS,
     environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Import what a Sheet says, and tell it how far it is and what came of it: status, log and record.
@@ -283,7 +294,7 @@ def import_sheet(
     book = control.book
     with Lease(book, run) as lease:
         book.until = until
-        report = Report(book, lease.run)
+        report = Report(book, lease.run, intervals=intervals)
 
         def told(event: Event) -> None:
             listen(event)
@@ -291,7 +302,7 @@ def import_sheet(
 
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
-                from owox_tiktok.destinations.sheets import Sheets
+                from owox_tiktok.sheets.destination import Sheets
 
                 return Sheets(book, lease=lease)
             return open_destination(address)
@@ -360,17 +371,17 @@ def plan(
     """
     _check_kept(settings, backfill, now)
     api = connect(settings, lambda _: None, environment)
-    source = Source(api, include_deleted=settings.include_deleted)
+    source = Source(api, hidden_kinds=not settings.sandbox_mode)
     with open_destination(settings.destination, read_only=True) as destination:
         cursors = destination.cursors()
-        advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
-        pairs = make_plan(settings, advertisers, cursors, now, backfill)
+        accounts = _unless(halted, lambda: _accounts(source, settings))
+        pairs = make_plan(settings, accounts.found, cursors, now, backfill)
         read_there = _estimated(destination, pairs)
     planned = _side_by_side(api, lambda pair: _expect(source, pair), pairs, settings, halted)
     for name, count in read_there.items():
         first = next(n for n, p in enumerate(planned) if p.object == name)
         planned[first] = replace(planned[first], bytes_processed=count)
-    for advertiser_id, error in refused.items():
+    for advertiser_id, error in accounts.refused.items():
         planned.append(Planned("", Advertiser(advertiser_id), None, None, 0, 0, None, error.sentence))
     return planned
 
@@ -397,17 +408,23 @@ def _expect(source: Source, pair: Pair) -> Planned:
     full = [w for w in windows[:-1] or windows if w.days == max(x.days for x in windows)] or windows
     sample = full[len(full) * 2 // 3] if full else None
     try:
-        rows, _ = source.probe(pair.stream, pair.advertiser, sample, pair.fields)
+        expected = source.probe(_question(pair, sample), every_kind=True)
     except Problem as error:
         return Planned(pair.stream.name, pair.advertiser, first, last, len(pair.windows), 0, None, error.sentence)
     size = pair.stream.page_size or 1
+    # The ordinary ads and each kind that TikTok hides, all in as many requests as the fields need.
+    counts = (expected.rows or 0, *expected.hidden.values())
+    rows = None if expected.rows is None else sum(counts)
     if rows is None or sample is None:
-        requests = max(1, math.ceil((rows or 0) / size)) * len(pair.windows)
+        requests = expected.groups * sum(max(1, math.ceil(n / size)) for n in counts) * len(pair.windows)
         return Planned(pair.stream.name, pair.advertiser, first, last, len(pair.windows), requests, rows)
-    per_day = rows / sample.days
-    requests = sum(max(1, math.ceil(per_day * w.days / size)) for w in windows)
-    total = round(per_day * sum(w.days for w in windows))
-    return Planned(pair.stream.name, pair.advertiser, first, last, len(windows), requests, total)
+    pages = sum(max(1, math.ceil(n / sample.days * w.days / size)) for w in windows for n in counts)
+    total = round(rows / sample.days * sum(w.days for w in windows))
+    return Planned(pair.stream.name, pair.advertiser, first, last, len(windows), expected.groups * pages, total)
+
+
+def _question(pair: Pair, window: Window | None) -> Question:
+    return Question(pair.stream, pair.advertiser, window, pair.fields, pair.with_deleted, pair.read_on)
 
 
 # --- trying everything ------------------------------------------------------------------------------------------------
@@ -456,20 +473,22 @@ def check(
         wrong = notify_mistakes(settings, os.environ if environment is None else environment)
         found.append(Checked("messages about runs", not wrong, " ".join(str(m) for m in wrong)))
     api = connect(settings, lambda _: None, environment)
-    source = Source(api, include_deleted=settings.include_deleted)
+    source = Source(api, hidden_kinds=not settings.sandbox_mode)
     try:
-        advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
+        accounts = _unless(halted, lambda: _accounts(source, settings))
     except Halted:
         raise
     except Problem as error:
         return [*found, Checked("access token", False, error.sentence)]
+    advertisers = accounts.found
     found.append(Checked("access token", True, f"accepted by {api.url}" if os.environ.get("TIKTOK_API_URL") else ""))
-    for advertiser_id, why in refused.items():
+    for advertiser_id, why in accounts.refused.items():
         account = Advertiser(advertiser_id)
         what, why_not = f"advertiser {advertiser_id}", _without_request(why)
         found.append(Checked(what, False, why_not, advertiser=account, request_id=why.request_id))
     for a in advertisers:
-        zone = f"{a.currency}, {a.zone.key}, {a.today(now)} there"
+        note = f"; {accounts.notes[a.id]}" if a.id in accounts.notes else ""
+        zone = f"{a.currency}, {a.zone.key}, {a.today(now)} there{note}"
         found.append(Checked(f"advertiser {a.id}", True, zone, advertiser=a))
     tries = [
         Pair(s, a, settings.fields[s.name], (), None, a.today(now))
@@ -568,9 +587,7 @@ def _try(source: Source, pair: Pair) -> Checked:
     yesterday = pair.read_on - timedelta(days=1)
     dated = pair.stream.time or pair.stream.report_type == "AUDIENCE"
     try:
-        _, refused = source.probe(
-            pair.stream, pair.advertiser, Window(yesterday, yesterday) if dated else None, pair.fields
-        )
+        refused = source.probe(_question(pair, Window(yesterday, yesterday) if dated else None)).refused
     except Problem as error:
         return Checked(what, False, _without_request(error), name, account, request_id=error.request_id)
     detail = f"without {', '.join(sorted(refused))}, which TikTok does not give this account" if refused else ""
@@ -597,10 +614,10 @@ def prune_(
     api = connect(settings, listen, environment)
     source = Source(api)
     with open_destination(settings.destination, read_only=dry_run) as destination:
-        advertisers, refused = _unless(halted, lambda: _accounts(source, settings))
-        for advertiser_id, error in refused.items():
+        accounts = _unless(halted, lambda: _accounts(source, settings))
+        for advertiser_id, error in accounts.refused.items():
             listen(Failed("", advertiser_id, error.sentence, error.request_id))
-        days = keep_from(settings, advertisers, now)
+        days = keep_from(settings, accounts.found, now)
         return prune(_until(halted, settings.objects), days, destination, listen, dry_run=dry_run)
 
 

@@ -170,26 +170,27 @@ def table_of(name: str) -> str:
     return STREAMS[name].table if name in STREAMS else f"tiktok_ads_{name}"
 
 
-def known(record: Record, table: Table | None) -> Known:
+def known(record: Record, table: Table | None, called: str = "") -> Known:
     """Return what a record still says now that ``table`` (None: there is none) is the stream's table.
 
-    A cursor counts for the table it was written for and for the columns that are still there.
+    A cursor counts for the table it was written for and for the columns that are still there. ``called`` is what
+    people know the table as, where that is not its name.
     """
     cursor, failure = record.cursor, record.failure
     if cursor is None:
         return Known(None, failure)
-    name = table_of(record.object)
+    name = called or f"the table {table_of(record.object)}"
     if table is None:
-        return Known(None, failure, f"the table {name} is not there any more")
+        return Known(None, failure, f"{name} is not there any more")
     if table.id != record.table_id:
-        return Known(None, failure, f"the table {name} is another one than before")
+        return Known(None, failure, f"{name} is another one than before")
     stream = STREAMS.get(record.object)
     wanted = {f.name for f in stream.columns(sorted(cursor.fields & stream.fields.keys()))} if stream else cursor.fields
     gone = sorted(wanted - set(table.columns))
     if not gone:
         return Known(cursor, failure)
     columns = f"column {gone[0]}" if len(gone) == 1 else f"columns {', '.join(gone)}"
-    lost = f"the {columns} of {name} {'is' if len(gone) == 1 else 'are'} not there any more"
+    lost = f"the {columns} of {name.removeprefix('the table ')} {'is' if len(gone) == 1 else 'are'} not there any more"
     if not cursor.fields.issuperset(gone):  # a key, or the currency: without it no row says what it should
         return Known(None, failure, lost)
     return Known(replace(cursor, fields=cursor.fields.difference(gone)), failure, lost)

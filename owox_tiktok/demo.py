@@ -57,7 +57,16 @@ def demo(folder: Path, console: Console, halted: Callable[[], str] = lambda: "")
     except OSError as error:
         what = f"{error.filename or folder} cannot be written ({error.strerror})"
         raise BadInput([Mistake("--folder", what, "Name another: owox-tiktok demo --folder /tmp/demo")]) from None
-    world = World(seed=37, advertisers=3, campaigns=5, ad_groups=12, ads=40, start=date(2026, 8, 15), as_of=TODAY)
+    world = World(
+        seed=37,
+        advertisers=3,
+        campaigns=5,
+        ad_groups=12,
+        ads=40,
+        start=date(2026, 8, 15),
+        as_of=TODAY,
+        hidden_kinds=True,
+    )
     with serve(world, limits=Limits(qps=60, per_minute=None)) as server:
         ids = ", ".join(f'"{one}"' for one in world.advertiser_ids)
         config.write_text(CONFIG % (ids, database), encoding="utf-8")

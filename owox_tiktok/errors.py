@@ -12,6 +12,7 @@ TikTok's support asks for. Nothing here ever holds a token or a URL.
           FieldsRefused   … because of these fields: they are left out and the rest is read
       TooLarge            the window must be read in smaller parts
       Unavailable         asked again and again without success: the next run reads it
+      Senseless           one answer made no sense: asked again a few times, then Unavailable
       StoreFailed         the destination said no
         StoreBusy         another import holds it
         StoreGone         nothing more can be stored there: the whole run ends
@@ -110,6 +111,10 @@ class TooLarge(Problem):
 
 class Unavailable(Problem):
     """Attempts or time ran out."""
+
+
+class Senseless(Problem):
+    """One answer of TikTok's has another shape than it should: raised by what takes it apart, and retried."""
 
 
 class StoreFailed(Problem):

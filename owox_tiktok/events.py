@@ -165,6 +165,11 @@ def rows_of(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
+def account(advertiser_id: str, name: str) -> str:
+    """Return an ad account as people know it: "7012… (Berlin Shop)", or only its id where it has no name."""
+    return f"{advertiser_id} ({' '.join(name.split())})" if name.strip() else advertiser_id
+
+
 def duration(seconds: float) -> str:
     """Return seconds in words: "0.8 s", "40 seconds", "12 minutes", "3.5 hours"."""
     if seconds < 10:

@@ -16,15 +16,11 @@ import sys
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import requests
 
-from owox_tiktok import sheet_setup
-from owox_tiktok import spreadsheet as door
-from owox_tiktok.control import tab_called
 from owox_tiktok.errors import Problem
 from owox_tiktok.local import menu
 from owox_tiktok.local import sheets as local_sheets
@@ -32,10 +28,14 @@ from owox_tiktok.local import tasks as local_tasks
 from owox_tiktok.local import tiktok as local_tiktok
 from owox_tiktok.local.http import Answer, Call, Emulator
 from owox_tiktok.local.identity import Issuer
-from owox_tiktok.spreadsheet import Block, Spreadsheet, cell
-from owox_tiktok.template import CONFIG, normal
+from owox_tiktok.sheets import setup
+from owox_tiktok.sheets.cells import EPOCH, Cell, cell
+from owox_tiktok.sheets.client import API_VARIABLE, Spreadsheet
+from owox_tiktok.sheets.requests import Block, write
+from owox_tiktok.sheets.tabs import TAB, normal, tab_called
+from owox_tiktok.sheets.template import CONFIG
+from owox_tiktok.shipped import shipped
 
-ROOT = Path(__file__).resolve().parent.parent
 YOU = "you@example.com"
 """Who presses the buttons."""
 TASKS_ACCOUNT = "tasks@local.iam.gserviceaccount.com"
@@ -75,7 +75,7 @@ class Laptop(Emulator):
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             start = datetime.now(UTC).date() - timedelta(days=DAYS)
-            world = self._world or local_tiktok.World(seed=37, advertisers=3, ads=40, start=start)
+            world = self._world or local_tiktok.World(seed=37, advertisers=3, ads=40, start=start, hidden_kinds=True)
             self.tiktok = stack.enter_context(local_tiktok.serve(world, limits=self._limits, faults=self._faults))
             self.google = stack.enter_context(local_sheets.serve())
             self.issuer = stack.enter_context(Issuer())
@@ -99,21 +99,21 @@ class Laptop(Emulator):
 
     def _set_up(self, world: local_tiktok.World) -> None:
         """Build the template in the spreadsheet, and fill in what only its person can know."""
-        book = Spreadsheet(self.book, environment={door.API_VARIABLE: self.google.url})
+        book = Spreadsheet(self.book, environment={API_VARIABLE: self.google.url})
         try:
-            sheet_setup.init(book, "sheets")
-            structure = book.structure((door.TAB,))
+            setup.init(book, "sheets")
+            structure = book.structure((TAB,))
             config = tab_called(structure, CONFIG)
             assert config is not None
             rows = book.values([Block(config.id, 0, config.rows, 0, config.columns)])[0]
-            said: dict[str, door.Cell] = {
+            said: dict[str, Cell] = {
                 "Advertiser IDs": ", ".join(world.advertiser_ids),
-                "Start Date": (self.first_day - door.EPOCH).days,
+                "Start Date": (self.first_day - EPOCH).days,
             }
             filled = {normal(label): value for label, value in said.items()}
             book.apply(
                 [
-                    door.write(config.id, number, at + 1, [{"values": [cell(filled[normal(label)])]}])
+                    write(config.id, number, at + 1, [{"values": [cell(filled[normal(label)])]}])
                     for number, row in enumerate(rows)
                     for at, label in enumerate(row)
                     if isinstance(label, str) and normal(label) in filled
@@ -126,11 +126,7 @@ class Laptop(Emulator):
 
     def _deploy(self, role: str, port: int, worker: str = "") -> str:
         """Start the function in a process of its own; return its address."""
-        source = ROOT / "cloud_function" / "main.py"
-        if not source.is_file():
-            raise Problem(
-                f"the function is not at {source}", what_to_do="It is part of a checkout: run this command in one."
-            )
+        source = shipped("cloud_function", "main.py")
         url = f"http://127.0.0.1:{port}"
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("TIKTOK_", "OWOX_", "SHEETS_", "K_"))},
@@ -166,7 +162,7 @@ class Laptop(Emulator):
                 if process.poll() is not None or time.monotonic() > end:
                     raise Problem(
                         f"the {role} does not start",
-                        what_to_do="In the project's folder: pip install '.[service]', and try again.",
+                        what_to_do="pip install 'owox-tiktok[local]', and try again.",
                     ) from None
                 time.sleep(0.05)
 

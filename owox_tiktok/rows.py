@@ -9,6 +9,9 @@ Rows travel as columns of *canonical text*, one text per value and None for "no 
 
 So each destination lets its own engine cast a whole column at once, and ``typed`` gives the Python value where one is
 wanted. A column is checked as a whole, at C speed; only a column with something unusual is looked at value by value.
+
+Texts keep their tabs and line breaks (of any system, written as a line feed). Every other control character becomes
+U+FFFD, so that no name steers the terminal, the CSV file or the page that it is shown in one day.
 """
 
 from __future__ import annotations
@@ -37,13 +40,46 @@ class UnexpectedValue(Problem):
 
     def __init__(self, field: Field, value: object) -> None:
         super().__init__(
-            f"TikTok sent {str(value)[:60]!r} for {field.name}, which should be a {field.kind}",
+            f"TikTok sent {_shown(value)} for {field.name}, which should be a {field.kind}",
             what_to_do="Leave the field out of `fields` and report it as a bug.",
         )
 
 
+def _shown(value: object) -> str:
+    try:
+        return repr(str(value)[:60])
+    except (ValueError, RecursionError):  # a number of thousands of digits, or bottomless nesting
+        return "something endless"
+
+
 DECIMALS = 9
 """Digits kept behind the point, as the warehouses' decimal types do. TikTok's own amounts have two to four."""
+DIGITS = 29
+"""Digits there may be before the point; the warehouses' decimal types hold no more."""
+LARGEST_COUNT = 2**63 - 1
+SHORT = 19
+"""A number of fewer characters is surely small enough."""
+
+_CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n"})
+_CONTROL = re.compile(r"\r\n?|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def without_controls(text: str) -> str:
+    """Return the text with only those control characters that a cell may hold: tab and line feed.
+
+    A carriage return is written as a line feed; any other (C0, DEL, C1: an escape sequence begins with one) becomes
+    U+FFFD rather than nothing, so that two texts do not become one unnoticed and the rest of the sequence is seen.
+    """
+    return _CONTROL.sub(lambda found: "\n" if found[0][0] == "\r" else "\ufffd", text)
+
+
+def _has_controls(text: str) -> bool:
+    """Whether ``without_controls`` would change the text: at C speed, by its UTF-8 bytes."""
+    data = text.encode()
+    # No byte of a longer character is below 0x80, and all of C1 (U+0080 to U+009F) begin with C2.
+    if len(data.translate(None, _CONTROLS)) != len(data):
+        return True
+    return b"\xc2" in data and _CONTROL.search(text) is not None
 
 
 _LAST_DECIMAL = Decimal(1).scaleb(-DECIMALS)
@@ -66,9 +102,9 @@ def _decimal(field: Field, value: object) -> Text:
     try:
         # str() of a float is its shortest exact spelling, which is what TikTok's JSON said.
         number = Decimal(str(value).strip().replace(",", ""))
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):
         raise UnexpectedValue(field, value) from None
-    if not number.is_finite():
+    if not number.is_finite() or number.adjusted() >= DIGITS:
         raise UnexpectedValue(field, value)
     return _plain(number)
 
@@ -80,7 +116,7 @@ def _count(field: Field, value: object) -> Text:
     if text is None:
         return None
     number = Decimal(text)
-    if number != number.to_integral_value():
+    if number != number.to_integral_value() or abs(number) > LARGEST_COUNT:
         raise UnexpectedValue(field, value)
     return str(int(number))
 
@@ -89,7 +125,7 @@ def _text(field: Field, value: object) -> Text:
     if value is None:
         return None
     if isinstance(value, str):
-        return value
+        return without_controls(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
@@ -114,7 +150,24 @@ def _boolean(field: Field, value: object) -> Text:
 
 
 def _json(field: Field, value: object) -> Text:
-    return None if value is None or value == "-" else _ENCODER.encode(value).decode()
+    if value is None or value == "-":
+        return None
+    try:
+        text = _ENCODER.encode(value).decode()
+    except (ValueError, OverflowError):  # a number of thousands of digits
+        raise UnexpectedValue(field, value) from None
+    return _JSON_CONTROL.sub(_replaced, text)
+
+
+# A pair of characters that begins with a backslash is read as one, so that the text "\\u0000" stays what it is.
+_JSON_CONTROL = re.compile(r"(\\(?:[^u]|u(?!00[01])....))|\\u00[01].|[\x7f-\x9f]")
+
+
+def _replaced(found: re.Match[str]) -> str:
+    kept = found[1]
+    if kept is None or kept in ("\\b", "\\f"):
+        return "\ufffd"
+    return "\\n" if kept == "\\r" else kept
 
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -160,7 +213,7 @@ def _instant(field: Field, value: object) -> Text:
         return None
     try:
         if isinstance(value, int | float | Decimal) or (isinstance(value, str) and value.isdigit()):
-            moment = datetime.fromtimestamp(int(value), UTC)
+            moment = datetime.fromtimestamp(int(_decimal(field, value) or 0), UTC)
         else:
             moment = datetime.fromisoformat(str(value))
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -195,7 +248,7 @@ def column(field: Field, values: Sequence[object], *, metric: bool = False) -> C
     """
     try:
         joined = "\n".join(values)  # type: ignore[arg-type]
-        if not (metric and "-" in joined and "-" in values) and _canonical_already(field.kind, joined, len(values)):
+        if not (metric and "-" in joined and "-" in values) and _canonical_already(field.kind, joined, values):
             return list(values)  # type: ignore[arg-type]
     except TypeError:
         pass  # there are nulls, numbers or lists among them
@@ -205,7 +258,7 @@ def column(field: Field, values: Sequence[object], *, metric: bool = False) -> C
         # Often only some are missing, and the others are as they should be.
         there = [v for v in values if v is not None]
         try:
-            if not there or _canonical_already(field.kind, "\n".join(there), len(there)):  # type: ignore[arg-type]
+            if not there or _canonical_already(field.kind, "\n".join(there), there):  # type: ignore[arg-type]
                 return list(values)  # type: ignore[arg-type]
         except TypeError:
             pass
@@ -213,19 +266,21 @@ def column(field: Field, values: Sequence[object], *, metric: bool = False) -> C
     return [None if v is None else convert(field, v) for v in values]
 
 
-def _canonical_already(kind: Kind, joined: str, count: int) -> bool:
-    """Whether ``count`` values, ``joined`` by line breaks, are all canonical: judged together, at C speed."""
+def _canonical_already(kind: Kind, joined: str, values: Sequence[Any]) -> bool:
+    """Whether the values, also given ``joined`` by line breaks, are all canonical: judged together, at C speed."""
     if kind is Kind.TEXT:
-        return True
+        return not _has_controls(joined)
     lines = f"\n{joined}\n"
     if "\n\n" in lines or "\n-\n" in lines:
         return False  # there is an empty one, or a missing one
     if kind is Kind.ID:
-        return True
+        return not _has_controls(joined)
     if kind not in (Kind.COUNT, Kind.MONEY, Kind.RATE):
         return False
-    if joined.count("\n") != count - 1:
+    if joined.count("\n") != len(values) - 1:
         return False  # one of them holds a line break
+    if max(map(len, values)) >= SHORT:
+        return False  # one of them may be too large
     signs = joined.encode().translate(None, _DIGITS)
     if kind is Kind.COUNT:
         return not signs.strip(b"\n")

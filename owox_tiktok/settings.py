@@ -16,7 +16,7 @@ from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Stream
 from owox_tiktok.names import What, instead, resolve
 from owox_tiktok.secret import Secret, unfit_to_show
-from owox_tiktok.streams import LEVELS, MAX_METRICS, PRESETS, STREAMS, default_fields, expand, find, metrics
+from owox_tiktok.streams import LEVELS, PRESETS, STREAMS, default_fields, expand, find, metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,10 +521,6 @@ def _fields(stream: Stream, names: Value, mistakes: list[Mistake]) -> tuple[str,
             mistakes.append(unknown(item, "field", f"field of {stream.name}", known, f"`objects {stream.name}` lists"))
         else:
             chosen.update(dict.fromkeys(more))
-    asked = [n for n in chosen if stream.fields[n].origin == "metric"]
-    if stream.is_report and len(asked) > MAX_METRICS:
-        what = f"{len(asked)} metrics, but TikTok gives {MAX_METRICS} per report"
-        mistakes.append(Mistake(names.where, what, "Choose fewer fields."))
     return tuple(chosen)
 
 

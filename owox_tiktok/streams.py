@@ -26,7 +26,7 @@ ID_OF: Mapping[Level, str] = {
 """TikTok's id dimension of each report level."""
 
 MAX_METRICS = 100
-"""Most metrics TikTok gives in one report request."""
+"""Most metrics TikTok gives in one report request; more are asked for in several."""
 
 CURRENCY = Field("currency", Kind.TEXT, "ISO 4217 currency of the money on this row, the ad account's", origin="ours")
 ADVERTISER_ID = Field("advertiser_id", Kind.ID, "Ad account identifier", origin="ours")
@@ -180,12 +180,17 @@ _ENTITIES = (
 
 
 class Metric(NamedTuple):
-    """A report field with the places where TikTok gives it."""
+    """A report field with the places where TikTok gives it.
+
+    ``by_country``: "yes" where TikTok documents it with countries in plain reports, "connector" where only a connector
+    that people use asks for it. ``promote`` are the reports that give it for Promote ads.
+    """
 
     field: Field
     levels: frozenset[str]
     reports: frozenset[str]
-    by_country: bool
+    by_country: str
+    promote: frozenset[str]
     granularities: frozenset[str]
 
 
@@ -211,7 +216,8 @@ def metrics() -> Mapping[str, Metric]:
             ),
             frozenset(row["levels"].split()),
             frozenset(row["reports"].upper().split()),
-            row["by_country"] == "yes",
+            row["by_country"],
+            frozenset(row["promote"].upper().split()),
             frozenset(row["granularities"].split()),
         )
         for row in _rows("metrics.csv")
@@ -251,7 +257,8 @@ def _fields_of_report(
             continue
         if metric.granularities and (granularity not in metric.granularities or by_country):
             continue
-        # By country TikTok documents a short list; names and other attributes come along in practice.
+        # By country TikTok documents a short list; names and other attributes come along in practice, and so do the
+        # metrics that a connector asks for. What an account is refused is left out when it is read.
         if by_country and not metric.by_country and metric.field.group != "attribute":
             continue
         fields[name] = metric.field
@@ -366,7 +373,15 @@ def default_fields(stream: Stream) -> tuple[str, ...]:
     """Return the fields imported when the user chose none: all of an entity's, a preset of a report's."""
     if stream.default == ("*",):
         return tuple(stream.fields)
-    return tuple(n for n in stream.default if n in stream.fields)
+    return tuple(n for n in stream.default if _documented(stream, n))
+
+
+def _documented(stream: Stream, name: str) -> bool:
+    """Whether TikTok itself says that this report has the metric: only those are in a preset."""
+    if name not in stream.fields:
+        return False
+    plain_by_country = stream.report_type == "BASIC" and "country_code" in stream.dimensions
+    return not (plain_by_country and name in metrics() and metrics()[name].by_country == "connector")
 
 
 def expand(stream: Stream, word: str) -> tuple[str, ...] | None:
@@ -382,6 +397,6 @@ def expand(stream: Stream, word: str) -> tuple[str, ...] | None:
     if word == "all":
         return tuple(n for n, f in stream.fields.items() if not f.deprecated)
     if word in PRESETS and stream.is_report and stream.level:
-        return tuple(n for n in (*_NAMES_BY_LEVEL[stream.level], *PRESETS[word]) if n in stream.fields)
+        return tuple(n for n in (*_NAMES_BY_LEVEL[stream.level], *PRESETS[word]) if _documented(stream, n))
     field = resolve("field", word, stream.fields)
     return (field,) if field else None

@@ -25,6 +25,7 @@ from owox_tiktok.events import (
     Stored,
     Waiting,
     Warned,
+    account,
     duration,
     rows_of,
     size,
@@ -47,11 +48,6 @@ class Screen(Protocol):
     def problem(self, problem: Problem, /) -> None:
         """Show why a command could not do its work."""
         ...
-
-
-def account(advertiser_id: str, name: str) -> str:
-    """Return an ad account as people know it: "7012… (Berlin Shop)", or only its id where it has no name."""
-    return f"{advertiser_id} ({' '.join(name.split())})" if name.strip() else advertiser_id
 
 
 def pair(object_: str, account: str) -> str:

@@ -21,7 +21,7 @@ from owox_tiktok.config_file import FILE_SETTINGS, MOST_NESTED, parsed, read_set
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Level, Stream
 from owox_tiktok.names import instead, resolve, squeezed, synonym
-from owox_tiktok.streams import AUDIENCE_BREAKDOWNS, ID_OF, MAX_METRICS, PRESETS, STREAMS, expand, find
+from owox_tiktok.streams import AUDIENCE_BREAKDOWNS, ID_OF, PRESETS, STREAMS, expand, find
 
 Plain = str | None | list[Any] | dict[str, Any]
 """What a file holds: texts as they stand (an id keeps its digits), nothing, lists, and mappings by text."""
@@ -362,9 +362,7 @@ def _names(stream: Stream, found: _Found) -> list[str]:
         for name in fields or ():
             if name not in stream.keys:
                 chosen[name] = None
-    if stream.is_report and len(chosen) > MAX_METRICS:
-        found.leave(stream.name, f"the first {MAX_METRICS} of its {len(chosen)} metrics are taken.")
-    return list(chosen)[:MAX_METRICS] if stream.is_report else list(chosen)
+    return list(chosen)
 
 
 def _make(report: _Report, found: _Found) -> None:

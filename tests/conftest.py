@@ -31,7 +31,7 @@ def signals_as_at_a_terminal() -> Iterator[None]:
 @pytest.fixture
 def small_world() -> World:
     """Two ad accounts with some equal ids (Los Angeles and Berlin), 12 ads each, 59 days old."""
-    return World(seed=1, advertisers=2, campaigns=3, ad_groups=6, ads=12, as_of=NOW)
+    return World(seed=1, advertisers=2, campaigns=3, ad_groups=6, ads=12, as_of=NOW, hidden_kinds=True)
 
 
 @pytest.fixture
@@ -50,6 +50,6 @@ def project(tmp_path: Path, tiktok: Server) -> Project:
 @pytest.fixture(scope="module")
 def lasting_tiktok() -> Iterator[Server]:
     """A TikTok that the tests of a module share, because none of them changes it."""
-    world = World(seed=2, advertisers=2, campaigns=3, ad_groups=4, ads=5, as_of=NOW)
+    world = World(seed=2, advertisers=2, campaigns=3, ad_groups=4, ads=5, as_of=NOW, hidden_kinds=True)
     with serve(world) as server:
         yield server

@@ -1,4 +1,4 @@
-"""A control Sheet for tests: written as a person writes it, read from the stand-in's memory."""
+"""A control Sheet for tests: written as a person writes it, read from the emulator's memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 from owox_tiktok import app
 from owox_tiktok.events import Event, Finished
 from owox_tiktok.local.sheets import Server, Sheet
+from owox_tiktok.retry import Limits
+from owox_tiktok.sheets.client import LIMITS, Spreadsheet
+from owox_tiktok.sheets.control import Control
 from tests.helpers import START, Project
 
 OUTPUTS = ("Current Status", "Last Import Date", "Last Requested Date")
@@ -130,11 +133,13 @@ def run(
     *,
     now: datetime | None = None,
     listen: list[Event] | None = None,
+    limits: Limits = LIMITS,
     **more: Any,
 ) -> Finished:
     """Import what the Sheet says, in this process."""
     environment = project.environment | sheet.environment | {"TIKTOK_REQUESTS_PER_SECOND": "1000"}
     moment = now or project.server.world.now()
-    with app.open_sheet(sheet.book, environment=environment) as control:
+    book = Spreadsheet(sheet.book, limits=limits, environment=environment)
+    with Control(book, environment=environment) as control:
         heard = [] if listen is None else listen
         return app.import_sheet(control, now=moment, listen=heard.append, environment=environment, **more)

@@ -1,6 +1,6 @@
-"""What the tests of the Google Sheets destination share: a stand-in, and a tab's rows read from its memory.
+"""What the tests of the Google Sheets destination share: an emulator, and a tab's rows read from its memory.
 
-Reading goes by the tags in the stand-in's own model and converts by hand, so that nothing of the code under test is
+Reading goes by the tags in the emulator's own model and converts by hand, so that nothing of the code under test is
 asked what is right.
 """
 
@@ -20,7 +20,7 @@ from tests.helpers import Row
 
 @cache
 def stand_in() -> Server:
-    """One stand-in for all tests that do not change it; each makes a spreadsheet of its own."""
+    """One emulator for all tests that do not change it; each makes a spreadsheet of its own."""
     server = serve().start()
     atexit.register(server.close)
     return server

@@ -495,7 +495,7 @@ def test_the_upload_is_the_package_and_its_entry_and_nothing_for_development() -
 
 def test_the_package_works_without_what_is_not_uploaded(tmp_path: Path) -> None:
     upload(tmp_path)
-    probe = "import owox_tiktok.cli, owox_tiktok.app, owox_tiktok.destinations.sheets as s; print(s.__file__)"
+    probe = "import owox_tiktok.cli, owox_tiktok.app, owox_tiktok.sheets.destination as s; print(s.__file__)"
     ran = subprocess.run(
         [sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
     )

@@ -71,6 +71,11 @@ GOLDEN: list[tuple[Kind, object, object]] = [
     (Kind.TEXT, "", ""),
     (Kind.TEXT, "-", "-"),
     (Kind.TEXT, " Весна 🌞 \n", " Весна 🌞 \n"),
+    (Kind.TEXT, "a\tb\r\nc\rd\n", "a\tb\nc\nd\n"),
+    (Kind.TEXT, "\x1b[31mred\x07 \x9b0m é\x00\x7f", "\ufffd[31mred\ufffd \ufffd0m é\ufffd\ufffd"),
+    (Kind.ID, "7\x1b", "7\ufffd"),
+    (Kind.JSON, ["\x1b[2J\x00\x08", "\r\n\t"], ["\ufffd[2J\ufffd\ufffd", "\n\n\t"]),
+    (Kind.JSON, ["\\u0000\x85"], ["\\u0000\ufffd"]),
     (Kind.TEXT, True, "true"),
     (Kind.TEXT, 0, "0"),
     (Kind.TEXT, None, None),
@@ -125,6 +130,10 @@ def test_a_dash_is_no_value_in_every_metric(kind: Kind) -> None:
         (Kind.BOOLEAN, "perhaps"), (Kind.BOOLEAN, 2), (Kind.DAY, "31.01.2026"), (Kind.DAY, "today"),
         (Kind.DAY, "2026-01-31x"), (Kind.DAY, "2026-13-45"), (Kind.HOUR, "2026-01-31"), (Kind.HOUR, "noon"),
         (Kind.HOUR, "2026-01-31 25:00:00"), (Kind.INSTANT, "yesterday"), (Kind.INSTANT, 10**20),
+        # Numbers that no column holds, some of which would fill the memory when written out.
+        (Kind.MONEY, "1" * 30), (Kind.MONEY, Decimal("1e999999999")), (Kind.COUNT, "9" * 19),
+        (Kind.COUNT, -(2**63) - 1), (Kind.INSTANT, Decimal("1e999999999")),
+        pytest.param(Kind.MONEY, 10**5000, id="endless"), pytest.param(Kind.JSON, [10**5000], id="endless in JSON"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("beside", [[], ["-"]])
@@ -150,7 +159,8 @@ usual = {
 }  # fmt: skip
 unusual = st.sampled_from([None, "-", "", "0", "-0", "+5", " 7 ", "1e3", "1,5", "²", "٣", "٣.٥", "<5", 5, 5.5, True,
                            "5,6",
-                           "1\n2", ".", "-.", "5.", "1-2", "--", "\n", "1\n"])  # fmt: skip
+                           "1\n2", ".", "-.", "5.", "1-2", "--", "\n", "1\n", "\x1b[31m", "é\x85", "a\r\nb",
+                           "9" * 19, "9" * 30])  # fmt: skip
 
 
 @given(data=st.data(), kind=st.sampled_from(list(Kind)), metric=st.booleans())
@@ -275,3 +285,10 @@ def test_rows_reach_duckdb_as_they_went_into_the_row_file(
             if field.kind is Kind.JSON and have is not None:
                 have = json.loads(have)
             assert have == want, field.name
+
+
+@pytest.mark.parametrize("beside", [[], ["2.5"], ["-"]])
+def test_nine_decimals_are_kept_and_the_tenth_is_rounded(beside: list[str]) -> None:
+    spend = STREAMS["ad_report_daily"].fields["spend"]
+    texts = column(spend, ["1.123456789", "1.1234567894", "1.1234567896", *beside], metric=True)
+    assert texts[:3] == ["1.123456789", "1.123456789", "1.123456790"]

@@ -17,14 +17,15 @@ import pytest
 import requests
 
 from owox_tiktok.events import Finished
-from owox_tiktok.lease import Lease
 from owox_tiktok.local import tasks
 from owox_tiktok.local.identity import Issuer, without_signature
 from owox_tiktok.local.sheets import Server as Google
 from owox_tiktok.local.sheets import serve as serve_sheets
 from owox_tiktok.local.tasks import Queue
-from owox_tiktok.report import RECORD, RECORD_ID, Record, Run
-from owox_tiktok.spreadsheet import Spreadsheet, create_metadata
+from owox_tiktok.sheets.client import Spreadsheet
+from owox_tiktok.sheets.lease import Lease
+from owox_tiktok.sheets.report import RECORD, RECORD_ID, Record, Run
+from owox_tiktok.sheets.requests import create_metadata
 from owox_tiktok.streams import STREAMS
 from tests.control_sheet import OBJECTS, ControlSheet, config_rows, control_sheet
 from tests.function import ACCOUNT, ANNA, AUDIENCE, CLOCKED, EVE, Function, error_of, free_port, heard

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,15 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from owox_tiktok import lease, spreadsheet
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
 from owox_tiktok.local.sheets.auth import OWNER
 from owox_tiktok.model import Chunk, Cursor, Stored, Stream, Window
 from owox_tiktok.rows import column
+from owox_tiktok.sheets import lease
+from owox_tiktok.sheets.client import LIMITS, Sizes, Spreadsheet
+from owox_tiktok.sheets.destination import Sheets
+from owox_tiktok.sheets.errors import TooManyCells
+from owox_tiktok.sheets.requests import Block
 from owox_tiktok.spool import Writer
-from owox_tiktok.spreadsheet import Block, Spreadsheet, TooManyCells
 from owox_tiktok.streams import STREAMS
 from tests.helpers import NOW, Project, Row, differences, expected, in_order
 from tests.sheets import columns_of_tab, in_a_cell, left_behind, numbered_rows, sheet_rows, tab_of, typed_cell
@@ -32,6 +37,8 @@ DAILY, HOURLY, ADS = STREAMS["ad_report_daily"], STREAMS["ad_report_hourly"], ST
 LIFETIME = STREAMS["ad_report_lifetime"]
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIELDS = ("ad_name", "spend", "impressions")
+AT_ONCE = replace(LIMITS, sleep=lambda _: None)
+"""As often as ever, but without waiting."""
 Json = dict[str, Any]
 
 
@@ -49,6 +56,7 @@ class Person:
     def __init__(self, server: Server, folder: Path, stream: Stream = DAILY, sheets: tuple[Any, ...] = ()) -> None:
         self.server, self.folder, self.stream = server, folder, stream
         self.book = server.create("Her report", list(sheets))
+        self.limits, self.sizes = AT_ONCE, Sizes()
         self._files = 0
 
     # --- the import ---
@@ -74,14 +82,17 @@ class Person:
         cursor = Cursor(frozenset(fields), AT, AT.date(), days.first if days else None, days.last if days else None)
         return Chunk(stream, advertiser_id, days, columns, writer.path, writer.rows, cursor)
 
+    def opened(self, *, read_only: bool = False) -> Sheets:
+        return Sheets(Spreadsheet(self.book, limits=self.limits, sizes=self.sizes), read_only=read_only)
+
     def store(self, *chunks: Chunk) -> list[Stored]:
-        with open_destination(f"sheets://{self.book}") as destination:
+        with self.opened() as destination:
             destination.cursors()
             destination.prepare(chunks[0].stream, chunks[0].columns)
             return (destination.replace if chunks[0].stream.verb == "replace" else destination.upsert)(chunks)
 
     def cursors(self) -> dict[tuple[str, str], Cursor]:
-        with open_destination(f"sheets://{self.book}", read_only=True) as destination:
+        with self.opened(read_only=True) as destination:
             return {pair: known.cursor for pair, known in destination.cursors().items() if known.cursor}
 
     # --- the person ---
@@ -159,8 +170,6 @@ class Person:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(spreadsheet, "FIRST_WAIT_S", 0.001)
-    monkeypatch.setattr(spreadsheet, "LONGEST_WAIT_S", 0.002)
     with serve() as server:
         monkeypatch.setenv("SHEETS_API_URL", server.url)
         yield server
@@ -233,7 +242,37 @@ def test_a_tab_the_person_deleted_is_filled_anew_from_its_first_day(person: Pers
     assert len(person.cursors()) == 1
 
 
-def test_a_deleted_column_is_read_again_and_a_deleted_key_is_told(person: Person) -> None:
+def test_a_copy_that_takes_the_place_of_our_tab_is_read_again(person: Person) -> None:
+    person.store(person.chunk([ad(1, 1)]))
+    old = person.tab.sheet_id
+    person.does({"duplicateSheet": {"sourceSheetId": old, "newSheetName": "As it was"}})
+    copy = next(s for s in person.server.spreadsheet(person.book).sheets if s.title == "As it was").sheet_id
+    copied = [m for m in person.server.spreadsheet(person.book).metadata if m.sheet_id == old]
+    for one in copied:  # it is not known whether Google copies tags along
+        place = json.loads(json.dumps(one.location).replace(str(old), str(copy)))
+        entry = {"metadataKey": one.key, "metadataValue": one.value, "visibility": "DOCUMENT", "location": place}
+        person.does({"createDeveloperMetadata": {"developerMetadata": entry}})
+    person.store(person.chunk([ad(1, 1), ad(2, 1)]))
+    person.does({"deleteSheet": {"sheetId": old}})
+    with person.opened(read_only=True) as destination:
+        assert "another one" in destination.cursors()[DAILY.name, "1"].lost
+    person.store(person.chunk([ad(1, 1), ad(2, 1)]))
+    assert person.tab.title == "As it was"
+    assert keys(person) == {("171", 1), ("172", 1)}
+    assert len(person.cursors()) == 1
+
+
+def test_a_window_that_would_hold_fewer_rows_than_were_read_moves_no_cursor(server: Server, tmp_path: Path) -> None:
+    for stream, window in ((DAILY, (1, 9)), (ADS, None)):
+        person = Person(server, tmp_path, stream)
+        rows = [ad(1, 1), ad(1, 1)] if window else [{"ad_id": "1"}, {"ad_id": "1"}]
+        with pytest.raises(StoreFailed, match="2 rows were read, and the tab would hold 1"):
+            person.store(person.chunk(rows, window, fields=("ad_name",)))
+        assert person.rows == []
+        assert person.cursors() == {}
+
+
+def test_a_deleted_column_is_read_again_and_a_deleted_key_is_reported(person: Person) -> None:
     person.store(person.chunk([ad(1, 1)]))
     person.removes("COLUMNS", person.at("spend"))
     assert person.cursors()[DAILY.name, "1"].fields == {"ad_name", "impressions"}
@@ -356,7 +395,7 @@ def test_a_formula_that_spills_is_not_copied(person: Person) -> None:
     assert person.formulas() == ["=ARRAYFORMULA(F2:F*2)"]
 
 
-def test_a_vanished_row_with_something_of_hers_is_emptied_and_told(person: Person) -> None:
+def test_a_vanished_row_with_something_of_hers_is_emptied_and_reported(person: Person) -> None:
     person.store(person.chunk([ad(n, 1) for n in range(1, 6)]))
     mine, formula = person.adds_column("My remark"), person.adds_column("Double")
     for row in range(1, 6):
@@ -431,7 +470,7 @@ def test_pruning_follows_the_same_rule(person: Person, caplog: pytest.LogCapture
     person.store(person.chunk([ad(1, n) for n in range(1, 8)]))
     mine = person.adds_column("My remark")
     person.writes(person.row_of("171", 2), mine, "a good day")
-    with open_destination(f"sheets://{person.book}") as destination:
+    with person.opened() as destination:
         assert destination.prune(DAILY, {"1": day(4)}, dry_run=True) == 3
         assert destination.prune(DAILY, {"1": day(4)}, dry_run=False) == 3
     assert keys(person) == {("171", n) for n in range(4, 8)}
@@ -470,7 +509,7 @@ def test_who_changes_the_tab_while_it_is_being_imported_does_no_harm(person: Per
             }
         ),
     }
-    with open_destination(f"sheets://{person.book}") as destination:
+    with person.opened() as destination:
         first = person.chunk([ad(n, 1, spend=f"{9 - n}") for n in range(1, 9)])
         destination.prepare(DAILY, first.columns)
         destination.replace([first])
@@ -540,7 +579,7 @@ def test_no_text_ever_becomes_a_formula_a_date_or_a_number(server: Server, tmp_p
     person = Person(server, tmp_path, ADS)
     rows: list[Row] = [{"ad_id": text, "ad_name": text} for text in INJECTIONS]
     person.store(person.chunk(rows, None, fields=("ad_name",)))
-    with open_destination(f"sheets://{person.book}") as destination:
+    with person.opened() as destination:
         destination.failed(ADS, "=1+1", '=IMPORTXML("http://x","//a")', AT)
     person.store(person.chunk(list(reversed(rows)), None, fields=("ad_name",)))
     assert {(r["ad_id"], r["ad_name"]) for r in person.rows} == {(t, t) for t in INJECTIONS}
@@ -608,10 +647,10 @@ def test_deleting_metadata_that_is_not_there_is_never_asked_for(person: Person) 
     assert keys(person) == {("172", 1)}
 
 
-def test_when_google_never_answers_nothing_is_half_written(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_google_never_answers_nothing_is_half_written(person: Person) -> None:
     person.store(person.chunk([ad(1, 1)]))
     before, cursors = in_order(person.rows), person.cursors()
-    monkeypatch.setattr(spreadsheet, "ATTEMPTS", 3)
+    person.limits = replace(AT_ONCE, attempts=3)
     person.server.faults.only, person.server.faults.script = ":batchUpdate", ["http_503"] * 9
     with pytest.raises(StoreFailed, match="503"):
         person.store(person.chunk([ad(2, 1)]))
@@ -651,7 +690,7 @@ def test_a_sign_in_that_fails_for_a_moment_is_tried_again(person: Person) -> Non
             if self.left >= 0:
                 raise RefreshError("metadata.google.internal") from TransportError("timed out")  # type: ignore[no-untyped-call]
 
-    book = Spreadsheet(person.book, credentials=Slow(), sleep=lambda _: None)  # type: ignore[no-untyped-call]
+    book = Spreadsheet(person.book, credentials=Slow(), limits=AT_ONCE)  # type: ignore[no-untyped-call]
     assert book.structure([]).tabs
 
 
@@ -661,7 +700,7 @@ def test_an_address_without_an_id_is_a_mistake_with_advice(address: str) -> None
         open_destination(address)
 
 
-def test_a_protected_range_is_told(person: Person) -> None:
+def test_a_protected_range_is_reported(person: Person) -> None:
     person.store(person.chunk([ad(1, 1)]))
     person.server.share(person.book, "robot@x.iam.gserviceaccount.com")
     protected = {"range": {"sheetId": person.tab.sheet_id}, "editors": {"users": [OWNER]}}
@@ -679,10 +718,10 @@ def test_a_protected_range_is_told(person: Person) -> None:
 # --- room -------------------------------------------------------------------------------------------------------------
 
 
-def test_what_does_not_fit_stops_beforehand_with_figures(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_stops_beforehand_with_figures(person: Person) -> None:
     person.store(person.chunk([ad(1, 1)]))
     used = sum(s.grid.row_count * s.grid.column_count for s in person.server.spreadsheet(person.book).sheets)
-    monkeypatch.setattr(spreadsheet, "CELL_LIMIT", used + 70)
+    person.sizes = Sizes(cells=used + 70)
     person.does({"appendDimension": {"sheetId": person.tab.sheet_id, "dimension": "ROWS", "length": 50}})
     person.store(person.chunk([ad(n, 1) for n in range(1, 8)]))
     assert len(person.rows) == 7
@@ -694,24 +733,21 @@ def test_what_does_not_fit_stops_beforehand_with_figures(person: Person, monkeyp
     assert in_order(person.rows) == before
 
 
-def test_the_empty_grid_of_our_tabs_is_given_back_when_room_is_short(
-    person: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_empty_grid_of_our_tabs_is_given_back_when_room_is_short(person: Person) -> None:
     other = Person(person.server, person.folder, ADS)
     other.book = person.book
     other.store(other.chunk([{"ad_id": "1"}], None, fields=("ad_name",)))
     other.does({"appendDimension": {"sheetId": other.tab.sheet_id, "dimension": "ROWS", "length": 500}})
     person.store(person.chunk([ad(1, 1)]))
     used = sum(s.grid.row_count * s.grid.column_count for s in person.server.spreadsheet(person.book).sheets)
-    monkeypatch.setattr(spreadsheet, "CELL_LIMIT", used + 10)
+    person.sizes = Sizes(cells=used + 10)
     person.store(person.chunk([ad(n, 1) for n in range(1, 21)]))
     assert len(person.rows) == 20
     assert other.tab.grid.row_count == 2
 
 
-def test_a_window_larger_than_a_batch_brings_its_cursor_last(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spreadsheet, "BATCH_BYTES", 20_000)
-    monkeypatch.setattr(spreadsheet, "ATTEMPTS", 1)
+def test_a_window_larger_than_a_batch_brings_its_cursor_last(person: Person) -> None:
+    person.limits, person.sizes = replace(AT_ONCE, attempts=1), Sizes(batch_bytes=20_000)
     person.store(person.chunk([ad(500, 5)], (5, 9)))
     rows = [ad(n, 9 - n % 4) for n in range(200)]
     chunk = person.chunk(rows, (5, 9))
@@ -803,11 +839,9 @@ def _store_killed_after(person: Person, chunk: Chunk, batches: int) -> None:
 def test_whatever_she_does_our_columns_are_right_and_hers_follow_their_rows(turns: list[Any]) -> None:
     patch = pytest.MonkeyPatch()
     with tempfile.TemporaryDirectory() as folder, serve() as server, patch.context() as fixed:
-        fixed.setattr(spreadsheet, "FIRST_WAIT_S", 0.0)
-        fixed.setattr(spreadsheet, "LONGEST_WAIT_S", 0.0)
-        fixed.setattr(spreadsheet, "BATCH_BYTES", 1_500)  # three rows or so
         fixed.setenv("SHEETS_API_URL", server.url)
         person = Person(server, Path(folder))
+        person.sizes = Sizes(batch_bytes=1_500)  # three rows or so
         _live_with(person, turns)
 
 
@@ -850,7 +884,7 @@ def _live_with(person: Person, turns: list[Any]) -> None:
         chunk = person.chunk([ad(int(a[2:]), d, spend=str(v)) for (a, d), v in wanted.items()], (1, 9))
         if killed is not None:
             _store_killed_after(person, chunk, killed)
-            server.faults.clock_ahead_s += lease.TTL_S + 1  # the lease of a dead run runs out
+            server.faults.clock_ahead_s += lease.TERMS.ttl_s + 1  # the lease of a dead run runs out
         person.store(chunk)
         server.faults.script = []
 

@@ -18,13 +18,15 @@ import pytest
 import requests
 from openpyxl.worksheet.formula import ArrayFormula
 
-from owox_tiktok import sheet_setup, template
 from owox_tiktok.errors import BadInput, StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
 from owox_tiktok.settings import SETTINGS
-from owox_tiktok.spreadsheet import API_VARIABLE, Block, Spreadsheet
+from owox_tiktok.sheets import setup, template
+from owox_tiktok.sheets.client import API_VARIABLE, Spreadsheet
+from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.tabs import letters
+from owox_tiktok.sheets.template import CONFIG, DASHBOARD, FIELDS, LOGS, START, SheetKind
 from owox_tiktok.streams import STREAMS, default_fields
-from owox_tiktok.template import CONFIG, DASHBOARD, FIELDS, LOGS, START, SheetKind
 from tests.helpers import Project, Row, expected, process_environment
 from tests.sheets import stand_in
 
@@ -41,7 +43,7 @@ DATA = "Ad report daily"
 
 
 class Book:
-    """A spreadsheet on the stand-in: what the commands do to it, and what people do."""
+    """A spreadsheet on the emulator: what the commands do to it, and what people do."""
 
     def __init__(self, server: Server, sheets: list[Any] | None = None, file_id: str = "") -> None:
         self.server = server
@@ -52,11 +54,11 @@ class Book:
 
     def init(self, kind: SheetKind | None = None, *, dry_run: bool = False) -> str:
         with self.open() as book:
-            return "; ".join(sheet_setup.init(book, kind, dry_run=dry_run))
+            return "; ".join(setup.init(book, kind, dry_run=dry_run))
 
     def fields(self, *, dry_run: bool = False) -> str:
         with self.open() as book:
-            return "; ".join(sheet_setup.fields(book, dry_run=dry_run))
+            return "; ".join(setup.fields(book, dry_run=dry_run))
 
     @property
     def titles(self) -> list[str]:
@@ -90,7 +92,7 @@ class Book:
 
     def backgrounds(self, title: str, row: int, column: int) -> dict[str, float]:
         """The colour behind a cell as it is seen, over HTTP."""
-        cell = f"'{title}'!{template.letters(column)}{row + 1}"
+        cell = f"'{title}'!{letters(column)}{row + 1}"
         fields = "sheets.data.rowData.values.effectiveFormat.backgroundColor"
         url = f"{self.server.url}/v4/spreadsheets/{self.id}"
         found = requests.get(url, params={"ranges": cell, "fields": fields}, timeout=30).json()
@@ -596,7 +598,10 @@ def test_the_commands_take_an_address_and_say_in_a_sentence_what_was_done(book: 
 
 
 def test_the_commands_say_in_a_sentence_what_is_wrong(book: Book) -> None:
-    for name, code, words in (("my sheet", 2, "names no spreadsheet"), ("1" * 44, 1, "there is no such spreadsheet")):
+    for name, code, words in (
+        ("my sheet", 2, "is not the address of a spreadsheet"),
+        ("1" * 44, 1, "there is no such spreadsheet"),
+    ):
         done = command(book.server, "init", name)
         assert done.returncode == code
         assert words in done.stderr

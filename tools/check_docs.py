@@ -12,6 +12,8 @@ from owox_tiktok.config_file import FILE_SETTINGS
 from owox_tiktok.streams import STREAMS, find, metrics
 
 ROOT = Path(__file__).resolve().parent.parent
+NOT_DEPLOYED = ("duckdb",)
+"""Dependencies of the program that the deployed function does without: it has no disk to keep a database on."""
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
@@ -83,7 +85,8 @@ def rooms() -> list[str]:
 def requirements() -> list[str]:
     """Return what requirements.txt has and the deployed function does not need, or the other way round."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras, needed, wanted = project["optional-dependencies"], set(project["dependencies"]), ["service"]
+    everywhere = {line for line in project["dependencies"] if not line.startswith(NOT_DEPLOYED)}
+    extras, needed, wanted = project["optional-dependencies"], everywhere, ["service"]
     for extra in wanted:
         for line in extras[extra]:
             own = re.fullmatch(rf"{project['name']}\[([\w, -]+)\]", line)

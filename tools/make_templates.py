@@ -1,4 +1,4 @@
-"""Write the template Sheets in templates/ from ``owox_tiktok.template``, or say with ``--check`` whether they are old.
+"""Write the template Sheets in templates/ from ``sheets.template``, or say with ``--check`` whether they are old.
 
     python tools/make_templates.py            write them
     python tools/make_templates.py --check    exit with 1 when one differs from what would be written
@@ -18,8 +18,8 @@ from zipfile import ZipFile
 
 import xlsxwriter
 
-from owox_tiktok import template
-from owox_tiktok.template import Chart, Item, Page, Rule, Series, SheetKind
+from owox_tiktok.sheets import template
+from owox_tiktok.sheets.template import Chart, Item, Page, Rule, Series, SheetKind
 
 FOLDER = Path(__file__).resolve().parent.parent / "templates"
 FILES: dict[SheetKind, str] = {

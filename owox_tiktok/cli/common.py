@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIG = Path("tiktok.yaml")
 """The configuration where none is named."""
+EXTRAS = {
+    "google.cloud": "bigquery",
+    "google": "sheets",
+    "gspread": "sheets",
+    "cryptography": "local",
+    "functions_framework": "local",
+    "cachecontrol": "local",
+}
+"""Which extra brings a package that may be missing, by what is imported of it."""
 OUTPUT_CLOSED = 141
 """The exit code when nobody reads the output any more, as shells say it."""
 
@@ -195,6 +204,12 @@ def guarded(
             code = _ended(screen, problem, 1)
         except BrokenPipeError:
             code = OUTPUT_CLOSED
+        except ModuleNotFoundError as error:
+            extra = next((extra for name, extra in EXTRAS.items() if f"{error.name}.".startswith(f"{name}.")), "")
+            if not extra:
+                raise
+            what = f"this needs the package {error.name}, which is not installed"
+            code = _ended(screen, Problem(what, what_to_do=f"pip install 'owox-tiktok[{extra}]'"), 2)
         except Exception as error:
             if os.environ.get("OWOX_TIKTOK_TRACE"):
                 raise

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "sheet": "sheet:sheet",
     "auth": "auth:auth",
     "schedule": "schedule:schedule",
+    "deploy": "deploy:deploy",
     "completion": "completion:completion",
     "demo": "local:demo",
     "local": "local:local",

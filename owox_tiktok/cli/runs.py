@@ -197,10 +197,11 @@ def reset(given: Asked, name: str, ids: tuple[str, ...], yes: bool, dry_run: boo
             return 0
         if not yes and not click.confirm("Forget this, and read all of it again in the next import?", err=True):
             return 1
-        app.reset(settings, name, [pair.advertiser_id for pair in found], dry_run=False)
+        with INTERRUPTION.taken(How.AFTER_THIS):
+            app.reset(settings, name, [pair.advertiser_id for pair in found], dry_run=False)
         return 0
 
-    guarded(work, how=How.AT_ONCE, log=log, interrupted="nothing was forgotten.")
+    guarded(work, how=How.BY_EXCEPTION, log=log, interrupted="interrupted. Nothing was forgotten.")
 
 
 @click.command(

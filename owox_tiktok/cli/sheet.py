@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from owox_tiktok.cli.common import examples, guarded
+from owox_tiktok.cli.common import end, examples, guarded
 from owox_tiktok.cli.interruption import How
 
 if TYPE_CHECKING:
-    from owox_tiktok.spreadsheet import Spreadsheet
+    from owox_tiktok.sheets.client import Spreadsheet
     from owox_tiktok.terminal import Screen
 
 
@@ -41,9 +42,9 @@ def sheet_init(spreadsheet_id: str, kind: Literal["sheets", "bigquery"] | None, 
     SPREADSHEET is its id or address. Tabs that are there are completed. What is filled in stays as it is: values,
     ticks, formats, and rows and columns of your own.
     """
-    from owox_tiktok import sheet_setup
+    from owox_tiktok.sheets import setup
 
-    _set_up(spreadsheet_id, lambda book: sheet_setup.init(book, kind, dry_run=dry_run), dry_run)
+    _set_up(spreadsheet_id, lambda book: setup.init(book, kind, dry_run=dry_run), dry_run)
 
 
 @sheet.command("fields", epilog=examples("sheet fields SPREADSHEET_ID --dry-run"))
@@ -54,15 +55,71 @@ def sheet_fields(spreadsheet_id: str, dry_run: bool) -> None:
 
     Ticks and columns of your own stay as they are.
     """
-    from owox_tiktok import sheet_setup
+    from owox_tiktok.sheets import setup
 
-    _set_up(spreadsheet_id, lambda book: sheet_setup.fields(book, dry_run=dry_run), dry_run)
+    _set_up(spreadsheet_id, lambda book: setup.fields(book, dry_run=dry_run), dry_run)
+
+
+@sheet.command(
+    "template",
+    epilog=examples("sheet template tiktok.xlsx", "sheet template tiktok.xlsx --kind bigquery"),
+)
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.xlsx")
+@click.option("--kind", type=click.Choice(["sheets", "bigquery"]), default="sheets", help="Where rows go [sheets].")
+def sheet_template(file: Path, kind: str) -> None:
+    """Write the template as an Excel file.
+
+    To be imported into Google Sheets (File, Import). Where the program has access to a spreadsheet, `sheet init` does
+    more: it builds the tabs there.
+    """
+
+    def work(screen: Screen) -> int:
+        from owox_tiktok.shipped import shipped
+
+        name = {"sheets": "TikTok Ads to Google Sheets.xlsx", "bigquery": "TikTok Ads to Google BigQuery.xlsx"}[kind]
+        content = shipped("templates", name).read_bytes()
+        try:
+            with file.open("xb") as opened:
+                opened.write(content)
+        except FileExistsError:
+            end(f"{file} is there already. Name another file.")
+        except OSError as error:
+            end(f"{file} cannot be written ({error.strerror}). Name another file.")
+        click.echo(f"Wrote {file}.", err=True)
+        return 0
+
+    guarded(work, how=How.AFTER_THIS, interrupted="interrupted.")
+
+
+@sheet.command("script", epilog=examples("sheet script apps_script"))
+@click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
+def sheet_script(folder: Path) -> None:
+    """Write the script of the Sheet's menu.
+
+    The files of the Apps Script project, into a new folder; its README says how they get into a Sheet.
+    """
+
+    def work(screen: Screen) -> int:
+        import shutil
+
+        from owox_tiktok.shipped import shipped
+
+        if folder.exists():
+            end(f"{folder} is there already. Name another folder.")
+        try:
+            shutil.copytree(shipped("templates", "apps_script"), folder)
+        except OSError as error:
+            end(f"{folder} cannot be written ({error.strerror}). Name another folder.")
+        click.echo(f"Wrote {folder}.", err=True)
+        return 0
+
+    guarded(work, how=How.AFTER_THIS, interrupted="interrupted.")
 
 
 def _set_up(address: str, work: Callable[[Spreadsheet], list[str]], dry_run: bool) -> None:
     """Run ``work`` on a spreadsheet and say in one sentence what was done."""
-    from owox_tiktok.lease import Lease
-    from owox_tiktok.spreadsheet import Spreadsheet, spreadsheet_id
+    from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+    from owox_tiktok.sheets.lease import Lease
 
     def said(screen: Screen) -> int:
         book = Spreadsheet(spreadsheet_id(address))

@@ -12,7 +12,7 @@ from owox_tiktok.names import nearest
 SCHEMES: Mapping[str, str] = {
     "bigquery": "owox_tiktok.destinations.bigquery",
     "duckdb": "owox_tiktok.destinations.duckdb",
-    "sheets": "owox_tiktok.destinations.sheets",
+    "sheets": "owox_tiktok.sheets.destination",
 }
 """Module of each destination by the scheme of its address. A new destination is a new line and a new module."""
 
@@ -38,7 +38,7 @@ def open_destination(address: str, *, read_only: bool = False) -> Destination:
                 Mistake(
                     "destination",
                     f"{scheme}:// needs the package {package}",
-                    f"In this program's folder: pip install '.[{scheme}]'",
+                    f"pip install 'owox-tiktok[{scheme}]'",
                 )
             ]
         ) from None

@@ -19,11 +19,11 @@ from owox_tiktok.service.registry import RATE, Entry, Registry
 from owox_tiktok.service.runs import Runs, moment_of, say
 
 if TYPE_CHECKING:
-    from owox_tiktok.control import Control
-    from owox_tiktok.lease import Holder
-    from owox_tiktok.report import Run
     from owox_tiktok.settings import Settings
-    from owox_tiktok.spreadsheet import Spreadsheet
+    from owox_tiktok.sheets.client import Spreadsheet
+    from owox_tiktok.sheets.control import Control
+    from owox_tiktok.sheets.lease import Holder
+    from owox_tiktok.sheets.report import Run
 
 MOST_MESSAGES = 20
 MOST_RUNS = 10
@@ -118,8 +118,8 @@ class Actions:
 
         Nobody clicks at the worker: what a schedule starts waits in the queue for its turn.
         """
-        from owox_tiktok.report import record
-        from owox_tiktok.spreadsheet import SheetRefused
+        from owox_tiktok.sheets.errors import SheetRefused
+        from owox_tiktok.sheets.report import record
 
         if self._role == "worker" and self._runs.queued:
             return self._runs.start(sheet, log)
@@ -217,12 +217,12 @@ class Actions:
 
 
 def _fields(sheet: Sheet) -> Answer:
-    from owox_tiktok import sheet_setup
-    from owox_tiktok.lease import Lease
+    from owox_tiktok.sheets import setup
+    from owox_tiktok.sheets.lease import Lease
 
     with sheet.open() as control, Lease(control.book, environment=sheet.environment):
         before = _listed(control.book)
-        done = sheet_setup.fields(control.book)
+        done = setup.fields(control.book)
         added = _listed(control.book) - before if done else 0
     what = "; ".join(done) if done else "everything is there already"
     return Answer(200, {"added": added, "message": f"{what[0].upper()}{what[1:]}."})
@@ -230,12 +230,12 @@ def _fields(sheet: Sheet) -> Answer:
 
 def _listed(book: Spreadsheet) -> int:
     """Return how many objects and fields the tab Fields lists."""
-    from owox_tiktok import spreadsheet as door
-    from owox_tiktok.control import find_headings, tab_called
-    from owox_tiktok.template import FIELDS, FIELDS_HEADINGS, normal
+    from owox_tiktok.sheets.requests import Block
+    from owox_tiktok.sheets.tabs import TAB, find_headings, normal, tab_called
+    from owox_tiktok.sheets.template import FIELDS, FIELDS_HEADINGS
 
-    tab = tab_called(book.structure((door.TAB,)), FIELDS)
-    rows = book.values([door.Block(tab.id, 0, tab.rows, 0, min(tab.columns, 26))])[0] if tab else []
+    tab = tab_called(book.structure((TAB,)), FIELDS)
+    rows = book.values([Block(tab.id, 0, tab.rows, 0, min(tab.columns, 26))])[0] if tab else []
     place = find_headings(tab, rows, FIELDS_HEADINGS[:3]) if tab else None
     if place is None:
         return 0
@@ -246,7 +246,7 @@ def _listed(book: Spreadsheet) -> int:
 
 
 def _status(sheet: Sheet, *, queued: bool) -> Answer:
-    from owox_tiktok import report
+    from owox_tiktok.sheets import report
     from owox_tiktok.streams import STREAMS
 
     wanted = sheet.asked.run_id
@@ -316,7 +316,7 @@ def _waiting(run_id: str) -> str:
 
 
 def _cancel(sheet: Sheet, *, queued: bool) -> Answer:
-    from owox_tiktok import report
+    from owox_tiktok.sheets import report
 
     wanted = sheet.asked.run_id
     with sheet.open() as control:
@@ -334,7 +334,7 @@ def _cancel(sheet: Sheet, *, queued: bool) -> Answer:
 
 def _in_queue(control: Control, wanted: str) -> str:
     """Return the run (``wanted``, where one is named) that waits in the queue for its next part, or to begin."""
-    from owox_tiktok import report
+    from owox_tiktok.sheets import report
 
     record = report.record(control.book)
     runs = [record.run, *record.past] if record else []
@@ -345,7 +345,7 @@ def _in_queue(control: Control, wanted: str) -> str:
 
 
 def _holder(control: Control) -> Holder | None:
-    from owox_tiktok import lease
+    from owox_tiktok.sheets import lease
 
     return lease.holder(control.book)
 

@@ -207,7 +207,7 @@ def of_problem(problem: Problem, request_id: str) -> Answer:
 
 def _is_final(problem: Problem) -> bool:
     """Whether trying again would not help: Google said no, or a person has to make room."""
-    from owox_tiktok.spreadsheet import SheetRefused, TooManyCells
+    from owox_tiktok.sheets.errors import SheetRefused, TooManyCells
 
     return isinstance(problem, SheetRefused | TooManyCells)
 

@@ -27,9 +27,9 @@ from owox_tiktok.service.stopping import Stopping
 from owox_tiktok.service.tasks import Queue, name_for
 
 if TYPE_CHECKING:
-    from owox_tiktok.control import Control
     from owox_tiktok.events import Event, Finished
     from owox_tiktok.service.actions import Sheet
+    from owox_tiktok.sheets.control import Control
 
 DOUBLE_CLICK_S = 10
 """The same thing asked for again so soon is the same run."""
@@ -124,7 +124,7 @@ class Runs:
 
     def _busy(self, control: Control, asked: Asked, busy: StoreBusy, task: str, log: logs.Log) -> Answer:
         """Answer a task whose spreadsheet another run holds."""
-        from owox_tiktok import lease
+        from owox_tiktok.sheets import lease
 
         holds = lease.holder(control.book)
         if holds is None or holds.run == asked.run_id or self._queue is None:
@@ -225,7 +225,7 @@ def _body(asked: Asked, run_id: str, done: Mapping[str, Mapping[str, date]]) -> 
 
 def _ended(control: Control, run_id: str) -> str:
     """Return how this run ended, if it did for good; an error may be gone when its task comes again."""
-    from owox_tiktok import report
+    from owox_tiktok.sheets import report
 
     record = report.record(control.book)
     runs = [record.run, *record.past] if record else []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
 
-from owox_tiktok.errors import Problem
 from owox_tiktok.secret import Secret
-from owox_tiktok.tiktok.client import Loose, TikTok
+from owox_tiktok.tiktok.client import TikTok, of
 
 AUTHORISE = "https://business-api.tiktok.com/portal/auth"
 
@@ -27,18 +27,22 @@ class Authorisation:
     advertiser_ids: tuple[str, ...]
 
 
+class _Exchanged(msgspec.Struct):
+    access_token: Annotated[str, msgspec.Meta(min_length=1)]
+    advertiser_ids: list[Annotated[str, msgspec.Meta(pattern=r"^\w{1,64}\Z")] | int] | None = None
+
+
 def exchange(api: TikTok, app_id: str, secret: Secret, auth_code: Secret) -> Authorisation:
     """Exchange an auth code (it works once) for an access token, which has no end of its own."""
-    answer = api.post(
-        "oauth2/access_token/", {"app_id": app_id, "secret": secret.reveal(), "auth_code": auth_code.reveal()}
+    found = api.post(
+        "oauth2/access_token/",
+        {"app_id": app_id, "secret": secret.reveal(), "auth_code": auth_code.reveal()},
+        take=of(_Exchanged),
     )
-    data = msgspec.json.decode(answer.body, type=Loose).data
-    token = data.get("access_token")
-    if not isinstance(token, str) or not token:
-        raise Problem("TikTok answered without a token", what_to_do="Start the authorisation again.")
-    return Authorisation(Secret(token), tuple(str(a) for a in data.get("advertiser_ids") or ()))
+    return Authorisation(Secret(found.access_token), tuple(str(a) for a in found.advertiser_ids or ()))
 
 
 def revoke(api: TikTok, app_id: str, secret: Secret, token: Secret) -> None:
     """End an access token for good."""
-    api.post("oauth2/revoke_token/", {"app_id": app_id, "secret": secret.reveal(), "access_token": token.reveal()})
+    body = {"app_id": app_id, "secret": secret.reveal(), "access_token": token.reveal()}
+    api.post("oauth2/revoke_token/", body, take=lambda answer: None)

@@ -1,66 +1,43 @@
-"""From the body of an answer to columns of a row file: decode, check the keys, write. Nothing here asks TikTok."""
+"""From the body of an answer to the rows of a file: decode, check, write. Nothing here asks TikTok.
+
+An answer that cannot be right makes no sense (``Senseless``) and is asked for again: a row without its key, of a day or
+an account that was not asked for. What is wrong only across several answers is ``NotWhole``: the window is read again.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from owox_tiktok.errors import Senseless
 from owox_tiktok.model import Field, Stream
-from owox_tiktok.rows import Column, column
+from owox_tiktok.rows import NOTHING, Column, column
 from owox_tiktok.spool import Writer
+from owox_tiktok.streams import ID_OF
+from owox_tiktok.tiktok.client import Body
+from owox_tiktok.tiktok.kinds import ORDINARY, AdKind
+from owox_tiktok.tiktok.questions import Question
+
+NONE = "NONE"
+"""What TikTok writes in a breakdown for people of whom it does not know the value."""
+ROWS_AT_ONCE = 1000
 
 
-class Keys:
-    """The keys of a window, across its pages: counts the different ones and drops rows that come again.
+class NotWhole(Exception):
+    """What was read is not all, or not of one moment: read it again. ``counts``: rows there were, rows TikTok says."""
 
-    With ``keep_repeated`` repeated rows are kept and counted too.
-    """
-
-    def __init__(self, stream: Stream, columns: Sequence[Field], *, keep_repeated: bool = False) -> None:
-        # advertiser_id is the same on every row of a pair, and hashing it for each would be for nothing.
-        names = stream.keys if stream.per_app or len(stream.keys) == 1 else stream.keys[1:]
-        self._at = [n for n, f in enumerate(columns) if f.name in names]
-        self._seen: set[object] = set()
-        self._keep = keep_repeated
-        self.repeated = 0
-
-    @property
-    def count(self) -> int:
-        """How many rows there are to store."""
-        return len(self._seen) + (self.repeated if self._keep else 0)
-
-    def fresh(self, data: Sequence[Column]) -> Sequence[Column]:
-        """Return the rows whose key was not there before."""
-        before = len(self._seen)
-        columns = [data[n] for n in self._at]
-        keys: Sequence[object] = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
-        if self._seen.isdisjoint(keys):
-            self._seen.update(keys)
-            if len(self._seen) - before == len(keys):
-                return data
-            self._seen.difference_update(keys)
-        rows = []
-        for row, key in enumerate(keys):
-            if key in self._seen:
-                self.repeated += 1
-                if not self._keep:
-                    continue
-            self._seen.add(key)
-            rows.append(row)
-        return [[texts[row] for row in rows] for texts in data]
+    def __init__(self, what: str, counts: tuple[int, int] | None = None) -> None:
+        self.counts = counts
+        super().__init__(what)
 
 
-T = TypeVar("T")
-
-
-class Body(msgspec.Struct, Generic[T]):
-    """The part of an answer that we read."""
-
-    data: T
+# --- from a body to a page --------------------------------------------------------------------------------------------
 
 
 class PageInfo(msgspec.Struct):
@@ -77,32 +54,45 @@ class PagedData(msgspec.Struct):
 
 
 class Page(NamedTuple):
-    """A page's values by field name, one list per field, all ``rows`` long."""
+    """A page's values by field name, one list per field, all ``rows`` long; ``absent``: names that no row has."""
 
     values: Mapping[str, Sequence[Any]]
     rows: int
     info: PageInfo | None
+    absent: frozenset[str] = frozenset()
 
 
 Extract = Callable[[bytes], Page]
 
 
-def extractor(stream: Stream, names: Sequence[str]) -> Extract:
-    """Return a function from a body to its page."""
-    return _report_extractor(stream.dimensions, names) if stream.is_report else _entity_extractor(stream, names)
+def extractor(stream: Stream, names: tuple[str, ...]) -> Extract:
+    """Return a function from a body to its page; it raises Senseless or what msgspec raises for what is no page."""
+    extract = _report_extractor(stream.dimensions, names) if stream.is_report else _entity_extractor(stream, names)
+
+    def checked(body: bytes) -> Page:
+        page = extract(body)
+        if stream.page_size is not None and page.info is None:
+            raise Senseless("an answer without a count of its pages")
+        return page
+
+    return checked
 
 
 def _entity_extractor(stream: Stream, names: Sequence[str]) -> Extract:
-    decoder = msgspec.json.Decoder(Body[dict[str, Any]], float_hook=Decimal)
+    data = msgspec.defstruct(
+        "Data",
+        [("rows", list[dict[str, Any]] | None, None), ("page_info", PageInfo | None, None)],
+        rename={"rows": stream.rows_at},
+    )
+    decoder = msgspec.json.Decoder(Body[data], float_hook=Decimal)  # type: ignore[valid-type]
 
     def extract(body: bytes) -> Page:
-        data = decoder.decode(body).data
-        items = data.get(stream.rows_at) or ()
+        page: Any = decoder.decode(body).data
+        items = page.rows or ()
         values: dict[str, Sequence[Any]] = {n: [item.get(n) for item in items] for n in names}
         for name, path in stream.lifted.items():
             values[name] = [_at(item, path) for item in items]
-        info = data.get("page_info")
-        return Page(values, len(items), msgspec.convert(info, PageInfo) if info else None)
+        return Page(values, len(items), page.page_info)
 
     return extract
 
@@ -113,8 +103,12 @@ def _at(item: Any, path: str) -> Any:
     return item
 
 
-def _report_extractor(dimensions: Sequence[str], names: Sequence[str]) -> Extract:
-    """Decode with structs made for exactly these fields: dictionaries are what reading a large report costs most."""
+@lru_cache(maxsize=256)
+def _report_extractor(dimensions: tuple[str, ...], names: tuple[str, ...]) -> Extract:
+    """Decode with structs made for exactly these fields: dictionaries are what reading a large report costs most.
+
+    Only an answer that lacks one of them, where it should hold at least a null, is taken apart with dictionaries.
+    """
     of_dimensions, of_metrics = _struct("Dimensions", dimensions), _struct("Metrics", names)
     item = msgspec.defstruct("Item", [("dimensions", of_dimensions), ("metrics", of_metrics)], gc=False)
     items = list[item]  # type: ignore[valid-type]
@@ -125,7 +119,10 @@ def _report_extractor(dimensions: Sequence[str], names: Sequence[str]) -> Extrac
     get_dimensions, get_metrics = _getter(len(dimensions)), _getter(len(names))
 
     def extract(body: bytes) -> Page:
-        page: Any = decoder.decode(body).data
+        try:
+            page: Any = decoder.decode(body).data
+        except msgspec.ValidationError:
+            return _incomplete(_ANY_REPORT.decode(body).data, dimensions, names)
         values: dict[str, Sequence[Any]] = {}
         for group, get, part in (("dimensions", get_dimensions, dimensions), ("metrics", get_metrics, names)):
             if part and page.list:
@@ -139,7 +136,34 @@ def _report_extractor(dimensions: Sequence[str], names: Sequence[str]) -> Extrac
 def _struct(name: str, fields: Sequence[str]) -> type[msgspec.Struct]:
     # Attribute names of our own, since a metric may be called anything.
     attributes = {f"f{n}": field for n, field in enumerate(fields)}
-    return msgspec.defstruct(name, [(a, Any, None) for a in attributes], rename=attributes, gc=False)
+    return msgspec.defstruct(name, [(a, Any) for a in attributes], rename=attributes, gc=False)
+
+
+class _Item(msgspec.Struct):
+    dimensions: dict[str, Any]
+    metrics: dict[str, Any] = {}
+
+
+class _Items(msgspec.Struct):
+    items: list[_Item] = msgspec.field(default_factory=list, name="list")
+    page_info: PageInfo | None = None
+
+
+_ANY_REPORT = msgspec.json.Decoder(Body[_Items], float_hook=Decimal)
+
+
+def _incomplete(data: _Items, dimensions: Sequence[str], names: Sequence[str]) -> Page:
+    """Return the page of an answer whose rows lack something; raises Senseless where that is part of their key."""
+    values: dict[str, Sequence[Any]] = {}
+    for name in dimensions:
+        # TikTok may answer interest_category under the name interest_category_v2.
+        found = [item.dimensions.get(name, item.dimensions.get(f"{name}_v2", msgspec.UNSET)) for item in data.items]
+        if msgspec.UNSET in found:
+            raise Senseless(f"a row without {name}")
+        values[name] = found
+    absent = frozenset(n for n in names if all(n not in item.metrics for item in data.items))
+    values |= {n: [item.metrics.get(n) for item in data.items] for n in names if n not in absent}
+    return Page(values, len(data.items), data.page_info, absent)
 
 
 def _getter(count: int) -> Callable[[Any], tuple[Any, ...]]:
@@ -149,29 +173,291 @@ def _getter(count: int) -> Callable[[Any], tuple[Any, ...]]:
     return lambda item: (item.f0,)
 
 
-def take(
-    extract: Extract,
-    body: bytes,
-    columns: Sequence[Field],
-    ours: Mapping[str, str | None],
-    keys: Keys,
-    writer: Writer,
-) -> tuple[int, PageInfo | None]:
-    """Put a page's rows into the file; return how many there are and what TikTok says of the pages."""
-    page = extract(body)
-    writer.append(keys.fresh(_columns(columns, page, ours)))
-    return page.rows, page.info
+# --- from a page to columns -------------------------------------------------------------------------------------------
 
 
-def _columns(columns: Sequence[Field], page: Page, ours: Mapping[str, str | None]) -> list[Column]:
-    """Return the page as the table's columns; a field that TikTok did not give is null throughout."""
+def columns_of(question: Question, page: Page) -> list[Column]:
+    """Return the page as the columns that are wanted; a field that TikTok did not give is null throughout.
+
+    Raises Senseless for rows that are no answer to the question.
+    """
+    stream = question.stream
+    owners = page.values.get("advertiser_id", ())
+    if not stream.per_app and (others := {str(o) for o in owners if o is not None} - {question.advertiser.id}):
+        raise Senseless(f"a row of account {min(others)[:40]}, which was not asked for")
+    ours = question.ours
     data: list[Column] = []
-    for field in columns:
+    for field in question.columns:
         values = page.values.get(field.name)
         if field.origin == "ours":
             data.append([ours[field.name]] * page.rows)
         elif values is None:
             data.append([None] * page.rows)
+        elif field.name in stream.keys:
+            data.append(_key_column(question, field, values))
         else:
             data.append(column(field, values, metric=field.origin == "metric"))
     return data
+
+
+def _key_column(question: Question, field: Field, values: Sequence[Any]) -> Column:
+    """Return a column of the rows' key, which has a value in every row."""
+    if field.origin == "dimension" and field.name not in _OF_EVERY_ROW:
+        return column(field, [NONE if v is None or v in NOTHING else v for v in values])
+    texts = column(field, values)
+    if None in texts:
+        raise Senseless(f"a row without {field.name}")
+    if question.window and field.name == question.stream.time and texts:
+        days = {str(text)[:10] for text in texts}
+        if min(days) < question.window.first.isoformat() or max(days) > question.window.last.isoformat():
+            raise Senseless(f"rows of {min(days)} to {max(days)} where {question.window} was asked for")
+    return texts
+
+
+_OF_EVERY_ROW = frozenset({*ID_OF.values(), "stat_time_day", "stat_time_hour"})
+"""Dimensions that TikTok always knows; of the others it may not know the value, and that is a value too."""
+
+
+# --- from columns to a file -------------------------------------------------------------------------------------------
+
+
+class Rows:
+    """The rows of a window on their way into its file, by their keys, across pages, parts and kinds of ads.
+
+    A row that comes again is dropped and counted. Where clocks are set back an hour has two rows, and both are kept.
+    The kinds of ads that TikTok hides are read first and remembered: a row that comes for another kind as well is one
+    row if its values are the same, and otherwise the window is not whole. Nothing is added up.
+    """
+
+    def __init__(self, question: Question, writer: Writer) -> None:
+        self.question, self.writer = question, writer
+        stream = question.stream
+        # advertiser_id is the same on every row of a pair, and hashing it for each would be for nothing.
+        names = stream.keys if stream.per_app or len(stream.keys) == 1 else stream.keys[1:]
+        self._at = [n for n, f in enumerate(question.columns) if f.name in names]
+        self._keep = question.has_an_hour_twice
+        self._seen: set[object] = set()
+        self._kind = ORDINARY
+        self._of_kind: dict[object, _Known] = {}
+        self._of_others: dict[object, _Known] = {}
+        self._in_both: set[object] = set()
+        self._again: object = None
+        self.repeated = 0
+        self.notes: list[str] = []
+        """Sentences for the person the rows are read for."""
+
+    @property
+    def count(self) -> int:
+        """How many different rows have come."""
+        return len(self._seen) + len(self._in_both) + (self.repeated if self._keep else 0)
+
+    @property
+    def keys(self) -> frozenset[object]:
+        """The keys of the rows that are in the file."""
+        return frozenset(self._seen)
+
+    @property
+    def came_again(self) -> str:
+        """One key that came twice, in words; empty when there is none."""
+        return "" if self._again is None else _in_words(self._again)
+
+    def begin(self, kind: AdKind) -> None:
+        """Expect the rows of this kind of ads from here on."""
+        self._of_others |= self._of_kind
+        self._of_kind, self._in_both, self._kind = {}, set(), kind
+
+    def keys_of(self, data: Sequence[Column]) -> Sequence[object]:
+        """Return the keys of rows, one each."""
+        columns = [data[n] for n in self._at]
+        return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+    def add(self, data: Sequence[Column], given: frozenset[str]) -> None:
+        """Put rows into the file; ``given`` are the fields that TikTok was asked for."""
+        keys = self.keys_of(data)
+        if self._of_others and not self._of_others.keys().isdisjoint(keys):
+            left = [n for n, key in enumerate(keys) if not self._came_for_another_kind(key, data, n, given)]
+            data = [[texts[n] for n in left] for texts in data]
+            keys = [keys[n] for n in left]
+        if self._kind.hidden:
+            for n, key in enumerate(keys):
+                self._of_kind[key] = _Known(self._kind, given, tuple(texts[n] for texts in data))
+        self.writer.append(self._fresh(data, keys))
+
+    def _fresh(self, data: Sequence[Column], keys: Sequence[object]) -> Sequence[Column]:
+        """Return the rows whose key was not there before."""
+        before = len(self._seen)
+        if self._seen.isdisjoint(keys):
+            self._seen.update(keys)
+            if len(self._seen) - before == len(keys):
+                return data
+            self._seen.difference_update(keys)
+        rows = []
+        for row, key in enumerate(keys):
+            if key in self._seen:
+                self.repeated += 1
+                self._again = key
+                if not self._keep:
+                    continue
+            self._seen.add(key)
+            rows.append(row)
+        return [[texts[row] for row in rows] for texts in data]
+
+    def _came_for_another_kind(self, key: object, data: Sequence[Column], row: int, given: frozenset[str]) -> bool:
+        """Whether the same row came as another kind of ads; raises NotWhole when it is not the same."""
+        known = self._of_others.get(key)
+        if known is None:
+            return False
+        differ = [
+            field.name
+            for field, mine, theirs in zip(self.question.columns, data, known.texts, strict=True)
+            if mine[row] != theirs and field.name in given and field.name in known.given
+        ]
+        if differ:
+            raise NotWhole(
+                f"the row {_in_words(key)} came for {known.kind.name} ads and for {self._kind.name} ads with different "
+                f"{', '.join(differ[:3])}"
+            )
+        self._in_both.add(key)
+        return True
+
+
+def _in_words(key: object) -> str:
+    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+
+
+class _Known(NamedTuple):
+    kind: AdKind
+    given: frozenset[str]
+    texts: tuple[str | None, ...]
+
+
+class Sink(Protocol):
+    """Takes the pages of one series. ``absent`` are the names that no row of an answer had."""
+
+    absent: set[str]
+
+    @property
+    def came_again(self) -> str:
+        """One key that came twice, in words; empty when there is none."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many different rows came."""
+        ...
+
+    def add(self, page: Page) -> None:
+        """Take a page; when it raises, nothing of it is kept."""
+        ...
+
+
+class Direct:
+    """Puts pages into the file as they come."""
+
+    def __init__(self, rows: Rows, names: Sequence[str]) -> None:
+        self._rows, self._given, self._before = rows, frozenset(names), rows.count
+        self.absent: set[str] = set()
+
+    @property
+    def count(self) -> int:
+        """How many different rows came."""
+        return self._rows.count - self._before
+
+    @property
+    def came_again(self) -> str:
+        """One key that came twice, in words; empty when there is none."""
+        return self._rows.came_again
+
+    def add(self, page: Page) -> None:
+        """Take a page; when it raises, nothing of it is kept."""
+        self._rows.add(columns_of(self._rows.question, page), self._given)
+        self.absent |= page.absent
+
+
+class Join:
+    """Keeps the pages of several series, each with some of the fields, and puts their rows together by key."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._groups: list[_Group] = []
+        # Most values come again and again: each is kept once.
+        self._texts: dict[str | None, str | None] = {}
+
+    @property
+    def absent(self) -> set[str]:
+        """The fields that no row had."""
+        return {name for group in self._groups for name in group.absent}
+
+    def group(self, names: Sequence[str]) -> Sink:
+        """Return what takes the pages with these fields."""
+        self._groups.append(_Group(self._rows, names, self._texts))
+        return self._groups[-1]
+
+    def close(self) -> None:
+        """Put the rows into the file; raises NotWhole when the groups do not have the same ones."""
+        first, *others = self._groups
+        places = [{key: n for n, key in enumerate(group.keys)} for group in others]
+        for place in places:
+            if place.keys() != set(first.keys):
+                odd = len(place.keys() ^ set(first.keys))
+                raise NotWhole(f"{odd:,} rows came with some of the fields and not with the others")
+        orders = [[place[key] for key in first.keys] for place in places]
+        data: list[Column] = []
+        for n, field in enumerate(self._rows.question.columns):
+            data.append(first.data[n])
+            for group, order in zip(others, orders, strict=True):
+                if field.name in group.names:
+                    data[n] = [group.data[n][row] for row in order]
+        given = frozenset(name for group in self._groups for name in group.names)
+        for at in range(0, len(first.keys), ROWS_AT_ONCE):
+            self._rows.add([texts[at : at + ROWS_AT_ONCE] for texts in data], given)
+
+
+class _Group:
+    """The rows of one series, kept in memory."""
+
+    def __init__(self, rows: Rows, names: Sequence[str], texts: dict[str | None, str | None]) -> None:
+        self._rows, self._texts, self.names = rows, texts, frozenset(names)
+        self.data: list[Column] = [[] for _ in rows.question.columns]
+        self.keys: list[object] = []
+        self.absent: set[str] = set()
+        self._times: Counter[object] = Counter()
+
+    @property
+    def count(self) -> int:
+        """How many different rows came; of an hour that comes twice, both."""
+        return len(self.keys) if self._rows.question.has_an_hour_twice else len(self._times)
+
+    @property
+    def came_again(self) -> str:
+        """One key that came twice, in words; empty when there is none."""
+        return next((_in_words(key) for key, times in self._times.items() if times > 1), "")
+
+    def add(self, page: Page) -> None:
+        """Take a page; when it raises, nothing of it is kept."""
+        data = columns_of(self._rows.question, page)
+        for mine, texts in zip(self.data, data, strict=True):
+            mine += [self._texts.setdefault(t, t) for t in texts]
+        for key in self._rows.keys_of(data):
+            self.keys.append((key, self._times[key]))  # the second row with one key belongs to the second of the others
+            self._times[key] += 1
+        self.absent |= page.absent
+
+
+class KeysOnly:
+    """Keeps the keys of rows that are not wanted themselves."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.keys: set[object] = set()
+        self.absent: set[str] = set()
+        self.came_again = ""
+
+    @property
+    def count(self) -> int:
+        """How many different rows came."""
+        return len(self.keys)
+
+    def add(self, page: Page) -> None:
+        """Take a page; when it raises, nothing of it is kept."""
+        self.keys.update(self._rows.keys_of(columns_of(self._rows.question, page)))

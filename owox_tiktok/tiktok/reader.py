@@ -1,450 +1,491 @@
-"""One window of one stream: what to ask, page after page, until the rows in a file are exactly TikTok's.
+"""Answers to a question: what to ask, page after page, until the rows in a file are exactly TikTok's.
 
-The rules of reading live here: parameters of each stream, deleted entities, the page count that must agree, fields an
-account may not have, reports cut at 20,000 ads. How a call is made is ``client``; how a page becomes
-columns is ``pages``; what a value means is ``rows``.
+The rules of reading live here: every kind of ads, the page count that must agree, fields an account may not have,
+questions that are too large, reports cut at 20,000 ads. What is asked is ``questions``, ``kinds`` and ``parts``; how a
+call is made is ``client``; how a page becomes rows is ``pages``; what a value means is ``rows``.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TypeVar
 
-import msgspec
+from owox_tiktok.errors import AccountRefused, FieldsRefused, RequestRefused, TooLarge, Unavailable
+from owox_tiktok.model import Advertiser, Halve, Reading
+from owox_tiktok.spool import Writer
+from owox_tiktok.streams import MAX_METRICS, STREAMS
+from owox_tiktok.tiktok import tasks
+from owox_tiktok.tiktok.accounts import Accounts, authorised, describe
+from owox_tiktok.tiktok.client import Answer, TikTok, of
+from owox_tiktok.tiktok.kinds import HIDDEN, ORDINARY, TOP_VIEW, AdKind
+from owox_tiktok.tiktok.once import Once
+from owox_tiktok.tiktok.pages import (
+    Direct,
+    Join,
+    KeysOnly,
+    NotWhole,
+    PagedData,
+    PageInfo,
+    Rows,
+    Sink,
+    columns_of,
+    extractor,
+)
+from owox_tiktok.tiktok.parts import Parts, how_many
+from owox_tiktok.tiktok.questions import Question, Series, of_at_most
+from owox_tiktok.tiktok.sums import add_up, added_up
 
-from owox_tiktok.errors import AccountRefused, FieldsRefused, Refused, RequestRefused, TooLarge, Unavailable
-from owox_tiktok.model import Advertiser, Field, Halve, Kind, Reading, Stream, Window
-from owox_tiktok.rows import Text
-from owox_tiktok.spool import Writer, read_text
-from owox_tiktok.streams import STREAMS
-from owox_tiktok.tiktok.client import Answer, TikTok
-from owox_tiktok.tiktok.pages import Body, Keys, PagedData, extractor, take
+T = TypeVar("T")
 
 PAGES_PER_WINDOW = 20
 """A window with more pages is halved, so that its parts are read side by side and memory stays flat."""
 READINGS = 5
 """So often is a window read again whose pages do not add up (rows moved between two pages)."""
-CAMPAIGNS_PER_REPORT = 30
-"""TikTok's advice for a filter at ad level; it takes 100 at most."""
-ADVERTISERS_PER_CALL = 100
 
-_FIELD_CODES = frozenset({40002, 40006, 40125})
+_FIELD_CODES = frozenset({40002, 40006, 40125, 41002})
 """Codes with which TikTok refuses a field among other things."""
 
+_TWICE = "the clock was set back, and TikTok gave an hour twice: its sums are added up"
 
-class _NotWhole(Exception):
-    """What was read is not all, or not of one moment: read it again. ``counts``: rows there were, rows TikTok says."""
 
-    def __init__(self, what: str, counts: tuple[int, int] | None = None) -> None:
-        self.counts = counts
-        super().__init__(what)
+class _Less(Exception):
+    """A series is too large for one request, for another reason than the cut at 20,000 ads."""
+
+    def __init__(self, series: Series, error: TooLarge) -> None:
+        self.series, self.error = series, error
+        super().__init__(error.message)
+
+
+class _KindRefused(Exception):
+    """TikTok does not give a kind of ads in this report."""
+
+    def __init__(self, kind: AdKind) -> None:
+        self.kind = kind
+        super().__init__(kind.name)
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """One request series of a window: a report's campaign filter, or ids a stream must be asked by."""
+class Expected:
+    """What answering a question takes: its rows (None: TikTok does not say), and the fields that TikTok refuses.
 
-    campaign_ids: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
+    ``hidden`` are the rows of the kinds of ads that TikTok hides, by kind; they come on top of ``rows``. Each page is
+    asked for in ``groups`` of fields.
+    """
+
+    rows: int | None
+    refused: frozenset[str] = frozenset()
+    hidden: Mapping[str, int] = field(default_factory=dict)
+    groups: int = 1
 
 
 class Source:
-    """Reads windows from TikTok. Shared by the reader threads; remembers what it learned about each pair."""
+    """Reads windows from TikTok. Shared by the reader threads; remembers what it learned about each pair.
 
-    def __init__(self, api: TikTok, *, include_deleted: bool = True) -> None:
+    Without ``hidden_kinds`` only ordinary ads are read (TikTok's sandbox has no others).
+    """
+
+    def __init__(self, api: TikTok, *, hidden_kinds: bool = True) -> None:
         self.api = api
-        self._include_deleted = include_deleted
+        self._parts = Parts(api)
+        self._with_hidden = hidden_kinds
         self._lock = threading.Lock()
         # Pages are taken apart one at a time, on one thread: side by side they would only take turns, each thread with
         # memory of its own (a quarter more time and half as much memory again, measured).
         self._pages = ThreadPoolExecutor(1, "pages")
-        self._refused: dict[tuple[str, str], frozenset[str]] = {}
+        self._hidden: Once[int] = Once()
+        # What was learned, by pair or by pair and kind of ads.
+        self._refused: dict[tuple[tuple[str, str], str], frozenset[str]] = {}
         self._longest: dict[tuple[str, str], int] = {}
-        self._listed: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._most_names: dict[tuple[str, str], int] = {}
+        self._most_ids: dict[tuple[tuple[str, str], str, str], int] = {}
+        self._without: dict[tuple[tuple[str, str], str], str] = {}
+        self._no_tasks: dict[str, str] = {}
+        self._told: dict[tuple[str, str], str] = {}
+        self._told_by: dict[tuple[str, str], str] = {}
 
     # --- who there is -------------------------------------------------------------------------------------------------
 
     def advertiser_ids(self) -> tuple[str, ...]:
         """Return the ids of every ad account the authorisation covers."""
-        data = self.api.data("oauth2/advertiser/get/", {}, with_app=True)
-        return tuple(str(item["advertiser_id"]) for item in data.get("list") or ())
+        return authorised(self.api)
 
-    def advertisers(self, ids: Sequence[str]) -> tuple[list[Advertiser], dict[str, Refused]]:
-        """Return the accounts with time zone and currency, and why some of ``ids`` cannot be read.
+    def advertisers(self, ids: Sequence[str]) -> Accounts:
+        """Return what TikTok knows of the accounts ``ids``."""
+        return describe(self.api, ids)
 
-        One account that is not ours makes TikTok refuse the whole list, so a refused list is asked one by one.
-        """
-        found: list[Advertiser] = []
-        refused: dict[str, Refused] = {}
-        for at in range(0, len(ids), ADVERTISERS_PER_CALL):
-            batch = ids[at : at + ADVERTISERS_PER_CALL]
-            try:
-                found += self._advertisers(batch)
-            except (AccountRefused, RequestRefused) as error:
-                if len(batch) == 1:
-                    refused[batch[0]] = error
-                    continue
-                for one in batch:
-                    more, why = self.advertisers([one])
-                    found += more
-                    refused.update(why)
-        for missing in set(ids) - {a.id for a in found} - set(refused):
-            refused[missing] = AccountRefused(
-                "TikTok does not know this ad account", code=0, what_to_do="Check the id in TikTok Ads Manager."
-            )
-        order = {one: n for n, one in enumerate(ids)}
-        return sorted(found, key=lambda a: order.get(a.id, 0)), refused
+    # --- one question -------------------------------------------------------------------------------------------------
 
-    def _advertisers(self, ids: Sequence[str]) -> list[Advertiser]:
-        fields = ["advertiser_id", "name", "currency", "timezone", "display_timezone"]
-        data = self.api.data("advertiser/info/", {"advertiser_ids": list(ids), "fields": fields})
-        return [
-            Advertiser(str(i["advertiser_id"]), str(i.get("name") or ""), str(i.get("currency") or ""), _zone(i))
-            for i in data.get("list") or ()
-        ]
-
-    # --- one window ---------------------------------------------------------------------------------------------------
-
-    def probe(
-        self, stream: Stream, advertiser: Advertiser, window: Window | None, fields: Sequence[str]
-    ) -> tuple[int | None, frozenset[str]]:
-        """Ask for one row: return how many there are (None where TikTok does not say) and the fields it refuses.
-
-        Raises what reading would raise.
-        """
+    def probe(self, question: Question, *, every_kind: bool = False) -> Expected:
+        """Ask for one row, for ``every_kind`` of ads one of each; raises what reading would raise."""
         refused: frozenset[str] = frozenset()
-        parts = self._parts(stream, advertiser)
-        while parts:
-            names = tuple(n for n in _names(stream, fields) if n not in refused)
+        parts = self._parts.first(question)
+        if not parts:
+            return Expected(None)
+        while True:
+            names = tuple(n for n in question.names if n not in refused)
+            groups = of_at_most(names, MAX_METRICS) if question.stream.is_report else (names,)
             try:
-                answer = self._get(stream, advertiser, window, names, parts[0], 1, page_size=1)
-            except RequestRefused as error:
-                blame = self._blame(stream, advertiser, window, names, parts[0], error)
-                if not isinstance(blame, FieldsRefused):
-                    raise blame from None
-                refused |= blame.fields
-                continue
-            if stream.page_size is None:
+                counts = [self._count(Series(question, ORDINARY, parts[0], group)) for group in groups]
                 break
-            return msgspec.json.decode(answer.body, type=Body[PagedData]).data.page_info.total_number, refused
-        return None, refused
-
-    def read(
-        self, stream: Stream, advertiser: Advertiser, window: Window | None, fields: Sequence[str], path: Path
-    ) -> Reading:
-        """Write the window's rows to ``path``; raises Halve, or a Problem that ends the pair."""
-        pair = (stream.name, advertiser.id)
-        dated = window is not None and stream.time is not None
-        if dated and window and window.days > self._longest.get(pair, window.days):
-            raise Halve
-        columns = stream.columns(fields)
-        twice = stream.time == "stat_time_hour" and window is not None and _has_an_hour_twice(window.first, advertiser)
-        parts: tuple[_Part, ...] | None = None
-        last: _NotWhole | None = None
-        for _ in range(READINGS + len(fields)):
-            writer = Writer(path, columns)
-            try:
-                if parts is None:
-                    parts = self._parts(stream, advertiser)
-                keys = Keys(stream, columns, keep_repeated=twice)
-                for part in parts:
-                    self._read_part(stream, advertiser, window, part, fields, columns, writer, keys)
-                if keys.repeated and twice:
-                    writer.close()
-                    rows = _add_up(path, columns, stream)
-                    note = "the clock was set back, and TikTok gave an hour twice: its sums are added up"
-                    return Reading(rows, self._refused.get(pair, frozenset()), (note,))
-                return Reading(writer.rows, self._refused.get(pair, frozenset()))
             except FieldsRefused as error:
+                refused |= error.fields
+        hidden: dict[str, int] = {}
+        for kind in self._kinds(question)[:-1] if every_kind else ():
+            try:
+                hidden[kind.name] = self._count(Series(question, kind, parts[0], ())) or 0
+            except RequestRefused:
+                continue  # reading goes on without them, and says so
+        return Expected(counts[0], refused, hidden, len(groups))
+
+    def _count(self, series: Series) -> int | None:
+        """Return how many rows a series has; None where TikTok does not say."""
+        try:
+            info = self._get(series, 1, of(PagedData), page_size=1).page_info
+        except RequestRefused as error:
+            raise self._blame(series, error) from None
+        return None if series.question.stream.page_size is None else info.total_number
+
+    def read(self, question: Question, path: Path, *, hidden: Sequence[AdKind] = HIDDEN) -> Reading:
+        """Write the rows that answer the question to ``path``; raises Halve, or a Problem that ends the pair.
+
+        Of the kinds of ads that TikTok hides, those among ``hidden`` are read that the account has.
+        """
+        pair, window = question.pair, question.window
+        if question.can_halve and window and window.days > self._longest.get(pair, window.days):
+            raise Halve
+        last: NotWhole | None = None
+        readings = 0
+        while readings < READINGS:
+            writer = Writer(path, question.columns)
+            try:
+                return self._read(question, writer, hidden)
+            except FieldsRefused:
+                pass  # it is remembered
+            except _KindRefused as without:
                 with self._lock:
-                    self._refused[pair] = self._refused.get(pair, frozenset()) | error.fields
-            except TooLarge as error:
-                if dated and window and window.days > 1 and not error.cut:
-                    with self._lock:
-                        self._longest[pair] = min(self._longest.get(pair, 365), (window.days + 1) // 2)
-                    raise Halve from None
-                parts = self._smaller(stream, advertiser, parts or (_Part(),), error)
-            except _NotWhole as error:
-                if error.counts and last and last.counts == error.counts and not _strict(stream):
+                    self._without[pair, without.kind.name] = (
+                        f"TikTok does not give its {without.kind.name} ads here; the others are stored"
+                    )
+            except _Less as less:
+                self._ask_for_less(less.series, less.error)
+            except NotWhole as error:
+                if error.counts and last and last.counts == error.counts and not _strict(question):
                     # Asset lists end at 10,000 whatever the count says; that is all TikTok gives.
                     note = f"TikTok counts {error.counts[1]:,} rows and gives {error.counts[0]:,}"
-                    return Reading(writer.rows, self._refused.get(pair, frozenset()), (note,))
+                    return Reading(writer.rows, self._not_given(question), (note,))
                 last = error
+                readings += 1
             finally:
                 writer.close()
-        raise Unavailable(
-            f"TikTok's pages do not add up: {last or 'fields refused one after the other'}",
-            what_to_do="The next run reads these days again.",
-        )
+        raise Unavailable(f"TikTok's answers do not add up: {last}", what_to_do="The next run reads these days again.")
 
-    def _read_part(
-        self,
-        stream: Stream,
-        advertiser: Advertiser,
-        window: Window | None,
-        part: _Part,
-        fields: Sequence[str],
-        columns: Sequence[Field],
-        writer: Writer,
-        keys: Keys,
-    ) -> None:
-        refused = self._refused.get((stream.name, advertiser.id), frozenset())
-        names = tuple(n for n in _names(stream, fields) if n not in refused)
-        extract = extractor(stream, names)
-        page, total, seen = 1, None, keys.count
-        ours = {"advertiser_id": advertiser.id, "currency": advertiser.currency or None}
-        if window:
-            ours["stat_time_day"] = window.first.isoformat()
+    def _read(self, question: Question, writer: Writer, hidden: Sequence[AdKind]) -> Reading:
+        """Write every kind of ads, the ordinary ones last; raises what makes it worth another try."""
+        rows = Rows(question, writer)
+        expected: set[object] = set()
+        for kind in self._kinds(question, hidden):
+            rows.begin(kind)
+            expected |= self._read_kind(question, kind, rows)
+        if lost := expected - rows.keys:
+            raise NotWhole(f"{len(lost):,} rows of the cut report are not in its parts")
+        notes = [*rows.notes, *(note for kind in hidden if (note := self._note(question, kind)))]
+        if rows.repeated and question.has_an_hour_twice:
+            writer.close()
+            count = add_up(writer.path, question.columns, question.stream.keys)
+            return Reading(count, self._not_given(question), (*notes, _TWICE))
+        return Reading(writer.rows, self._not_given(question), tuple(notes))
+
+    # --- kinds of ads -------------------------------------------------------------------------------------------------
+
+    def _kinds(self, question: Question, hidden: Sequence[AdKind] = HIDDEN) -> list[AdKind]:
+        """Return the kinds of ads to read a question for, ordinary ones last."""
+        kinds = [k for k in hidden if self._with_hidden and k.fits(question.stream)]
+        return [*(k for k in kinds if self._has(question, k)), ORDINARY]
+
+    def _has(self, question: Question, kind: AdKind) -> bool:
+        if (question.pair, kind.name) in self._without:
+            return False
+        return self._hidden.get((question.advertiser.id, kind.name), lambda: self._ask(question.advertiser, kind)) > 0
+
+    def _ask(self, advertiser: Advertiser, kind: AdKind) -> int:
+        """Return how many campaigns of a hidden kind there are; none where TikTok will not say."""
+        try:
+            return how_many(self.api, advertiser, kind)
+        except AccountRefused:
+            raise
+        except RequestRefused as error:
+            with self._lock:
+                self._told[advertiser.id, kind.name] = (
+                    f"TikTok does not say whether the account has {kind.name} campaigns ({error.code}), "
+                    "so reports are without them"
+                )
+            return 0
+
+    def _note(self, question: Question, kind: AdKind) -> str:
+        """Return what a person should know about the rows of a hidden kind of ads in this report."""
+        if not kind.fits(question.stream):
+            return ""
+        if without := self._without.get((question.pair, kind.name)):
+            return without
+        if refused := self._refused.get((question.pair, kind.name), frozenset()) - self._not_given(question):
+            return f"TikTok does not give {', '.join(sorted(refused))} for {kind.name} ads; it is empty there"
+        account = (question.advertiser.id, kind.name)
+        # One report of the account is enough to say it.
+        first = account in self._told and self._told_by.setdefault(account, question.stream.name)
+        return self._told[account] if first == question.stream.name else ""
+
+    # --- one kind of ads ----------------------------------------------------------------------------------------------
+
+    def _read_kind(self, question: Question, kind: AdKind, rows: Rows) -> set[object]:
+        """Read all parts of a kind; return the keys that a cut answer had, which the parts together must have."""
+        expected: set[object] = set()
+        parts = list(self._parts.first(question))
+        while parts:
+            series = Series(question, kind, parts.pop(0), self._names(question, kind))
+            if self._was_too_large(series):
+                parts[:0] = self._parts.smaller(series)
+                continue
+            try:
+                self._read_part(series, rows)
+            except TooLarge as error:
+                if not error.cut:
+                    raise _Less(series, error) from None
+                expected |= self._keys_of_cut(series, rows)
+                smaller = self._parts.smaller(series)
+                parts[:0] = smaller
+                if not smaller:
+                    self._read_otherwise(series, rows)
+            except FieldsRefused as error:
+                self._leave_out(series, error.fields)
+                raise
+            except RequestRefused as error:
+                if not kind.hidden or isinstance(error, AccountRefused):
+                    raise
+                raise _KindRefused(kind) from None
+        return expected
+
+    def _names(self, question: Question, kind: AdKind) -> tuple[str, ...]:
+        """Return what to ask for: what this kind of ads has and TikTok does not refuse."""
+        refused = self._refused.get((question.pair, kind.name), frozenset())
+        return tuple(n for n in question.names if n not in refused and kind.gives(question.stream, n))
+
+    def _read_part(self, series: Series, rows: Rows) -> None:
+        most = self._most_names.get(series.question.pair, MAX_METRICS)
+        groups = of_at_most(series.names, most) if series.question.stream.is_report else (series.names,)
+        if len(groups) == 1:
+            direct = Direct(rows, series.names)
+            self._all_pages(series, direct, PAGES_PER_WINDOW)
+            absent = direct.absent
+        else:
+            join = Join(rows)
+            for names in groups:
+                group = replace(series, names=names)
+                self._all_pages(group, join.group(names), max(1, PAGES_PER_WINDOW // len(groups)))
+            join.close()
+            absent = join.absent
+        if absent:
+            self._leave_out(series, frozenset(absent))
+
+    def _leave_out(self, series: Series, names: frozenset[str]) -> None:
+        with self._lock:
+            key = (series.question.pair, series.kind.name)
+            self._refused[key] = self._refused.get(key, frozenset()) | names
+
+    def _not_given(self, question: Question) -> frozenset[str]:
+        return self._refused.get((question.pair, ORDINARY.name), frozenset())
+
+    # --- cut, and nothing smaller to ask for --------------------------------------------------------------------------
+
+    def _read_otherwise(self, series: Series, rows: Rows) -> None:
+        """Read what stays cut however little is asked for: by a task, else an account as the sum of its campaigns."""
+        question = series.question
+        why_not = self._no_tasks.get(question.advertiser.id) or tasks.cannot(series)
+        if why_not and question.can_halve and question.advertiser.id not in self._no_tasks:
+            over = question.days_that_are_over
+            if over and not tasks.cannot(replace(series, question=over)):
+                raise Halve  # those days can be read by a task
+        if not why_not:
+            try:
+                self._read_by_task(series, rows)
+                return
+            except RequestRefused as error:
+                if not tasks.is_not_enabled(error):
+                    raise
+                why_not = f"TikTok has not enabled asynchronous reports for this app ({error.code})"
+                with self._lock:
+                    self._no_tasks[question.advertiser.id] = why_not
+        if question.stream.level != "advertiser":
+            raise TooLarge(f"TikTok cuts the report at its 20,000 newest ads, and {why_not}", cut=True)
+        self._sum_campaigns(series, rows)
+
+    def _read_by_task(self, series: Series, rows: Rows) -> None:
+        answered = tasks.run(self.api, series)
+        rows.add(columns_of(series.question, answered.page), frozenset(series.names))
+        if without := answered.without | answered.page.absent:
+            self._leave_out(series, without)
+            rows.notes.append(
+                f"TikTok cuts this report at its 20,000 newest ads; its asynchronous report, which was "
+                f"read instead, does not have {', '.join(sorted(without))}"
+            )
+
+    def _sum_campaigns(self, series: Series, rows: Rows) -> None:
+        """Read an account's report as the sum of its campaigns; what cannot be added up is not given."""
+        question, stream = series.question, series.question.stream
+        below = STREAMS[f"campaign{stream.name.removeprefix('advertiser')}"]
+        names = tuple(n for n in series.names if stream.fields[n].additive and n in below.fields)
+        path = rows.writer.path.with_suffix(".campaigns")
+        try:
+            self.read(replace(question, stream=below, fields=names, with_deleted=True), path, hidden=(TOP_VIEW,))
+            columns = below.columns(names)
+            found = dict(zip((f.name for f in columns), added_up(path, columns, stream.keys), strict=True))
+        finally:
+            path.unlink(missing_ok=True)
+        count = len(found["advertiser_id"])
+        rows.add([found.get(f.name, [None] * count) for f in question.columns], frozenset(names))
+        note = "TikTok cuts the account's own report at its 20,000 newest ads, so the sum of its campaigns is stored"
+        if left := frozenset(series.names) - set(names):
+            self._leave_out(series, left)
+            note += f"; {', '.join(sorted(left))} cannot be added up"
+        rows.notes.append(note)
+
+    # --- page after page ----------------------------------------------------------------------------------------------
+
+    def _all_pages(self, series: Series, sink: Sink, most_pages: int, *, of_cut: bool = False) -> None:
+        """Read every page of a series into ``sink``; raises NotWhole when they do not agree with each other.
+
+        A report that TikTok cut at its newest ads raises TooLarge with its first page, unless it is read ``of_cut``.
+        """
+        stream = series.question.stream
+        extract = extractor(stream, series.names)
+        page, total = 1, None
+
+        def take(body: bytes) -> tuple[int, PageInfo | None]:
+            found = extract(body)
+            sink.add(found)
+            return found.rows, found.info
+
+        def taken(answer: Answer) -> tuple[int, PageInfo | None]:
+            if answer.cut and not of_cut:
+                if page > 1:
+                    raise NotWhole("the report was cut at its 20,000 newest ads while it was read")
+                raise TooLarge("TikTok cut the report at its 20,000 newest ads", cut=True)
+            return self._pages.submit(take, answer.body).result()
+
         while True:
             try:
-                answer = self._get(stream, advertiser, window, names, part, page)
+                rows, info = self._get(series, page, taken)
             except RequestRefused as error:
-                raise self._blame(stream, advertiser, window, names, part, error) from None
-            if answer.cut:
-                raise TooLarge("TikTok cut the report at its 20,000 newest ads", cut=True)
-            try:
-                rows, info = self._pages.submit(take, extract, answer.body, columns, ours, keys, writer).result()
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                raise _NotWhole("an answer that makes no sense") from None
-            if stream.page_size is None:
-                return
+                raise self._blame(series, error) from None
             if info is None:
-                raise _NotWhole("an answer without a count of its pages")
-            if page == 1 and stream.time and window and window.days > 1 and info.total_page > PAGES_PER_WINDOW:
+                return
+            if page == 1 and series.question.can_halve and info.total_page > most_pages:
                 raise Halve
             if total is not None and total != info.total_number:
-                raise _NotWhole("the number of rows changed while they were read")
+                raise NotWhole("the number of rows changed while they were read")
             total = info.total_number
             if not rows or page >= info.total_page:
                 break
             page += 1
-        if keys.count - seen != total:
-            found = keys.count - seen
-            raise _NotWhole(f"{found:,} different rows where it counts {total:,}", (found, total))
+        if sink.count != total:
+            twice = f" ({sink.came_again} came twice)" if sink.came_again else ""
+            raise NotWhole(f"{sink.count:,} different rows where it counts {total:,}{twice}", (sink.count, total))
 
-    def _get(
-        self,
-        stream: Stream,
-        advertiser: Advertiser,
-        window: Window | None,
-        names: Sequence[str],
-        part: _Part,
-        page: int,
-        page_size: int | None = None,
-    ) -> Answer:
-        params: dict[str, Any] = {}
-        if stream.path == "advertiser/info/":
-            params["advertiser_ids"] = [advertiser.id]
-        elif not stream.per_app:
-            params["advertiser_id"] = advertiser.id
-        if stream.is_report:
-            params |= _report_parameters(stream, window, names, part, self._include_deleted)
-        else:
-            if stream.can_choose_fields:
-                params["fields"] = list(names)
-            if stream.hides_deleted and self._include_deleted:
-                params["filtering"] = {"primary_status": "STATUS_ALL"}
-            if stream.batch:
-                params[stream.batch.parameter] = list(part.ids)
-            if stream.batch and window:
-                params["date_range"] = {"start_date": f"{window.first}", "end_date": f"{window.last}"}
-        if stream.page_size is not None:
-            params["page"] = page
-            params["page_size"] = page_size or stream.page_size
+    def _get(self, series: Series, page: int, take: Callable[[Answer], T], page_size: int | None = None) -> T:
+        question = series.question
         return self.api.get(
-            stream.path,
-            params,
-            advertiser_id=advertiser.id,
-            with_app=stream.per_app,
-            may_shrink=stream.time is not None and window is not None and window.days > 1,
+            question.stream.path,
+            series.parameters(page, page_size),
+            take=take,
+            advertiser_id=question.advertiser.id,
+            with_app=question.stream.per_app,
+            may_shrink=question.can_halve,
+            may_split=question.stream.is_report and (len(series.names) > 1 or self._parts.can_divide(series)),
         )
 
     # --- fields an account may not have -------------------------------------------------------------------------------
 
-    def _blame(
-        self,
-        stream: Stream,
-        advertiser: Advertiser,
-        window: Window | None,
-        names: Sequence[str],
-        part: _Part,
-        error: RequestRefused,
-    ) -> RequestRefused:
+    def _blame(self, series: Series, error: RequestRefused) -> RequestRefused:
         """Return the error to raise: FieldsRefused with the names at fault, or ``error`` when it is not about fields.
 
-        A name of ours that stands in the message is at fault whatever the words around it; where none does, the names
-        are halved until the ones at fault are found.
+        A name of ours that stands in the message is at fault whatever the words around it; where none does, or all do,
+        the names are halved until the ones at fault are found.
         """
-        optional = [n for n in names if n not in stream.keys]
+        stream = series.question.stream
+        optional = [n for n in series.names if n not in stream.keys]
         if error.code not in _FIELD_CODES or not optional or not stream.can_choose_fields:
             return error
         mentioned = set(re.findall(r"\w+", error.message))
         named = frozenset(n for n in optional if n in mentioned)
-        if len(named) == len(optional) > 1 or (not named and not stream.is_report):
-            return error
-        if named:
+        if named and len(named) < max(2, len(optional)):
             return FieldsRefused(error, named)
+        if not stream.is_report:
+            return error
 
         def refused(some: Sequence[str]) -> bool:
             try:
-                self._get(stream, advertiser, window, some, part, 1, page_size=1)
+                self._get(replace(series, names=tuple(some)), 1, lambda answer: None, page_size=1)
             except RequestRefused:
                 return True
             return False
 
-        def at_fault(some: Sequence[str]) -> list[str]:
+        def at_fault(some: Sequence[str]) -> Iterator[str]:
             if not refused(some):
-                return []
+                return
             if len(some) == 1:
-                return list(some)
+                yield some[0]
+                return
             half = len(some) // 2
-            return at_fault(some[:half]) + at_fault(some[half:])
+            yield from at_fault(some[:half])
+            yield from at_fault(some[half:])
 
         if refused(["spend", "impressions"]):
             return error  # every report has these two, so it is not the fields
         found = frozenset(at_fault(optional))
-        return FieldsRefused(error, found) if found and len(found) < len(optional) else error
+        nothing_left = found >= set(series.question.names)
+        return FieldsRefused(error, found) if found and not nothing_left else error
 
-    # --- reports that are too large for one request -------------------------------------------------------------------
+    # --- questions that are too large ---------------------------------------------------------------------------------
 
-    def _parts(self, stream: Stream, advertiser: Advertiser) -> tuple[_Part, ...]:
-        if stream.batch is None:
-            return (_Part(),)
-        parent = STREAMS[stream.batch.stream]
-        ids = self._ids(parent, advertiser, stream.batch.field)
-        return tuple(_Part(ids=ids[n : n + stream.batch.size]) for n in range(0, len(ids), stream.batch.size))
+    def _ask_for_less(self, series: Series, error: TooLarge) -> None:
+        """Remember to ask for less than this series: fewer days, a smaller part, fewer fields; raises Halve for days.
 
-    def _smaller(
-        self, stream: Stream, advertiser: Advertiser, parts: tuple[_Part, ...], error: TooLarge
-    ) -> tuple[_Part, ...]:
-        """Return the parts to read instead: by campaign, fewer each time; raises when that cannot help."""
-        if not stream.is_report or stream.level in (None, "advertiser"):
+        Raises ``error`` when there is nothing less to ask for.
+        """
+        question = series.question
+        pair, window = question.pair, question.window
+        if question.can_halve and window:
+            with self._lock:
+                self._longest[pair] = min(self._longest.get(pair, 365), (window.days + 1) // 2)
+            raise Halve from None
+        if self._parts.smaller(series):
+            ids = len(series.part.ids)
+            with self._lock:
+                # What is as large as this part would be too large as well. The whole has no ids.
+                limit = (ids + 1) // 2 if ids > 1 else ids - 1
+                self._most_ids[pair, series.kind.name, series.part.parameter] = limit
+            return
+        most = min(len(series.names), self._most_names.get(pair, MAX_METRICS))
+        if not question.stream.is_report or most < 2:
             raise error
-        if parts == (_Part(),):
-            ids = self._ids(STREAMS["campaigns"], advertiser, "campaign_id")
-            if len(ids) < 2:
-                raise error
-            size = CAMPAIGNS_PER_REPORT
-            if len(ids) <= size:
-                size = (len(ids) + 1) // 2
-            return tuple(_Part(campaign_ids=ids[n : n + size]) for n in range(0, len(ids), size))
-        largest = max(len(p.campaign_ids) for p in parts)
-        if largest < 2:
-            raise error
-        size = (largest + 1) // 2
-        everything = [i for p in parts for i in p.campaign_ids]
-        return tuple(_Part(campaign_ids=tuple(everything[n : n + size])) for n in range(0, len(everything), size))
+        with self._lock:
+            self._most_names[pair] = (most + 1) // 2
 
-    def _ids(self, stream: Stream, advertiser: Advertiser, name: str) -> tuple[str, ...]:
-        """Return the ids of all of a stream's entities, those included that its list hides unless asked for."""
-        key = (stream.name, advertiser.id)
-        if key not in self._listed:
-            found: dict[str, None] = {}
-            # Deleted ones always: their ads have results whether or not the list itself is wanted with them.
-            for more in _HIDDEN_CAMPAIGNS if stream.name == "campaigns" else ({},):
-                params: dict[str, Any] = {"advertiser_id": advertiser.id, "page_size": stream.page_size}
-                if stream.hides_deleted:
-                    params |= {"fields": [name], "filtering": {"primary_status": "STATUS_ALL", **more}}
-                page, pages = 1, 1
-                while page <= pages:
-                    data = self.api.data(stream.path, {**params, "page": page}, advertiser_id=advertiser.id)
-                    found.update((str(item[name]), None) for item in data.get(stream.rows_at) or ())
-                    pages = int(data["page_info"]["total_page"])
-                    page += 1
-            self._listed[key] = tuple(found)
-        return self._listed[key]
+    def _was_too_large(self, series: Series) -> bool:
+        limit = self._most_ids.get((series.question.pair, series.kind.name, series.part.parameter))
+        return limit is not None and len(series.part.ids) > limit
+
+    def _keys_of_cut(self, series: Series, rows: Rows) -> set[object]:
+        """Return the keys of a cut answer, so that none of them is missing from its parts."""
+        keys = KeysOnly(rows)
+        self._all_pages(replace(series, names=()), keys, PAGES_PER_WINDOW, of_cut=True)
+        return keys.keys
 
 
-_HIDDEN_CAMPAIGNS: Sequence[Mapping[str, Any]] = (
-    {},
-    {"buying_types": ["RESERVATION_TOP_VIEW"]},  # must be asked for alone
-    {"campaign_system_origins": ["PROMOTE"]},
-)
-"""Filters that together list every campaign: by default TikTok leaves out TopView and those made by Promote."""
-
-
-def _has_an_hour_twice(day: date, advertiser: Advertiser) -> bool:
-    """Whether clocks are set back on ``day`` where the account is, so that an hour has the same name twice."""
-    midnight = datetime.combine(day, time.min, advertiser.zone)
-    after = datetime.combine(day + timedelta(days=1), time.min, advertiser.zone)
-    return (midnight.utcoffset() or timedelta()) > (after.utcoffset() or timedelta())
-
-
-def _add_up(path: Path, columns: Sequence[Field], stream: Stream) -> int:
-    """Make one row of rows with one key: what can be summed is, what cannot is null; return how many are left."""
-    at = [n for n, f in enumerate(columns) if f.name in stream.keys]
-    merged: dict[tuple[Text, ...], list[Text]] = {}
-    for row in read_text(path):
-        first = merged.setdefault(tuple(row[n] for n in at), row)
-        if first is row:
-            continue
-        for n, field in enumerate(columns):
-            if field.additive:
-                amounts = [Decimal(t) for t in (first[n], row[n]) if t is not None]
-                first[n] = f"{sum(amounts):f}" if amounts else None
-            elif field.kind in (Kind.MONEY, Kind.RATE, Kind.COUNT):
-                first[n] = None
-    writer = Writer(path, columns)
-    writer.append([list(texts) for texts in zip(*merged.values(), strict=True)])
-    writer.close()
-    return writer.rows
-
-
-def _strict(stream: Stream) -> bool:
-    return stream.is_report or stream.level is not None
-
-
-def _names(stream: Stream, fields: Sequence[str]) -> tuple[str, ...]:
-    """Return what must be asked of TikTok for ``fields``: a report's metrics, an entity's fields with its keys."""
-    known = stream.fields
-    if stream.is_report:
-        return tuple(n for n in fields if known[n].origin == "metric")
-    wanted = dict.fromkeys((*stream.keys, *fields))
-    return tuple(n for n in wanted if known[n].origin == "item" and n not in stream.lifted)
-
-
-def _report_parameters(
-    stream: Stream, window: Window | None, names: Sequence[str], part: _Part, include_deleted: bool
-) -> dict[str, Any]:
-    assert stream.level is not None
-    params: dict[str, Any] = {
-        "report_type": stream.report_type,
-        "data_level": f"AUCTION_{stream.level.replace('_', '').upper()}",
-        "dimensions": list(stream.dimensions),
-        "metrics": list(names) or ["spend"],
-    }
-    if window is None:
-        params["query_lifetime"] = True
-    else:
-        params |= {"start_date": window.first.isoformat(), "end_date": window.last.isoformat()}
-    filters = []
-    if include_deleted and stream.hides_deleted:
-        filters.append((f"{stream.level.replace('_', '')}_status", ["STATUS_ALL"]))
-    if part.campaign_ids:
-        filters.append(("campaign_ids", list(part.campaign_ids)))
-    if filters:
-        # The value of a filter is JSON text inside the JSON.
-        params["filtering"] = [
-            {"field_name": name, "filter_type": "IN", "filter_value": msgspec.json.encode(value).decode()}
-            for name, value in filters
-        ]
-    return params
-
-
-def _zone(item: Mapping[str, Any]) -> ZoneInfo:
-    """Return the account's time zone; zoneinfo reads the sign of an Etc/GMT+8 as TikTok means it (UTC-8)."""
-    for name in (item.get("display_timezone"), item.get("timezone")):
-        try:
-            if name:
-                return ZoneInfo(str(name))
-        except (KeyError, ValueError, OSError):
-            continue
-    return ZoneInfo("UTC")
+def _strict(question: Question) -> bool:
+    """Whether the rows must be as many as TikTok counts."""
+    return question.stream.is_report or question.stream.level is not None

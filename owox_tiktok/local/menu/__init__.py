@@ -14,10 +14,11 @@ from pathlib import Path
 import requests
 
 from owox_tiktok.local.http import Answer, Call, in_json
+from owox_tiktok.shipped import root
 
 FOLDER = Path(__file__).parent
-SCRIPT = Path(__file__).resolve().parents[3] / "templates" / "apps_script"
-"""The script's own files. They are part of a checkout and not of an installed package: people put them into a Sheet."""
+SCRIPT = root() / "templates" / "apps_script"
+"""The script's own files, which people put into a Sheet."""
 
 PREFIX = "/menu/"
 PAGE = FOLDER / "page.html"
@@ -30,11 +31,9 @@ _TYPES = {
 
 
 def script_folder() -> Path:
-    """Return where Code.gs is; raises FileNotFoundError with a sentence where there is no checkout."""
+    """Return where Code.gs is; raises FileNotFoundError with a sentence where it is not."""
     if not (SCRIPT / "Code.gs").is_file():
-        raise FileNotFoundError(
-            f"The menu's script is not at {SCRIPT}. It is part of a checkout of the project: run this command in one."
-        )
+        raise FileNotFoundError(f"The menu's script is not at {SCRIPT}. Install the program again.")
     return SCRIPT
 
 

@@ -18,7 +18,6 @@ KINDS = (
     "code_51001",
     "code_51021",
     "code_40100",
-    "code_40132",
     "code_40133",
     "code_40016",
     "code_40067",
@@ -62,10 +61,11 @@ TOO_LARGE = (
 def code_message(code: int, app_id: str, advertiser_id: str) -> str:
     """TikTok's words for a passing error code."""
     return {
+        40002: "filtering: Invalid value.",
+        40301: f"The advertiser {advertiser_id} is disabled.",
         40016: "Request is throttled, please retry later.",
         40067: TOO_LARGE,
         40100: f"App {app_id} reaches the QPS limit 10, current QPS is 11.",
-        40132: "Too many requests, request is throttled.",
         40133: f"Advertiser ({advertiser_id})'s QPS (21) reaches QPS limit 20 for current path, "
         "request is temporarily restricted.",
         50000: "System error",

@@ -1,7 +1,7 @@
-"""What a run tells the people of its control Sheet: the status, the log, and a record for those who ask from outside.
+"""What a run writes into its control Sheet: the status, the log, and a record for those who ask from outside.
 
-A ``Report`` listens to a run's events and writes seldom: a look at where things are, and one batch, soon every
-``EVERY_S`` seconds only, so that the quota is left to the rows. The record is developer metadata of the spreadsheet
+A ``Report`` listens to a run's events and writes rarely: a look at where things are, and one batch, soon every
+few seconds only, so that the quota is left to the rows. The record is developer metadata of the spreadsheet
 (how far the run is, and what came of the last ones); a request to cancel is another piece of it.
 """
 
@@ -9,35 +9,34 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from owox_tiktok import lease
-from owox_tiktok import spreadsheet as door
-from owox_tiktok.control import COLUMNS_WITHIN, HEADINGS_WITHIN, find_headings, tab_called
 from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
-from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, rows_of
-from owox_tiktok.spreadsheet import (
-    Block,
-    Cell,
-    Json,
-    SheetRefused,
+from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, account, rows_of
+from owox_tiktok.sheets import lease, requests
+from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial
+from owox_tiktok.sheets.client import Spreadsheet
+from owox_tiktok.sheets.errors import SheetRefused, TooManyCells
+from owox_tiktok.sheets.requests import Block, show_as
+from owox_tiktok.sheets.tabs import (
+    COLUMNS_WITHIN,
+    HEADINGS_WITHIN,
+    TAB,
     Snapshot,
-    Spreadsheet,
     Structure,
     Tab,
-    TooManyCells,
-    cell,
+    find_headings,
+    normal,
+    tab_called,
 )
-from owox_tiktok.streams import STREAMS
-from owox_tiktok.template import (
+from owox_tiktok.sheets.template import (
     CONFIG,
     CONFIG_HEADINGS,
     CURRENT_STATUS,
@@ -46,18 +45,11 @@ from owox_tiktok.template import (
     LOGS,
     LOGS_HEADINGS,
     MOST_LOG_ROWS,
-    normal,
 )
+from owox_tiktok.streams import STREAMS
 
 log = logging.getLogger(__name__)
 
-FIRST_S = 3.0
-"""So soon after the first write comes the next, then seldomer and seldomer …"""
-EVERY_S = 15.0
-"""… until there are so many seconds between two: four writes a minute, of the sixty that Google grants."""
-PATIENCE_S = 20.0
-"""So long a write of the status may be tried; the rows are more important."""
-LAST_PATIENCE_S = 90.0
 MOST_CHARACTERS = 2_000
 """Of a line of the log. (The record has less room: 30,000 characters, for all objects and the past runs.)"""
 PAST_RUNS = 10
@@ -65,8 +57,26 @@ PAST_RUNS = 10
 RECORD_ID, RECORD = 1_907_405_122, "owox.run"
 CANCEL_ID, CANCEL = 1_907_405_123, "owox.cancel"
 
-DATE_TIME: Json = {"numberFormat": {"type": "DATE_TIME", "pattern": "yyyy-mm-dd hh:mm:ss"}}
-DATE: Json = {"numberFormat": {"type": "DATE", "pattern": "yyyy-mm-dd"}}
+DATE_TIME = ("DATE_TIME", "yyyy-mm-dd hh:mm:ss")
+DATE = ("DATE", "yyyy-mm-dd")
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """How often a report writes, and how long a write may be tried; all in seconds.
+
+    The next write comes ``first_s`` after the first, then they become rarer until there are ``every_s`` between two:
+    four a minute, of the sixty that Google grants. A write may take ``write_s`` (the rows are more important), the last
+    one ``last_write_s``.
+    """
+
+    first_s: float = 3.0
+    every_s: float = 15.0
+    write_s: float = 20.0
+    last_write_s: float = 90.0
+
+
+INTERVALS = Intervals()
 
 
 class ObjectProgress(msgspec.Struct):
@@ -113,28 +123,29 @@ class Record(msgspec.Struct):
 
 
 class Report:
-    """Tells a Sheet about one run; to be called with its events. The caller holds the lease."""
+    """Writes one run into its Sheet; to be called with its events. The caller holds the lease."""
 
-    def __init__(self, book: Spreadsheet, run: str) -> None:
-        self._book = book
+    def __init__(self, book: Spreadsheet, run: str, *, intervals: Intervals = INTERVALS) -> None:
+        self._book, self._intervals = book, intervals
         self.run = Run(run, book.now())
         self.earlier: Finished | None = None
         self._past: list[Run] = []
         # One fewer than the log takes: a tab cannot lose all its rows before it gets new ones.
         self._lines: deque[_Line] = deque(maxlen=MOST_LOG_ROWS - 1)
-        self._said = self._told = 0
+        self._count = self._written = 0
         self._saying = threading.Lock()
+        self._names: Mapping[str, str] = {}
         self._status = "Importing · making the plan"
         self._last_day: date | None = None
         self._cancelled = False
-        self._began = time.monotonic()
+        self._began = book.limits.clock()
         self._due = 0.0
         self._config: Tab | None = None
         self._logs: Tab | None = None
         self._zone = ZoneInfo("UTC")
 
     def begin(self) -> None:
-        """Find the tabs and say that the run has begun. A Sheet without these tabs is told nothing."""
+        """Find the tabs and say that the run has begun. Into a Sheet without these tabs nothing is written."""
         self._look()
         before = _decoded(self._book.metadata(RECORD_ID), self._book)
         if before:
@@ -143,12 +154,12 @@ class Report:
             self._past = [_brief(one) for one in past[:PAST_RUNS]]
             if before.run.run == self.run.run:  # this goes on with a run that stopped
                 self.run, self.earlier = before.run, before.run.so_far
-                self._said = before.run.lines
+                self._count = before.run.lines
                 self.run.state, self.run.ended, self.run.so_far = "running", None, None
-        self._flush(PATIENCE_S)
+        self._flush(self._intervals.write_s)
 
     def _look(self) -> None:
-        structure = self._book.structure((door.TAB,))
+        structure = self._book.structure((TAB,))
         self._config, self._logs = tab_called(structure, CONFIG), tab_called(structure, LOGS)
         with suppress(Exception):  # a zone that this machine does not know
             self._zone = ZoneInfo(structure.zone)
@@ -157,6 +168,7 @@ class Report:
         """Take note of an event; written with the next batch."""
         match event:
             case Started():
+                self._names = event.accounts
                 self.run.windows = self.run.windows_done + event.windows
                 for name in {**self.run.objects, **event.work}:
                     one = self.run.objects.setdefault(name, ObjectProgress())
@@ -165,7 +177,7 @@ class Report:
                 self.say("INFO", f"Import started: {event.windows} windows of {len(event.work)} objects to read")
             case Stored():
                 self._stored(event)
-            case Waiting() if event.seconds >= EVERY_S:
+            case Waiting() if event.seconds >= self._intervals.every_s:
                 self.say("INFO", f"Waiting {event.seconds:.0f} s: {event.reason}")
             case Warned():
                 self.say("WARNING", event.message, event.object, event.advertiser_id)
@@ -174,22 +186,23 @@ class Report:
                 self.say("ERROR", event.message, event.object, event.advertiser_id)
             case Pruned():
                 verb = "would be deleted" if event.dry_run else "deleted"
-                self.say("INFO", f"{event.rows:,} rows older than the keep window {verb}", event.object)
+                self.say("INFO", f"{rows_of(event.rows)} older than the keep window {verb}", event.object)
             case Finished():
                 self._finished(event)
 
     def say(self, level: str, message: str, object_: str = "", advertiser_id: str = "") -> None:
         """Add a line to the log."""
         title = STREAMS[object_].title if object_ in STREAMS else object_
-        line = (self._book.now(), level, title, advertiser_id, message[:MOST_CHARACTERS])
+        who = account(advertiser_id, self._names.get(advertiser_id, ""))
+        line = (self._book.now(), level, title, who, message[:MOST_CHARACTERS])
         with self._saying:  # who reads from TikTok says that it waits
-            self._said += 1
+            self._count += 1
             self._lines.append(line)
 
     def halted(self) -> str:
         """Return "cancelled" when somebody asked for it; writes what is due, so it is to be called often."""
-        if time.monotonic() >= self._due:
-            self._flush(PATIENCE_S)
+        if self._book.limits.clock() >= self._due:
+            self._flush(self._intervals.write_s)
         return "cancelled" if self._cancelled else ""
 
     def problem(self, problem: Problem) -> None:
@@ -209,7 +222,7 @@ class Report:
         """Say that the run was broken off, unless it had ended, and write it; who pressed Ctrl-C does not wait long."""
         if self.run.state == "running":
             self.say("WARNING", why)
-            self._end("stopped", f"Partly done: {why}", lease.GIVE_BACK_S)
+            self._end("stopped", f"Partly done: {why}", lease.TERMS.give_back_s)
 
     # --- what the events say ------------------------------------------------------------------------------------------
 
@@ -239,33 +252,32 @@ class Report:
         self.say("ERROR" if event.exit_code == 1 else "WARNING" if event.exit_code else "INFO", summary)
         self._end(state, summary)
 
-    def _end(self, state: str, status: str, patience_s: float = LAST_PATIENCE_S) -> None:
+    def _end(self, state: str, status: str, within_s: float | None = None) -> None:
         self._status = status
         self.run.state, self.run.ended, self.run.message = state, self._book.now(), status[:1_000]
-        self._flush(patience_s)
+        self._flush(self._intervals.last_write_s if within_s is None else within_s)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def _flush(self, patience_s: float) -> None:
+    def _flush(self, within_s: float) -> None:
         """Write status, log and record in one batch. A write that fails is tried again with the next."""
-        before, self._book.until = self._book.until, time.monotonic() + patience_s
         try:
-            try:
-                self._write()
-            except TooManyCells:
-                self._write(with_log=False)  # the status needs no room
-            except SheetRefused:
-                # Somebody has changed the tabs, or a write that was given up has arrived.
-                self._look()
-                self._write()
+            with self._book.within(within_s):
+                try:
+                    self._write()
+                except TooManyCells:
+                    self._write(with_log=False)  # the status needs no room
+                except SheetRefused:
+                    # Somebody has changed the tabs, or a write that was given up has arrived.
+                    self._look()
+                    self._write()
         except StoreBusy:
             raise
         except StoreFailed as error:
             log.warning("the status was not written: %s", error.sentence)
         finally:
-            self._book.until = before
-            now = time.monotonic()
-            self._due = now + min(EVERY_S, FIRST_S + (now - self._began) / 8)
+            now, often = self._book.limits.clock(), self._intervals
+            self._due = now + min(often.every_s, often.first_s + (now - self._began) / 8)
 
     def _write(self, *, with_log: bool = True) -> None:
         known = {t.id: t.value for t in self._book.tags((RECORD, CANCEL))}
@@ -282,29 +294,29 @@ class Report:
             self._config = _sized(self._config, seen)
             batch += self._outputs(self._config, seen[self._config.id])
         with self._saying:
-            lines, said = list(self._lines), self._said
-        self.run.lines = self._told
+            lines, count = list(self._lines), self._count
+        self.run.lines = self._written
         if self._logs and self._logs.id in seen:
             self._logs = _sized(self._logs, seen)
             if lines and with_log and (rows := self._log_rows(self._logs, seen[self._logs.id], lines)):
                 batch += rows
-                self.run.lines = said
+                self.run.lines = count
         self.run.message = self.run.message if self.run.ended else self._status
         text = msgspec.json.encode(Record(self.run, self._past, self._book.id)).decode()
         if RECORD_ID in known:
-            batch.append(door.update_metadata(RECORD_ID, known[RECORD_ID], text))
+            batch.append(requests.update_metadata(RECORD_ID, known[RECORD_ID], text))
         else:
-            batch.append(door.create_metadata(RECORD, text, RECORD_ID))
+            batch.append(requests.create_metadata(RECORD, text, RECORD_ID))
         if cancel == self.run.run and self.run.ended:  # another's may be one that waits
-            batch.append(door.delete_metadata(CANCEL_ID, cancel))
+            batch.append(requests.delete_metadata(CANCEL_ID, cancel))
         self._book.apply(batch)
         self._forget(self.run.lines)
 
     def _forget(self, written: int) -> None:
         """Drop the lines that the Sheet has."""
         with self._saying:
-            self._told = written
-            while self._lines and self._said - len(self._lines) < written:
+            self._written = written
+            while self._lines and self._count - len(self._lines) < written:
                 self._lines.popleft()
 
     def _outputs(self, tab: Tab, seen: Snapshot) -> list[Json]:
@@ -314,20 +326,20 @@ class Report:
         if place is None:
             return []
         label_at, value_at = (place.columns[normal(h)] for h in CONFIG_HEADINGS[:2])
-        wanted: dict[str, tuple[Cell, Json | None]] = {normal(CURRENT_STATUS): (self._status, None)}
+        wanted: dict[str, tuple[Cell, tuple[str, str] | None]] = {normal(CURRENT_STATUS): (self._status, None)}
         if self.run.ended and self.run.state in ("done", "partly done"):
             ended = self.run.ended.astimezone(self._zone)
-            wanted[normal(LAST_IMPORT_DATE)] = (door.serial(ended), DATE_TIME)
+            wanted[normal(LAST_IMPORT_DATE)] = (serial(ended), DATE_TIME)
             if self._last_day:
-                wanted[normal(LAST_REQUESTED_DATE)] = ((self._last_day - door.EPOCH).days, DATE)
+                wanted[normal(LAST_REQUESTED_DATE)] = ((self._last_day - EPOCH).days, DATE)
         batch = []
         for number, row in enumerate(rows):
             label = row[label_at]
             if isinstance(label, str) and normal(label) in wanted:
                 value, shown = wanted.pop(normal(label))
-                batch.append(door.write(tab.id, number, value_at, [{"values": [cell(value)]}]))
+                batch.append(requests.write(tab.id, number, value_at, [{"values": [cell(value)]}]))
                 if shown:
-                    batch.append(_shown(Block(tab.id, number, number + 1, value_at, value_at + 1), shown))
+                    batch.append(show_as(Block(tab.id, number, number + 1, value_at, value_at + 1), *shown))
         return batch
 
     def _log_rows(self, tab: Tab, seen: Snapshot, lines: Iterable[_Line]) -> list[Json]:
@@ -337,23 +349,22 @@ class Report:
             return []
         newest: list[Mapping[str, Cell]] = []
         for at, *texts in lines:
-            newest.insert(0, dict(zip(LOGS_HEADINGS, (door.serial(at.astimezone(self._zone)), *texts), strict=True)))
+            newest.insert(0, dict(zip(LOGS_HEADINGS, (serial(at.astimezone(self._zone)), *texts), strict=True)))
         first, count = place.row + 1, len(newest)
         batch: list[Json] = []
         left = min(seen.rows, first + MOST_LOG_ROWS - count)
         if left < seen.rows:  # first, so that it works in a spreadsheet that is full
-            batch.append(door.delete(tab.id, "ROWS", left, seen.rows))
+            batch.append(requests.delete(tab.id, "ROWS", left, seen.rows))
         if first < left:
-            span = door.dimension(tab.id, "ROWS", first, first + count)
-            batch.append({"insertDimension": {"range": span, "inheritFromBefore": False}})
+            batch.append(requests.insert(tab.id, "ROWS", first, first + count, like_before=False))
         else:
-            batch.append(door.append(tab.id, "ROWS", count))
+            batch.append(requests.append(tab.id, "ROWS", count))
         for heading in LOGS_HEADINGS:
             column = place.columns[normal(heading)]
             values: list[Json] = [{"values": [cell(line[heading] or None)]} for line in newest]
-            batch.append(door.write(tab.id, first, column, values))
+            batch.append(requests.write(tab.id, first, column, values))
         time_at = place.columns[normal(LOGS_HEADINGS[0])]
-        batch.append(_shown(Block(tab.id, first, first + count, time_at, time_at + 1), DATE_TIME))
+        batch.append(show_as(Block(tab.id, first, first + count, time_at, time_at + 1), *DATE_TIME))
         return batch
 
 
@@ -373,16 +384,6 @@ def _sized(tab: Tab, seen: Mapping[int, Snapshot]) -> Tab:
 def _rows(seen: Snapshot) -> list[list[Cell]]:
     width = max((c for row in seen.values.values() for c in row), default=0) + 1
     return [[seen.values.get(r, {}).get(c) for c in range(width)] for r in range(max(seen.values, default=-1) + 1)]
-
-
-def _shown(block: Block, format_: Json) -> Json:
-    return {
-        "repeatCell": {
-            "range": block.as_range(),
-            "cell": {"userEnteredFormat": format_},
-            "fields": "userEnteredFormat.numberFormat",
-        }
-    }
 
 
 def _decoded(text: str | None, book: Spreadsheet) -> Record | None:
@@ -415,13 +416,13 @@ def record(book: Spreadsheet) -> Record | None:
 def _true(found: Record, holds: lease.Holder | None) -> Record:
     if found.run.state == "running" and (holds is None or holds.run != found.run.run):
         found.run.state = "stopped"
-        found.run.message = "The run ended without a word; the next one goes on where it was."
+        found.run.message = "The run ended without saying so; the next one goes on where it was."
     return found
 
 
 def overview(book: Spreadsheet, most: int = 20) -> tuple[Record | None, list[dict[str, str]]]:
     """Return what ``record`` and ``recent_lines`` do, in three calls: people watch it, and Google counts the calls."""
-    structure = book.structure((door.TAB, RECORD, lease.LEASE))
+    structure = book.structure((TAB, RECORD, lease.LEASE))
     said = {t.id: t.value for t in structure.tags}
     found = _decoded(said.get(RECORD_ID), book)
     known = _true(found, lease.holder_in(said.get(lease.LEASE_ID), book)) if found else None
@@ -439,20 +440,20 @@ def cancel(book: Spreadsheet, run: str = "") -> str | None:
             return None
         run = holds.run
     try:
-        book.apply([door.create_metadata(CANCEL, run, CANCEL_ID)])
-    except door.SheetRefused:
+        book.apply([requests.create_metadata(CANCEL, run, CANCEL_ID)])
+    except SheetRefused:
         there = book.metadata(CANCEL_ID)
         if there is None:
             raise
         if there != run:  # left by a run that is over
-            book.apply([door.delete_metadata(CANCEL_ID, there)])
-            book.apply([door.create_metadata(CANCEL, run, CANCEL_ID)])
+            book.apply([requests.delete_metadata(CANCEL_ID, there)])
+            book.apply([requests.create_metadata(CANCEL, run, CANCEL_ID)])
     return run
 
 
 def recent_lines(book: Spreadsheet, most: int = 20) -> list[dict[str, str]]:
     """Return the newest lines of the log, as texts by lower-case heading; times in UTC as ISO 8601."""
-    return _recent_lines(book, book.structure((door.TAB,)), most)
+    return _recent_lines(book, book.structure((TAB,)), most)
 
 
 def _recent_lines(book: Spreadsheet, structure: Structure, most: int) -> list[dict[str, str]]:
@@ -472,5 +473,5 @@ def _recent_lines(book: Spreadsheet, structure: Structure, most: int) -> list[di
         at = line[LOGS_HEADINGS[0]]
         if isinstance(at, int | float) and not isinstance(at, bool):
             texts = {h.lower(): str(line[h] or "") for h in LOGS_HEADINGS}
-            found.append({**texts, "time": door.moment(at, zone).astimezone(UTC).isoformat(timespec="seconds")})
+            found.append({**texts, "time": moment(at, zone).astimezone(UTC).isoformat(timespec="seconds")})
     return found

@@ -11,7 +11,6 @@ tab is not there yet, ``looked_up``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,6 +18,7 @@ from typing import Literal
 
 from owox_tiktok.model import Field, Stream
 from owox_tiktok.settings import SETTINGS, Form, Setting
+from owox_tiktok.sheets.tabs import letters, normal
 from owox_tiktok.streams import STREAMS, default_fields
 
 SheetKind = Literal["sheets", "bigquery"]
@@ -40,20 +40,6 @@ OUTPUTS = (CURRENT_STATUS, LAST_IMPORT_DATE, LAST_REQUESTED_DATE)
 def parameters(kind: SheetKind) -> tuple[Setting, ...]:
     """Return the settings that a template of this kind asks for, in its order."""
     return tuple(s for s in SETTINGS if s.label and (kind == "bigquery" or not s.only_bigquery))
-
-
-def normal(label: str) -> str:
-    """Return a label as it is compared: ``Start Date*``, `` start  date`` and ``StartDate`` are the same."""
-    return re.sub(r"[\s*_:-]+", "", label).casefold()
-
-
-def letters(column: int) -> str:
-    """Return a column's letters; ``column`` counts from 0."""
-    text = ""
-    while column >= 0:
-        column, rest = divmod(column, 26)
-        text, column = chr(65 + rest) + text, column - 1
-    return text
 
 
 # --- nouns ------------------------------------------------------------------------------------------------------------
@@ -304,7 +290,7 @@ def _start(kind: SheetKind) -> Page:
 # --- Config -----------------------------------------------------------------------------------------------------------
 
 _WORDS: Mapping[str, str] = {
-    "advertiser_ids": "Ids of the ad accounts to import, divided by commas, such as 7012345678901234567. "
+    "advertiser_ids": "Ids of the ad accounts to import, separated by commas, such as 7012345678901234567. "
     "Write all to import every account the authorisation covers.",
     "start_date": "First day to import. Days are those of each ad account's own time zone.",
     "end_date": "Last day to import. Leave it blank to import up to today.",
@@ -312,12 +298,12 @@ _WORDS: Mapping[str, str] = {
     "them; 7 is enough for most accounts.",
     "clean_up_to_keep_window": "How many days of reports to keep; older rows are deleted. Leave it blank to keep all.",
     "include_deleted": "Ticked: deleted campaigns, ad groups and ads are imported too, so that past spend adds up.",
-    "sandbox_mode": "Ticked: read TikTok's sandbox with made-up data. Leave it unticked for real accounts.",
+    "sandbox_mode": "Ticked: read TikTok's sandbox, which has test data. Leave it unticked for real accounts.",
     "max_run_timeout": "Minutes after which a run ends itself; the next one goes on from there. Blank: no limit.",
     "destination_dataset_id": "Where the tables go: project.dataset, such as my-project.tiktok_ads.",
     "destination_location": "Where Google keeps the dataset if it has to be made, such as EU, US or europe-west3.",
     "notify_when": "When to send a message about a run. Each choice also covers those before it.",
-    "notify_by_email": "E-mail addresses that get the messages, divided by commas.",
+    "notify_by_email": "E-mail addresses that get the messages, separated by commas.",
     "notify_by_google_chat": "Ticked: messages also go to the Google Chat space that was set up with the import.",
     "notify_by_slack": "Ticked: messages also go to the Slack channel that was set up with the import.",
 }

@@ -14,15 +14,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 
-from owox_tiktok import spreadsheet as door
-from owox_tiktok import template
-from owox_tiktok.control import HEADINGS_WITHIN, find_headings
-from owox_tiktok.destinations.sheets import COLUMN, Sheets
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Stream
-from owox_tiktok.spreadsheet import Block, Cell, Json, Spreadsheet, Structure, Tab
+from owox_tiktok.sheets import requests, template
+from owox_tiktok.sheets.cells import Cell, Json, cell, size_of
+from owox_tiktok.sheets.client import Spreadsheet
+from owox_tiktok.sheets.destination import Sheets
+from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.table import COLUMN
+from owox_tiktok.sheets.tabs import (
+    HEADINGS_WITHIN,
+    TAB,
+    Structure,
+    Tab,
+    find_headings,
+    letters,
+    new_tab,
+    normal,
+    tagged_tab,
+)
+from owox_tiktok.sheets.template import Chart, Item, Line, Names, Page, Rule, SheetKind
 from owox_tiktok.streams import STREAMS, find
-from owox_tiktok.template import Chart, Item, Line, Names, Page, Rule, SheetKind, normal
 
 _LOOK = (
     "sheets(properties(sheetId,hidden),charts.chartId,conditionalFormats.ranges,rowGroups.range,"
@@ -36,7 +48,7 @@ def init(book: Spreadsheet, kind: SheetKind | None = None, *, dry_run: bool = Fa
     Without a ``kind`` it is the one the spreadsheet has already, else "sheets". Raises BadInput for a tab of ours whose
     headings are gone. With ``dry_run`` nothing is written.
     """
-    structure = book.structure((door.TAB, COLUMN))
+    structure = book.structure((TAB, COLUMN))
     before = len(structure.tabs)
     first = _one_blank_tab(book, structure)
     if kind is None:
@@ -44,14 +56,14 @@ def init(book: Spreadsheet, kind: SheetKind | None = None, *, dry_run: bool = Fa
     made: list[str] = []
     done: list[str] = []
     if kind == "sheets" and not _has_data(structure):
-        if there := door.tagged_tab(structure, template.DATA.name):
+        if there := tagged_tab(structure, template.DATA.name):
             done.append(f"completed the tab {there[0].title}")
         else:
             made.append(template.DATA.title)
         if not dry_run:
             # By the destination itself, so that the first import finds it; the Dashboard has something to point at.
             Sheets(book).prepare(template.DATA, template.DATA.columns(template.DATA_FIELDS))
-            structure = book.structure((door.TAB, COLUMN))
+            structure = book.structure((TAB, COLUMN))
     pages = template.pages(kind, _columns(structure).__getitem__ if _has_data(structure) else None)
     return _bring(book, structure, pages, made, done, first=first, place=before, dry_run=dry_run)
 
@@ -61,7 +73,7 @@ def fields(book: Spreadsheet, *, dry_run: bool = False) -> list[str]:
 
     Ticks, and rows and columns of people, stay. Raises BadInput when there is no such tab.
     """
-    structure = book.structure((door.TAB, COLUMN))
+    structure = book.structure((TAB, COLUMN))
     page = template.page(template.FIELDS, "sheets")
     if _find(book, structure, [page])[page.title] is None:
         what_to_do = f"Build it with: owox-tiktok sheet init {book.id}"
@@ -99,18 +111,18 @@ def _bring(
     if made := [*new, *made]:
         done.insert(0, f"made the tab{'s' if len(made) > 1 else ''} {', '.join(made)}")
     if not dry_run:
-        for batch in _batches(steps):
+        for batch in _batches(steps, book.sizes.batch_bytes):
             book.apply(batch)
     return done
 
 
-def _batches(steps: Iterable[Sequence[Json]]) -> Iterator[list[Json]]:
+def _batches(steps: Iterable[Sequence[Json]], batch_bytes: int) -> Iterator[list[Json]]:
     """Yield the steps as batches of the size Google advises; a step is never cut."""
     batch: list[Json] = []
     size = 0
     for step in steps:
-        bytes_ = sum(map(door.size_of, step))
-        if batch and size + bytes_ > door.BATCH_BYTES:
+        bytes_ = sum(map(size_of, step))
+        if batch and size + bytes_ > batch_bytes:
             yield batch
             batch, size = [], 0
         batch += step
@@ -155,7 +167,7 @@ class _Seen:
         if place:
             return place.row, [place.columns.get(normal(h)) for h in headings]
         what = f"has no row with the headings {', '.join(headings[:needed])}"
-        what_to_do = "Put them back, or rename the tab and delete its content: it is filled anew."
+        what_to_do = "Put them back, or rename the tab and delete its content: it is filled again."
         raise BadInput([Mistake(self.tab.title, what, what_to_do)])
 
 
@@ -163,7 +175,7 @@ def _find(book: Spreadsheet, structure: Structure, pages: Sequence[Page]) -> dic
     """Return each page's tab: the one tagged so, else one of its title that is blank or holds what ours holds."""
     tabs: dict[str, tuple[Tab, bool]] = {}
     for page in pages:
-        tagged = door.tagged_tab(structure, page.tag)
+        tagged = tagged_tab(structure, page.tag)
         named = next((t for t in structure.tabs.values() if normal(t.title) == normal(page.title)), None)
         if tagged:
             tabs[page.title] = tagged[0], True
@@ -221,7 +233,7 @@ def _kind(book: Spreadsheet, structure: Structure) -> SheetKind:
 
 def _has_data(structure: Structure) -> bool:
     """Whether the tab the Dashboard follows is there, with the columns it needs."""
-    found = door.tagged_tab(structure, template.DATA.name)
+    found = tagged_tab(structure, template.DATA.name)
     if found is None:
         return False
     there = {t.value for t in structure.tags if t.tab == found[0].id and t.key == COLUMN}
@@ -230,12 +242,12 @@ def _has_data(structure: Structure) -> bool:
 
 def _columns(structure: Structure) -> dict[str, str]:
     """Return how a formula names each column of the data: by its place, which Google keeps right when it changes."""
-    found = door.tagged_tab(structure, template.DATA.name)
+    found = tagged_tab(structure, template.DATA.name)
     if found is None:
         return {}
     title = found[0].title.replace("'", "''")
     places = {t.value: t.index for t in structure.tags if t.tab == found[0].id and t.key == COLUMN}
-    return {name: f"'{title}'!${template.letters(at)}:${template.letters(at)}" for name, at in places.items()}
+    return {name: f"'{title}'!${letters(at)}:${letters(at)}" for name, at in places.items()}
 
 
 # --- a tab that is not there yet --------------------------------------------------------------------------------------
@@ -336,7 +348,7 @@ def _complete_config(page: Page, seen: _Seen, done: list[str]) -> list[list[Json
     if lacking:
         end = seen.end
         if end + len(lacking) > seen.tab.rows:
-            step.append(door.append(seen.tab.id, "ROWS", end + len(lacking) - seen.tab.rows))
+            step.append(requests.append(seen.tab.id, "ROWS", end + len(lacking) - seen.tab.rows))
         step += _lines(seen.tab, end, lacking, at)
         done.append(f"{seen.tab.title}: added {', '.join(str(line[0].value) for line in lacking)}")
     if not seen.rules:
@@ -373,7 +385,7 @@ def _complete_dashboard(page: Page, seen: _Seen, done: list[str]) -> list[list[J
             before = looked_up.lines[row][column].formula
             pointing = _REFERENCE.sub("?", _plain(there)) == _REFERENCE.sub("?", _plain(item.formula))
             if _plain(there) != _plain(item.formula) and (pointing or _plain(there) == _plain(before)):
-                step.append(door.write(seen.tab.id, row, column, [{"values": [_value(item)]}]))
+                step.append(requests.write(seen.tab.id, row, column, [{"values": [_value(item)]}]))
     if step:
         done.append(f"{seen.tab.title}: {_many(len(step), 'formula')} now follow the tab of the data")
     if page.charts and ours and not seen.charts:
@@ -459,8 +471,8 @@ def _refreshed(
     steps = []
     for column in {c for _, c in changed}:
         for first, last in _runs([r for r, c in changed if c == column]):
-            values = [{"values": [door.cell(changed[row, column])]} for row in range(first, last + 1)]
-            steps.append([door.write(seen.tab.id, first, column, values)])
+            values = [{"values": [cell(changed[row, column])]} for row in range(first, last + 1)]
+            steps.append([requests.write(seen.tab.id, first, column, values)])
     return steps
 
 
@@ -506,10 +518,9 @@ def _added(
     for place, lacking in sorted(new.items()):
         start = place + offset
         if place < seen.end:
-            rows_there = door.dimension(seen.tab.id, "ROWS", start, start + len(lacking))
-            steps.append([{"insertDimension": {"range": rows_there, "inheritFromBefore": True}}])
+            steps.append([requests.insert(seen.tab.id, "ROWS", start, start + len(lacking))])
         elif (short := start + len(lacking) - seen.tab.rows - offset) > 0:
-            steps.append([door.append(seen.tab.id, "ROWS", short)])
+            steps.append([requests.append(seen.tab.id, "ROWS", short)])
         offset += len(lacking)
         for (name, whole), group in groupby(lacking, key=lambda one: (one[0][0], one[1])):
             theirs_here = [n for (_, n), _ in group]
@@ -522,7 +533,7 @@ def _object(
     tab: Tab, start: int, stream: Stream, names: Sequence[str], at: Sequence[int | None], *, whole: bool
 ) -> list[Json]:
     """Return the writing of rows of one object from ``start`` on: all of them, or those that were lacking."""
-    lines = template.object_lines(stream, start, template.letters(at[0] or 0))
+    lines = template.object_lines(stream, start, letters(at[0] or 0))
     if whole:
         return _lines(tab, start, list(lines.values()), at) + _fold(tab, start + 1, start + len(lines))
     # A field that is new to somebody who has chosen already is hers to tick.
@@ -551,13 +562,13 @@ def _many(count: int, what: str) -> str:
 
 
 def _tag(page: Page, tab: Tab) -> Json:
-    return door.new_tab(tab, page.tag)[1]
+    return new_tab(tab, page.tag)[1]
 
 
 def _sized(tab: Tab, along: str, start: int, end: int, pixels: int) -> Json:
     return {
         "updateDimensionProperties": {
-            "range": door.dimension(tab.id, along, start, end),
+            "range": requests.dimension(tab.id, along, start, end),
             "properties": {"pixelSize": pixels},
             "fields": "pixelSize",
         }
@@ -566,7 +577,7 @@ def _sized(tab: Tab, along: str, start: int, end: int, pixels: int) -> Json:
 
 def _fold(tab: Tab, start: int, end: int) -> list[Json]:
     """Return the grouping of rows, folded away."""
-    rows = door.dimension(tab.id, "ROWS", start, end)
+    rows = requests.dimension(tab.id, "ROWS", start, end)
     group = {"range": rows, "depth": 1, "collapsed": True}
     return [
         {"addDimensionGroup": {"range": rows}},
@@ -587,7 +598,7 @@ def _lines(tab: Tab, top: int, lines: Sequence[Line], at: Sequence[int | None]) 
         items = [[line[n] if n < len(line) else Item() for n in run] for line in lines]
         left = at[run[0]] or 0
         values = [{"values": _trimmed([_value(item) for item in row])} for row in items]
-        batch.append(door.write(tab.id, top, left, values))
+        batch.append(requests.write(tab.id, top, left, values))
         batch += _looks(tab, top, left, items)
         for n in range(len(run)):
             batch += _choices(tab, top, left + n, [row[n] for row in items])
@@ -614,7 +625,7 @@ def _trimmed(cells: list[Json]) -> list[Json]:
 
 
 def _value(item: Item) -> Json:
-    return {"userEnteredValue": {"formulaValue": item.formula}} if item.formula else door.cell(item.value)
+    return {"userEnteredValue": {"formulaValue": item.formula}} if item.formula else cell(item.value)
 
 
 Look = tuple[str, str]

@@ -1,4 +1,7 @@
-"""The control Sheet: what its people wrote, as Settings; and what the run has to say to them.
+"""The control Sheet: what its people wrote, as Settings.
+
+Reads downwards: the tabs are found, then their headings, then the cells of Config and Fields become Values with the
+address of their cell, and those become Settings. What an import writes back is ``report``'s.
 
 Tabs are known by their tag, or by their title where a file was uploaded; parameters by their label, objects and fields
 by their names: never by their place. A mistake carries the address of its cell, ``Config!B4``.
@@ -14,25 +17,33 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from owox_tiktok import spreadsheet as door
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.names import nearest
 from owox_tiktok.secret import looks_secret
 from owox_tiktok.settings import BY_NAME, SETTINGS, Setting, Settings, Value, Wording, build
-from owox_tiktok.spreadsheet import Block, Cell, Spreadsheet, Structure, Tab
-from owox_tiktok.template import (
+from owox_tiktok.sheets.cells import EPOCH, Cell
+from owox_tiktok.sheets.client import Spreadsheet
+from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.tabs import (
+    COLUMNS_WITHIN,
+    HEADINGS_WITHIN,
+    TAB,
+    Place,
+    Tab,
+    address,
+    find_headings,
+    normal,
+    quoted,
+    tab_called,
+)
+from owox_tiktok.sheets.template import (
     CONFIG,
     CONFIG_HEADINGS,
     FIELDS,
     FIELDS_HEADINGS,
     OUTPUTS,
-    normal,
 )
 
-HEADINGS_WITHIN = 30
-"""Headings are looked for in so many rows from the top."""
-COLUMNS_WITHIN = 200
-"""A control tab is read up to so many columns from the left."""
 EXACT_NUMBER = 2**53
 """Whole numbers up to this are exact in a cell."""
 
@@ -50,19 +61,6 @@ _SECRET_LABEL = re.compile(r"token|secret|password|apikey|privatekey|authcode")
 Labels = Mapping[str, Setting]
 LABELS: Labels = {normal(label): s for s in SETTINGS if s.label for label in (s.label, *s.also)}
 """Parameters by every label they have or had."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A tab of the control Sheet: where its headings are, and the columns under them by ``normal`` heading."""
-
-    tab: Tab
-    row: int
-    columns: Mapping[str, int]
-
-    def at(self, row: int, heading: str) -> str:
-        """Return the address of a cell, as people write it."""
-        return address(self.tab, row, self.columns[normal(heading)])
 
 
 @dataclass(slots=True)
@@ -100,127 +98,68 @@ class Control:
 
     def read(self, now: datetime) -> Reading:
         """Return the settings that the tabs say; BadInput with every mistake, each with its cell."""
-        structure = self.book.structure((door.TAB,))
-        config, fields = (tab_called(structure, title) for title in (CONFIG, FIELDS))
-        lacking = [title for title, tab in ((CONFIG, config), (FIELDS, fields)) if tab is None]
-        if config is None or fields is None:
-            raise BadInput([_no_tab(title, self.book.id) for title in lacking])
-        whole = Block(config.id, 0, config.rows, 0, min(config.columns, COLUMNS_WITHIN))
-        top = Block(fields.id, 0, min(fields.rows, HEADINGS_WITHIN), 0, min(fields.columns, COLUMNS_WITHIN))
-        all_config, top_fields = self.book.values([whole, top])
-        places, mistakes = [], []
-        for tab, rows, headings in (
-            (config, all_config, CONFIG_HEADINGS[:2]),
-            (fields, top_fields, FIELDS_HEADINGS[:3]),
-        ):
-            place = find_headings(tab, rows, headings)
-            if place is None:
-                what = f"has no row with the headings {' and '.join(headings)}"
-                mistakes.append(Mistake(_quoted(tab.title), what, _repair(self.book.id)))
-            else:
-                places.append(place)
-        if mistakes:
-            raise BadInput(mistakes)
-        return self._settings(places[0], all_config, places[1], now)
-
-    def _settings(self, config: Place, rows: Sequence[Sequence[Cell]], fields: Place, now: datetime) -> Reading:
+        config, fields, rows = self._find()
         _refuse_secrets(config, rows)
         values, warnings, mistakes = _parameters(config, rows)
+        chosen, more = _ticked(fields, self._lines(fields))
+        values |= chosen | self._from_environment()
+        mistakes += [*_nothing_ticked(values), *self._destination(values)]
+        wording = _wording(values, config, fields)
+        settings = build(values, now=now, source=self.book.where, wording=wording, known=mistakes)
+        return Reading(settings, warnings + more)
+
+    def _find(self) -> tuple[Place, Place, list[list[Cell]]]:
+        """Return where Config and Fields have their headings, and all rows of Config."""
+        structure = self.book.structure((TAB,))
+        config, fields = (tab_called(structure, title) for title in (CONFIG, FIELDS))
+        if config is None or fields is None:
+            lacking = [title for title, tab in ((CONFIG, config), (FIELDS, fields)) if tab is None]
+            raise BadInput([Mistake(title, "there is no such tab", _repair(self.book)) for title in lacking])
+        whole = Block(config.id, 0, config.rows, 0, min(config.columns, COLUMNS_WITHIN))
+        top = Block(fields.id, 0, min(fields.rows, HEADINGS_WITHIN), 0, min(fields.columns, COLUMNS_WITHIN))
+        rows, top_rows = self.book.values([whole, top])
+        at_config = find_headings(config, rows, CONFIG_HEADINGS[:2])
+        at_fields = find_headings(fields, top_rows, FIELDS_HEADINGS[:3])
+        if at_config is None or at_fields is None:
+            found = ((config, at_config, CONFIG_HEADINGS[:2]), (fields, at_fields, FIELDS_HEADINGS[:3]))
+            raise BadInput([_no_headings(tab, h, self.book) for tab, place, h in found if place is None])
+        return at_config, at_fields, rows
+
+    def _lines(self, fields: Place) -> list[tuple[Cell, ...]]:
+        """Return the tick, object and field of each row below the headings of Fields."""
         columns = [fields.columns[normal(h)] for h in FIELDS_HEADINGS[:3]]
         blocks = [Block(fields.tab.id, fields.row + 1, fields.tab.rows, c, c + 1) for c in columns]
         cells = self.book.values([b for b in blocks if b.top < b.bottom])
-        lines = list(zip(*([v for (v,) in column] for column in cells), strict=True))
-        chosen, said = _ticked(fields, lines)
-        values.update(chosen)
-        warnings += said
-        if values["objects"].absent:
-            mistakes.append(
-                Mistake(values["objects"].where, "no object is ticked", "Tick at least one, such as ad_report_daily.")
-            )
-        for name, variable in ENVIRONMENT.items():
-            if self._environment.get(variable):
-                values[name] = Value(self._environment[variable], variable, variable="whole")
-        # The template for BigQuery has a row for the dataset; without one the rows go into this spreadsheet.
+        return list(zip(*([v for (v,) in column] for column in cells), strict=True))
+
+    def _from_environment(self) -> dict[str, Value]:
+        """Return what never stands in a Sheet."""
+        given = {name: (variable, self._environment.get(variable)) for name, variable in ENVIRONMENT.items()}
+        return {name: Value(text, variable, variable="whole") for name, (variable, text) in given.items() if text}
+
+    def _destination(self, values: dict[str, Value]) -> list[Mistake]:
+        """Say where the rows go, and what is wrong with that.
+
+        The template for BigQuery has a row for the dataset; without one the rows go into this spreadsheet.
+        """
         dataset = BY_NAME["destination_dataset_id"]
         at = values.get(dataset.name)
         if at is None:
             values["destination"] = Value(f"sheets://{self.book.id}", "")
         elif at.absent:
-            mistakes.append(Mistake(at.where, f"{dataset.label} is missing", f"Write one such as {dataset.example}."))
+            return [Mistake(at.where, f"{dataset.label} is missing", f"Write one such as {dataset.example}.")]
         elif self._datasets is not None and at.text.replace(":", ".") not in self._datasets:
             what = f"{at.shown} is not a dataset this Sheet may fill"
-            mistakes.append(Mistake(at.where, what, "Whoever deployed the service can allow it in its registry."))
-        wording = Wording(
-            where=lambda s: values[s.name].where if s.name in values else _home(s, config, fields),
-            say=lambda s: s.label or s.name,
-            add=_add,
-        )
-        settings = build(values, now=now, source=self.book.where, wording=wording, known=mistakes)
-        return Reading(settings, warnings)
+            return [Mistake(at.where, what, "Whoever deployed the service can allow it in its registry.")]
+        return []
 
 
-# --- tabs and cells ---------------------------------------------------------------------------------------------------
+def _no_headings(tab: Tab, headings: Sequence[str], book: Spreadsheet) -> Mistake:
+    return Mistake(quoted(tab.title), f"has no row with the headings {' and '.join(headings)}", _repair(book))
 
 
-def tab_called(structure: Structure, title: str) -> Tab | None:
-    """Return a tab of the control Sheet: by its tag, or by its title where nothing is tagged so."""
-    found = door.tagged_tab(structure, tag_of(title))
-    if found:
-        return found[0]
-    return next((t for t in structure.tabs.values() if normal(t.title) == normal(title)), None)
-
-
-def tag_of(title: str) -> str:
-    """Return what the tag of a control tab says; no stream is called that."""
-    return f"({title.partition(' ')[0].lower()})"
-
-
-def find_headings(tab: Tab, rows: Sequence[Sequence[Cell]], headings: Sequence[str]) -> Place | None:
-    """Return where a tab's headings are: the first row that has all of them, in any order."""
-    wanted = {normal(h) for h in headings}
-    for number, row in enumerate(rows[:HEADINGS_WITHIN]):
-        columns: dict[str, int] = {}
-        for column, value in enumerate(row):
-            if isinstance(value, str):
-                columns.setdefault(normal(value), column)
-        if wanted <= columns.keys():
-            return Place(tab, number, columns)
-    return None
-
-
-def address(tab: Tab, row: int, column: int) -> str:
-    """Return the address of a cell (row and column from 0), as people write it."""
-    letters = ""
-    number = column + 1
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = chr(65 + rest) + letters
-    return f"{_quoted(tab.title)}!{letters}{row + 1}"
-
-
-def _quoted(title: str) -> str:
-    return title if re.fullmatch(r"[A-Za-z]\w*", title) else "'" + title.replace("'", "''") + "'"
-
-
-def _no_tab(title: str, book: str) -> Mistake:
-    return Mistake(title, "there is no such tab", _repair(book))
-
-
-def _repair(book: str) -> str:
-    return f"Build it with: owox-tiktok sheet init {book}"
-
-
-def _home(setting: Setting, config: Place, fields: Place) -> str:
-    if setting.name in ENVIRONMENT:
-        return ENVIRONMENT[setting.name]
-    return _quoted((config if setting.label else fields).tab.title)
-
-
-def _add(setting: Setting) -> str:
-    if setting.name in ENVIRONMENT:
-        return f"Set the environment variable: export {ENVIRONMENT[setting.name]}=…"
-    example = setting.example.strip("[]").replace('"', "")
-    return f"Fill in {setting.label}, such as {example}."
+def _repair(book: Spreadsheet) -> str:
+    return f"Build it with: owox-tiktok sheet init {book.id}"
 
 
 # --- Config -----------------------------------------------------------------------------------------------------------
@@ -286,7 +225,7 @@ def _value(content: Cell, at: str, setting: Setting) -> Value:
     if setting.form == "day":
         # A day that was typed or picked is kept as its number; what lies outside any calendar stays a number.
         if 0 < content < 2_958_466:
-            return Value((door.EPOCH + timedelta(days=int(content))).isoformat(), at)
+            return Value((EPOCH + timedelta(days=int(content))).isoformat(), at)
         return Value(f"{content:g}", at)
     whole = content == int(content)
     text = str(int(content)) if whole else repr(content)
@@ -315,10 +254,37 @@ def _ticked(place: Place, lines: Sequence[tuple[Cell, ...]]) -> tuple[dict[str, 
         for one in objects
         if not fields.get(one.text)
     ]
-    where = _quoted(place.tab.title)
+    where = quoted(place.tab.title)
     chosen = {o.text: Value(fields[o.text], o.where) for o in objects if fields.get(o.text)}
     return {"objects": Value(objects or None, where), "fields": Value(chosen or None, where)}, warnings
 
 
 def _is_ticked(value: Cell) -> bool:
     return value == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "x", "✓", "1"))
+
+
+def _nothing_ticked(values: Mapping[str, Value]) -> list[Mistake]:
+    objects = values["objects"]
+    if not objects.absent:
+        return []
+    return [Mistake(objects.where, "no object is ticked", "Tick at least one, such as ad_report_daily.")]
+
+
+# --- how a Sheet calls settings ---------------------------------------------------------------------------------------
+
+
+def _wording(values: Mapping[str, Value], config: Place, fields: Place) -> Wording:
+    """Return how mistakes name a setting: by its cell where it has one, and by its label."""
+
+    def where(setting: Setting) -> str:
+        if setting.name in values:
+            return values[setting.name].where
+        return ENVIRONMENT.get(setting.name) or quoted((config if setting.label else fields).tab.title)
+
+    def add(setting: Setting) -> str:
+        if setting.name in ENVIRONMENT:
+            return f"Set the environment variable: export {ENVIRONMENT[setting.name]}=…"
+        example = setting.example.strip("[]").replace('"', "")
+        return f"Fill in {setting.label}, such as {example}."
+
+    return Wording(where=where, say=lambda s: s.label or s.name, add=add)

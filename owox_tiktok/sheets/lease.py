@@ -1,7 +1,7 @@
 """One import per spreadsheet at a time: a lease kept in the spreadsheet itself, as developer metadata with a fixed id.
 
 Google refuses to make an id that exists, and applies a batch altogether or not at all. So two who ask at once cannot
-both get it. Who holds it says every now and then that it is still there; who gives no sign of life for ``TTL_S`` is
+both get it. Who holds it says every now and then that it is still there; who gives no sign of life for long is
 taken over, and before that its next marker is occupied (see ``spreadsheet``), so that a batch it may still be sending
 is refused. All times are Google's, so that clocks of two machines need not agree.
 """
@@ -12,8 +12,7 @@ import os
 import secrets
 import socket
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -24,30 +23,34 @@ from typing import Self
 import msgspec
 
 from owox_tiktok.errors import Problem, StoreBusy, StoreFailed
-from owox_tiktok.spreadsheet import (
-    FREE_MARKERS,
-    MARKER,
-    ArrivedLate,
-    SheetRefused,
-    Spreadsheet,
-    Tag,
-    create_metadata,
-    delete_metadata,
-    update_metadata,
-)
+from owox_tiktok.sheets.client import FREE_MARKERS, MARKER, Spreadsheet
+from owox_tiktok.sheets.errors import ArrivedLate, SheetRefused
+from owox_tiktok.sheets.requests import create_metadata, delete_metadata, update_metadata
+from owox_tiktok.sheets.tabs import Tag
 
 LEASE_ID = 1_907_405_121
 LEASE, FENCE = "owox.lease", "owox.fence"
-TTL_S = 300.0
-"""A holder that has given no sign of life for so long is taken for dead."""
-GIVE_BACK_S = 10.0
-"""Giving it back may take so long, and so may a sign of life: who presses Ctrl-C does not want to wait."""
 MARKERS = 1_000_000
 """How many numbers each holder has for its markers, from a multiple of this on."""
 KEPT = {MARKER: timedelta(hours=1), FENCE: timedelta(days=1)}
 """How long what must keep a batch from arriving twice or late stays; Google gives up on a batch after minutes."""
-ATTEMPTS = 6
-"""How often the lease is asked for when others come and go meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long a lease lasts and what it may take.
+
+    A holder that has given no sign of life for ``ttl_s`` is taken for dead. Giving it back, and a sign of life, may
+    take ``give_back_s``: who presses Ctrl-C does not want to wait. ``attempts`` is how often the lease is asked for
+    when others come and go meanwhile.
+    """
+
+    ttl_s: float = 300.0
+    give_back_s: float = 10.0
+    attempts: int = 6
+
+
+TERMS = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +83,25 @@ def holder_in(text: str | None, book: Spreadsheet) -> Holder | None:
 class Lease:
     """The lease of one spreadsheet, for a ``with`` block; StoreBusy when another run holds it.
 
-    ``run`` names the run in what others are told. While it is held, a thread gives the signs of life.
+    ``run`` names the run in what others read. While it is held, a thread gives the signs of life. ``wait`` waits so
+    many seconds for the next and returns whether it has ended meanwhile; it is an argument for tests.
     """
 
-    def __init__(self, book: Spreadsheet, run: str = "", *, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        book: Spreadsheet,
+        run: str = "",
+        *,
+        terms: Terms = TERMS,
+        wait: Callable[[float], bool] | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
         self.run = run or new_run_id()
-        self._book = book
+        self._book, self._terms = book, terms
         self._owner = _owner(environment)
         self._held: Holder | None = None
         self._ended = threading.Event()
+        self._wait = wait or self._ended.wait
         self._alive: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -110,7 +123,7 @@ class Lease:
             raise
 
     def _acquire(self) -> None:
-        for _ in range(ATTEMPTS):
+        for _ in range(self._terms.attempts):
             text = self._book.metadata(LEASE_ID)
             if text is not None:
                 old = _decoded(text)
@@ -127,17 +140,16 @@ class Lease:
         )
 
     def release(self) -> None:
-        """Give it back. What goes wrong here is told by nobody: then it ends by itself."""
+        """Give it back. What goes wrong here is not reported: then it runs out."""
         self._ended.set()
         with self._lock:
             held, self._held = self._held, None
             if held is None:
                 return
-            before, self._book.until = self._book.until, time.monotonic() + GIVE_BACK_S
             try:
-                self._give_back(held)
+                with self._book.within(self._terms.give_back_s):
+                    self._give_back(held)
             finally:
-                self._book.until = before
                 self._book.count_markers_from(None)
 
     # --- steps --------------------------------------------------------------------------------------------------------
@@ -151,7 +163,7 @@ class Lease:
         # The last marker of a run that was taken over stays as long as its fence: it may still look for it.
         fenced = {t.id // MARKERS for t in tags if t.key == FENCE and not _old(t, now)}
         old = [delete_metadata(t.id) for t in tags if _old(t, now) and t.id // MARKERS not in fenced]
-        self._held = Holder(book.id, self.run, self._owner, now, now + timedelta(seconds=TTL_S), base)
+        self._held = Holder(book.id, self.run, self._owner, now, now + timedelta(seconds=self._terms.ttl_s), base)
         book.count_markers_from(base)
         try:
             book.apply([create_metadata(LEASE, self._held.encode(), LEASE_ID), *old])
@@ -191,25 +203,25 @@ class Lease:
             return
 
     def _live(self) -> None:
-        pause = TTL_S / 3
-        while not self._ended.wait(pause):
+        pause = self._terms.ttl_s / 3
+        while not self._wait(pause):
             with self._lock:
                 if self._held is None:
                     return
-                self._book.until = time.monotonic() + GIVE_BACK_S
                 try:
-                    self._renew(self._held)
-                    pause = TTL_S / 3
+                    with self._book.within(self._terms.give_back_s):
+                        self._renew(self._held)
+                    pause = self._terms.ttl_s / 3
                 except StoreBusy:
                     return  # the run notices with its next batch
                 except Problem:
-                    pause = TTL_S / 10
+                    pause = self._terms.ttl_s / 10
 
     def _renew(self, held: Holder) -> None:
         # What is there is read, because it is not known whether a sign without an answer has arrived.
         text = self._ours(held)
         if text is not None:
-            renewed = replace(held, until=self._book.now() + timedelta(seconds=TTL_S))
+            renewed = replace(held, until=self._book.now() + timedelta(seconds=self._terms.ttl_s))
             self._book.apply([update_metadata(LEASE_ID, text, renewed.encode())])
 
     def _ours(self, held: Holder) -> str | None:

@@ -22,6 +22,7 @@ from owox_tiktok.secret import Secret
 from owox_tiktok.spool import read
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.tiktok.client import TikTok
+from owox_tiktok.tiktok.questions import Question
 from owox_tiktok.tiktok.reader import Source
 
 CALIFORNIA = Advertiser("1", "One", "USD", ZoneInfo("America/Los_Angeles"))
@@ -34,8 +35,8 @@ def answer(rows: list[dict[str, Any]], **page_info: int) -> dict[str, Any]:
     return {"code": 0, "message": "OK", "request_id": "r", "data": {"list": rows, "page_info": counts}}
 
 
-def hour(number: int, spend: str = "1.50") -> dict[str, Any]:
-    dimensions = {"campaign_id": "9", "stat_time_hour": f"2026-11-01 {number:02}:00:00"}
+def hour(number: int, spend: str = "1.50", day: int = 1) -> dict[str, Any]:
+    dimensions = {"campaign_id": "9", "stat_time_hour": f"2026-11-{day:02} {number:02}:00:00"}
     return {"dimensions": dimensions, "metrics": {"spend": spend, "impressions": "10", "ctr": "1.2"}}
 
 
@@ -59,7 +60,7 @@ def source(*bodies: object) -> Iterator[Source]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield Source(TikTok(f"http://127.0.0.1:{server.server_port}/", Secret("t"), Pace(1000)))
+        yield Source(TikTok(f"http://127.0.0.1:{server.server_port}/", Secret("t"), Pace(1000)), hidden_kinds=False)
     finally:
         server.shutdown()
         server.server_close()
@@ -69,7 +70,7 @@ def source(*bodies: object) -> Iterator[Source]:
 def test_an_hour_that_the_clock_gives_twice_is_added_up(tmp_path: Path) -> None:
     the_day = Window(date(2026, 11, 1), date(2026, 11, 1))
     with source(answer([hour(0), hour(1, "1.25"), hour(1, "2.00"), hour(2)])) as it:
-        reading = it.read(HOURLY, CALIFORNIA, the_day, FIELDS, tmp_path / "rows")
+        reading = it.read(Question(HOURLY, CALIFORNIA, the_day, FIELDS), tmp_path / "rows")
     assert reading.rows == 3
     assert "set back" in reading.notes[0]
     rows = {r["stat_time_hour"]: r for r in read(tmp_path / "rows", HOURLY.columns(FIELDS))}
@@ -80,17 +81,20 @@ def test_an_hour_that_the_clock_gives_twice_is_added_up(tmp_path: Path) -> None:
 
 def test_an_hour_twice_on_any_other_day_is_not_believed(tmp_path: Path) -> None:
     another = Window(date(2026, 11, 2), date(2026, 11, 2))
-    with source(answer([hour(0), hour(1), hour(1)])) as it, pytest.raises(Unavailable, match="2 different rows"):
-        it.read(HOURLY, CALIFORNIA, another, FIELDS, tmp_path / "rows")
+    with (
+        source(answer([hour(0, day=2), hour(1, day=2), hour(1, day=2)])) as it,
+        pytest.raises(Unavailable, match="2 different rows"),
+    ):
+        it.read(Question(HOURLY, CALIFORNIA, another, FIELDS), tmp_path / "rows")
 
 
 def test_a_paged_answer_without_its_counts_is_not_taken_for_no_rows(tmp_path: Path) -> None:
     a_day = Window(date(2026, 11, 2), date(2026, 11, 2))
     nothing = {"code": 0, "message": "OK", "data": {}}
     with source(nothing) as it, pytest.raises(Unavailable, match="without a count"):
-        it.read(HOURLY, CALIFORNIA, a_day, FIELDS, tmp_path / "rows")
-    with source(nothing, answer([hour(0)])) as it:
-        assert it.read(HOURLY, CALIFORNIA, a_day, FIELDS, tmp_path / "rows").rows == 1
+        it.read(Question(HOURLY, CALIFORNIA, a_day, FIELDS), tmp_path / "rows")
+    with source(nothing, answer([hour(0, day=2)])) as it:
+        assert it.read(Question(HOURLY, CALIFORNIA, a_day, FIELDS), tmp_path / "rows").rows == 1
 
 
 @pytest.mark.parametrize(
@@ -104,15 +108,15 @@ def test_a_paged_answer_without_its_counts_is_not_taken_for_no_rows(tmp_path: Pa
 )
 def test_an_answer_that_makes_no_sense_is_asked_for_again(body: object, tmp_path: Path) -> None:
     a_day = Window(date(2026, 11, 2), date(2026, 11, 2))
-    with source(body, answer([hour(0), hour(1)])) as it:
-        assert it.read(HOURLY, CALIFORNIA, a_day, FIELDS, tmp_path / "rows").rows == 2
+    with source(body, answer([hour(0, day=2), hour(1, day=2)])) as it:
+        assert it.read(Question(HOURLY, CALIFORNIA, a_day, FIELDS), tmp_path / "rows").rows == 2
 
 
 def test_a_list_that_names_an_entity_twice_is_stored_once(tmp_path: Path) -> None:
     images = STREAMS["images"]
     rows = [{"image_id": "a", "file_name": "x"}, {"image_id": "b"}, {"image_id": "a", "file_name": "x"}]
     with source(answer(rows)) as it:
-        reading = it.read(images, CALIFORNIA, None, ("file_name",), tmp_path / "rows")
+        reading = it.read(Question(images, CALIFORNIA, None, ("file_name",)), tmp_path / "rows")
     stored = [r["image_id"] for r in read(tmp_path / "rows", images.columns(("file_name",)))]
     assert sorted(stored) == ["a", "b"]
     assert "counts 3" in reading.notes[0]

@@ -1,0 +1,402 @@
+"""A Google spreadsheet in a few verbs: read its structure, read ranges, apply one batch exactly once.
+
+Knows the Sheets API, its quotas, its errors and its lost answers; knows nothing of streams, rows or cursors. Tabs are
+addressed by id and columns by index, never by title, because a person may rename and move both at any time.
+
+Every batch carries a marker: its first request creates developer metadata with an id of the batch's own, and an id can
+exist only once. After a time-out or a 5xx, which say nothing about whether the batch was applied, the marker is looked
+for; and if the batch is sent again, Google refuses the later of the two. So a batch is applied once or not at all.
+Who holds the lease (see ``lease``) counts its markers up from a number that is known to others, so that one who takes
+the lease over can occupy the next marker, and with it stop every batch that is still under way. A batch that was given
+up without knowing leaves its number to the next one: so it cannot arrive after that, and when it has arrived before,
+the next one is refused and laid out again (ArrivedLate).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
+from owox_tiktok.retry import Limits, retrying
+from owox_tiktok.sheets.cells import ENCODER, Cell, Json
+from owox_tiktok.sheets.errors import ArrivedLate, Passing, SheetRefused
+from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
+from owox_tiktok.sheets.tabs import Snapshot, Structure, Tab, Tag, Written
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+    from tenacity import AttemptManager
+
+    from owox_tiktok.sheets.transport import Transport
+
+API = "https://sheets.googleapis.com"
+API_VARIABLE = "SHEETS_API_URL"
+"""Environment variable that points the client elsewhere, without credentials: at the emulator."""
+
+LIMITS = Limits(attempts=12, deadline_s=300.0, first_s=1.0, longest_s=64.0)
+"""Within which a call must succeed. Quotas are refilled every minute, so a wait needs to be no longer."""
+
+MARKER = "owox.batch"
+FREE_MARKERS = 2**30 + 2**29
+"""Who has no lease takes a number from here on; the lease's numbers are below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much Google takes: cells of a spreadsheet, empty grid included; bytes of one request, advised and at most.
+
+    (A larger number of cells has been announced; Google's refusal decides.)
+    """
+
+    cells: int = 10_000_000
+    batch_bytes: int = 2_000_000
+    request_bytes: int = 10_485_760
+
+
+class _OfThread(threading.local):
+    until: float | None = None
+
+
+class Spreadsheet:
+    """One spreadsheet. ``limits`` say how long a call is tried, ``sizes`` how much Google takes."""
+
+    def __init__(
+        self,
+        spreadsheet_id: str,
+        *,
+        credentials: Credentials | None = None,
+        limits: Limits = LIMITS,
+        sizes: Sizes = Sizes(),
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.id = spreadsheet_id
+        self.limits, self.sizes = limits, sizes
+        self._credentials = credentials
+        self._base = environment.get(API_VARIABLE, "").rstrip("/") or API
+        self._transport: Transport | None = None
+        self._writing = threading.RLock()
+        self._next_marker: int | None = None
+        self._last_marker: int | None = None
+        self._tried: set[str] = set()
+        """What was sent with the next marker and not answered."""
+        self._of_thread = _OfThread()
+
+    @property
+    def until(self) -> float | None:
+        """The moment of ``limits.clock`` at which waiting for Google ends, whatever the deadline of a call.
+
+        Each thread has its own, so that a sign of life is not kept waiting by a long step, nor the other way round.
+        """
+        return self._of_thread.until
+
+    @until.setter
+    def until(self, moment: float | None) -> None:
+        self._of_thread.until = moment
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Wait for Google no longer than ``seconds`` from now on, in place of what ``until`` said before."""
+        before, self.until = self.until, self.limits.clock() + seconds
+        try:
+            yield
+        finally:
+            self.until = before
+
+    @property
+    def where(self) -> str:
+        """How errors name it."""
+        return f"Spreadsheet {self.id}"
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._transport is not None:
+            self._transport.close()
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def structure(self, keys: Sequence[str]) -> Structure:
+        """Return the tabs, and the tags with one of ``keys``; two calls."""
+        properties = "sheetId,title,gridProperties(rowCount,columnCount,frozenRowCount)"
+        fields = f"properties(title,timeZone),sheets.properties({properties})"
+        answer = self._read("get", "", params={"fields": fields})
+        tabs = {}
+        for one in answer.get("sheets", []):
+            known = one["properties"]
+            grid = known.get("gridProperties", {})
+            tabs[known["sheetId"]] = Tab(
+                known["sheetId"],
+                known["title"],
+                grid.get("rowCount", 0),
+                grid.get("columnCount", 0),
+                grid.get("frozenRowCount", 0),
+            )
+        about = answer.get("properties", {})
+        return Structure(tabs, self.tags(keys), str(about.get("title", "")), str(about.get("timeZone", "UTC")))
+
+    def tags(self, keys: Sequence[str]) -> tuple[Tag, ...]:
+        """Return the tags with one of ``keys``, by id; one call."""
+        filters = [{"developerMetadataLookup": {"metadataKey": key}} for key in keys]
+        found = self._read("post", "/developerMetadata:search", body={"dataFilters": filters})
+        tags = (_tag(one["developerMetadata"]) for one in found.get("matchedDeveloperMetadata", []))
+        return tuple(sorted(tags, key=lambda t: t.id))
+
+    def values(self, blocks: Sequence[Block]) -> list[list[list[Cell]]]:
+        """Return the values of each block, row by row, blanks included; one call. Blocks must lie inside the grid."""
+        if not blocks:
+            return []
+        answer = self._read(
+            "post",
+            "/values:batchGetByDataFilter",
+            params={"fields": "valueRanges(valueRange(values),dataFilters)"},
+            body={
+                "dataFilters": [{"gridRange": b.as_range()} for b in dict.fromkeys(blocks)],
+                "majorDimension": "ROWS",
+                "valueRenderOption": "UNFORMATTED_VALUE",
+                "dateTimeRenderOption": "SERIAL_NUMBER",
+            },
+        )
+        found: dict[Block, list[list[Cell]]] = {}
+        for one in answer.get("valueRanges", []):  # not in the order asked for
+            rows = one["valueRange"].get("values", [])
+            for data_filter in one["dataFilters"]:
+                found[_block(data_filter["gridRange"])] = rows
+        if not found.keys() <= set(blocks):
+            # Taking them for blanks would store every row a second time.
+            raise StoreFailed(
+                "Google's answer has other ranges than were asked for",
+                where=self.where,
+                what_to_do="Report it with the log.",
+            )
+        return [_padded(found.get(b, []), b) for b in blocks]
+
+    def cells(self, blocks: Sequence[Block]) -> dict[int, dict[int, Written]]:
+        """Return what is written in the blocks of one tab by row and column, without blank cells; one call."""
+        if not blocks:
+            return {}
+        answer = self._read(
+            "post",
+            ":getByDataFilter",
+            params={"fields": "sheets.data(startRow,startColumn,rowData.values(userEnteredValue,note))"},
+            body={"dataFilters": [{"gridRange": b.as_range()} for b in blocks]},
+        )
+        found: dict[int, dict[int, Written]] = {}
+        for sheet in answer.get("sheets", []):
+            for data in sheet.get("data", []):
+                for row, line in enumerate(data.get("rowData", []), data.get("startRow", 0)):
+                    for column, one in enumerate(line.get("values", []), data.get("startColumn", 0)):
+                        written = _written(one)
+                        if written is not None:
+                            found.setdefault(row, {})[column] = written
+        return found
+
+    def snapshot(self, blocks: Sequence[Block]) -> dict[int, Snapshot]:
+        """Return what is in the blocks, by tab, with the tags of their columns, all at one moment; one call."""
+        answer = self._read(
+            "post",
+            ":getByDataFilter",
+            params={
+                "fields": "sheets(properties(sheetId,gridProperties(rowCount,columnCount)),data(startRow,startColumn,"
+                "rowData.values(userEnteredValue,effectiveValue,note),"
+                "columnMetadata.developerMetadata(metadataKey,metadataValue)))"
+            },
+            body={"dataFilters": [{"gridRange": b.as_range()} for b in blocks]},
+        )
+        found = {}
+        for sheet in answer.get("sheets", []):
+            values: dict[int, dict[int, Cell]] = {}
+            written: dict[int, dict[int, Written]] = {}
+            tagged: dict[int, frozenset[tuple[str, str]]] = {}
+            for data in sheet.get("data", []):
+                left = data.get("startColumn", 0)
+                for row, line in enumerate(data.get("rowData", []), data.get("startRow", 0)):
+                    for column, one in enumerate(line.get("values", []), left):
+                        value = next(iter(one.get("effectiveValue", {}).values()), None)
+                        if isinstance(value, str | int | float | bool) and value != "":
+                            values.setdefault(row, {})[column] = value
+                        if (entered := _written(one)) is not None:
+                            written.setdefault(row, {})[column] = entered
+                for column, one in enumerate(data.get("columnMetadata", []), left):
+                    tags = one.get("developerMetadata", [])
+                    tagged[column] = frozenset((t["metadataKey"], t.get("metadataValue", "")) for t in tags)
+            grid = sheet["properties"].get("gridProperties", {})
+            found[sheet["properties"]["sheetId"]] = Snapshot(
+                grid.get("rowCount", 0), grid.get("columnCount", 0), values, written, tagged
+            )
+        return found
+
+    def look(self, tabs: Sequence[int], fields: str) -> Json:
+        """Return what ``fields`` (a mask of the API's) names of some tabs, as the API says it; one call."""
+        if not tabs:
+            return {}
+        filters = [{"gridRange": {"sheetId": tab}} for tab in tabs]
+        return self._read("post", ":getByDataFilter", params={"fields": fields}, body={"dataFilters": filters})
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def apply(self, batch: Sequence[Json]) -> None:
+        """Apply the requests, all or none, once and not twice; StoreFailed when that cannot be done.
+
+        StoreBusy when another run has taken the lease over: then nothing of the batch is applied.
+        """
+        with self._writing:
+            self._apply(batch)
+
+    def count_markers_from(self, first: int | None) -> None:
+        """Use the numbers from ``first`` on as markers; None: numbers of no run."""
+        with self._writing:
+            self._next_marker, self._last_marker = first, None
+            self._tried.clear()
+
+    def _apply(self, batch: Sequence[Json]) -> None:
+        held = self._next_marker is not None
+        number = self._next_marker if self._next_marker is not None else FREE_MARKERS + secrets.randbelow(2**29)
+        token = f"{self.now().isoformat(timespec='seconds')} {secrets.token_hex(8)}"
+        marker = create_metadata(MARKER, token, number)
+        # Others' markers are not touched: they may still be looked for.
+        old = [delete_metadata(self._last_marker)] if self._last_marker is not None else []
+        body = ENCODER.encode({"requests": [marker, *batch, *old]})
+        if len(body) > self.sizes.request_bytes:
+            raise StoreFailed(
+                f"a single step would need {len(body):,} bytes, and Google takes {self.sizes.request_bytes:,}",
+                where=self.where,
+                what_to_do="Choose fewer fields, or import into BigQuery.",
+            )
+        if held:
+            self._tried.add(token)
+        unsure = False
+        for attempt in self._retrying():
+            with attempt:
+                if unsure and self.metadata(number) == token:
+                    break
+                try:
+                    self._call("post", ":batchUpdate", params={"fields": "spreadsheetId"}, data=body)
+                except Passing as error:
+                    unsure = unsure or error.unsure
+                    raise
+                except SheetRefused as error:
+                    # The first try may have arrived after we looked: then it is this second one that is refused.
+                    there = self.metadata(number) if unsure or (held and error.code == HTTPStatus.BAD_REQUEST) else None
+                    if there is None:
+                        raise
+                    if there in self._tried and there != token:
+                        self._go_on_from(number)
+                        raise ArrivedLate(
+                            "an earlier step arrived late",
+                            code=error.code,
+                            where=self.where,
+                            what_to_do="Import again.",
+                        ) from None
+                    if there != token:
+                        raise StoreBusy(
+                            "another import has taken this spreadsheet over",
+                            where=self.where,
+                            what_to_do="Nothing is lost: it goes on where this one ended.",
+                        ) from None
+        if held:
+            self._go_on_from(number)
+
+    def _go_on_from(self, number: int) -> None:
+        """Take note that the batch with the marker ``number`` was applied."""
+        self._last_marker, self._next_marker = number, number + 1
+        self._tried.clear()
+
+    def metadata(self, number: int) -> str | None:
+        """Return the value of the developer metadata with the id ``number``, None when there is none; one call."""
+        try:
+            return str(self._read("get", f"/developerMetadata/{number}").get("metadataValue", ""))
+        except SheetRefused as error:
+            if error.code == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def now(self) -> datetime:
+        """Return the time by Google's clock, as of its last answer: the one that all runs share."""
+        said = self._transport.now() if self._transport is not None else None
+        return said or datetime.now(UTC)
+
+    # --- calls --------------------------------------------------------------------------------------------------------
+
+    def _retrying(self) -> Iterator[AttemptManager]:
+        limits = self.limits
+        left_s = limits.deadline_s if self.until is None else self.until - limits.clock()
+        return iter(retrying(Passing, replace(limits, deadline_s=max(1.0, min(limits.deadline_s, left_s)))))
+
+    def _read(self, method: str, path: str, *, params: Json | None = None, body: Json | None = None) -> Json:
+        data = None if body is None else ENCODER.encode(body)
+        answer: Json = {}
+        for attempt in self._retrying():
+            with attempt:
+                answer = self._call(method, path, params=params, data=data)
+        return answer
+
+    def _call(self, method: str, path: str, *, params: Json | None = None, data: bytes | None = None) -> Json:
+        """Send one request; Passing or SheetRefused when it does not succeed."""
+        if self._transport is None:
+            from owox_tiktok.sheets.transport import Transport
+
+            self._transport = Transport(
+                self.id, self._base, self._credentials, anonymous=self._base != API, clock=self.limits.clock
+            )
+        return self._transport.send(method, path, params=params, data=data)
+
+
+def _tag(found: Json) -> Tag:
+    place = found.get("location", {})
+    span = place.get("dimensionRange")
+    # The API leaves zeros out of a range.
+    tab = span.get("sheetId", 0) if span else place.get("sheetId")
+    return Tag(
+        found["metadataId"],
+        found["metadataKey"],
+        found.get("metadataValue", ""),
+        tab,
+        span["dimension"] if span else "",
+        span.get("startIndex", 0) if span else 0,
+    )
+
+
+def _block(found: Json) -> Block:
+    return Block(
+        found.get("sheetId", 0),
+        found.get("startRowIndex", 0),
+        found.get("endRowIndex", 0),
+        found.get("startColumnIndex", 0),
+        found.get("endColumnIndex", 0),
+    )
+
+
+def _padded(rows: list[list[Cell]], block: Block) -> list[list[Cell]]:
+    """Return the rows with the blanks that the API leaves out; an empty text is a blank."""
+    width = block.right - block.left
+    whole: list[list[Cell]] = [[None if v == "" else v for v in row] + [None] * (width - len(row)) for row in rows]
+    return whole + [[None] * width for _ in range(block.bottom - block.top - len(whole))]
+
+
+def _written(found: Json) -> Written | None:
+    value = found.get("userEnteredValue", {})
+    note = found.get("note", "")
+    if not value and not note:
+        return None
+    formula = value.get("formulaValue", "")
+    plain = next((v for k, v in value.items() if k != "formulaValue"), None)
+    return Written(plain if isinstance(plain, str | int | float | bool) else None, formula, note)
+
+
+def spreadsheet_id(text: str, where: str = "spreadsheet") -> str:
+    """Return the id in a spreadsheet's address, or the id itself; BadInput when it is neither."""
+    found = re.search(r"/d/([A-Za-z0-9_-]+)", text)
+    name = found[1] if found else text.strip().strip("/")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{5,}", name):
+        raise BadInput(
+            [Mistake(where, "is not the address of a spreadsheet", "Write the id from its address, after /d/.")]
+        )
+    return name

@@ -1,0 +1,428 @@
+"""Google Sheets: one tab per stream inside a person's own spreadsheet, refreshed in place.
+
+Address: ``sheets://SPREADSHEET_ID``. What is ours is recognised, never assumed to be where we left it: tabs and columns
+by developer metadata, rows by key. So a person may rename, move, insert, sort and filter as she likes, and everything
+she adds stays hers: her columns travel with their rows, her formulas are filled down into new rows, and a row that
+holds anything else of hers is never deleted.
+
+Every write is laid out on positions read just before it: the structure, the rows it touches, what the person has in
+the rows it adds or deletes; and a last look, one call, says whether all columns and keys are still there. When they
+are not, everything is read and laid out again.
+Cursors live in a hidden tab and travel in the same atomic batch as the rows they stand for; a window that is larger
+than one batch brings its cursor in the last.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date, datetime
+from http import HTTPStatus
+from types import TracebackType
+
+from owox_tiktok.cursors import Record, one_scope_each
+from owox_tiktok.errors import Problem, StoreFailed
+from owox_tiktok.model import Chunk, Failure, Field, Known, Step, Stored, Stream, utc
+from owox_tiktok.sheets import requests
+from owox_tiktok.sheets.cells import Json, seconds_of
+from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.errors import WAYS_OUT, SheetRefused, TooManyCells
+from owox_tiktok.sheets.layout import PRUNED, Done, Layout, Portion
+from owox_tiktok.sheets.lease import Lease
+from owox_tiktok.sheets.portions import portions, scopes
+from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.state import (
+    STATE_COLUMNS,
+    Pair,
+    adopted,
+    known,
+    pairs_seen,
+    records_in,
+    state_keys,
+    state_requests,
+    state_tab,
+    tab_id,
+)
+from owox_tiktok.sheets.table import KEYS, Key, Table, new_columns, row_keys, table_of, unmoved
+from owox_tiktok.sheets.tabs import TAB, Structure
+
+log = logging.getLogger(__name__)
+
+LAYOUTS = 8
+"""How often a step is laid out before it gives up because somebody keeps changing the tab."""
+
+
+def open_at(rest: str, *, read_only: bool = False) -> Sheets:
+    """Open the spreadsheet whose id follows ``sheets://``; nothing is read or made before it is asked for."""
+    name = spreadsheet_id(rest, "destination")
+    # Asked for here, so that a missing package is reported before anything is read from TikTok.
+    import owox_tiktok.sheets.transport  # noqa: F401
+
+    return Sheets(Spreadsheet(name), read_only=read_only)
+
+
+class Sheets:
+    """A Google spreadsheet as a Destination."""
+
+    step = Step()
+
+    def __init__(self, book: Spreadsheet, *, read_only: bool = False, lease: Lease | None = None) -> None:
+        """Without a ``lease`` that its caller holds it takes one of its own, as long as it is open."""
+        self.book = book
+        self._read_only = read_only
+        self._lease = None if read_only or lease else Lease(book)
+        self._structure: Structure | None = None
+        self._records: dict[Pair, Record] | None = None
+        """What the hidden tab says; None until it was read."""
+        self._unwritten: dict[Pair, Record] = {}
+        """What goes along with the next batch."""
+        self._keys: dict[str, list[Key | None]] = {}
+        """By stream, the key of each row of its tab."""
+
+    def __enter__(self) -> Sheets:
+        if self._lease:
+            self._lease.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            # A failure that cannot be written down was reported all the same; who presses Ctrl-C does not want to wait.
+            if error is None or isinstance(error, Exception):
+                with suppress(Problem):
+                    self._flush()
+        finally:
+            if self._lease:
+                self._lease.release()
+                self.book.close()
+
+    # --- cursors ------------------------------------------------------------------------------------------------------
+
+    def cursors(self) -> dict[tuple[str, str], Known]:
+        """Return what is known of every pair; a cursor counts only for the tab and the columns it speaks of.
+
+        A tab the person deleted holds no days any more, and a column she deleted no values: their cursors let go of
+        them, so that the next import reads them again.
+        """
+        structure = self._look()
+        records = {**self._read_state(structure), **self._unwritten}
+        tables = {name: table_of(structure, name) for name in {r.object for r in records.values()}}
+        return {pair: known(record, tables[record.object]) for pair, record in records.items()}
+
+    def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
+        """Remember beside the cursor why the pair could not be read; written with the next batch, or at the end."""
+        pair = (stream.name, advertiser_id)
+        records = self._read_state() if self._records is None else self._records
+        record = self._unwritten.get(pair) or records.get(pair) or Record(*pair)
+        self._unwritten[pair] = replace(record, failure=Failure(error, utc(at)))
+
+    def forget(self, stream: Stream, advertiser_ids: Collection[str]) -> None:
+        """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
+        for advertiser_id in advertiser_ids:
+            self._unwritten[stream.name, advertiser_id] = Record(stream.name, advertiser_id)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write what no batch took along."""
+        if not self._unwritten or self._read_only:
+            return
+        structure = self._look()
+        state = state_tab(structure)
+        pairs = self.book.values([state_keys(state)])[0] if state else []
+        records = dict(self._unwritten)
+        self.book.apply(state_requests(structure, state, pairs, records))
+        self._remember(records)
+
+    def _read_state(self, structure: Structure | None = None) -> dict[Pair, Record]:
+        """Return what the hidden tab says."""
+        state = state_tab(structure or self._look())
+        self._records = {}
+        if state:
+            width = min(state.columns, len(STATE_COLUMNS))
+            self._records = records_in(self.book.values([Block(state.id, 0, state.rows, 0, width)])[0])
+        return self._records
+
+    def _remember(self, records: Mapping[Pair, Record]) -> None:
+        if self._records is not None:
+            self._records.update(records)
+        for pair, record in records.items():
+            if self._unwritten.get(pair) == record:
+                del self._unwritten[pair]
+
+    def _look(self) -> Structure:
+        self._structure = self.book.structure(KEYS)
+        return self._structure
+
+    # --- tabs ---------------------------------------------------------------------------------------------------------
+
+    def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
+        """Create the stream's tab, or add the columns it lacks. A foreign tab of that title is left alone."""
+        structure = self._structure or self._look()
+        if self._complete(structure, stream, columns):
+            return
+        for _ in range(LAYOUTS):
+            # What was remembered is enough to see that nothing is to be done, but not to write.
+            structure = self._look()
+            if self._complete(structure, stream, columns) or self._add(structure, stream, columns):
+                return
+        raise _keeps_changing(stream)
+
+    def _add(self, structure: Structure, stream: Stream, columns: Sequence[Field]) -> bool:
+        """Make the tab or the columns it lacks; False when the tab has changed meanwhile."""
+        table = table_of(structure, stream.name)
+        lacking = [f for f in columns if table is None or f.name not in table.columns]
+        gone = [f.name for f in lacking if f.name in stream.keys] if table else []
+        if table and gone:
+            raise StoreFailed(
+                f"the column {gone[0]} of the tab {table.tab.title!r} was deleted, and rows are known by it",
+                where=stream.table,
+                what_to_do="Undo that (File → Version history), or delete the whole tab; the next import makes a "
+                "new one.",
+            )
+        self._check_budget(structure, len(lacking) * (table.tab.rows if table else 2), stream)
+        settled = self._settled(stream, table, self._read_state(structure))
+        state = state_tab(structure)
+        pairs = self.book.values([state_keys(state)])[0] if state else []
+        batch = new_columns(structure, stream, lacking, table)
+        batch += state_requests(structure, state, pairs, settled)
+        if table:
+            heading = table.header or 0
+            seen = self.book.snapshot([Block(table.tab.id, heading, heading + 1, 0, table.tab.columns)])
+            if not unmoved(table, seen.get(table.tab.id)):
+                return False
+        self._structure = None
+        self._keys.pop(stream.name, None)
+        self.book.apply(batch)
+        self._remember(settled)
+        self._look()
+        return True
+
+    @staticmethod
+    def _settled(stream: Stream, table: Table | None, records: Mapping[Pair, Record]) -> dict[Pair, Record]:
+        """Return the records of a stream that say less than before, to be written before a new tab or column is whole.
+
+        Otherwise an empty tab or column would look as if its cursors spoke of it.
+        """
+        settled = {}
+        for pair, record in records.items():
+            if record.object == stream.name:
+                still = replace(adopted(record, table), cursor=known(record, table).cursor)
+                if still != record:
+                    settled[pair] = still
+        return settled
+
+    @staticmethod
+    def _complete(structure: Structure, stream: Stream, columns: Sequence[Field]) -> bool:
+        table = table_of(structure, stream.name)
+        return table is not None and table.header is not None and all(f.name in table.columns for f in columns)
+
+    # --- the two verbs ------------------------------------------------------------------------------------------------
+
+    def replace(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Make each chunk's window exactly its rows, cell by cell, and store the cursors."""
+        return self._store(chunks, scopes(chunks))
+
+    def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Add or update each chunk's rows by key, and store the cursors."""
+        return self._store(chunks, None)
+
+    def _store(self, chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None) -> list[Stored]:
+        one_scope_each(chunks)
+        stream = chunks[0].stream
+        rows: dict[int, int] = {}
+        replaced: dict[int, int] = {}
+        notes: dict[int, list[int]] = {}
+        for portion in portions(chunks, scope, batch_bytes=self.book.sizes.batch_bytes):
+            done = self._step(portion)
+            rows.update(done.rows)
+            for number, count in done.replaced.items():
+                replaced[number] = replaced.get(number, 0) + count
+            for number, row in done.kept:
+                notes.setdefault(max(number, 0), []).append(row)
+        return [
+            Stored(rows.get(n, 0), replaced.get(n, 0), (_kept(stream, notes[n]),) if n in notes else ())
+            for n, c in enumerate(chunks)
+        ]
+
+    # --- pruning ------------------------------------------------------------------------------------------------------
+
+    def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
+        """Delete rows dated before ``keep_from[advertiser]``; return how many there were. Dry: only count.
+
+        Rows that hold something of the person's are emptied of ours instead, and the log says so.
+        """
+        if stream.time is None or not keep_from:
+            return 0
+        structure = self._look()
+        table = table_of(structure, stream.name)
+        if table is None or not self._usable(table, stream):
+            return 0
+        who, when = stream.keys.index("advertiser_id"), stream.keys.index(stream.time)
+        before = {a or None: seconds_of(day) for a, day in keep_from.items()}
+
+        def old(key: Key) -> int | None:
+            limit, at = before.get(key[who]), key[when]  # type: ignore[arg-type]
+            return PRUNED if limit is not None and isinstance(at, int) and at < limit else None
+
+        if dry_run:
+            self._keys.pop(stream.name, None)
+            return sum(k is not None and old(k) is not None for k in self._row_keys(table, stream))
+        for pair, record in self._read_state(structure).items():
+            if record.cursor and record.object == stream.name and record.advertiser_id in keep_from:
+                cursor = record.cursor.without_days_before(keep_from[record.advertiser_id])
+                self._unwritten[pair] = replace(self._unwritten.get(pair, record), cursor=cursor)
+        done = self._step(Portion(stream, ends=old))
+        if done.kept:
+            log.warning("%s", _kept(stream, [row for _, row in done.kept]))
+        return done.gone
+
+    # --- one step -----------------------------------------------------------------------------------------------------
+
+    def _step(self, portion: Portion) -> Done:
+        """Lay a portion out on the tab as it is now, and write it in one batch."""
+        stream = portion.stream
+        refused: SheetRefused | None = None
+        for _ in range(LAYOUTS):
+            # What is remembered is good for laying out: the last look before the write tells whether it still holds.
+            fresh = self._structure is None
+            structure = self._structure or self._look()
+            table = table_of(structure, stream.name)
+            if table is not None and table.columns.keys() >= {*stream.keys, *portion.names}:
+                try:
+                    done = self._write(portion, structure, table, fresh=fresh)
+                    if done is not None:
+                        return done
+                except TooManyCells:
+                    # Budget or Google: the step was not written.
+                    if not self._trim(self._look()):
+                        raise
+                except SheetRefused as error:
+                    # A range that is not there any more, perhaps; if not, the second refusal counts.
+                    if error.code != HTTPStatus.BAD_REQUEST or refused is not None:
+                        raise
+                    refused = error
+            elif fresh:
+                raise StoreFailed(
+                    "its tab, or a column of it, was deleted during the import",
+                    where=stream.table,
+                    what_to_do="Import again; it is recreated.",
+                )
+            # Somebody sorted, inserted or deleted since the tab was read.
+            self._structure = None
+            self._keys.pop(stream.name, None)
+        raise _keeps_changing(stream)
+
+    def _write(self, portion: Portion, structure: Structure, table: Table, *, fresh: bool) -> Done | None:
+        """Read what the layout rests on, and write it; None when the tab is not as it was remembered."""
+        stream, book = portion.stream, self.book
+        layout = Layout(table, portion, self._row_keys(table, stream))
+        if layout.is_bare and not fresh:
+            return None  # no key could tell whether the headings have moved
+        values, cells = book.values(layout.compared), book.cells(layout.around)
+        state = state_tab(structure)
+        seen = book.snapshot([*layout.looked_at, *([state_keys(state)] if state else [])])
+        pairs = pairs_seen(state, seen)
+        if pairs is None or not layout.fits(values, cells, seen.get(table.tab.id)):
+            return None
+        self._check_budget(structure, layout.grown, stream)
+        batch = layout.requests()
+        self._structure = None  # not known, should the batch fail
+        del self._keys[stream.name]
+        keys = layout.keys_after()
+        _check_count(portion, layout.done)
+        records = {p: Record(*p, cursor, None, tab_id(table)) for p, cursor in portion.cursors.items()}
+        records = {**self._unwritten, **records}
+        if records:
+            batch += state_requests(structure, state, pairs, records)
+        if batch:
+            book.apply(batch)
+        self._structure = structure.after(batch)
+        self._keys[stream.name] = keys
+        for pair in portion.cursors:
+            self._unwritten.pop(pair, None)  # it could be read after all
+        self._remember(records)
+        return layout.done
+
+    def _row_keys(self, table: Table, stream: Stream) -> list[Key | None]:
+        """Return the key of each row of the tab, None where there is none; read once per tab and run."""
+        known = self._keys.get(stream.name)
+        if known is None or len(known) > table.tab.rows:
+            strips = table.strips(stream.keys)
+            blocks = self.book.values(table.blocks([(0, table.tab.rows)], strips))
+            known = row_keys(stream, strips, blocks)
+            self._keys[stream.name] = known
+        return known
+
+    @staticmethod
+    def _usable(table: Table, stream: Stream) -> bool:
+        return table.columns.keys() >= set(stream.keys)
+
+    def _check_budget(self, structure: Structure, grown: int, stream: Stream) -> None:
+        """Stop before a step that Google would refuse for its size."""
+        most = self.book.sizes.cells
+        if grown > 0 and structure.cells + grown > most:
+            raise TooManyCells(
+                f"the spreadsheet has {structure.cells:,} cells, this needs {grown:,} more, and a spreadsheet takes "
+                f"{most:,} (blank ones count)",
+                where=stream.table,
+                what_to_do=WAYS_OUT,
+            )
+
+    def _trim(self, structure: Structure) -> bool:
+        """Give the empty grid at the ends of our own tabs back; return whether there was any."""
+        batch: list[Json] = []
+        for tag in structure.tags:
+            tab = structure.tabs.get(tag.tab or 0) if tag.key == TAB else None
+            if tab is None or tab.rows < 2:
+                continue
+            tagged = [t.index for t in structure.tags if t.tab == tab.id and t.dimension == "COLUMNS"] or [0]
+            width = max(tagged) + 1
+            # Only what may be empty is looked at: behind our last row, and right of our last column.
+            ours = self.book.values([Block(tab.id, 0, tab.rows, min(tagged), min(tagged) + 1)])[0]
+            last = max((n for n, (v,) in enumerate(ours) if v is not None), default=0)
+            blocks = [Block(tab.id, last, tab.rows, 0, tab.columns)]
+            if width < tab.columns:
+                blocks.append(Block(tab.id, 0, tab.rows, width, tab.columns))
+            written = self.book.cells(blocks)
+            rows = max([*written, last, tab.frozen_rows, 1]) + 1
+            columns = max([width - 1, *(c for line in written.values() for c in line)]) + 1
+            if rows < tab.rows:
+                batch.append(requests.delete(tab.id, "ROWS", rows, tab.rows))
+            if columns < tab.columns:
+                batch.append(requests.delete(tab.id, "COLUMNS", columns, tab.columns))
+        if batch:
+            self.book.apply(batch)
+            self._keys.clear()
+        return bool(batch)
+
+
+def _keeps_changing(stream: Stream) -> StoreFailed:
+    return StoreFailed(
+        "somebody keeps changing the tab while it is being written",
+        where=stream.table,
+        what_to_do="Import again when nobody is sorting or inserting rows.",
+    )
+
+
+def _check_count(portion: Portion, done: Done) -> None:
+    """Stop before a cursor moves when the tab would not hold as many rows as were read."""
+    for window, rows in portion.promised.items():
+        if (there := done.rows.get(window, 0)) != rows:
+            raise StoreFailed(
+                f"{rows:,} rows were read, and the tab would hold {there:,} of them",
+                where=portion.stream.table,
+                what_to_do="Nothing counts as stored, and the next import reads them again. If it happens again, "
+                "report it with the log.",
+            )
+
+
+def _kept(stream: Stream, rows: Sequence[int]) -> str:
+    shown = ", ".join(str(r) for r in sorted(rows)[:10]) + (", …" if len(rows) > 10 else "")
+    many = len(rows) != 1
+    return (
+        f"{stream.title}: {len(rows)} row{'s' if many else ''} went away but hold{'' if many else 's'} something of "
+        f"yours, so our cells there were emptied and yours kept (row{'s' if many else ''} {shown})"
+    )

@@ -1,0 +1,457 @@
+"""Which cells of a person's tab change when rows are stored: the hardest algorithm of this program, without a network.
+
+A stream's tab stands in somebody's own spreadsheet. She sorts it, moves its columns, writes remarks beside the rows,
+fills formulas down, puts a total below. We come every day with rows that were read from TikTok, and must leave a tab
+that is right and still hers. This module says how, as one list of requests that Google applies together or not at all.
+
+What it promises
+
+1. **Ours are right.** Each row of the portion stands in exactly one row of the tab, cell by cell as it was read. Rows
+   of a completed window that TikTok no longer reports are gone. All other rows keep what they have.
+2. **Hers are hers.** No cell outside our columns is written, with one exception: her own formula is filled down into
+   rows that are new. Notes, formats and validation of rows that were there are never touched.
+3. **Hers stay beside ours.** A row that is known keeps its place, so whatever she wrote beside it stays beside it. A
+   row that holds anything of hers is never deleted; if its data has vanished, our cells in it are emptied.
+4. **Twice is once.** Only cells that differ are written. Laying the same portion out again yields no request.
+5. **Never on positions that have moved.** What is laid out is compared with one last look at the tab, just before the
+   write. If a column, a key or the size has changed, the answer is "lay out again", not a guess.
+
+What becomes of a row
+
+A row of the tab is known by its key: the cells in our key columns. A heading, a total, a blank line have none.
+
+    the row's key …                             the row is …
+    is in the portion                           **known**: the cells that differ are written
+    is in the portion, and in a row above       **vanished**: a copy that somebody pasted
+    is of a completed window, but was not read  **vanished**
+    is any other, or there is none              left alone
+    and a key of the portion without a row      is **new**
+
+A **vanished** row is deleted if nothing is lost with it: if it holds nothing of hers, or only formulas that were filled
+down, which is to say that a neighbour has the same one. The last row with a formula keeps it even then, since the next
+rows are filled from there. All other vanished rows are emptied and reported.
+
+**New** rows go right behind our last row, never in between: inserting in the middle would push her cells around. Behind
+it there may be
+
+    rows with nothing but her formulas, filled down ahead of the data   they are used first
+    anything else of hers, such as a total                              rows are inserted before it, so it moves down
+    nothing                                                             blank grid is used, then the grid grows
+
+Into rows that had no formulas yet, those of the row above are filled down, except one that spills over several cells
+(it would collide with itself).
+
+Why the requests come in this order: changed and emptied cells first, since they name rows as they were read; then new
+rows, which only move what is behind all of those; deletions last and from the bottom up, so that none moves the next.
+All cells of ours are typed values, so that no text of TikTok's ever becomes a formula.
+
+How it is used
+
+    layout = Layout(table, portion, keys)     keys: the key of each row, None where there is none
+    layout.compared, .around, .looked_at      what must be read: values, cells, and the last look
+    layout.fits(values, cells, seen)          False: the tab has changed meanwhile
+    layout.grown, .requests(), .keys_after()  how much room it takes, the batch, and the rows' keys once it is applied
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from owox_tiktok.model import Cursor, Kind, Stream
+from owox_tiktok.sheets import requests
+from owox_tiktok.sheets.cells import Cell, Json, cell, same
+from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.table import Key, Strip, Table, money_format, number_format, number_formats, row_key, unmoved
+from owox_tiktok.sheets.tabs import Snapshot, Written
+
+MOST_SPANS = 100
+"""Rows to look at are read as so many ranges at most; more are read as one."""
+MOST_TAGS = 2_000
+"""Columns of whole rows, ranges times columns, that the last look reads at most: it gives each one's tags."""
+PRUNED, COPY = -1, -2
+"""In place of a window's number: the row is older than the keep window; it is a copy of a row above."""
+
+_SPILLING = re.compile(
+    r"=\s*(ARRAYFORMULA|QUERY|FILTER|UNIQUE|SORT|SORTN|SEQUENCE|SPLIT|TRANSPOSE|FLATTEN|IMPORT\w+|MAP|BYROW|BYCOL|"
+    r"MAKEARRAY|SCAN|HSTACK|VSTACK|TOCOL|TOROW|WRAPROWS|WRAPCOLS|CHOOSECOLS|CHOOSEROWS|\{)",
+    re.IGNORECASE,
+)
+"""Formulas that fill more than their own cell: copied down they would collide with themselves."""
+_QUOTED = re.compile(r"""("(?:[^"]|"")*"|'(?:[^']|'')*')""")
+_ROW_OF_REFERENCE = re.compile(r"(?<![A-Za-z0-9_.$])(\$?[A-Za-z]{1,3})(\d+)(?![A-Za-z0-9_(.])")
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one batch stores: rows by key, with values in the order of ``names``, and the cursors that land with them.
+
+    Windows are numbered. ``ends`` says which completed window (or PRUNED) a stored row vanishes with, None when it
+    stays; ``replaces``, to which window that begins here (or which list) it is counted as replaced; ``completes``, to
+    which window that is complete with this portion a row of the tab counts. Each of those was ``promised`` so many
+    rows. ``pending`` are the keys of all windows of the step, on its first portion, so that room can be checked for
+    the whole.
+    """
+
+    stream: Stream
+    names: tuple[str, ...] = ()
+    rows: Mapping[Key, tuple[Cell, ...]] = field(default_factory=dict)
+    ends: Callable[[Key], int | None] = lambda _: None
+    replaces: Callable[[Key], int | None] = lambda _: None
+    completes: Callable[[Key], int | None] = lambda _: None
+    promised: Mapping[int, int] = field(default_factory=dict)
+    cursors: Mapping[tuple[str, str], Cursor] = field(default_factory=dict)
+    pending: Sequence[frozenset[Key]] = ()
+
+
+@dataclass(slots=True)
+class Done:
+    """What a portion does: rows there and replaced by window, rows that vanish, those kept for the person's sake.
+
+    ``kept`` are the window (or PRUNED, COPY) and the number of the row as people count it.
+    """
+
+    rows: dict[int, int] = field(default_factory=dict)
+    replaced: dict[int, int] = field(default_factory=dict)
+    gone: int = 0
+    kept: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Layout:
+    """Where a portion goes on a tab as it is now. Rows are counted from 0 as they are before the batch."""
+
+    def __init__(self, table: Table, portion: Portion, keys: list[Key | None]) -> None:
+        self.done = Done()
+        self._table, self._portion, self._keys = table, portion, keys
+        self._ours = frozenset(table.columns.values())
+        self._known: dict[Key, int] = {}
+        self._vanished: dict[int, int] = {}
+        """Rows that vanish, with what they vanish with."""
+        self._last = -1
+        """Our last row."""
+        for row, key in enumerate(keys):
+            if key is not None:
+                self._sort_in(row, key)
+        self._end = max(self._last, -1 if table.header is None else table.header) + 1
+        """The first row behind our data (and header)."""
+        self._new = [k for k in portion.rows if k not in self._known]
+        self._written: dict[int, Mapping[int, Written]] = {}
+
+    def _sort_in(self, row: int, key: Key) -> None:
+        """Say what becomes of a row that has a key."""
+        portion = self._portion
+        ends = portion.ends(key)
+        if row != self._table.header:
+            self._last = row
+        elif key not in portion.rows and ends is None:
+            return  # A heading can look like a key. (Who sorts her headings away has a row of ours there.)
+        window = portion.replaces(key)
+        if window is not None:
+            self.done.replaced[window] = self.done.replaced.get(window, 0) + 1
+        if key not in portion.rows:
+            if ends is not None:
+                self._vanished[row] = ends
+        elif key in self._known:
+            self._vanished[row] = COPY
+        else:
+            self._known[key] = row
+
+    # --- what must be read --------------------------------------------------------------------------------------------
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the tab has no row of ours, so that no key can tell whether the headings have moved."""
+        return self._last < 0
+
+    @property
+    def compared(self) -> list[Block]:
+        """Our cells of the known rows: their values are compared with what is to be stored."""
+        return self._table.blocks(spans_of(sorted(self._known.values())), self._table.strips())
+
+    @property
+    def around(self) -> list[Block]:
+        """Whole rows to read beforehand; none unless there are too many for the last look."""
+        whole = self._whole_rows()
+        return whole if len(whole) * self._table.tab.columns > MOST_TAGS else []
+
+    @property
+    def looked_at(self) -> list[Block]:
+        """What the last look sees: all from our last row on, whole rows that vanish, the keys of rows that are ours."""
+        tab = self._table.tab
+        bottom = tab.rows if self._new or self._vanished else self._above + 1
+        blocks = [Block(tab.id, self._above, bottom, 0, tab.columns)]
+        blocks += [] if self.around else self._whole_rows()
+        return blocks + self._table.blocks(spans_of(self._recognised()), self._table.strips(self._portion.stream.keys))
+
+    @property
+    def _above(self) -> int:
+        """The last row before the end: formulas are filled down from there."""
+        return max(self._end - 1, 0)
+
+    def _whole_rows(self) -> list[Block]:
+        """The rows that vanish with their neighbours, to see what the person has there."""
+        tab = self._table.tab
+        spans = spans_of(sorted(self._vanished), margin=1, most=tab.rows)
+        return [
+            Block(tab.id, top, min(bottom, self._above), 0, tab.columns) for top, bottom in spans if top < self._above
+        ]
+
+    def _recognised(self) -> list[int]:
+        """The rows that must still have the keys they had."""
+        return sorted({*self._known.values(), *self._vanished, *([] if self.is_bare else [self._last])})
+
+    def fits(
+        self,
+        values: Sequence[list[list[Cell]]],
+        cells: Mapping[int, Mapping[int, Written]],
+        seen: Snapshot | None,
+    ) -> bool:
+        """Take what was read of ``compared``, ``around`` and ``looked_at``; False when rows or columns have moved."""
+        table = self._table
+        if len(self._keys) > table.tab.rows or seen is None or not unmoved(table, seen):
+            return False
+        places = [table.columns[k] for k in self._portion.stream.keys]
+
+        def key_at(row: int) -> Key | None:
+            line = seen.values.get(row, {})
+            return row_key(self._portion.stream, [line.get(c) for c in places])
+
+        if any(key_at(row) != self._keys[row] for row in self._recognised()):
+            return False
+        if any(row >= self._end and key_at(row) is not None for row in seen.values):
+            return False  # somebody has added rows of ours behind ours
+        self._old = _lines(spans_of(sorted(self._known.values())), table.strips(), values)
+        self._written = {row: {**cells.get(row, {}), **seen.written.get(row, {})} for row in {*cells, *seen.written}}
+        self._find_room()
+        self._judge()
+        return True
+
+    # --- deciding -----------------------------------------------------------------------------------------------------
+
+    def _theirs(self, row: int) -> dict[int, Written]:
+        """What a person has in a row: anything in columns that are not ours, and notes anywhere."""
+        return {c: w for c, w in self._written.get(row, {}).items() if c not in self._ours or w.note}
+
+    def _formulas(self, row: int) -> dict[int, str]:
+        """A person's formulas in a row, by column, in a form that is equal where one was filled from another."""
+        line = self._written.get(row, {}).items()
+        return {c: _relative(w.formula, row) for c, w in line if w.formula and c not in self._ours}
+
+    def _find_room(self) -> None:
+        """Find where new rows go, and which formulas are filled down into them."""
+        self._free = self._rows_ahead()
+        """How many rows behind our data are used as they are."""
+        self._inserts = any(row >= self._end + self._free for row in self._written)
+        """Whether something of the person's stands behind those, so that new rows must be inserted before it."""
+        self._source = self._end + self._free - 1
+        """The row from which formulas are filled down."""
+        has_source = self._source >= 0 and self._source != self._table.header
+        formulas = self._formulas(self._source) if has_source and len(self._new) > self._free else {}
+        self._filled = {c: f for c, f in formulas.items() if not _SPILLING.match(f)}
+
+    def _rows_ahead(self) -> int:
+        """Count the rows behind our data that hold nothing but formulas a person filled down ahead of them."""
+        free = 0
+        while free < len(self._new):
+            row = self._end + free
+            line = self._written.get(row)
+            if not line or any(c in self._ours or w.note or not w.formula for c, w in line.items()):
+                break
+            here, above = self._formulas(row), self._formulas(row - 1)
+            if not self.is_bare and any(above.get(c) != text for c, text in here.items()):
+                break
+            free += 1
+        return free
+
+    def _judge(self) -> None:
+        """Decide which of the vanished rows are deleted and which are only emptied."""
+        living: dict[int, set[str]] = {c: {f} for c, f in self._filled.items()}
+        """By column, the formulas that will still be there."""
+        for row in self._written:
+            if row not in self._vanished and row < self._end + self._free:
+                for column, text in self._formulas(row).items():
+                    living.setdefault(column, set()).add(text)
+        self._emptied: list[int] = []
+        self._deleted: list[int] = []
+        for row in sorted(self._vanished, reverse=True):
+            theirs, formulas = self._theirs(row), self._formulas(row)
+            near = [self._formulas(row - 1), self._formulas(row + 1), self._filled if row == self._source else {}]
+            only_filled = all(
+                w.formula and not w.note and c in formulas and any(n.get(c) == formulas[c] for n in near)
+                for c, w in theirs.items()
+            )
+            if only_filled and all(text in living.get(c, ()) for c, text in formulas.items()):
+                self._deleted.append(row)
+                continue
+            self._emptied.append(row)
+            for column, text in formulas.items():
+                living.setdefault(column, set()).add(text)
+            if theirs and not only_filled:
+                self.done.kept.append((self._vanished[row], row + 1))
+        self.done.gone = len(self._vanished)
+
+    # --- what comes of it ---------------------------------------------------------------------------------------------
+
+    @property
+    def grown(self) -> int:
+        """How many cells the grid grows by, with the step's other windows."""
+        there = set(self._keys)
+        pending = self._portion.pending
+        new = len(set().union(*pending) - there) if pending else len(self._new)
+        tab = self._table.tab
+        room = self._free if self._inserts else tab.rows - self._end
+        return max(0, new - room) * tab.columns
+
+    def requests(self) -> list[Json]:
+        """Return the batch: changed cells, emptied rows, new rows with formats and formulas, deleted rows."""
+        table, tab = self._table, self._table.tab
+        batch = self._changed()
+        for top, bottom in spans_of(sorted(self._emptied), gap=0):
+            batch += [requests.clear(b) for b in table.blocks([(top, bottom)], table.strips())]
+        if self._new:
+            batch += self._added()
+        if tab.rows + max(0, self._grid_growth()) - len(self._deleted) <= max(tab.frozen_rows, 1):
+            # The API refuses to delete all rows that are not frozen.
+            batch.append(requests.append(tab.id, "ROWS", 1))
+        spans = spans_of(sorted(self._deleted), gap=0)
+        batch += [requests.delete(tab.id, "ROWS", top, bottom) for top, bottom in reversed(spans)]
+        return batch
+
+    def keys_after(self) -> list[Key | None]:
+        """Return the keys of the tab's rows once the batch is applied, and count those of each window in ``done``.
+
+        The list that was given is used up.
+        """
+        keys = self._keys
+        first = self._end + self._free
+        keys += [None] * (first - len(keys))  # those behind have none, so their number does not matter
+        for row in self._emptied:
+            keys[row] = None
+        keys[self._end : self._end + len(self._new)] = self._new
+        gone = set(self._deleted)
+        after = [k for row, k in enumerate(keys) if row not in gone] if gone else keys
+        for key in after:
+            if key is not None and (window := self._portion.completes(key)) is not None:
+                self.done.rows[window] = self.done.rows.get(window, 0) + 1
+        return after
+
+    def _cells_of(self, key: Key) -> list[Cell]:
+        """Return a row's cells in the tab's order; columns that were not read are blank."""
+        values = dict(zip(self._portion.names, self._portion.rows[key], strict=True))
+        return [values.get(n) for n in self._table.names]
+
+    def _changed(self) -> list[Json]:
+        """Return writes of the cells that differ, from the first to the last of each strip of our columns."""
+        strips = self._table.strips()
+        batch: list[Json] = []
+        open_: dict[int, tuple[int, int, int, list[Json]]] = {}  # by strip: next row, first and last column, rows
+        for row, key in sorted((r, k) for k, r in self._known.items()):
+            wanted, old = self._cells_of(key), self._old[row]
+            at = 0
+            for number, strip in enumerate(strips):
+                new_part, old_part = wanted[at : at + len(strip.names)], old[at : at + len(strip.names)]
+                at += len(strip.names)
+                differ = [n for n, (a, b) in enumerate(zip(new_part, old_part, strict=True)) if not same(a, b)]
+                if not differ:
+                    continue
+                first, last = differ[0], differ[-1] + 1
+                values = {"values": [cell(v) for v in new_part[first:last]]}
+                known = open_.get(number)
+                if known and known[:3] == (row, first, last):
+                    known[3].append(values)
+                    open_[number] = (row + 1, first, last, known[3])
+                else:
+                    rows = [values]
+                    batch.append(requests.write(self._table.tab.id, row, strip.left + first, rows))
+                    open_[number] = (row + 1, first, last, rows)
+        return batch
+
+    def _grid_growth(self) -> int:
+        if not self._new:
+            return 0
+        if self._inserts:
+            return len(self._new) - self._free
+        return self._end + len(self._new) - self._table.tab.rows
+
+    def _added(self) -> list[Json]:
+        """Return new rows: room for them, their cells and number formats, and the formulas that are filled down."""
+        table, tab = self._table, self._table.tab
+        batch: list[Json] = []
+        growth = self._grid_growth()
+        top, first, bottom = self._end, self._end + self._free, self._end + len(self._new)
+        if growth > 0 and self._inserts:
+            batch.append(requests.insert(tab.id, "ROWS", first, first + growth))
+        elif growth > 0:
+            batch.append(requests.append(tab.id, "ROWS", growth))
+        lines = [self._cells_of(k) for k in self._new]
+        at = 0
+        for strip in table.strips():
+            rows = [{"values": [cell(v) for v in line[at : at + len(strip.names)]]} for line in lines]
+            at += len(strip.names)
+            batch.append(requests.write(tab.id, top, strip.left, rows))
+        batch += self._number_formats(top, bottom, lines)
+        if first < bottom:
+            for left, right in spans_of(sorted(self._filled), gap=0):
+                source = Block(tab.id, self._source, self._source + 1, left, right)
+                batch.append(requests.fill(source, Block(tab.id, first, bottom, left, right)))
+        return batch
+
+    def _number_formats(self, top: int, bottom: int, lines: Sequence[Sequence[Cell]]) -> list[Json]:
+        """Return number formats for new rows; money as its currency has decimals."""
+        table, fields = self._table, self._portion.stream.fields
+        names = table.names
+        batch = number_formats(table, fields, top, bottom, skip_money=True)
+        money = [n for n in names if n in fields and fields[n].kind is Kind.MONEY]
+        if not money:
+            return batch
+        at = names.index("currency") if "currency" in names else None
+        formats = [money_format(None if at is None else line[at]) for line in lines]
+        start = top
+        for row in range(top, bottom):
+            here = formats[row - top]
+            if row + 1 == bottom or here != formats[row + 1 - top]:
+                batch += [number_format(table.tab.id, start, row + 1, strip, here) for strip in table.strips(money)]
+                start = row + 1
+        return batch
+
+
+def _relative(formula: str, row: int) -> str:
+    """Return a formula with its own row taken out of its references: equal for formulas filled from one another."""
+
+    def shifted(part: str) -> str:
+        return _ROW_OF_REFERENCE.sub(lambda m: f"{m[1]}[{int(m[2]) - row}]", part)
+
+    return "".join(p if n % 2 else shifted(p) for n, p in enumerate(_QUOTED.split(formula)))
+
+
+def spans_of(rows: Sequence[int], *, gap: int = 20, margin: int = 0, most: int | None = None) -> list[tuple[int, int]]:
+    """Return ascending ``rows`` as half-open spans, joined over gaps; as one where there would be very many.
+
+    With ``gap`` 0 exactly the given rows are covered.
+    """
+    spans: list[tuple[int, int]] = []
+    for row in rows:
+        top, bottom = max(0, row - margin), row + 1 + margin
+        if most is not None:
+            bottom = min(bottom, most)
+        if spans and top <= spans[-1][1] + gap:
+            spans[-1] = (spans[-1][0], bottom)
+        else:
+            spans.append((top, bottom))
+    if gap and len(spans) > MOST_SPANS:
+        return [(spans[0][0], spans[-1][1])]
+    return spans
+
+
+def _lines(
+    spans: Sequence[tuple[int, int]], strips: Sequence[Strip], found: Sequence[list[list[Cell]]]
+) -> dict[int, list[Cell]]:
+    """Return the rows of the spans, their strips of columns put together."""
+    lines: dict[int, list[Cell]] = {}
+    parts = iter(found)
+    for top, bottom in spans:
+        blocks = [next(parts) for _ in strips]
+        for row in range(top, bottom):
+            lines[row] = [v for block in blocks for v in block[row - top]]
+    return lines

@@ -1,0 +1,233 @@
+"""A stream's tab: where its columns are, which key a row has, and how the tab, its headings and formats are made.
+
+Columns are found by their tags and rows by their keys, never by where they were before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from owox_tiktok.model import Field, Kind, Stream
+from owox_tiktok.sheets import requests
+from owox_tiktok.sheets.cells import Cell, Json, cell
+from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab, Tag, new_tab, tagged_tab
+
+# Keys of our tags. Short, because a tab's tags may take 30,000 characters and a report can have 800 columns.
+COLUMN, HEADER = "owox.col", "owox.head"
+KEYS = (TAB, COLUMN, HEADER)
+Key = tuple[str | int | None, ...]
+_NO_DECIMALS = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
+_THREE_DECIMALS = re.compile("BHD|IQD|JOD|KWD|LYD|OMR|TND")
+_FORMATS: Mapping[Kind, tuple[str, str]] = {
+    # Text stays text also when a person opens the cell and presses Enter.
+    Kind.ID: ("TEXT", "@"),
+    Kind.TEXT: ("TEXT", "@"),
+    Kind.JSON: ("TEXT", "@"),
+    Kind.RATE: ("NUMBER", "#,##0.00##"),
+    Kind.COUNT: ("NUMBER", "#,##0"),
+    Kind.DAY: ("DATE", "yyyy-mm-dd"),
+    Kind.HOUR: ("DATE_TIME", "yyyy-mm-dd hh:mm"),
+    Kind.INSTANT: ("DATE_TIME", "yyyy-mm-dd hh:mm:ss"),
+}
+_WIDTHS: Mapping[Kind, int] = {Kind.ID: 155, Kind.TEXT: 160, Kind.JSON: 160, Kind.HOUR: 125, Kind.INSTANT: 145}
+"""Pixels that show a value whole, or enough of a text; other kinds need less than their headings do."""
+_LEAST_WIDTH = 80
+_PIXELS_PER_LETTER = 8
+
+
+class Strip(NamedTuple):
+    """Adjacent columns of ours: from ``left`` on, these names."""
+
+    left: int
+    names: tuple[str, ...]
+
+    @property
+    def right(self) -> int:
+        """The column after the last."""
+        return self.left + len(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A stream's tab as it is at one moment: where our columns are, in the order of the tab."""
+
+    tab: Tab
+    tag: Tag
+    columns: Mapping[str, int]
+    header: int | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of our columns, in the order of the tab."""
+        return tuple(self.columns)
+
+    def strips(self, names: Iterable[str] | None = None) -> list[Strip]:
+        """Return the columns (all, or ``names``) as strips of adjacent ones."""
+        wanted = self.columns if names is None else {n: self.columns[n] for n in self.columns if n in set(names)}
+        strips: list[Strip] = []
+        for name, at in wanted.items():
+            if strips and strips[-1].right == at:
+                strips[-1] = Strip(strips[-1].left, (*strips[-1].names, name))
+            else:
+                strips.append(Strip(at, (name,)))
+        return strips
+
+    def blocks(self, spans: Iterable[tuple[int, int]], strips: Iterable[Strip]) -> list[Block]:
+        """Return the cells of these rows and columns, row span by row span."""
+        return [Block(self.tab.id, top, bottom, r.left, r.right) for top, bottom in spans for r in strips]
+
+
+def table_of(structure: Structure, name: str) -> Table | None:
+    """Return the stream's tab as it is now, None when it has none."""
+    found = tagged_tab(structure, name)
+    if found is None:
+        return None
+    tab, tag = found
+    columns: dict[str, int] = {}
+    header = None
+    for one in structure.tags:
+        if one.tab == tab.id and one.key == COLUMN and one.dimension == "COLUMNS":
+            columns.setdefault(one.value, one.index)
+        elif one.tab == tab.id and one.key == HEADER and one.dimension == "ROWS":
+            header = one.index
+    return Table(tab, tag, dict(sorted(columns.items(), key=lambda c: c[1])), header)
+
+
+def row_keys(stream: Stream, strips: Sequence[Strip], blocks: Sequence[list[list[Cell]]]) -> list[Key | None]:
+    """Return each row's key from the values of ``strips``, which hold at least the key columns."""
+    place = {n: (b, i) for b, strip in enumerate(strips) for i, n in enumerate(strip.names)}
+    where = [place[k] for k in stream.keys]
+    count = len(blocks[0]) if blocks else 0
+    once: dict[Cell, Cell] = {}  # ids repeat from row to row: each is kept once
+    keys = []
+    for row in range(count):
+        values = [blocks[b][row][i] for b, i in where]
+        keys.append(row_key(stream, [once.setdefault(v, v) if isinstance(v, str) else v for v in values]))
+    return keys
+
+
+def row_key(stream: Stream, values: Sequence[Cell]) -> Key | None:
+    """Return the key these cells are, None when they are none of ours: a person's total, a heading, a blank."""
+    parts: list[str | int | None] = []
+    for name, value in zip(stream.keys, values, strict=True):
+        if name == stream.time:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e7:
+                return None
+            parts.append(round(value * 86400))  # seconds: a serial number's last digits may differ
+        elif isinstance(value, str) or value is None:
+            parts.append(value)
+        else:
+            return None
+    return None if all(p is None for p in parts) else tuple(parts)
+
+
+def unmoved(table: Table, seen: Snapshot | None) -> bool:
+    """Whether a tab still has its size, and our columns their places."""
+    if seen is None or (seen.rows, seen.columns) != (table.tab.rows, table.tab.columns):
+        return False
+    tagged: dict[str, list[int]] = {}
+    for at, tags in seen.tagged.items():
+        for key, value in tags:
+            if key == COLUMN:
+                tagged.setdefault(value, []).append(at)
+    return tagged.keys() == table.columns.keys() and all(at in tagged[n] for n, at in table.columns.items())
+
+
+def new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field], table: Table | None) -> list[Json]:
+    """Return the making of a tab with these columns, or of the columns at the right end of the tab that is there."""
+    batch: list[Json] = []
+    if table is None:
+        tab = Tab(structure.free_id(), structure.free_title(stream.title), 2, len(lacking), 1)
+        batch += new_tab(tab, stream.name)
+        header, first = 0, 0
+        batch.append(requests.tagged(HEADER, "", tab.id, "ROWS", 0))
+    else:
+        tab, first = table.tab, table.tab.columns
+        header = table.header if table.header is not None else 0
+        if lacking:
+            batch.append(requests.append(tab.id, "COLUMNS", len(lacking)))
+        if table.header is None:
+            # The person deleted the headings.
+            batch.append(requests.insert(tab.id, "ROWS", 0, 1, like_before=False))
+            batch.append(requests.tagged(HEADER, "", tab.id, "ROWS", 0))
+            for name, at in table.columns.items():
+                if name in stream.fields:
+                    batch.append(_headings(tab.id, 0, at, [stream.fields[name]], ""))
+            tab = replace(tab, rows=tab.rows + 1)
+    note = "" if table else f"{stream.title}: refreshed by owox-tiktok. {stream.description} {_PROMISE}\n\n"
+    if lacking:
+        batch.append(_headings(tab.id, header, first, lacking, note))
+        batch += [_width(tab.id, first + n, f) for n, f in enumerate(lacking)]
+    batch += [requests.tagged(COLUMN, f.name, tab.id, "COLUMNS", first + n) for n, f in enumerate(lacking)]
+    if table is not None and header + 1 < tab.rows:
+        added = Table(tab, table.tag, {f.name: first + n for n, f in enumerate(lacking)}, header)
+        batch += number_formats(added, stream.fields, header + 1, tab.rows, skip_money=False)
+    return batch
+
+
+_PROMISE = (
+    "Rename, move, sort and filter as you like; columns, formulas and notes of your own stay beside their rows. "
+    "What you type over values in these columns is replaced at the next import."
+)
+
+
+def _headings(tab: int, row: int, column: int, fields: Sequence[Field], note: str) -> Json:
+    cells = []
+    for number, one in enumerate(fields):
+        unit = f" ({one.unit})" if one.unit else ""
+        zone = " Time in UTC." if one.kind is Kind.INSTANT else ""
+        text = f"{'' if number else note}{one.description}{unit}{zone}"
+        bold = {"userEnteredFormat": {"textFormat": {"bold": True}}}
+        cells.append({**cell(one.name), "note": text, **bold})
+    return {
+        "updateCells": {
+            "start": {"sheetId": tab, "rowIndex": row, "columnIndex": column},
+            "rows": [{"values": cells}],
+            "fields": "userEnteredValue,note,userEnteredFormat.textFormat.bold",
+        }
+    }
+
+
+def _width(tab: int, column: int, of: Field) -> Json:
+    """Return the widening of a new column, so that ids and headings can be read; afterwards it is the person's."""
+    wide = max(_WIDTHS.get(of.kind, _LEAST_WIDTH), _PIXELS_PER_LETTER * len(of.name) + 16)
+    return {
+        "updateDimensionProperties": {
+            "range": requests.dimension(tab, "COLUMNS", column, column + 1),
+            "properties": {"pixelSize": wide},
+            "fields": "pixelSize",
+        }
+    }
+
+
+def number_formats(table: Table, fields: Mapping[str, Field], top: int, bottom: int, *, skip_money: bool) -> list[Json]:
+    """Return the number formats of rows ``top`` to ``bottom`` of our columns, adjacent equal ones as one."""
+    by_format: dict[tuple[str, str], list[str]] = {}
+    for name in table.columns:
+        kind = fields[name].kind if name in fields else Kind.TEXT
+        if kind is Kind.MONEY and not skip_money:
+            by_format.setdefault(money_format(None), []).append(name)
+        elif kind in _FORMATS:
+            by_format.setdefault(_FORMATS[kind], []).append(name)
+    return [
+        number_format(table.tab.id, top, bottom, strip, wanted)
+        for wanted, names in by_format.items()
+        for strip in table.strips(names)
+    ]
+
+
+def money_format(currency: Cell) -> tuple[str, str]:
+    """Return the number format of money: with as many decimals as its currency has."""
+    name = str(currency)
+    if _NO_DECIMALS.fullmatch(name):
+        return "NUMBER", "#,##0"
+    return "NUMBER", "#,##0.000" if _THREE_DECIMALS.fullmatch(name) else "#,##0.00"
+
+
+def number_format(tab: int, top: int, bottom: int, strip: Strip, wanted: tuple[str, str]) -> Json:
+    """Return the number format of rows ``top`` to ``bottom`` of adjacent columns."""
+    return requests.show_as(Block(tab, top, bottom, strip.left, strip.right), *wanted)

@@ -1,0 +1,169 @@
+"""A question to TikTok and the requests it takes. Pure: nothing here asks, waits or remembers.
+
+Question   a stream's rows of one advertiser, of some days, with some fields: what a run wants to know
+Part       some of it: the ids of a filter, or of the parameter by which a list must be asked
+Series     one row of pages: a question, a kind of ads, a part, and the names TikTok is asked for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import msgspec
+
+from owox_tiktok.model import Advertiser, Field, Stream, Window
+from owox_tiktok.tiktok.kinds import ORDINARY, AdKind
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is wanted of TikTok: the rows of ``stream`` of one advertiser, of the days of ``window``, with ``fields``.
+
+    ``window`` is None where rows have no days. ``today`` is the day it is for the advertiser, where that is known.
+    """
+
+    stream: Stream
+    advertiser: Advertiser
+    window: Window | None
+    fields: tuple[str, ...]
+    with_deleted: bool = True
+    today: date | None = None
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Stream and advertiser: what is learned from an answer holds for the two."""
+        return self.stream.name, self.advertiser.id
+
+    @property
+    def columns(self) -> tuple[Field, ...]:
+        """The columns of the rows that are wanted."""
+        return self.stream.columns(self.fields)
+
+    @property
+    def can_halve(self) -> bool:
+        """Whether it can be asked for fewer days."""
+        return self.stream.time is not None and self.window is not None and self.window.days > 1
+
+    @property
+    def days_that_are_over(self) -> Question | None:
+        """The same question about the days before today; None when there are none."""
+        if self.window is None or self.today is None or self.window.first >= self.today:
+            return None
+        last = min(self.window.last, self.today - timedelta(days=1))
+        return replace(self, window=Window(self.window.first, last))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What must be asked of TikTok for the fields: a report's metrics, a list's fields with its keys."""
+        stream, known = self.stream, self.stream.fields
+        if stream.is_report:
+            return tuple(n for n in self.fields if known[n].origin == "metric")
+        wanted = dict.fromkeys((*stream.keys, *self.fields))
+        names = tuple(n for n in wanted if known[n].origin == "item" and n not in stream.lifted)
+        # Where fields can be chosen the account is asked for too: a row of another one is not stored.
+        return tuple(dict.fromkeys(("advertiser_id", *names))) if stream.can_choose_fields else names
+
+    @property
+    def ours(self) -> Mapping[str, str | None]:
+        """The values of the columns that TikTok's rows do not have."""
+        ours = {"advertiser_id": self.advertiser.id, "currency": self.advertiser.currency or None}
+        if self.window:
+            ours["stat_time_day"] = self.window.first.isoformat()
+        return ours
+
+    @property
+    def has_an_hour_twice(self) -> bool:
+        """Whether clocks are set back on its day where the account is, so that an hour has the same name twice."""
+        if self.stream.time != "stat_time_hour" or self.window is None:
+            return False
+        midnight = datetime.combine(self.window.first, time.min, self.advertiser.zone)
+        after = datetime.combine(self.window.first + timedelta(days=1), time.min, self.advertiser.zone)
+        return (midnight.utcoffset() or timedelta()) > (after.utcoffset() or timedelta())
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows with these ``ids`` in ``parameter`` (a report's filter, or what a list is asked by); no ids: all."""
+
+    parameter: str = ""
+    ids: tuple[str, ...] = ()
+
+    def divided(self, size: int) -> tuple[Part, ...]:
+        """Return parts of at most ``size`` ids that hold all of this one."""
+        return tuple(Part(self.parameter, self.ids[n : n + size]) for n in range(0, len(self.ids), size))
+
+
+WHOLE = Part()
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One row of pages: ``names`` of a question, for one kind of ads and one part."""
+
+    question: Question
+    kind: AdKind = ORDINARY
+    part: Part = WHOLE
+    names: tuple[str, ...] = ()
+
+    def parameters(self, page: int = 1, page_size: int | None = None) -> dict[str, Any]:
+        """Return the parameters of one page."""
+        stream, advertiser = self.question.stream, self.question.advertiser
+        params: dict[str, Any] = {}
+        if stream.path == "advertiser/info/":
+            params["advertiser_ids"] = [advertiser.id]
+        elif not stream.per_app:
+            params["advertiser_id"] = advertiser.id
+        params |= self._of_report() if stream.is_report else self._of_list()
+        if stream.page_size is not None:
+            params |= {"page": page, "page_size": page_size or stream.page_size}
+        return params
+
+    def _of_list(self) -> dict[str, Any]:
+        stream, window = self.question.stream, self.question.window
+        params: dict[str, Any] = {}
+        if stream.can_choose_fields:
+            params["fields"] = list(self.names)
+        if stream.hides_deleted and self.question.with_deleted:
+            params["filtering"] = {"primary_status": "STATUS_ALL"}
+        if self.part.ids:
+            params[self.part.parameter] = list(self.part.ids)
+        if stream.batch and window:
+            params["date_range"] = {"start_date": f"{window.first}", "end_date": f"{window.last}"}
+        return params
+
+    def _of_report(self) -> dict[str, Any]:
+        stream, window = self.question.stream, self.question.window
+        assert stream.level is not None
+        level = stream.level.replace("_", "")
+        params: dict[str, Any] = {
+            "report_type": stream.report_type,
+            "data_level": f"AUCTION_{level.upper()}",
+            "dimensions": list(stream.dimensions),
+            "metrics": list(self.names) or ["spend"],
+        }
+        if window is None:
+            params["query_lifetime"] = True
+        else:
+            params |= {"start_date": window.first.isoformat(), "end_date": window.last.isoformat()}
+        filters: list[tuple[str, Sequence[str]]] = list(self.kind.reports)
+        if self.question.with_deleted and stream.hides_deleted:
+            filters.append((f"{level}_status", ["STATUS_ALL"]))
+        if self.part.ids:
+            filters.append((self.part.parameter, self.part.ids))
+        if filters:
+            # The value of a filter is JSON text inside the JSON.
+            params["filtering"] = [
+                {"field_name": name, "filter_type": "IN", "filter_value": msgspec.json.encode(list(values)).decode()}
+                for name, values in filters
+            ]
+        return params
+
+
+def of_at_most(names: Sequence[str], most: int) -> tuple[tuple[str, ...], ...]:
+    """Return the names in groups of about equal length, none longer than ``most``; without names one empty group."""
+    count = max(1, -(-len(names) // most))
+    size = max(1, -(-len(names) // count))
+    return tuple(tuple(names[n : n + size]) for n in range(0, len(names), size)) or ((),)
