@@ -5,9 +5,11 @@ Data, without any database's client: destinations create tables with it, views a
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 from owox_tiktok.model import Kind
 
@@ -19,11 +21,16 @@ MARK = "Written by owox_tiktok"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The words in which two databases differ. ``within`` is where tables live: ``project.dataset``, or nothing."""
+    """The words in which two databases differ. ``within`` is where tables live: ``project.dataset``, or nothing.
+
+    ``list_of`` is the type of a list; ``escapes`` says that a backslash in a text begins an escape, as in JSON.
+    """
 
     types: Mapping[Kind, str]
     quote: str
     json_as_text: str
+    list_of: str
+    escapes: bool = False
     within: str = ""
 
     def name(self, identifier: str) -> str:
@@ -37,6 +44,14 @@ class Dialect:
         if not self.within:
             return self.name(identifier)
         return f"{self.quote}{self.within}.{self.name(identifier).strip(self.quote)}{self.quote}"
+
+    def text(self, text: str) -> str:
+        """Return a text as SQL has it."""
+        return json.dumps(text, ensure_ascii=False) if self.escapes else "'" + text.replace("'", "''") + "'"
+
+    def midnight(self, day: date, kind: Kind) -> str:
+        """Return where a day begins in a column of ``kind`` (DAY or HOUR): wall clock, as it is stored."""
+        return f"{self.types[kind]} '{day}'" if kind is Kind.DAY else f"{self.types[kind]} '{day} 00:00:00'"
 
     def create_view(self, identifier: str, select: str) -> str:
         """Return the statement that makes a view, or makes it anew."""
@@ -62,6 +77,7 @@ DUCKDB = Dialect(
     },
     quote='"',
     json_as_text="CAST({} AS VARCHAR)",
+    list_of="{}[]",
 )
 
 BIGQUERY = Dialect(
@@ -80,6 +96,8 @@ BIGQUERY = Dialect(
     quote="`",
     # TO_JSON_STRING alone would make the text "null" of a value that is missing.
     json_as_text="IF({0} IS NULL, NULL, TO_JSON_STRING({0}))",
+    list_of="ARRAY<{}>",
+    escapes=True,
 )
 """BigQuery's; a view names its tables in full, so see ``bigquery``."""
 

@@ -165,7 +165,19 @@ def _sheets(folder: Path) -> Kit:
 
 def _bigquery(folder: Path) -> Kit:
     dataset = f"d_{uuid.uuid4().hex}"
-    return Kit(folder, f"bigquery://{bigquery.PROJECT}/{dataset}", lambda stream: bigquery.rows_of(dataset, stream))
+
+    def alter(table: str, *names: str) -> None:
+        dropped = ", ".join(f"DROP COLUMN IF EXISTS {name}" for name in names)
+        bigquery.query(f"ALTER TABLE `{bigquery.PROJECT}.{dataset}.{table}` {dropped}")
+
+    harm = Harm(
+        lambda stream: bigquery.client().delete_table(f"{bigquery.PROJECT}.{dataset}.{stream.table}"),
+        lambda stream, name: alter(stream.table, name),
+        lambda stream: alter("_owox_tiktok_cursors", "table_id", "failed_at"),
+    )
+    return Kit(
+        folder, f"bigquery://{bigquery.PROJECT}/{dataset}", lambda stream: bigquery.rows_of(dataset, stream), harm=harm
+    )
 
 
 def _name_of(make: Callable[..., Kit]) -> str:
@@ -452,7 +464,7 @@ def test_a_failure_is_remembered_beside_the_cursor_until_the_next_success(kit: K
 
 # --- what a person does behind the program's back ---------------------------------------------------------------------
 
-HARMED = [_duckdb, _sheets]
+HARMED = DESTINATIONS
 """Destinations whose tables a test can harm."""
 
 
