@@ -84,7 +84,7 @@ class Kit:
         fields = FIELDS[stream.name] if fields is None else fields
         columns = stream.columns(fields)
         self._files += 1
-        writer = Writer(self.folder / f"{self._files}.csv", columns)
+        writer = Writer(self.folder / f"{self._files}.csv", columns, stream.time)
         whole = [{"advertiser_id": advertiser_id, "currency": "EUR", **row} for row in rows]
         writer.append([column(f, [row.get(f.name) for row in whole]) for f in columns])
         writer.close()
@@ -99,6 +99,8 @@ class Kit:
             writer.path,
             writer.rows,
             cursor or None,
+            writer.seals,
+            AT,
         )
 
     def store(self, *chunks: Chunk) -> list[Stored]:

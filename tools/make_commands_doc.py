@@ -23,8 +23,8 @@ INTRO = """\
 <!-- Written by tools/make_commands_doc.py from the commands' own help. Do not edit: change owox_tiktok/cli/ and run
 `make docs`. -->
 
-Every command prints the same with `--help`. Where a command takes `CONFIG.yaml` and none is given, it uses `tiktok.yaml`
-in the current folder.
+Every command prints the same with `--help`. Where a command takes `CONFIG.yaml` and none is given, it uses
+`tiktok.yaml` in the current folder.
 
 ## Exit codes
 

@@ -39,6 +39,7 @@ from owox_tiktok.tiktok.pages import (
 from owox_tiktok.tiktok.parts import Parts, how_many
 from owox_tiktok.tiktok.questions import Question, Series, of_at_most
 from owox_tiktok.tiktok.sums import add_up, added_up
+from owox_tiktok.trust.seals import in_order
 
 T = TypeVar("T")
 
@@ -161,7 +162,7 @@ class Source:
         last: NotWhole | None = None
         readings = 0
         while readings < READINGS:
-            writer = Writer(path, question.columns)
+            writer = Writer(path, question.columns, question.stream.time)
             try:
                 return self._read(question, writer, hidden)
             except FieldsRefused:
@@ -177,7 +178,7 @@ class Source:
                 if error.counts and last and last.counts == error.counts and not _strict(question):
                     # Asset lists end at 10,000 whatever the count says; that is all TikTok gives.
                     note = f"TikTok counts {error.counts[1]:,} rows and gives {error.counts[0]:,}"
-                    return Reading(writer.rows, self._not_given(question), (note,))
+                    return Reading(writer.rows, writer.seals, self._not_given(question), (note,))
                 last = error
                 readings += 1
             finally:
@@ -196,9 +197,9 @@ class Source:
         notes = [*rows.notes, *(note for kind in hidden if (note := self._note(question, kind)))]
         if rows.repeated and question.has_an_hour_twice:
             writer.close()
-            count = add_up(writer.path, question.columns, question.stream.keys)
-            return Reading(count, self._not_given(question), (*notes, _TWICE))
-        return Reading(writer.rows, self._not_given(question), tuple(notes))
+            writer = add_up(writer.path, question.columns, question.stream.keys, question.stream.time)
+            notes.append(_TWICE)
+        return Reading(writer.rows, writer.seals, self._not_given(question), tuple(notes))
 
     # --- kinds of ads -------------------------------------------------------------------------------------------------
 
@@ -342,7 +343,7 @@ class Source:
         try:
             wanted = replace(question, stream=below, fields=names, with_deleted=True)
             rows.notes += self.read(wanted, path, hidden=(TOP_VIEW,)).notes
-            columns = below.columns(names)
+            columns = in_order(below.columns(names))
             found = dict(zip((f.name for f in columns), added_up(path, columns, stream.keys), strict=True))
         finally:
             path.unlink(missing_ok=True)
