@@ -32,6 +32,7 @@ from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.control import Control
+from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
 from owox_tiktok.states import Reason
@@ -112,7 +113,7 @@ def backfill_range(first: date | None, last: date | None, now: datetime) -> tupl
         raise BadInput([Mistake("--from", f"{first} is in the future", "Name a day that has begun.")])
     last = last or tomorrow
     if first > last:
-        raise BadInput([Mistake("--from", f"{first} is after --to {last}", "Exchange the two days.")])
+        raise BadInput([Mistake("--from", f"{first} is after --to {last}", "Swap the two dates.")])
     return first, last
 
 
@@ -148,7 +149,7 @@ def import_(
     earlier: Finished | None = None,
     limits: Limits = LIMITS,
 ) -> Finished:
-    """Import what the settings name and return what came of it; told event by event to ``listen``.
+    """Import what the settings name and return what came of it; reported event by event to ``listen``.
 
     At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` gives a reason,
     it ends after what it has stored, and the next one goes on there; who says ``until`` is expected to start that. A
@@ -234,7 +235,7 @@ def import_(
 def _tell(
     settings: Settings, ended: Finished | Problem, listen: Listener, environment: Mapping[str, str] | None
 ) -> None:
-    """Send the messages about a run that are asked for; what keeps them from being sent is only told."""
+    """Send the messages about a run that are asked for; what keeps them from being sent is only reported."""
     for warning in notify(settings, ended, os.environ if environment is None else environment):
         listen(Warned("", "", warning))
 
@@ -291,7 +292,7 @@ def import_sheet(
 
     ``run`` names the run in the Sheet's record; the same name goes on with a run that stopped, and ``done`` says what
     that has read. ``until`` and ``halted`` end it early, as in ``import_``; so does whoever cancels it. Raises what
-    ``import_`` raises, once it stands in the Sheet; StoreBusy when another run holds the Sheet, which is told nothing.
+    ``import_`` raises, once it is in the Sheet; StoreBusy when another run holds the Sheet, and nothing is written.
     """
     book = control.book
     with Lease(book, run) as lease:
@@ -304,8 +305,6 @@ def import_sheet(
 
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
-                from owox_tiktok.sheets.destination import Sheets
-
                 return Sheets(book, lease=lease)
             return open_destination(address)
 
@@ -329,12 +328,12 @@ def import_sheet(
         except Exception as error:
             what = f"an unexpected {type(error).__name__}"
             problem = error if isinstance(error, Problem) else Problem(what, what_to_do="Report it with the log.")
-            with suppress(Problem):  # the lease may be another's, and then the Sheet is told nothing more
+            with suppress(Problem):  # the lease may be another's, and then nothing more is written to the Sheet
                 report.problem(problem)
             raise
         except BaseException:
             with suppress(Problem):
-                report.interrupted("the run was interrupted; the next one goes on where it ended")
+                report.interrupted("the run was interrupted; the next one continues where it ended")
             raise
 
 
@@ -345,7 +344,7 @@ def import_sheet(
 class Planned:
     """What one pair would read: days and windows, and the requests and rows to expect (None: not known beforehand).
 
-    ``bytes_processed`` is what the destination would read to make room, told once per object.
+    ``bytes_processed`` is what the destination would read to make room, reported once per object.
     """
 
     object: str
@@ -633,7 +632,7 @@ DAY_OF_GRACE = timedelta(days=1)
 
 
 class State(enum.StrEnum):
-    """How a pair stands; all but FRESH and COMPLETE are something to look after."""
+    """How a pair stands; all but FRESH and COMPLETE are something need attention."""
 
     FRESH = "fresh"
     COMPLETE = "complete"  # the configuration ends before today, and all of it is read
@@ -752,7 +751,7 @@ def reset(settings: Settings, name: str, advertiser_ids: Collection[str] = (), *
         unknown = [a for a in advertiser_ids if a not in known]
         if unknown:
             there = ", ".join(sorted(known)[:20]) or "none"
-            what, advice = f"{stream.name} was never read for it", f"Known are: {there}."
+            what, advice = f"{stream.name} was never read for it", f"Choose from: {there}."
             raise BadInput([Mistake(f"--advertiser {a}", what, advice) for a in unknown])
         chosen = sorted(advertiser_ids or known)
         if not dry_run and chosen:
@@ -786,9 +785,9 @@ def views(settings: Settings, *, dry_run: bool) -> list[Viewed]:
     possible = [view for view in found if view.sql]
     if not possible:
         raise StoreFailed(
-            "no table is there yet, so no view can be made",
+            "there is no table yet, so no view can be created",
             where=settings.destination,
-            what_to_do="Import first, and then make them.",
+            what_to_do="Import first, then create the views.",
         )
     alone: list[str] = []
     if not dry_run:
@@ -807,11 +806,11 @@ def _holding_views(destination: Destination, settings: Settings) -> HoldsViews:
 
 
 def _refresh_views(destination: Destination, settings: Settings, listen: Listener) -> None:
-    """Refresh the views after an import; its rows are stored, so what goes wrong here is only told."""
+    """Refresh the views after an import; its rows are stored, so what goes wrong here is only reported."""
     holder = _holding_views(destination, settings)
     try:
         found = definitions(holder.columns(), holder.dialect)
         for name in holder.create_views([view for view in found if view.sql]):
-            listen(Warned("views", "", f"{name} was not made: somebody else's is there under that name"))
+            listen(Warned("views", "", f"{name} was not created: somebody else's view already has that name"))
     except StoreFailed as error:
         listen(Warned("views", "", error.sentence))

@@ -1,8 +1,8 @@
-"""The loop: a few readers, one writer; rows land with their cursor, oldest day first; what fails is told and closed.
+"""The loop: a few readers, one writer; rows land with their cursor, oldest day first.
 
 Readers take windows in plan order and read them side by side. The writer stores a pair's windows strictly in date
-order, however they arrive, so that a cursor never covers a day that is not there. Knows no edge: reading, storing and
-telling are passed in.
+order, however they arrive, so that a cursor never covers a day that is not there. A failure is reported and closes its
+pair; the others continue. Knows no edge: reading, storing and reporting are passed in.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from owox_tiktok.model import Stored as StoredRows
 from owox_tiktok.plan import Pair
 from owox_tiktok.spool import Spool
 from owox_tiktok.states import Reason
+from owox_tiktok.trust.seals import in_order
 
 ENOUGH = 0.6
 """The writer waits until so much of a step has arrived …"""
@@ -330,7 +331,7 @@ class _Writer:
     ) -> None:
         self._pairs, self._board, self._destination = pairs, board, destination
         self._listen, self._outcome, self._now = listen, outcome, now
-        self._told: set[tuple[str, str, str]] = set()
+        self._warned: set[tuple[str, str, str]] = set()
         self._refused: dict[tuple[str, str], frozenset[str]] = {}
 
     def prepare(self) -> None:
@@ -402,10 +403,12 @@ class _Writer:
                 a.task.pair.stream,
                 a.task.pair.advertiser.id,
                 a.task.window,
-                a.task.pair.stream.columns(a.task.pair.fields),
+                in_order(a.task.pair.stream.columns(a.task.pair.fields)),
                 a.path,
                 a.reading.rows,
                 a.task.pair.after(a.task.window, now=self._now, refused=self._refused[a.task.pair.key]),
+                a.reading.seals,
+                self._now,
             )
             for a in ready
         ]
@@ -429,8 +432,8 @@ class _Writer:
 
     def _warn(self, pair: Pair, message: str) -> None:
         key = (*pair.key, message)
-        if key not in self._told:
-            self._told.add(key)
+        if key not in self._warned:
+            self._warned.add(key)
             self._outcome.warnings += 1
             self._listen(Warned(pair.stream.name, pair.advertiser.id, message))
 
@@ -456,7 +459,7 @@ class _Writer:
         self._listen(Failed(pair.stream.name, pair.advertiser.id, message, getattr(error, "request_id", ""), work=left))
         if isinstance(error, StoreGone):
             return
-        with suppress(StoreFailed):  # the reason is a convenience; the failure itself was told
+        with suppress(StoreFailed):  # the reason is a convenience; the failure itself was reported
             self._destination.failed(pair.stream, pair.advertiser.id, message, self._now)
 
 

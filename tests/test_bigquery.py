@@ -42,7 +42,7 @@ from tests.bigquery import (
     rows_of,
 )  # fmt: skip
 from tests.helpers import NOW, Project, Row, differences, expected, process_environment
-from tests.test_destinations import ADS, AT, DAILY, HOURLY, LIFETIME, Kit, ad, day
+from tests.test_destinations import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, Kit, ad, day
 
 
 @pytest.fixture
@@ -219,6 +219,53 @@ def test_a_schema_that_changes_meanwhile_is_read_again(kit: Kit, proxy: Proxy, d
     proxy.fault = once(lambda r: r.method == "PATCH", stale)
     kit.store(kit.chunk(DAILY, [ad(1, 1, likes="3")], (day(1), day(1)), fields=["spend", "likes"]))
     assert [r["likes"] for r in kit.read(DAILY)] == [3]
+
+
+@needs_emulator
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["CREATE TABLE {0}_copy COPY {0}", "DROP TABLE {0}", "CREATE TABLE {0} CLONE {0}_copy"],
+        ["CREATE OR REPLACE TABLE {0} AS SELECT * FROM {0}"],
+        ["ALTER TABLE {0} RENAME TO before", "CREATE TABLE {0} AS SELECT * FROM `{1}.before`"],
+    ],
+    ids=["copied and put back", "replaced", "another in its place"],
+)
+def test_a_table_of_the_same_name_that_was_made_again_does_not_count(
+    statements: list[str], kit: Kit, dataset: str
+) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    for statement in statements:
+        query(statement.format(named(dataset, DAILY), f"{PROJECT}.{dataset}"))
+    (found,) = kit.known().values()
+    assert found.cursor is None
+    assert DAILY.table in found.lost
+
+
+@needs_emulator
+def test_each_table_is_looked_at_once_per_run(kit: Kit, proxy: Proxy) -> None:
+    for chunk in (kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))), kit.chunk(ADS, [{"ad_id": "171"}])):
+        kit.store(chunk)
+    proxy.seen.clear()
+    with kit.open() as destination:
+        destination.cursors()
+        for n in (2, 3):
+            destination.prepare(DAILY, DAILY.columns(FIELDS[DAILY.name]))
+            destination.replace([kit.chunk(DAILY, [ad(1, n)], (day(n), day(n)))])
+    looked = [r.path.rpartition("/")[2] for r in proxy.seen if r.method == "GET" and "/tables/" in r.path]
+    assert sorted(looked) == sorted(["_owox_tiktok_cursors", "_owox_tiktok_lock", ADS.table, DAILY.table])
+
+
+@needs_emulator
+def test_a_column_dropped_between_two_imports_is_not_whole_again_because_one_was_killed(kit: Kit, dataset: str) -> None:
+    fields = FIELDS[DAILY.name]
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    for column in ("impressions", "currency"):
+        query(f"ALTER TABLE `{named(dataset, DAILY)}` DROP COLUMN {column}")
+        with kit.open() as destination:
+            destination.prepare(DAILY, DAILY.columns(fields))  # and then it is killed
+        kept = {pair: cursor.fields for pair, cursor in kit.cursors().items()}
+        assert kept == ({(DAILY.name, "1"): set(fields) - {"impressions"}} if column == "impressions" else {})
 
 
 # --- places and expiry ------------------------------------------------------------------------------------------------
@@ -688,16 +735,16 @@ def test_plan_and_check_say_what_bigquery_says_and_write_nothing(project: Projec
     assert project.import_().exit_code == 0
     proxy.bytes_processed = 5 * 2**20
     proxy.seen.clear()
-    told = project.cli("plan", "tiktok.yaml")
-    assert told.returncode == 0
-    assert "would read 5.0 MB" in told.stdout
+    answered = project.cli("plan", "tiktok.yaml")
+    assert answered.returncode == 0
+    assert "would read 5.0 MB" in answered.stdout
     assert [r.job["dryRun"] for r in proxy.jobs if "DELETE" in r.sql] == [True]
     assert all(r.job.get("dryRun") or CURSORS_READ in r.sql for r in proxy.jobs)
     proxy.fault = always(lambda r: r.job.get("dryRun"), NO_JOBS)
-    told = project.cli("check", "tiktok.yaml")
-    assert told.returncode != 0
-    assert "roles/bigquery.jobUser" in told.stdout
-    assert "Traceback" not in told.stdout + told.stderr
+    answered = project.cli("check", "tiktok.yaml")
+    assert answered.returncode != 0
+    assert "roles/bigquery.jobUser" in answered.stdout
+    assert "Traceback" not in answered.stdout + answered.stderr
 
 
 @needs_emulator

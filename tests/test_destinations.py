@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -82,7 +84,7 @@ class Kit:
         fields = FIELDS[stream.name] if fields is None else fields
         columns = stream.columns(fields)
         self._files += 1
-        writer = Writer(self.folder / f"{self._files}.csv", columns)
+        writer = Writer(self.folder / f"{self._files}.csv", columns, stream.time)
         whole = [{"advertiser_id": advertiser_id, "currency": "EUR", **row} for row in rows]
         writer.append([column(f, [row.get(f.name) for row in whole]) for f in columns])
         writer.close()
@@ -97,6 +99,8 @@ class Kit:
             writer.path,
             writer.rows,
             cursor or None,
+            writer.seals,
+            AT,
         )
 
     def store(self, *chunks: Chunk) -> list[Stored]:
@@ -165,7 +169,19 @@ def _sheets(folder: Path) -> Kit:
 
 def _bigquery(folder: Path) -> Kit:
     dataset = f"d_{uuid.uuid4().hex}"
-    return Kit(folder, f"bigquery://{bigquery.PROJECT}/{dataset}", lambda stream: bigquery.rows_of(dataset, stream))
+
+    def alter(table: str, *names: str) -> None:
+        dropped = ", ".join(f"DROP COLUMN IF EXISTS {name}" for name in names)
+        bigquery.query(f"ALTER TABLE `{bigquery.PROJECT}.{dataset}.{table}` {dropped}")
+
+    harm = Harm(
+        lambda stream: bigquery.client().delete_table(f"{bigquery.PROJECT}.{dataset}.{stream.table}"),
+        lambda stream, name: alter(stream.table, name),
+        lambda stream: alter("_owox_tiktok_cursors", "table_id", "failed_at"),
+    )
+    return Kit(
+        folder, f"bigquery://{bigquery.PROJECT}/{dataset}", lambda stream: bigquery.rows_of(dataset, stream), harm=harm
+    )
 
 
 def _name_of(make: Callable[..., Kit]) -> str:
@@ -307,7 +323,7 @@ def _a_line_feed(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-# BigQuery reads a file as it is told to; what DuckDB and a Sheet make of a text may hang on the texts beside it.
+# BigQuery reads a file as it is configured to; what DuckDB and a Sheet make of a text may hang on the texts beside it.
 @pytest.mark.parametrize("kit", DESTINATIONS[:2], ids=_name_of, indirect=True)
 @pytest.mark.parametrize("text", TEXTS, ids=lambda t: repr(t)[:20])
 def test_texts_come_back_as_they_are(kit: Kit, text: str) -> None:
@@ -452,7 +468,7 @@ def test_a_failure_is_remembered_beside_the_cursor_until_the_next_success(kit: K
 
 # --- what a person does behind the program's back ---------------------------------------------------------------------
 
-HARMED = [_duckdb, _sheets]
+HARMED = DESTINATIONS
 """Destinations whose tables a test can harm."""
 
 
@@ -676,7 +692,7 @@ def test_reading_only_creates_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("duckd:///x.duckdb", "duckdb://"), ("mysql:///x", "duckdb://"), ("duckdb:///", "names no file"),
+        ("duckd:///x.duckdb", "duckdb://"), ("mysql:///x", "duckdb://"), ("duckdb:///", "no file given"),
         ("duckdb:////nowhere/at/all/x.duckdb", "no folder"),
     ],
 )  # fmt: skip
@@ -696,8 +712,6 @@ def test_a_file_that_is_something_else_is_refused_and_left_alone(tmp_path: Path)
 
 
 def test_a_file_in_use_by_another_process_is_busy(tmp_path: Path) -> None:
-    import subprocess
-    import sys
 
     file = tmp_path / "busy.duckdb"
     code = f"import duckdb, sys; c = duckdb.connect({str(file)!r}); print('open', flush=True); sys.stdin.read()"

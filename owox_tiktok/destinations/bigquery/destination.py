@@ -1,74 +1,59 @@
-"""Google BigQuery: typed, described tables, partitioned by day; rows and cursors land in one transaction.
-
-Address: ``bigquery://PROJECT/DATASET?location=EU``; with ``max_bytes=50GB``, no statement may read more than that.
-Credentials are the environment's own (ADC). ``BIGQUERY_API_URL`` points the client at another endpoint.
-
-A step is one load job into a staging table that expires, and one script: a transaction that deletes what the rows take
-the place of, inserts them and appends the cursors. Why it looks as it does:
-
-- A statement is billed for whole partitions, so there is one DELETE for all advertisers of the step, and its bounds
-  are constants: nothing else lets BigQuery skip the other days.
-- Transactions that update or delete rows of one table abort each other, so cursors are only appended; the newest of a
-  pair counts. Aborted ones are tried again.
-- Two imports that only insert would not notice each other, and store rows twice. So each transaction first updates
-  the one row of a lock table (two at a time cannot), and then makes sure that nobody else has moved its cursors: by
-  what this run knows of them it tells what is complete.
-- The name of a job is used once and for all. A step that is sent again, because the answer was lost, finds the job of
-  the first time.
-"""
+"""The dataset as a destination: cursors, tables, the two verbs, views, pruning and checks."""
 
 from __future__ import annotations
 
 import gzip
-import json
 import logging
-import os
 import random
-import re
 import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qsl
 
 import google.api_core.exceptions as refusals
 import google.cloud.bigquery as bq
 import requests.exceptions
 from google.api_core.retry import Retry, if_exception_type
-from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.auth.exceptions import GoogleAuthError
 
-from owox_tiktok.cursors import RECORD, Record, check_rows, last_cursors, one_scope_each
+from owox_tiktok.cursors import Record, Table, check_rows, known, last_cursors, one_scope_each, table_of
+from owox_tiktok.destinations.bigquery.address import Address
+from owox_tiktok.destinations.bigquery.advice import (
+    LABEL,
+    account_of,
+    expiries,
+    first_line,
+    is_ours,
+    passes,
+    reason_of,
+    texts_of,
+)
+from owox_tiktok.destinations.bigquery.sql import (
+    CURSOR_SCHEMA,
+    SQL_NAMES,
+    Parameters,
+    schema_field,
+    scope_of,
+    text,
+)
 from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK
 from owox_tiktok.dialects import bigquery as dialect_of
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed, StoreSilent
-from owox_tiktok.model import Chunk, Cursor, Failure, Field, Kind, Known, Step, Stored, Stream, Window, utc
-from owox_tiktok.names import nearest
+from owox_tiktok.model import Chunk, Cursor, Failure, Field, Known, Step, Stored, Stream, Window, utc
 from owox_tiktok.views import Columns, View
 
 log = logging.getLogger(__name__)
 
-API_NAMES = {"INT64": "INTEGER", "BOOL": "BOOLEAN"}
-"""What the API calls two of SQL's types."""
-TYPES: Mapping[Kind, str] = {kind: API_NAMES.get(name, name) for kind, name in BIGQUERY.types.items()}
-
-_SQL_NAMES = {api: sql for sql, api in API_NAMES.items()}
-
 LOCK = "_owox_tiktok_lock"
 STAGING = "_owox_tiktok_staging"
-LABEL = {"app": "owox_tiktok"}
-"""Tells what is ours, beside the mark in the description."""
-
 STAGING_LIVES = timedelta(hours=6)
 """Staging tables are deleted after use; those of a run that was killed go by themselves."""
-LEAST_CEILING = 10 * 2**20
-"""Every statement that reads is billed for 10 MB at least; a lower ceiling would stop everything."""
 COMPACT_OVER = 5_000
 """So many rows of cursors may stand before the outdated ones are deleted."""
 COMPRESSION = 1
@@ -81,111 +66,15 @@ PATIENCE_S = 300.0
 JOB_S = 3600.0
 """A job may take so long."""
 
-_PASSING = {"backendError", "internalError", "jobBackendError", "jobInternalError", "jobRateLimitExceeded",
-            "rateLimitExceeded"}  # fmt: skip
-_ABORTED = ("Transaction is aborted due to concurrent update", "Could not serialize access to table")
 _OVERTAKEN = "owox_tiktok: another import has moved the cursors"
-
-_CURSOR_SCHEMA = [
-    *(
-        bq.SchemaField(
-            part.name,
-            TYPES[part.kind],
-            "REPEATED" if part.many else "REQUIRED" if part.required else "NULLABLE",
-            description=part.description,
-        )
-        for part in RECORD
-    ),
-    bq.SchemaField("run", "STRING", description="The run that wrote this row"),
-    bq.SchemaField("written_at", "TIMESTAMP", description="When; the newest row of a pair counts"),
-]
-
-
-# --- opening ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Address:
-    project: str
-    dataset: str
-    location: str = ""
-    max_bytes: int | None = None
+class _Kept:
+    """What the table of cursors says of a pair, and when its cursor was written (None: it never had one)."""
 
-    @property
-    def name(self) -> str:
-        return f"{self.project}.{self.dataset}"
-
-
-def open_at(rest: str, *, read_only: bool = False) -> BigQuery:
-    """Open the dataset named by the address after ``bigquery://``; creates it unless ``read_only``."""
-    address = _parsed(rest)
-    endpoint = os.environ.get("BIGQUERY_API_URL", "").rstrip("/")
-    try:
-        if endpoint:
-            anybody = AnonymousCredentials()  # type: ignore[no-untyped-call]
-            client = bq.Client(address.project, anybody, client_options={"api_endpoint": endpoint})
-        else:
-            client = bq.Client(address.project)
-    except DefaultCredentialsError:
-        raise StoreFailed(
-            "there are no Google credentials on this machine",
-            where=address.name,
-            what_to_do="Run: gcloud auth application-default login. A server has those of its service account.",
-        ) from None
-    return BigQuery(client, address, read_only=read_only)
-
-
-def _parsed(rest: str) -> _Address:
-    """Return the parts of an address; raises BadInput with everything that is wrong with it."""
-    path, _, query = rest.partition("?")
-    project, _, dataset = path.strip("/").partition("/")
-    mistakes = []
-
-    def wrong(what: str, what_to_do: str) -> None:
-        mistakes.append(Mistake("destination", what, what_to_do))
-
-    form = "Write bigquery://PROJECT/DATASET, such as bigquery://my-project/tiktok_ads?location=EU."
-    if not dataset and "." in project and re.fullmatch(r"[\w-]+\.\w+", project):
-        project, _, dataset = project.partition(".")
-        wrong(f"{path} has a dot between project and dataset", f"Write bigquery://{project}/{dataset}.")
-    elif not project or not dataset:
-        wrong(f"bigquery://{path} names no {'dataset' if project else 'project'}", form)
-    else:
-        if not re.fullmatch(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", project):
-            what_to_do = "Use the project's id, not its name or number; the Google Cloud console shows it."
-            wrong(f"{project} is not the id of a Google Cloud project", what_to_do)
-        if not re.fullmatch(r"[A-Za-z0-9_]{1,1024}", dataset):
-            bare = dataset.removeprefix(f"{project}.")
-            advice = (
-                f"Write bigquery://{project}/{bare}." if bare != dataset else "Use letters, digits and underscores."
-            )
-            wrong(f"{dataset} is not the id of a dataset", advice)
-    location, max_bytes = "", None
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name == "location":
-            location = value
-            if not re.fullmatch(r"[A-Za-z]+(-?[A-Za-z0-9]+)*", value):
-                wrong(f"location={value} is not a place of BigQuery's", "Write location=EU or location=europe-west1.")
-        elif name == "max_bytes":
-            max_bytes = _bytes(value)
-            if max_bytes is None or max_bytes < LEAST_CEILING:
-                wrong(
-                    f"max_bytes={value} is no possible ceiling",
-                    "Write max_bytes=50GB; less than 10MB would stop everything, since BigQuery bills that at least.",
-                )
-        else:
-            near = nearest(name, ("location", "max_bytes"))
-            advice = f"Did you mean {near}?" if near else "An address may have location and max_bytes."
-            wrong(f"{name} is not known behind the question mark", advice)
-    if mistakes:
-        raise BadInput(mistakes)
-    return _Address(project, dataset, location, max_bytes)
-
-
-def _bytes(text: str) -> int | None:
-    found = re.fullmatch(r"(\d+)(MB|GB|TB)?", text)
-    units = {None: 1, "MB": 2**20, "GB": 2**30, "TB": 2**40}
-    return int(found[1]) * units[found[2]] if found else None
+    record: Record
+    written_at: datetime | None
 
 
 class BigQuery:
@@ -193,7 +82,7 @@ class BigQuery:
 
     step = Step()
 
-    def __init__(self, client: bq.Client, address: _Address, *, read_only: bool = False) -> None:
+    def __init__(self, client: bq.Client, address: Address, *, read_only: bool = False) -> None:
         self.client = client
         self.bytes_processed = 0
         self.dialect = dialect_of(address.project, address.dataset)
@@ -205,6 +94,8 @@ class BigQuery:
         self._cursor_rows = 0
         self._known: dict[tuple[str, str], datetime] | None = None
         """When the cursor of each pair was written, as far as this run knows; None before cursors were read."""
+        self._tables: dict[str, bq.Table] = {}
+        """The tables that were looked at, by name."""
         self._retry = bq.DEFAULT_RETRY.with_timeout(PATIENCE_S).with_delay(initial=0.5, maximum=20, multiplier=2)
         self._call: dict[str, Any] = {"retry": self._retry, "timeout": REQUEST_S}
         try:
@@ -268,7 +159,7 @@ class BigQuery:
     def _query(
         self,
         sql: str,
-        parameters: _Parameters | None = None,
+        parameters: Parameters | None = None,
         *,
         stream: Stream | None = None,
         what: str = "query",
@@ -316,7 +207,7 @@ class BigQuery:
                 job = self._started(job_id, start)
                 return job, finish(job)
             except (refusals.GoogleAPICallError, requests.exceptions.ConnectionError) as error:
-                if not _passes(error) or time.monotonic() > until:
+                if not passes(error) or time.monotonic() > until:
                     raise
                 log.info("job %s is tried again: %s", job_id, error)
             time.sleep(min(20.0, 0.2 * 2**turn) * random.uniform(0.5, 1.0))  # noqa: S311 -- no secret
@@ -352,13 +243,13 @@ class BigQuery:
             what = "BigQuery does not answer"
             raise StoreSilent(what, where=where, what_to_do="The next run goes on; try again later.") from error
         except GoogleAuthError as error:
-            what = f"Google refuses the credentials ({_first_line(error)})"
+            what = f"Google refuses the credentials ({first_line(error)})"
             what_to_do = "Run: gcloud auth application-default login. A server needs a service account."
             raise StoreFailed(what, where=where, what_to_do=what_to_do) from error
 
     def _advice(self, error: refusals.GoogleAPICallError) -> tuple[str, str]:
         """Return what a refusal means and what a person can do."""
-        text, reason, address = _first_line(error), _reason(error), self._address
+        text, reason, address = first_line(error), reason_of(error), self._address
         if _OVERTAKEN in text:
             what = "another import has stored the same object of the same advertiser since this one began"
             return what, "Let one import at a time read an object; the next run goes on where that one ended."
@@ -388,7 +279,7 @@ class BigQuery:
 
     def _denied(self, text: str) -> tuple[str, str]:
         """Return which role is missing and how it is granted."""
-        address, account = self._address, _account(self.client._credentials)
+        address, account = self._address, account_of(self.client._credentials)
         if "has not been used" in text or "is disabled" in text:
             what_to_do = f"Run: gcloud services enable bigquery.googleapis.com --project {address.project}"
             return f"the project {address.project} has BigQuery switched off", what_to_do
@@ -415,54 +306,60 @@ class BigQuery:
         if self._location is None:
             return {}
         with self._sentences():
-            return self._read_cursors()
+            return self._still_known(self._read_kept())
 
-    def _read_cursors(self) -> dict[tuple[str, str], Known]:
+    def _still_known(self, kept: Mapping[tuple[str, str], _Kept]) -> dict[tuple[str, str], Known]:
+        """Return what the stored records still say of the tables that are there now."""
+        found = {}
+        for pair, each in kept.items():
+            table = self._found(table_of(each.record.object)) if each.record.cursor else None
+            table = table if table and is_ours(table) else None
+            found[pair] = known(_adopting(each, table), _as_stored(table))
+        return {pair: one for pair, one in found.items() if one != Known()}
+
+    def _read_kept(self, *, remember: bool = True) -> dict[tuple[str, str], _Kept]:
+        """Return what is stored of every pair; ``remember`` that this run knows of it."""
         # Two rows of a pair count: its newest cursor, and its newest failure, which says no more than what failed.
         newest = (
             "SELECT *, COUNT(*) OVER () AS stored FROM "
             f"{self.dialect.table(CURSORS)} WHERE TRUE QUALIFY ROW_NUMBER() OVER "
             "(PARTITION BY object, advertiser_id, read_on IS NULL ORDER BY written_at DESC) = 1"
         )
-        self._known = {}
-        self._cursor_rows = 0
         try:
             rows, _ = self._query(newest, what="cursors")
         except refusals.NotFound:
-            return {}
-        cursors: dict[tuple[str, str], Cursor | None] = {}
-        failures: dict[tuple[str, str], tuple[Failure | None, datetime]] = {}
-        for row in rows:
-            self._cursor_rows = row["stored"]
+            rows = []
+        kept: dict[tuple[str, str], _Kept] = {}
+        for row in sorted(rows, key=lambda row: row["read_on"] is None):  # cursors first
             record = Record.of(dict(row.items()))
             if row["read_on"] is not None:
-                self._known[record.pair] = row["written_at"]
-                cursors[record.pair] = record.cursor
-            else:
-                failures[record.pair] = record.failure, row["written_at"]
-        found = {pair: Known(cursor) for pair, cursor in cursors.items() if cursor}
-        for pair, (failure, at) in failures.items():
-            if pair not in self._known or at > self._known[pair]:
-                found[pair] = Known(cursors.get(pair), failure)
-        return found
+                kept[record.pair] = _Kept(record, row["written_at"])
+                continue
+            had = kept.get(record.pair, _Kept(record, None))
+            if had.written_at is None or row["written_at"] > had.written_at:
+                kept[record.pair] = replace(had, record=replace(had.record, failure=record.failure))
+        if remember:
+            self._cursor_rows = rows[0]["stored"] if rows else 0
+            self._known = _moments(kept)
+        return kept
 
-    def _insert_records(self, records: Iterable[Record], parameters: _Parameters) -> str:
+    def _insert_records(self, records: Iterable[Record], parameters: Parameters) -> str:
         """Return the statement that appends records: each a cursor or a failure, since the newest of each counts."""
         lines = []
         for record in records:
             values = record.values()
             texts = [
-                parameters.add(_SQL_NAMES.get(f.field_type, f.field_type), values[f.name])
-                for f in _CURSOR_SCHEMA
+                parameters.add(SQL_NAMES.get(f.field_type, f.field_type), values[f.name])
+                for f in CURSOR_SCHEMA
                 if f.name in values
             ]
             lines.append(f"({', '.join(texts)}, {parameters.add('STRING', self._run)}, CURRENT_TIMESTAMP())")
-        names = ", ".join(f.name for f in _CURSOR_SCHEMA)
+        names = ", ".join(f.name for f in CURSOR_SCHEMA)
         return f"INSERT INTO {self.dialect.table(CURSORS)} ({names}) VALUES {', '.join(lines)};"
 
     def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
         """Remember beside the cursor why the pair could not be read."""
-        parameters = _Parameters()
+        parameters = Parameters()
         failure = Record(stream.name, advertiser_id, failure=Failure(error, utc(at)))
         with self._sentences():
             self._begin()
@@ -472,10 +369,8 @@ class BigQuery:
         """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
         if not advertiser_ids:
             return
-        now = datetime.now(UTC)
-        # A cursor of nothing is the newest row of its pair, and says as much as none.
-        nothing = {a: Cursor(frozenset(), utc(now), now.date()) for a in advertiser_ids}
-        parameters = _Parameters()
+        nothing = {a: _nothing() for a in advertiser_ids}
+        parameters = Parameters()
         with self._sentences(stream):
             self._begin()
             insert = self._insert_records((Record(stream.name, a, c) for a, c in nothing.items()), parameters)
@@ -500,10 +395,8 @@ class BigQuery:
         if self._ready:
             return
         description = f"{MARK}: how far each object of an advertiser is read, newest row last"
-        self._widen(self._create(CURSORS, _CURSOR_SCHEMA, description), _CURSOR_SCHEMA)
-        try:
-            self.client.get_table(self._reference(LOCK), **self._call)
-        except refusals.NotFound:
+        self._widen(self._create(CURSORS, CURSOR_SCHEMA, description), CURSOR_SCHEMA)
+        if self._found(LOCK) is None:
             # Made with its one row in one step, so that there is never another.
             with suppress(refusals.Conflict):  # another import has made it this very moment
                 self._query(
@@ -514,16 +407,24 @@ class BigQuery:
                 )
             self._lasting(self.client.get_table(self._reference(LOCK), **self._call))
         if self._known is None:
-            self._read_cursors()
+            self._read_kept()
         self._ready = True
+
+    def _found(self, name: str) -> bq.Table | None:
+        """Return a table as it is; asked for once, so that whatever a run does goes by the same."""
+        if name not in self._tables:
+            try:
+                self._tables[name] = self.client.get_table(self._reference(name), **self._call)
+            except refusals.NotFound:
+                return None
+        return self._tables[name]
 
     def _create(
         self, name: str, schema: Sequence[bq.SchemaField], description: str, stream: Stream | None = None
     ) -> bq.Table:
         """Return the table, made if it was not there; one that is not ours is refused."""
-        try:
-            table = self.client.get_table(self._reference(name), **self._call)
-        except refusals.NotFound:
+        table = self._found(name)
+        if table is None:
             new = bq.Table(self._reference(name), schema=schema)
             new.description = description
             new.labels = LABEL
@@ -531,14 +432,15 @@ class BigQuery:
                 new.clustering_fields = [k for k in stream.keys if k != stream.time][:4]
                 if stream.time:
                     new.time_partitioning = bq.TimePartitioning(field=stream.time)
-            return self._lasting(self.client.create_table(new, exists_ok=True, **self._call))
-        if table.table_type != "TABLE" or not _is_ours(table):
+            table = self._tables[name] = self._lasting(self.client.create_table(new, exists_ok=True, **self._call))
+            return table
+        if table.table_type != "TABLE" or not is_ours(table):
             raise StoreFailed(
                 f"there is a table {name} that this program did not make",
                 where=self._address.name,
                 what_to_do="Rename that table, or use another dataset.",
             )
-        for expires in _expiries(table.expires, table.time_partitioning):
+        for expires in expiries(table.expires, table.time_partitioning):
             raise StoreFailed(
                 f"{expires}, but its cursors would still count them as imported",
                 where=table.full_table_id.replace(":", "."),
@@ -549,7 +451,7 @@ class BigQuery:
 
     def _lasting(self, table: bq.Table) -> bq.Table:
         """Free a new table from the expiry that its dataset gives to new tables."""
-        if not any(_expiries(table.expires, table.time_partitioning)):
+        if not any(expiries(table.expires, table.time_partitioning)):
             return table
         table.expires = None
         partitioning = table.time_partitioning
@@ -572,33 +474,66 @@ class BigQuery:
         """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
         with self._sentences(stream):
             self._begin()
-            schema = [_schema_field(f, stream) for f in columns]
-            self._widen(self._create(stream.table, schema, f"{MARK}: {stream.description}", stream), schema)
+            schema = [schema_field(f, stream) for f in columns]
+            table = self._create(stream.table, schema, f"{MARK}: {stream.description}", stream)
+            self._widen(table, schema, stream)
 
-    def _widen(self, table: bq.Table, schema: Sequence[bq.SchemaField]) -> None:
-        """Add the columns that a table lacks; refuse one whose columns have other types."""
+    def _widen(self, table: bq.Table, schema: Sequence[bq.SchemaField], stream: Stream | None = None) -> None:
+        """Add the columns that a table lacks; refuse one whose columns have other types, or that lacks a key."""
+        there = {f.name: f.field_type for f in table.schema}
+        for f in schema:
+            if stream and f.name in stream.keys and f.name not in there:
+                raise StoreFailed(
+                    f"column {f.name} of {table.table_id} is not there any more, and rows are known by it",
+                    where=self._address.name,
+                    what_to_do="Rename the table, and the next import fills a new one.",
+                )
+            if f.name in there and there[f.name] != f.field_type:
+                raise StoreFailed(
+                    f"column {f.name} of {table.table_id} is {there[f.name]} but should be {f.field_type}",
+                    where=self._address.name,
+                    what_to_do="Rename the table, and the next import fills a new one.",
+                )
+        missing = [f for f in schema if f.name not in there]
+        if not missing:
+            return
+        if stream:
+            self._settle(stream, table)
         for _ in range(3):
-            there = {f.name: f.field_type for f in table.schema}
-            for f in schema:
-                if f.name in there and there[f.name] != f.field_type:
-                    raise StoreFailed(
-                        f"column {f.name} of {table.table_id} is {there[f.name]} but should be {f.field_type}",
-                        where=self._address.name,
-                        what_to_do="Rename the table, and the next import fills a new one.",
-                    )
-            missing = [f for f in schema if f.name not in there]
-            if not missing:
-                return
             table.schema = [*table.schema, *missing]
             try:
-                table = self.client.update_table(table, ["schema"], **self._call)
+                self._tables[table.table_id] = self.client.update_table(table, ["schema"], **self._call)
+                return
             except refusals.PreconditionFailed:  # somebody has changed it since it was read
-                table = self.client.get_table(table.reference, **self._call)
+                now = self.client.get_table(table.reference, **self._call)
+            if now.created != table.created or not there.keys() <= {f.name for f in now.schema}:
+                break
+            table = now
+            missing = [f for f in schema if f.name not in {g.name for g in table.schema}]
         raise StoreFailed(
             f"the columns of {table.table_id} are being changed by another program",
             where=self._address.name,
             what_to_do="Run again when it has ended.",
         )
+
+    def _settle(self, stream: Stream, table: bq.Table) -> None:
+        """Write down what the cursors of a stream still say, before a new column makes their table look whole."""
+        kept = {pair: each for pair, each in self._read_kept(remember=False).items() if pair[0] == stream.name}
+        left = {}
+        for (_, advertiser_id), each in kept.items():
+            record = _adopting(each, table)
+            if record.table_id != _id(table):
+                continue  # it speaks of another table, and never counts again
+            still = known(record, _as_stored(table))
+            if still.lost:
+                left[advertiser_id] = Record(
+                    stream.name, advertiser_id, still.cursor or _nothing(), table_id=record.table_id
+                )
+        if left:
+            parameters = Parameters()
+            changes = [self._insert_records(left.values(), parameters)]
+            cursors = {advertiser_id: record.cursor for advertiser_id, record in left.items()}
+            self._commit(stream, cursors, changes, parameters, seen=_moments(kept))
 
     # --- the two verbs ------------------------------------------------------------------------------------------------
 
@@ -606,7 +541,7 @@ class BigQuery:
         """Make each chunk's window exactly its rows, and store the cursors, in one transaction."""
         stream = chunks[0].stream
         table = self.dialect.table(stream.table)
-        scope = _scope(
+        scope = scope_of(
             stream,
             [
                 (c.advertiser_id, c.window.first, c.window.last) if c.window else (c.advertiser_id, None, None)
@@ -632,7 +567,7 @@ class BigQuery:
         others = [BIGQUERY.name(f.name) for f in chunks[0].columns if f.name not in stream.keys]
         same = " AND ".join(f"t.{BIGQUERY.name(k)} = s.{BIGQUERY.name(k)}" for k in stream.keys)
         if not stream.per_app:  # those rows are of many advertisers, and the chunk of none
-            of = ", ".join(_text(a) for a in sorted({c.advertiser_id for c in chunks}))
+            of = ", ".join(text(a) for a in sorted({c.advertiser_id for c in chunks}))
             same = f"t.advertiser_id IN ({of}) AND {same}"
 
         def change(staging: str | None) -> list[str]:
@@ -665,10 +600,11 @@ class BigQuery:
             step = self._new_step()
             staging = self._load(chunks, step) if rows else None
             try:
-                parameters = _Parameters()
+                parameters = Parameters()
                 changes = change(self.dialect.table(staging) if staging else None)
                 if moved:
-                    records = (Record(stream.name, a, c) for a, c in moved.items())
+                    table_id = _id(self._found(stream.table))
+                    records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
                     changes.append(self._insert_records(records, parameters))
                 replaced = self._commit(stream, cursors, changes, parameters) if changes else 0
             finally:
@@ -684,38 +620,47 @@ class BigQuery:
         stream: Stream,
         cursors: Mapping[str, Cursor | None],
         changes: Sequence[str],
-        parameters: _Parameters,
+        parameters: Parameters,
+        *,
+        seen: Mapping[tuple[str, str], datetime] | None = None,
     ) -> int:
-        """Make the changes in one transaction; return how many rows they replaced."""
+        """Make the changes in one transaction; return how many rows they replaced.
+
+        ``seen``: when the cursors were written that the changes go by, where they are others than the run began with.
+        """
         while True:
+            before = (self._known or {}) if seen is None else seen
             try:
-                script = self._transaction(stream, cursors, changes)
+                script = self._transaction(stream, cursors, changes, before)
                 found, _ = self._query(script, parameters, stream=stream, what="store")
                 return int(found[0][0])
             except refusals.BadRequest as error:
-                if _OVERTAKEN not in str(error):
+                if _OVERTAKEN not in str(error) or seen is not None:
                     raise
                 # Perhaps only the last step of a run that was killed has come in late, or a run like this one.
-                known = self._known or {}
-                theirs = self._read_cursors()
-                now = self._known or {}
+                theirs = self._read_kept(remember=False)
+                now = _moments(theirs)
                 for advertiser_id, ours in cursors.items():
                     pair = stream.name, advertiser_id
-                    if now.get(pair) != known.get(pair) and not _still_true(ours, theirs.get(pair, Known()).cursor):
-                        self._known = known
+                    if now.get(pair) != before.get(pair) and not _still_true(ours, theirs.get(pair)):
                         raise
                 # Of the other pairs it knows no more than before.
-                seen = {(stream.name, a) for a in cursors}
-                self._known = known | {pair: at for pair, at in now.items() if pair in seen}
+                same = {(stream.name, a) for a in cursors}
+                self._known = dict(before) | {pair: at for pair, at in now.items() if pair in same}
 
-    def _transaction(self, stream: Stream, advertiser_ids: Iterable[str], changes: Sequence[str]) -> str:
+    def _transaction(
+        self,
+        stream: Stream,
+        advertiser_ids: Iterable[str],
+        changes: Sequence[str],
+        seen: Mapping[tuple[str, str], datetime],
+    ) -> str:
         """Return the script that makes ``changes`` if nobody else has moved the cursors of these pairs."""
-        known = self._known or {}
         since: dict[datetime | None, list[str]] = {}
         for advertiser_id in sorted(advertiser_ids):
-            since.setdefault(known.get((stream.name, advertiser_id)), []).append(advertiser_id)
+            since.setdefault(seen.get((stream.name, advertiser_id)), []).append(advertiser_id)
         moved = " OR ".join(
-            f"(advertiser_id IN ({', '.join(map(_text, ids))})"
+            f"(advertiser_id IN ({', '.join(map(text, ids))})"
             + (f" AND written_at > TIMESTAMP '{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f+00}')" if at else ")")
             for at, ids in since.items()
         )
@@ -725,9 +670,9 @@ class BigQuery:
                 "BEGIN TRANSACTION;",
                 f"UPDATE {self.dialect.table(LOCK)} SET turn = turn + 1 WHERE TRUE;",
                 # A transaction may ask, so it asks for an error.
-                f"SELECT IF(EXISTS (SELECT 1 FROM {self.dialect.table(CURSORS)} WHERE object = {_text(stream.name)} "
-                f"AND run != {_text(self._run)} AND read_on IS NOT NULL AND ({moved})), "
-                f"ERROR({_text(_OVERTAKEN)}), 0);",
+                f"SELECT IF(EXISTS (SELECT 1 FROM {self.dialect.table(CURSORS)} WHERE object = {text(stream.name)} "
+                f"AND run != {text(self._run)} AND read_on IS NOT NULL AND ({moved})), "
+                f"ERROR({text(_OVERTAKEN)}), 0);",
                 *changes,
                 "COMMIT TRANSACTION;",
                 "SELECT replaced;",
@@ -738,7 +683,7 @@ class BigQuery:
         """Bring the chunks' rows into a new staging table and return its name."""
         stream, columns = chunks[0].stream, chunks[0].columns
         name = f"{STAGING}_{stream.name}_{step}"
-        table = bq.Table(self._reference(name), schema=[_schema_field(f, stream) for f in columns])
+        table = bq.Table(self._reference(name), schema=[schema_field(f, stream) for f in columns])
         table.expires = datetime.now(UTC) + STAGING_LIVES
         table.labels = self._labels(stream)
         table.description = f"{MARK}: rows on their way into {stream.table}"
@@ -801,11 +746,11 @@ class BigQuery:
             old = self.client.get_table(self._reference(view.name), **self._call)
         except refusals.NotFound:
             old = None
-        if old is not None and (old.table_type != "VIEW" or not _is_ours(old)):
+        if old is not None and (old.table_type != "VIEW" or not is_ours(old)):
             return False
         text = f"{MARK}: {view.description}"
         texts = {f.name: f.description[:1024] for f in view.fields}
-        if old is not None and (old.view_query, old.description, _texts(old)) == (view.sql, text, texts):
+        if old is not None and (old.view_query, old.description, texts_of(old)) == (view.sql, text, texts):
             return True  # most imports change none
         made = old or bq.Table(self._reference(view.name))
         made.view_query = view.sql
@@ -829,12 +774,10 @@ class BigQuery:
         """Delete rows dated before ``keep_from[advertiser]``; return how many there were. Dry: only count."""
         if stream.time is None or not keep_from or self._location is None:
             return 0
-        old = _scope(stream, [(a, None, day - timedelta(days=1)) for a, day in keep_from.items()])
+        old = scope_of(stream, [(a, None, day - timedelta(days=1)) for a, day in keep_from.items()])
         table = self.dialect.table(stream.table)
         with self._sentences(stream):
-            try:
-                self.client.get_table(self._reference(stream.table), **self._call)
-            except refusals.NotFound:
+            if self._found(stream.table) is None:
                 return 0
             # Most runs find nothing, and days that are not there cost nothing to count.
             rows, _ = self._query(f"SELECT COUNT(*) FROM {table} WHERE {old}", stream=stream, what="count")
@@ -844,14 +787,15 @@ class BigQuery:
             self._begin()
             # A cursor says which days are here, so it lets go of the same days.
             left = {
-                advertiser_id: known.cursor.without_days_before(keep_from[advertiser_id])
-                for (name, advertiser_id), known in self._read_cursors().items()
-                if name == stream.name and advertiser_id in keep_from and known.cursor
+                advertiser_id: one.cursor.without_days_before(keep_from[advertiser_id])
+                for (name, advertiser_id), one in self._still_known(self._read_kept()).items()
+                if name == stream.name and advertiser_id in keep_from and one.cursor
             }
-            parameters = _Parameters()
+            parameters = Parameters()
             changes = [f"DELETE FROM {table} WHERE {old};", "SET replaced = @@row_count;"]
             if left:
-                records = (Record(stream.name, a, c) for a, c in left.items())
+                table_id = _id(self._found(stream.table))
+                records = (Record(stream.name, a, c, table_id=table_id) for a, c in left.items())
                 changes.append(self._insert_records(records, parameters))
             return self._commit(stream, {a: left.get(a) for a in keep_from}, changes, parameters)
 
@@ -861,7 +805,7 @@ class BigQuery:
         """Return how many bytes replacing the advertisers' windows would read in the table, asked by a dry run."""
         if self._location is None or not windows:
             return 0
-        scope = _scope(stream, [(a, w.first if w else None, w.last if w else None) for a, w in windows.items()])
+        scope = scope_of(stream, [(a, w.first if w else None, w.last if w else None) for a, w in windows.items()])
         with self._sentences(stream):
             try:
                 _, read = self._query(
@@ -908,139 +852,36 @@ class BigQuery:
                 self._create(item.table_id, [], "")
 
 
-def _still_true(ours: Cursor | None, theirs: Cursor | None) -> bool:
+def _nothing() -> Cursor:
+    """Return a cursor of nothing: as the newest row of its pair it says as much as none."""
+    now = datetime.now(UTC)
+    return Cursor(frozenset(), utc(now), now.date())
+
+
+def _moments(kept: Mapping[tuple[str, str], _Kept]) -> dict[tuple[str, str], datetime]:
+    """Return when the cursor of each pair was written."""
+    return {pair: each.written_at for pair, each in kept.items() if each.written_at}
+
+
+def _id(table: bq.Table | None) -> str:
+    """Return what tells a table from another of the same name: when BigQuery created it, in milliseconds."""
+    return str(round(table.created.timestamp() * 1000)) if table else ""
+
+
+def _as_stored(table: bq.Table | None) -> Table | None:
+    return Table(_id(table), [f.name for f in table.schema]) if table else None
+
+
+def _adopting(kept: _Kept, table: bq.Table | None) -> Record:
+    """Return the record; one of the first version, which names no table, names that which was there at its time."""
+    record, at = kept.record, kept.written_at
+    adopts = table is not None and at is not None and not record.table_id and table.created <= at
+    return replace(record, table_id=_id(table)) if adopts else record
+
+
+def _still_true(ours: Cursor | None, kept: _Kept | None) -> bool:
     """Whether a cursor of ours holds although another run has stored something since: all it has is there, too."""
+    theirs = kept.record.cursor if kept else None
     if ours is None or theirs is None or not ours.fields <= theirs.fields or ours.with_deleted != theirs.with_deleted:
         return False
     return ours.since is None or (theirs.since is not None and theirs.since <= ours.since)
-
-
-# --- SQL --------------------------------------------------------------------------------------------------------------
-
-
-class _Parameters:
-    """Values of a script, each under a name of its own; an equal value is sent once."""
-
-    def __init__(self) -> None:
-        self.values: list[bq.ScalarQueryParameter | bq.ArrayQueryParameter] = []
-        self._names: dict[tuple[str, str], str] = {}
-
-    def add(self, kind: str, value: Any) -> str:
-        """Return what stands for the value in SQL; a list is an array."""
-        key = kind, repr(value)
-        if key not in self._names:
-            name = self._names[key] = f"p{len(self.values)}"
-            made = bq.ArrayQueryParameter if isinstance(value, list) else bq.ScalarQueryParameter
-            self.values.append(made(name, kind, value))
-        return f"@{self._names[key]}"
-
-
-def _scope(stream: Stream, spans: Iterable[tuple[str, date | None, date | None]]) -> str:
-    """Return the condition for the rows of (advertiser, first day or None, last day or None), both included.
-
-    Days are compared as they are stored: wall clock. The outermost days stand before all else as constants, so that
-    BigQuery skips every other partition, whatever the rest says.
-    """
-    by_advertiser: dict[str, list[tuple[date | None, date | None]]] = {}
-    for advertiser_id, first, last in spans:
-        windows = by_advertiser.setdefault(advertiser_id, [])
-        before = windows[-1] if windows else None
-        if before and before[1] and first == before[1] + timedelta(days=1):
-            windows[-1] = (before[0], last)
-        else:
-            windows.append((first, last))
-    alike: dict[tuple[tuple[date | None, date | None], ...], list[str]] = {}
-    for advertiser_id, windows in by_advertiser.items():
-        alike.setdefault(tuple(windows), []).append(advertiser_id)
-    parts = []
-    for spans_of, ids in alike.items():
-        whose = f"advertiser_id IN ({', '.join(map(_text, sorted(ids)))})"
-        days = [_days(stream, first, last) for first, last in spans_of]
-        if not all(days):
-            parts.append(whose)
-        else:
-            parts.append(
-                f"{whose} AND {days[0] if len(days) == 1 else '(' + ' OR '.join(f'({d})' for d in days) + ')'}"
-            )
-    if len(parts) == 1 and (stream.time is None or len(next(iter(alike))) == 1):
-        return parts[0]
-    firsts = [f for windows in alike for f, _ in windows]
-    lasts = [last for windows in alike for _, last in windows]
-    bounds = _days(
-        stream,
-        None if None in firsts else min(f for f in firsts if f),
-        None if None in lasts else max(last for last in lasts if last),
-    )
-    either = " OR ".join(f"({p})" for p in parts)
-    return f"{bounds} AND ({either})" if bounds else either
-
-
-def _days(stream: Stream, first: date | None, last: date | None) -> str:
-    """Return the condition for days, constant and on the partition column alone; empty where there are none."""
-    if stream.time is None:
-        return ""
-    column = BIGQUERY.name(stream.time)
-    literal = "DATE '{}'" if stream.time == "stat_time_day" else "DATETIME '{} 00:00:00'"
-    conditions = []
-    if first is not None:
-        conditions.append(f"{column} >= {literal.format(first)}")
-    if last is not None:
-        conditions.append(f"{column} < {literal.format(last + timedelta(days=1))}")
-    return " AND ".join(conditions)
-
-
-def _schema_field(column: Field, stream: Stream) -> bq.SchemaField:
-    mode = "REQUIRED" if column.name in stream.keys else "NULLABLE"
-    return bq.SchemaField(column.name, TYPES[column.kind], mode, description=column.description[:1024])
-
-
-def _text(text: str) -> str:
-    """Return a text as SQL has it; JSON's escapes are BigQuery's, too."""
-    return json.dumps(text, ensure_ascii=False)
-
-
-# --- errors -----------------------------------------------------------------------------------------------------------
-
-
-def _reason(error: Exception) -> str:
-    """Return BigQuery's word for what went wrong."""
-    errors = getattr(error, "errors", None) or [{}]
-    return str(errors[0].get("reason", "")) if isinstance(errors[0], dict) else ""
-
-
-def _passes(error: Exception) -> bool:
-    """Whether the same may succeed later."""
-    if any(text in str(error) for text in _ABORTED) or _reason(error) in _PASSING:
-        return True
-    return isinstance(error, requests.exceptions.ConnectionError | refusals.ServerError | refusals.TooManyRequests)
-
-
-def _first_line(error: Exception) -> str:
-    """Return what BigQuery says, without the address it was asked at and the job's name."""
-    details = [e["message"] for e in getattr(error, "errors", None) or [] if isinstance(e, dict) and e.get("message")]
-    # A load job's first error says only that there are errors.
-    text = next((d for d in details if "errors[]" not in d), None) or getattr(error, "message", None) or str(error)
-    text = re.sub(r"^\s*(GET|POST|PUT|PATCH|DELETE) \S+: ", "", str(text).strip())
-    return text.splitlines()[0][:300] if text else type(error).__name__
-
-
-def _is_ours(table: bq.Table) -> bool:
-    return LABEL.items() <= table.labels.items() or (table.description or "").startswith(MARK)
-
-
-def _texts(table: bq.Table) -> dict[str, str]:
-    return {f.name: f.description or "" for f in table.schema}
-
-
-def _account(credentials: object) -> str:
-    email = getattr(credentials, "service_account_email", "")
-    return f"serviceAccount:{email}" if "@" in str(email) else "user:YOUR_ADDRESS"
-
-
-def _expiries(expires: datetime | None, partitioning: bq.TimePartitioning | None) -> Iterator[str]:
-    """Yield in words how a table's rows would vanish by themselves."""
-    if expires is not None:
-        yield f"the table is deleted by BigQuery on {expires:%Y-%m-%d}"
-    if partitioning is not None and partitioning.expiration_ms:
-        days = int(partitioning.expiration_ms) / 86_400_000
-        yield f"its days are deleted by BigQuery after {days:g} days"
