@@ -179,7 +179,8 @@ def import_(
         with open_(settings.destination) as destination:
             if settings.views:
                 _holding_views(destination, settings)
-            accounts = _unless(stop, lambda: _accounts(source, settings))
+            # Not what ends a part of a run: a part that has read its accounts and nothing else is no progress.
+            accounts = _unless(halted, lambda: _accounts(source, settings))
             advertisers, refused = accounts.found, accounts.refused
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
