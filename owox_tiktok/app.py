@@ -20,7 +20,7 @@ from typing import TypeVar
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
-from owox_tiktok.events import TO_BE_CONTINUED, Event, Failed, Finished, Listener, Waiting, Warned, duration
+from owox_tiktok.events import Event, Failed, Finished, Listener, Waiting, Warned, duration
 from owox_tiktok.model import Advertiser, Checkable, CountsRows, Destination, Known, Metered, Reading, Stream, Window
 from owox_tiktok.names import instead
 from owox_tiktok.notify import mistakes as notify_mistakes
@@ -32,8 +32,10 @@ from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.control import Control
+from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
+from owox_tiktok.states import Reason
 from owox_tiktok.streams import find
 from owox_tiktok.tiktok.accounts import Accounts
 from owox_tiktok.tiktok.client import LIMITS, Limits, TikTok, base_url
@@ -111,7 +113,7 @@ def backfill_range(first: date | None, last: date | None, now: datetime) -> tupl
         raise BadInput([Mistake("--from", f"{first} is in the future", "Name a day that has begun.")])
     last = last or tomorrow
     if first > last:
-        raise BadInput([Mistake("--from", f"{first} is after --to {last}", "Exchange the two days.")])
+        raise BadInput([Mistake("--from", f"{first} is after --to {last}", "Swap the two dates.")])
     return first, last
 
 
@@ -141,27 +143,27 @@ def import_(
     backfill: tuple[date, date] | None = None,
     environment: Mapping[str, str] | None = None,
     until: float | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
     open_: Callable[[str], Destination] | None = None,
     done: Done = NOTHING_DONE,
     earlier: Finished | None = None,
     limits: Limits = LIMITS,
 ) -> Finished:
-    """Import what the settings name and return what came of it; told event by event to ``listen``.
+    """Import what the settings name and return what came of it; reported event by event to ``listen``.
 
-    At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` says a word, it
-    ends after what it has stored, and the next one goes on there; who says ``until`` is expected to start that. A run
-    in several parts says what is ``done`` and what came of ``earlier`` parts, and returns what came of all. Raises
+    At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` gives a reason,
+    it ends after what it has stored, and the next one goes on there; who says ``until`` is expected to start that. A
+    run in several parts says what is ``done`` and what came of ``earlier`` parts, and returns what came of all. Raises
     BadInput, StoreBusy, or a Problem that left nothing to do (such as a refused token before the plan was made).
     """
     began = time.monotonic()
     so_far = earlier.seconds if earlier else 0.0
     end = began - so_far + 60 * settings.max_run_timeout if settings.max_run_timeout else math.inf
 
-    def stop() -> str:
+    def stop() -> Reason | None:
         if time.monotonic() >= end:
-            return "out of time"
-        return TO_BE_CONTINUED if until is not None and time.monotonic() >= until else halted()
+            return Reason.OUT_OF_TIME
+        return Reason.TO_BE_CONTINUED if until is not None and time.monotonic() >= until else halted()
 
     warnings = 0
     _check_kept(settings, backfill, now)
@@ -199,8 +201,8 @@ def import_(
 
             readers = readers_for(settings.requests_per_second)
             left = sum(len(p.windows) for p in pairs)
-            if left and (word := halted()):  # cancelled while it waited, say: then nothing is read
-                outcome = Outcome(stopped=word, left=left)
+            if left and (reason := halted()):  # cancelled while it waited, say: then nothing is read
+                outcome = Outcome(stopped=reason, left=left)
             else:
                 outcome = run(pairs, read, destination, count, now=now, readers=readers, halted=stop)
             per_account = [s for s in settings.objects if not s.per_app]
@@ -214,7 +216,7 @@ def import_(
                 count(Warned("ad_groups", "", hint))
             read_there = destination.bytes_processed if isinstance(destination, Metered) else 0
     except Halted as asked:  # before there was a plan
-        outcome, pairs, lost, pruned, read_there = Outcome(stopped=asked.message), [], 0, {}, 0
+        outcome, pairs, lost, pruned, read_there = Outcome(stopped=Reason(asked.message)), [], 0, {}, 0
     except StoreBusy:
         raise
     except Problem as problem:
@@ -226,7 +228,7 @@ def import_(
     finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, read_there)
     if earlier:
         finished = finished.after(earlier)
-    if finished.stopped != TO_BE_CONTINUED:  # there is one message, at the end of the last part
+    if finished.stopped is not Reason.TO_BE_CONTINUED:  # there is one message, at the end of the last part
         _tell(settings, finished, listen, environment)
     listen(finished)
     return finished
@@ -235,7 +237,7 @@ def import_(
 def _tell(
     settings: Settings, ended: Finished | Problem, listen: Listener, environment: Mapping[str, str] | None
 ) -> None:
-    """Send the messages about a run that are asked for; what keeps them from being sent is only told."""
+    """Send the messages about a run that are asked for; what keeps them from being sent is only reported."""
     for warning in notify(settings, ended, os.environ if environment is None else environment):
         listen(Warned("", "", warning))
 
@@ -253,7 +255,7 @@ def _finished(
         seconds=time.monotonic() - began,
         warnings=warnings,
         pruned={name: n for name, n in outcome.pruned.items() if n},
-        stopped=outcome.stopped if outcome.left or not pairs else "",
+        stopped=outcome.stopped if outcome.left or not pairs else None,
         left=outcome.left,
         bytes_processed=read_there,
     )
@@ -282,7 +284,7 @@ def import_sheet(
     names: Sequence[str] = (),
     advertisers: Sequence[str] = (),
     until: float | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
     run: str = "",
     done: Done = NOTHING_DONE,
     intervals: Intervals = INTERVALS,
@@ -292,7 +294,7 @@ def import_sheet(
 
     ``run`` names the run in the Sheet's record; the same name goes on with a run that stopped, and ``done`` says what
     that has read. ``until`` and ``halted`` end it early, as in ``import_``; so does whoever cancels it. Raises what
-    ``import_`` raises, once it stands in the Sheet; StoreBusy when another run holds the Sheet, which is told nothing.
+    ``import_`` raises, once it is in the Sheet; StoreBusy when another run holds the Sheet, and nothing is written.
     """
     book = control.book
     with Lease(book, run, environment=os.environ if environment is None else environment) as lease:
@@ -305,8 +307,6 @@ def import_sheet(
 
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
-                from owox_tiktok.sheets.destination import Sheets
-
                 return Sheets(book, lease=lease)
             return open_destination(address, environment=environment)
 
@@ -330,12 +330,12 @@ def import_sheet(
         except Exception as error:
             what = f"an unexpected {type(error).__name__}"
             problem = error if isinstance(error, Problem) else Problem(what, what_to_do="Report it with the log.")
-            with suppress(Problem):  # the lease may be another's, and then the Sheet is told nothing more
+            with suppress(Problem):  # the lease may be another's, and then nothing more is written to the Sheet
                 report.problem(problem)
             raise
         except BaseException:
             with suppress(Problem):
-                report.interrupted("the run was interrupted; the next one goes on where it ended")
+                report.interrupted("the run was interrupted; the next one continues where it ended")
             raise
 
 
@@ -346,7 +346,7 @@ def import_sheet(
 class Planned:
     """What one pair would read: days and windows, and the requests and rows to expect (None: not known beforehand).
 
-    ``bytes_processed`` is what the destination would read to make room, told once per object.
+    ``bytes_processed`` is what the destination would read to make room, reported once per object.
     """
 
     object: str
@@ -366,11 +366,11 @@ def plan(
     now: datetime,
     backfill: tuple[date, date] | None = None,
     environment: Mapping[str, str] | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
 ) -> list[Planned]:
     """Return what an import would do now. TikTok is asked one small question per pair; nothing is written.
 
-    Raises Halted as soon as ``halted`` says a word.
+    Raises Halted as soon as ``halted`` gives a reason.
     """
     _check_kept(settings, backfill, now)
     api = connect(settings, lambda _: None, environment)
@@ -455,11 +455,11 @@ def check(
     *,
     now: datetime,
     environment: Mapping[str, str] | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
 ) -> list[Checked]:
     """Try the destination, the token, each advertiser and each object of each advertiser; return all results.
 
-    Raises Halted as soon as ``halted`` says a word.
+    Raises Halted as soon as ``halted`` gives a reason.
     """
     found: list[Checked] = []
     try:
@@ -501,16 +501,16 @@ def check(
     return found + _side_by_side(api, lambda pair: _try(source, pair), tries, settings, halted)
 
 
-def _until(halted: Callable[[], str], items: Iterable[T]) -> Iterator[T]:
-    """Yield the items; raises Halted before the next one once ``halted`` says a word."""
+def _until(halted: Callable[[], Reason | None], items: Iterable[T]) -> Iterator[T]:
+    """Yield the items; raises Halted before the next one once ``halted`` gives a reason."""
     for item in items:
-        if word := halted():
-            raise Halted(word)
+        if reason := halted():
+            raise Halted(reason)
         yield item
 
 
-def _unless(halted: Callable[[], str], work: Callable[[], T]) -> T:
-    """Return what ``work`` returns; raises Halted as soon as ``halted`` says a word, and leaves it to end by itself.
+def _unless(halted: Callable[[], Reason | None], work: Callable[[], T]) -> T:
+    """Return what ``work`` returns; raises Halted as soon as ``halted`` gives a reason, and leaves it to end by itself.
 
     Only for work that changes nothing: it may still be waiting for TikTok when the program is over.
     """
@@ -529,19 +529,23 @@ def _unless(halted: Callable[[], str], work: Callable[[], T]) -> T:
     return said[0]
 
 
-def _join(threads: Sequence[threading.Thread], halted: Callable[[], str]) -> None:
+def _join(threads: Sequence[threading.Thread], halted: Callable[[], Reason | None]) -> None:
     """Start threads and wait for all, in small steps, so that ``halted`` is asked and Ctrl-C is noticed."""
     for thread in threads:
         thread.start()
     for thread in threads:
         while thread.is_alive():
             thread.join(0.1)
-            if word := halted():
-                raise Halted(word)
+            if reason := halted():
+                raise Halted(reason)
 
 
 def _side_by_side(
-    api: TikTok, ask: Callable[[Pair], T], pairs: Sequence[Pair], settings: Settings, halted: Callable[[], str]
+    api: TikTok,
+    ask: Callable[[Pair], T],
+    pairs: Sequence[Pair],
+    settings: Settings,
+    halted: Callable[[], Reason | None],
 ) -> list[T]:
     """Return what ``ask`` says of each pair, asked at the permitted rate; raises Halted."""
     left = iter(enumerate(pairs))
@@ -604,11 +608,11 @@ def prune_(
     dry_run: bool,
     listen: Listener,
     environment: Mapping[str, str] | None = None,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
 ) -> dict[str, int]:
     """Delete (or count) the report rows older than the keep window; return how many per object.
 
-    Raises Halted when ``halted`` says a word, after the object that is being pruned.
+    Raises Halted when ``halted`` gives a reason, after the object that is being pruned.
     """
     if settings.clean_up_to_keep_window is None:
         keep = BY_NAME["clean_up_to_keep_window"]
@@ -630,7 +634,7 @@ DAY_OF_GRACE = timedelta(days=1)
 
 
 class State(enum.StrEnum):
-    """How a pair stands; all but FRESH and COMPLETE are something to look after."""
+    """How a pair stands; all but FRESH and COMPLETE are something need attention."""
 
     FRESH = "fresh"
     COMPLETE = "complete"  # the configuration ends before today, and all of it is read
@@ -758,7 +762,7 @@ def reset(
         unknown = [a for a in advertiser_ids if a not in known]
         if unknown:
             there = ", ".join(sorted(known)[:20]) or "none"
-            what, advice = f"{stream.name} was never read for it", f"Known are: {there}."
+            what, advice = f"{stream.name} was never read for it", f"Choose from: {there}."
             raise BadInput([Mistake(f"--advertiser {a}", what, advice) for a in unknown])
         chosen = sorted(advertiser_ids or known)
         if not dry_run and chosen:
@@ -792,9 +796,9 @@ def views(settings: Settings, *, dry_run: bool, environment: Mapping[str, str] |
     possible = [view for view in found if view.sql]
     if not possible:
         raise StoreFailed(
-            "no table is there yet, so no view can be made",
+            "there is no table yet, so no view can be created",
             where=settings.destination,
-            what_to_do="Import first, and then make them.",
+            what_to_do="Import first, then create the views.",
         )
     alone: list[str] = []
     if not dry_run:
@@ -813,11 +817,11 @@ def _holding_views(destination: Destination, settings: Settings) -> HoldsViews:
 
 
 def _refresh_views(destination: Destination, settings: Settings, listen: Listener) -> None:
-    """Refresh the views after an import; its rows are stored, so what goes wrong here is only told."""
+    """Refresh the views after an import; its rows are stored, so what goes wrong here is only reported."""
     holder = _holding_views(destination, settings)
     try:
         found = definitions(holder.columns(), holder.dialect)
         for name in holder.create_views([view for view in found if view.sql]):
-            listen(Warned("views", "", f"{name} was not made: somebody else's is there under that name"))
+            listen(Warned("views", "", f"{name} was not created: somebody else's view already has that name"))
     except StoreFailed as error:
         listen(Warned("views", "", error.sentence))

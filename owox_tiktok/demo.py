@@ -15,6 +15,7 @@ from owox_tiktok import app
 from owox_tiktok.config_file import read_file
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.local.tiktok import Limits, World, serve
+from owox_tiktok.states import Reason
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.terminal import Terminal, chart
 
@@ -43,10 +44,10 @@ destination: duckdb:///%s
 """
 
 
-def demo(folder: Path, console: Console, halted: Callable[[], str] = lambda: "") -> int:
+def demo(folder: Path, console: Console, halted: Callable[[], Reason | None] = lambda: None) -> int:
     """Import twice into ``folder``, two days apart, and show what came; return the exit code.
 
-    Raises BadInput for a folder that cannot be written to; ends early when ``halted`` says a word.
+    Raises BadInput for a folder that cannot be written to; ends early when ``halted`` gives a reason.
     """
     database, config = folder / "tiktok_ads.duckdb", folder / "tiktok.yaml"
     try:
@@ -56,7 +57,7 @@ def demo(folder: Path, console: Console, halted: Callable[[], str] = lambda: "")
             old.unlink(missing_ok=True)
     except OSError as error:
         what = f"{error.filename or folder} cannot be written ({error.strerror})"
-        raise BadInput([Mistake("--folder", what, "Name another: owox-tiktok demo --folder /tmp/demo")]) from None
+        raise BadInput([Mistake("--folder", what, "Choose another: owox-tiktok demo --folder /tmp/demo")]) from None
     world = World(
         seed=37,
         advertisers=3,
@@ -101,7 +102,7 @@ def demo(folder: Path, console: Console, halted: Callable[[], str] = lambda: "")
     return 0
 
 
-def _import(config: Path, now: datetime, environment: dict[str, str], halted: Callable[[], str]) -> int:
+def _import(config: Path, now: datetime, environment: dict[str, str], halted: Callable[[], Reason | None]) -> int:
     settings = read_file(config, now=now, environment=environment)
     with Terminal() as screen:
         return app.import_(settings, now=now, listen=screen, environment=environment, halted=halted).exit_code
@@ -157,7 +158,7 @@ def _show_restated(before: list[tuple[object, ...]], after: list[tuple[object, .
         table.add_column(name, justify="left" if name in ("day", "") else "right")
     for day, now in after[-11:]:
         was = had.get(day)
-        word = "[green]new[/]" if was is None else "[yellow]restated[/]" if was != now else "unchanged"
-        table.add_row(str(day), "" if was is None else f"{was:,}", f"{now:,}", word)
+        change = "[green]new[/]" if was is None else "[yellow]restated[/]" if was != now else "unchanged"
+        table.add_row(str(day), "" if was is None else f"{was:,}", f"{now:,}", change)
     console.print(table)
     console.print()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from owox_tiktok.states import ABOUT, Reason, State, outcome
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -70,16 +72,12 @@ class Pruned:
     dry_run: bool
 
 
-TO_BE_CONTINUED = "to be continued"
-
-
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The run is over. ``rows`` and ``replaced`` per object; ``failed`` counts pairs.
 
-    ``stopped`` says why it ended before its end, with ``left`` windows not read: "cancelled", "interrupted", "out of
-    time" (its own time is over) or TO_BE_CONTINUED (that of this part is). When it ended before it had a plan there are
-    neither ``pairs`` nor ``left``.
+    ``stopped`` says why it ended before its end, with ``left`` windows not read. When it ended before it had a plan
+    there are neither ``pairs`` nor ``left``.
     """
 
     rows: Mapping[str, int]
@@ -91,7 +89,7 @@ class Finished:
     seconds: float
     warnings: int = 0
     pruned: Mapping[str, int] = field(default_factory=dict)
-    stopped: str = ""
+    stopped: Reason | None = None
     left: int = 0
     bytes_processed: int = 0
     """What a destination read that is paid for by the bytes."""
@@ -112,24 +110,22 @@ class Finished:
         )
 
     @property
-    def exit_code(self) -> int:
-        """0 done, 1 failed, 3 partly done."""
-        if not self.failed:
-            return 3 if self.stopped else 0
-        return 1 if self.failed >= self.pairs else 3
+    def state(self) -> State:
+        """What the run is now."""
+        return outcome(pairs=self.pairs, failed=self.failed, reason=self.stopped)
 
     @property
-    def state(self) -> str:
-        """The outcome in a word or two."""
-        return {0: "Done", 1: "Failed", 3: "Partly done"}[self.exit_code]
+    def exit_code(self) -> int:
+        """0 done, 1 error, 3 partly done."""
+        return ABOUT[self.state].exit_code
 
     @property
     def summary(self) -> str:
-        """What came of it, as one sentence for people; begins with ``state``."""
+        """What came of it, as one sentence for people; begins with the state's headline."""
         total, replaced = sum(self.rows.values()), sum(self.replaced.values())
-        parts = [f"{self.state} in {duration(self.seconds)}: {rows_of(total)} stored"]
+        parts = [f"{ABOUT[self.state].headline} in {duration(self.seconds)}: {rows_of(total)} stored"]
         if replaced:
-            parts.append(f"{replaced:,} of them in place of rows that were there")
+            parts.append(f"{replaced:,} of them in place of existing rows")
         parts.append(f"{self.requests:,} request{'' if self.requests == 1 else 's'}")
         if self.refused:
             parts.append(f"{self.refused:,} rate-limited")
@@ -138,12 +134,12 @@ class Finished:
         if self.warnings:
             parts.append(f"{self.warnings} warning{'s' if self.warnings > 1 else ''}")
         if self.failed:
-            parts.append(f"{self.failed} of {self.pairs} not complete (the next run goes on there)")
+            parts.append(f"{self.failed} of {self.pairs} not complete (the next run continues there)")
         if self.left:
             windows = "1 window" if self.left == 1 else f"{self.left:,} windows"
-            parts.append(f"{self.stopped} with {windows} left (the next run goes on there)")
+            parts.append(f"{self.stopped} with {windows} left (the next run continues there)")
         elif self.stopped:
-            parts.append(f"{self.stopped} before it was known what to read (the next run begins there)")
+            parts.append(f"{self.stopped} before it was known what to read (the next run starts there)")
         return ", ".join(parts) + "."
 
 

@@ -1,8 +1,8 @@
-"""The loop: a few readers, one writer; rows land with their cursor, oldest day first; what fails is told and closed.
+"""The loop: a few readers, one writer; rows land with their cursor, oldest day first.
 
 Readers take windows in plan order and read them side by side. The writer stores a pair's windows strictly in date
-order, however they arrive, so that a cursor never covers a day that is not there. Knows no edge: reading, storing and
-telling are passed in.
+order, however they arrive, so that a cursor never covers a day that is not there. A failure is reported and closes its
+pair; the others continue. Knows no edge: reading, storing and reporting are passed in.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from owox_tiktok.model import Chunk, Destination, Halve, Reading, Step, Stream, 
 from owox_tiktok.model import Stored as StoredRows
 from owox_tiktok.plan import Pair
 from owox_tiktok.spool import Spool
+from owox_tiktok.states import Reason
+from owox_tiktok.trust.seals import in_order
 
 ENOUGH = 0.6
 """The writer waits until so much of a step has arrived …"""
@@ -75,7 +77,7 @@ class Outcome:
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
     warnings: int = 0
     pruned: dict[str, int] = field(default_factory=dict)
-    stopped: str = ""
+    stopped: Reason | None = None
     left: int = 0
 
 
@@ -171,6 +173,11 @@ class _Board:
                 if not self._lock.wait(ASK_S):
                     return [], []
 
+    def arrived_so_far(self) -> list[_Arrived]:
+        """Return what may be stored now, in one last step: who ends early has not read it for nothing."""
+        with self._lock:
+            return self._storable()
+
     def _worth_waiting(self) -> bool:
         """Whether more rows may soon make a better step: there are some, not enough, and windows still being read."""
         if not self._arrived or self._troubles:
@@ -250,12 +257,12 @@ def run(
     *,
     now: datetime,
     readers: int,
-    halted: Callable[[], str] = lambda: "",
+    halted: Callable[[], Reason | None] = lambda: None,
 ) -> Outcome:
     """Read and store every window of ``pairs``; raises only when nothing can go on (StoreBusy, an interruption).
 
-    ``halted`` is asked between stores, at least once a second: a word ends the run cleanly, and becomes the outcome's
-    ``stopped``; the windows not stored are its ``left``.
+    ``halted`` is asked between stores, at least once a second: a reason ends the run cleanly, and becomes the
+    outcome's ``stopped``; the windows not stored are its ``left``.
     """
     outcome = Outcome()
     work: dict[str, int] = {}
@@ -284,6 +291,8 @@ def run(
                     writer.trouble(task, error)
                 outcome.stopped = halted()
                 if outcome.stopped:
+                    if not ready:
+                        writer.store(board.arrived_so_far())
                     outcome.left = board.left()
                     break
         finally:
@@ -322,7 +331,7 @@ class _Writer:
     ) -> None:
         self._pairs, self._board, self._destination = pairs, board, destination
         self._listen, self._outcome, self._now = listen, outcome, now
-        self._told: set[tuple[str, str, str]] = set()
+        self._warned: set[tuple[str, str, str]] = set()
         self._refused: dict[tuple[str, str], frozenset[str]] = {}
 
     def prepare(self) -> None:
@@ -394,10 +403,12 @@ class _Writer:
                 a.task.pair.stream,
                 a.task.pair.advertiser.id,
                 a.task.window,
-                a.task.pair.stream.columns(a.task.pair.fields),
+                in_order(a.task.pair.stream.columns(a.task.pair.fields)),
                 a.path,
                 a.reading.rows,
                 a.task.pair.after(a.task.window, now=self._now, refused=self._refused[a.task.pair.key]),
+                a.reading.seals,
+                self._now,
             )
             for a in ready
         ]
@@ -421,8 +432,8 @@ class _Writer:
 
     def _warn(self, pair: Pair, message: str) -> None:
         key = (*pair.key, message)
-        if key not in self._told:
-            self._told.add(key)
+        if key not in self._warned:
+            self._warned.add(key)
             self._outcome.warnings += 1
             self._listen(Warned(pair.stream.name, pair.advertiser.id, message))
 
@@ -448,7 +459,7 @@ class _Writer:
         self._listen(Failed(pair.stream.name, pair.advertiser.id, message, getattr(error, "request_id", ""), work=left))
         if isinstance(error, StoreGone):
             return
-        with suppress(StoreFailed):  # the reason is a convenience; the failure itself was told
+        with suppress(StoreFailed):  # the reason is a convenience; the failure itself was reported
             self._destination.failed(pair.stream, pair.advertiser.id, message, self._now)
 
 

@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 _PATHS = {f"{path}/" for path in LISTS} | {"advertiser/info/", "oauth2/advertiser/get/", "report/integrated/get/"}
 SERVED = [stream for stream in STREAMS.values() if stream.path in _PATHS]
-"""The streams whose endpoint the stand-in has."""
+"""The streams whose endpoint the emulator has."""
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Project:
     def import_(
         self, *, now: datetime | None = None, backfill: tuple[date, date] | None = None, only: str = "", **more: Any
     ) -> Ran:
-        """Run an import in this process, at the world's clock unless told otherwise."""
+        """Run an import in this process, at the world's clock unless given another."""
         moment = now or self.server.world.now()
         events: list[Event] = []
         chosen = app.only(self.settings(moment, **more), [only] if only else [])

@@ -16,6 +16,7 @@ from owox_tiktok import app, config_file
 from owox_tiktok.events import Event
 from owox_tiktok.retry import Pace
 from owox_tiktok.secret import Secret
+from owox_tiktok.states import Reason
 from owox_tiktok.tiktok.client import Limits, TikTok
 from tests.helpers import Ran
 
@@ -83,7 +84,14 @@ class Raw:
     def api(self, limits: Limits = QUICK, **how: Any) -> TikTok:
         return TikTok(self.url, Secret("token"), Pace(10_000), limits=limits, **how)
 
-    def import_(self, folder: Path, *, limits: Limits = QUICK, halted: Callable[[], str] = str, **more: object) -> Ran:
+    def import_(
+        self,
+        folder: Path,
+        *,
+        limits: Limits = QUICK,
+        halted: Callable[[], Reason | None] = lambda: None,
+        **more: object,
+    ) -> Ran:
         """Import with a DuckDB file in ``folder``; ``more`` replaces lines of the configuration."""
         says = {
             "access_token": "${TIKTOK_ACCESS_TOKEN}",
@@ -108,7 +116,7 @@ class Raw:
 
 @contextmanager
 def raw_tiktok() -> Iterator[Raw]:
-    """A server with one account "1", to be told what it answers."""
+    """A server with one account "1", which answers what a test sets."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -759,16 +759,16 @@ def test_plan_and_check_say_what_bigquery_says_and_write_nothing(project: Projec
     assert project.import_().exit_code == 0
     proxy.bytes_processed = 5 * 2**20
     proxy.seen.clear()
-    told = project.cli("plan", "tiktok.yaml")
-    assert told.returncode == 0
-    assert "would read 5.0 MB" in told.stdout
+    answered = project.cli("plan", "tiktok.yaml")
+    assert answered.returncode == 0
+    assert "would read 5.0 MB" in answered.stdout
     assert [r.job["dryRun"] for r in proxy.jobs if "DELETE" in r.sql] == [True]
     assert all(r.job.get("dryRun") or CURSORS_READ in r.sql for r in proxy.jobs)
     proxy.fault = always(lambda r: r.job.get("dryRun"), NO_JOBS)
-    told = project.cli("check", "tiktok.yaml")
-    assert told.returncode != 0
-    assert "roles/bigquery.jobUser" in told.stdout
-    assert "Traceback" not in told.stdout + told.stderr
+    answered = project.cli("check", "tiktok.yaml")
+    assert answered.returncode != 0
+    assert "roles/bigquery.jobUser" in answered.stdout
+    assert "Traceback" not in answered.stdout + answered.stderr
 
 
 @needs_emulator

@@ -26,6 +26,7 @@ from owox_tiktok.local.sheets import Server, serve
 from owox_tiktok.sheets import lease, report
 from owox_tiktok.sheets.client import LIMITS, Spreadsheet
 from owox_tiktok.sheets.errors import ArrivedLate
+from owox_tiktok.states import Reason
 from owox_tiktok.streams import STREAMS
 from tests.control_sheet import OBJECTS, ControlSheet, config_rows, control_sheet, run
 from tests.helpers import Project, differences, expected, process_environment
@@ -666,14 +667,14 @@ def test_cancelled_between_windows_and_the_next_run_goes_on(
     monkeypatch.setattr("owox_tiktok.run.LINGER_S", 0.0)
     project.server.faults.latency_s = 0.05
     finished = run(sheet, project, listen=Stopper(1, lambda: report.cancel(Spreadsheet(sheet.book))), intervals=ALWAYS)
-    assert finished.stopped == "cancelled"
+    assert finished.stopped is Reason.CANCELLED
     assert finished.left > 0
     assert finished.exit_code == 3
     assert sheet.status.startswith("Partly done")
     assert "cancelled with" in sheet.status
     assert (found := report.record(Spreadsheet(sheet.book))) is not None
     assert found.run.state == "cancelled"
-    assert run(sheet, project).stopped == "", "a request to cancel counts for one run"
+    assert run(sheet, project).stopped is None, "a request to cancel counts for one run"
     assert wrong(sheet, project) == []
 
 
@@ -684,8 +685,8 @@ def test_a_run_that_is_cancelled_as_soon_as_it_is_there_ends(sheet: ControlSheet
             assert turn or report.cancel(Spreadsheet(sheet.book)) == "mine"
             status = report.Report(book, "mine")
             status.begin()
-            assert status.halted() == ("" if turn else "cancelled")
-            status(Finished({}, {}, 1, 0, 0, 0, 0.1, stopped="" if turn else "cancelled", left=1 - turn))
+            assert status.halted() is (None if turn else Reason.CANCELLED)
+            status(Finished({}, {}, 1, 0, 0, 0, 0.1, stopped=None if turn else Reason.CANCELLED, left=1 - turn))
 
 
 def test_a_google_that_falls_silent_ends_the_run_and_not_window_by_window(
@@ -729,8 +730,8 @@ def test_a_run_in_parts_ends_each_cleanly_and_goes_on(
         def listen(event: Event, stored: list[Event] = stored) -> None:
             stored += [event] * isinstance(event, Stored)
 
-        def halted(stored: list[Event] = stored, most: int = turns) -> str:
-            return "to be continued" if len(stored) >= most else ""
+        def halted(stored: list[Event] = stored, most: int = turns) -> Reason | None:
+            return Reason.TO_BE_CONTINUED if len(stored) >= most else None
 
         with app.open_sheet(sheet.book, environment=environment) as control:
             finished = app.import_sheet(
@@ -743,7 +744,7 @@ def test_a_run_in_parts_ends_each_cleanly_and_goes_on(
             )
         if not finished.left:
             break
-        assert finished.stopped == "to be continued"
+        assert finished.stopped is Reason.TO_BE_CONTINUED
         assert turns < 12
     assert turns > 1
     assert wrong(sheet, project) == []

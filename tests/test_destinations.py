@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -183,7 +185,7 @@ def test_very_wide_rows_are_given_the_memory_they_need(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("duckd:///x.duckdb", "duckdb://"), ("mysql:///x", "duckdb://"), ("duckdb:///", "names no file"),
+        ("duckd:///x.duckdb", "duckdb://"), ("mysql:///x", "duckdb://"), ("duckdb:///", "no file given"),
         ("duckdb:////nowhere/at/all/x.duckdb", "no folder"),
     ],
 )  # fmt: skip
@@ -203,9 +205,6 @@ def test_a_file_that_is_something_else_is_refused_and_left_alone(tmp_path: Path)
 
 
 def test_a_file_in_use_by_another_process_is_busy(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     file = tmp_path / "busy.duckdb"
     code = f"import duckdb, sys; c = duckdb.connect({str(file)!r}); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

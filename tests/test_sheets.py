@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import RefreshError, TransportError
+from google.oauth2.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,13 +77,13 @@ class Person:
         stream = stream or self.stream
         columns = stream.columns(fields)
         self._files += 1
-        writer = Writer(self.folder / f"{self.book}{self._files}.csv", columns)
+        writer = Writer(self.folder / f"{self.book}{self._files}.csv", columns, stream.time)
         whole = [{"advertiser_id": advertiser_id, "currency": currency, **row} for row in rows]
         writer.append([column(f, [row.get(f.name) for row in whole]) for f in columns])
         writer.close()
         days = Window(day(window[0]), day(window[1])) if window and stream.time else None
         cursor = Cursor(frozenset(fields), AT, AT.date(), days.first if days else None, days.last if days else None)
-        return Chunk(stream, advertiser_id, days, columns, writer.path, writer.rows, cursor)
+        return Chunk(stream, advertiser_id, days, columns, writer.path, writer.rows, cursor, writer.seals, AT)
 
     def opened(self, *, read_only: bool = False) -> Sheets:
         return Sheets(Spreadsheet(self.book, limits=self.limits, sizes=self.sizes), read_only=read_only)
@@ -660,7 +663,6 @@ def test_when_google_never_answers_nothing_is_half_written(person: Person) -> No
 
 
 def test_an_unshared_spreadsheet_is_one_sentence_with_the_address(server: Server, person: Person) -> None:
-    from google.auth.credentials import AnonymousCredentials
 
     class Robot(AnonymousCredentials):
         service_account_email = "robot@project.iam.gserviceaccount.com"
@@ -679,8 +681,6 @@ def test_an_unshared_spreadsheet_is_one_sentence_with_the_address(server: Server
 
 
 def test_a_sign_in_that_fails_for_a_moment_is_tried_again(person: Person) -> None:
-    from google.auth.credentials import AnonymousCredentials
-    from google.auth.exceptions import RefreshError, TransportError
 
     class Slow(AnonymousCredentials):
         left = 2
@@ -705,7 +705,6 @@ def test_a_protected_range_is_reported(person: Person) -> None:
     person.server.share(person.book, "robot@x.iam.gserviceaccount.com")
     protected = {"range": {"sheetId": person.tab.sheet_id}, "editors": {"users": [OWNER]}}
     person.does({"addProtectedRange": {"protectedRange": protected}})
-    from google.oauth2.credentials import Credentials
 
     robot = Credentials(person.server.token("robot@x.iam.gserviceaccount.com"))  # type: ignore[no-untyped-call]
     book = Spreadsheet(person.book, credentials=robot)

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from owox_tiktok.states import Reason
+
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 TWICE_S = 0.5
 """A second signal within so short a time is the first one again, passed on by a program around this one."""
@@ -46,9 +48,9 @@ class Interruption:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
 
-    def asked(self) -> str:
-        """Return a word when the work is to end, as ``app`` expects it from ``halted``."""
-        return "interrupted" if self.number else ""
+    def asked(self) -> Reason | None:
+        """Return a reason when the work is to end, as ``app`` expects it from ``halted``."""
+        return Reason.INTERRUPTED if self.number else None
 
     @property
     def exit_code(self) -> int:

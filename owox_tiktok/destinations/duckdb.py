@@ -47,7 +47,7 @@ def open_at(rest: str, *, read_only: bool = False, environment: Mapping[str, str
     """
     path = rest.removeprefix("/")
     if not path:
-        raise BadInput([Mistake("destination", "names no file", "Write duckdb:///tiktok_ads.duckdb.")])
+        raise BadInput([Mistake("destination", "no file given", "Write duckdb:///tiktok_ads.duckdb.")])
     if path == IN_MEMORY:
         return DuckDB(duckdb.connect(path), IN_MEMORY)
     file = Path(os.path.expanduser(path))  # noqa: PTH111 -- Path's own raises where there is no such user
@@ -97,7 +97,7 @@ def _is_ours_to_open(file: Path) -> bool:
             f"cannot be read ({error.strerror})", where=str(file), what_to_do="Check its rights."
         ) from None
     if head and head[-len(MAGIC) :] != MAGIC:
-        raise BadInput([Mistake("destination", f"{file} is not a DuckDB file", "Name another file.")])
+        raise BadInput([Mistake("destination", f"{file} is not a DuckDB file", "Choose another file.")])
     return bool(head)
 
 

@@ -29,11 +29,27 @@ from owox_tiktok.cursors import (
     one_scope_each,
     table_of,
 )
-from owox_tiktok.dialects import CURSORS, MARK, Dialect
+from owox_tiktok.dialects import CURSORS, MARK, SEALS, Dialect
 from owox_tiktok.errors import StoreFailed
-from owox_tiktok.model import Chunk, Failure, Field, Kind, Known, Stored, Stream, utc
+from owox_tiktok.model import Chunk, Failure, Field, Kind, Known, Seal, Sealed, Stored, Stream, Window, utc
+from owox_tiktok.trust.seals import RECORD as SEAL_RECORD
+from owox_tiktok.trust.seals import STORED as STORED_SEAL
+from owox_tiktok.trust.seals import (
+    Rest,
+    Span,
+    forget_sql,
+    insert_sql,
+    of_recount,
+    of_row,
+    recount_sql,
+    recounted,
+    spans_of,
+    stored_sql,
+    to_store,
+)
 from owox_tiktok.views import View
 
+ABOUT_SEALS = f"{MARK}: what was stored of each day"
 ABOUT_CURSORS = f"{MARK}: how far each object of an advertiser is read"
 
 
@@ -97,8 +113,15 @@ class SqlDestination(ABC):
         """Return how many rows of the stream's table a condition picks."""
 
     @abstractmethod
-    def _delete(self, stream: Stream, where: str, records: Collection[Record]) -> int:
-        """Delete these rows and keep the records, both or neither; return how many rows there were."""
+    def _delete(self, stream: Stream, spans: Collection[Span], where: str, records: Collection[Record]) -> int:
+        """Delete rows and seals of the days, and keep the records, all or nothing; return how many rows there were.
+
+        ``where`` is the condition for those rows.
+        """
+
+    @abstractmethod
+    def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
+        """Delete the seals of these days; rows stay."""
 
     @abstractmethod
     def _make_view(self, view: View) -> None:
@@ -135,6 +158,7 @@ class SqlDestination(ABC):
         if advertiser_ids:
             with self._transaction(stream):
                 self._keep(stream, [Record(stream.name, advertiser_id) for advertiser_id in advertiser_ids])
+                self._unseal(stream, [(advertiser_id, None, None) for advertiser_id in advertiser_ids])
 
     # --- tables -------------------------------------------------------------------------------------------------------
 
@@ -210,7 +234,8 @@ class SqlDestination(ABC):
         """Delete rows dated before ``keep_from[advertiser]``; return how many there were. Dry: only count."""
         if stream.time is None or not keep_from:
             return 0
-        old = condition(self.dialect, stream, [(a, None, day - timedelta(days=1)) for a, day in keep_from.items()])
+        spans = [(advertiser_id, None, day - timedelta(days=1)) for advertiser_id, day in keep_from.items()]
+        old = condition(self.dialect, stream, spans)
         with self._transaction(stream):
             if self._found(stream.table) is None:
                 return 0
@@ -225,7 +250,7 @@ class SqlDestination(ABC):
                 for r in records
                 if r.pair in left
             ]
-            return self._delete(stream, old, kept)
+            return self._delete(stream, spans, old, kept)
 
 
 class Transactional(SqlDestination):
@@ -248,9 +273,10 @@ class Transactional(SqlDestination):
     # --- cursors ------------------------------------------------------------------------------------------------------
 
     def _make_cursors(self) -> None:
-        """Make the table of cursors, or add the columns that the first version did not have."""
+        """Make the tables of cursors and seals, or add the columns that an earlier version did not have."""
         with self._transaction():
             self._make_ready(CURSORS, ABOUT_CURSORS, RECORD)
+            self._make_ready(SEALS, ABOUT_SEALS, SEAL_RECORD)
 
     def _records(self, stream: Stream | None = None) -> list[Record]:
         there = self._found(CURSORS)
@@ -324,6 +350,7 @@ class Transactional(SqlDestination):
         table = self.dialect.table(stream.table)
         with self._transaction(stream):
             gone = [self._changed(f"DELETE FROM {table} WHERE {self._picks(chunk)}") for chunk in chunks]
+            rest = {c.advertiser_id: self._rest(c) for c in chunks} if stream.verb == "upsert" else {}
             filled = [chunk for chunk in chunks if chunk.rows]
             came = 0
             if filled:
@@ -335,9 +362,9 @@ class Transactional(SqlDestination):
                 check_rows([chunk], rows)
             found = self._found(stream.table)
             moved = last_cursors(chunks)
-            self._keep(
-                stream, [Record(stream.name, a, c, table_id=found.id if found else "") for a, c in moved.items()]
-            )
+            table_id = found.id if found else ""
+            self._keep(stream, [Record(stream.name, a, c, table_id=table_id) for a, c in moved.items()])
+            self._seal(chunks, rest, table_id)
         return [Stored(rows, n) for rows, n in zip(held, gone, strict=True)]
 
     def _picks(self, chunk: Chunk) -> str:
@@ -356,6 +383,54 @@ class Transactional(SqlDestination):
         same = " AND ".join(f"{table}.{name(key)} = incoming.{name(key)}" for key in stream.keys)
         return f"EXISTS (SELECT 1 FROM {self._incoming([chunk])} AS incoming WHERE {same})"
 
+    # --- seals --------------------------------------------------------------------------------------------------------
+
+    def _seal(self, chunks: Sequence[Chunk], rest: Rest, table_id: str) -> None:
+        """Store the seals of chunks in place of those of the same days."""
+        stream = chunks[0].stream
+        new: dict[str, dict[date | None, Sealed]] = {}
+        for chunk in chunks:
+            new.setdefault(chunk.advertiser_id, {}).update(to_store(chunk, rest))
+        self._changed(forget_sql(self.dialect, stream, spans_of(chunks), table_id))
+        for statement in insert_sql(self.dialect, stream, new, table_id):
+            self._changed(statement)
+
+    def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
+        self._changed(forget_sql(self.dialect, stream, spans))
+
+    def _rest(self, chunk: Chunk) -> dict[date | None, Seal]:
+        """Return the seals of the account's rows that are there, over the columns of a chunk that will join them."""
+        return self._found_seals(chunk.stream, chunk.columns, self._whose(chunk.stream, chunk.advertiser_id, None))
+
+    def _whose(self, stream: Stream, advertiser_id: str, window: Window | None) -> str:
+        if stream.per_app:
+            return "TRUE"
+        days = (window.first, window.last) if window else (None, None)
+        return condition(self.dialect, stream, [(advertiser_id, *days)])
+
+    def _found_seals(self, stream: Stream, columns: Iterable[Field], where: str) -> dict[date | None, Seal]:
+        found = self._found(stream.table)
+        if found is None:
+            return {}
+        sql = recount_sql(self.dialect, stream, tuple(columns), found.types, where)
+        return dict(of_recount(row) for row in self._rows(sql))
+
+    def seals(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
+        """Return the seals that were stored with the rows of a pair, by day; they count only for their own table."""
+        with self._sentences(stream):
+            table = self._table(stream.name)
+            if table is None or self._found(SEALS) is None:
+                return {}
+            rows = self._rows(stored_sql(self.dialect, stream, advertiser_id, table.id))
+            return dict(of_row(dict(zip(STORED_SEAL, row, strict=True))) for row in rows)
+
+    def recount(self, stream: Stream, advertiser_id: str, window: Window | None = None) -> dict[date | None, Seal]:
+        """Return the seals of the rows as they stand there now, of the window or all; days without rows have none."""
+        stored = self.seals(stream, advertiser_id)
+        with self._sentences(stream):
+            whose = self._whose(stream, advertiser_id, window)
+            return recounted(stream, stored, window, lambda columns: self._found_seals(stream, columns, whose))
+
     # --- views and pruning --------------------------------------------------------------------------------------------
 
     def _make_view(self, view: View) -> None:
@@ -366,9 +441,10 @@ class Transactional(SqlDestination):
     def _count(self, stream: Stream, where: str) -> int:
         return int(self._rows(f"SELECT count(*) FROM {self.dialect.table(stream.table)} WHERE {where}")[0][0])
 
-    def _delete(self, stream: Stream, where: str, records: Collection[Record]) -> int:
+    def _delete(self, stream: Stream, spans: Collection[Span], where: str, records: Collection[Record]) -> int:
         gone = self._changed(f"DELETE FROM {self.dialect.table(stream.table)} WHERE {where}")
         self._keep(stream, records)
+        self._changed(forget_sql(self.dialect, stream, spans))
         return gone
 
     def row_counts(self, stream: Stream) -> dict[str, int]:

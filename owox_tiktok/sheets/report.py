@@ -46,6 +46,7 @@ from owox_tiktok.sheets.template import (
     LOGS_HEADINGS,
     MOST_LOG_ROWS,
 )
+from owox_tiktok.states import ABOUT, Reason, State
 from owox_tiktok.streams import STREAMS
 
 log = logging.getLogger(__name__)
@@ -88,11 +89,11 @@ class ObjectProgress(msgspec.Struct):
 
 
 class Run(msgspec.Struct):
-    """One run: ``state`` is running, done, partly done, error, cancelled or stopped (out of time)."""
+    """One run, as it stands in the record."""
 
     run: str
     started: datetime
-    state: str = "running"
+    state: State = State.RUNNING
     ended: datetime | None = None
     message: str = ""
     rows: int = 0
@@ -155,7 +156,7 @@ class Report:
             if before.run.run == self.run.run:  # this goes on with a run that stopped
                 self.run, self.earlier = before.run, before.run.so_far
                 self._count = before.run.lines
-                self.run.state, self.run.ended, self.run.so_far = "running", None, None
+                self.run.state, self.run.ended, self.run.so_far = State.RUNNING, None, None
         self._flush(self._intervals.write_s)
 
     def _look(self) -> None:
@@ -199,11 +200,11 @@ class Report:
             self._count += 1
             self._lines.append(line)
 
-    def halted(self) -> str:
-        """Return "cancelled" when somebody asked for it; writes what is due, so it is to be called often."""
+    def halted(self) -> Reason | None:
+        """Return a reason when somebody asked for the end; writes what is due, so it is to be called often."""
         if self._book.limits.clock() >= self._due:
             self._flush(self._intervals.write_s)
-        return "cancelled" if self._cancelled else ""
+        return Reason.CANCELLED if self._cancelled else None
 
     def problem(self, problem: Problem) -> None:
         """Say why the run could not go on, and write it."""
@@ -216,13 +217,13 @@ class Report:
         else:
             message = problem.sentence
             self.say("ERROR", message)
-        self._end("error", f"Error: {message}")
+        self._end(State.ERROR, f"{ABOUT[State.ERROR].headline}: {message}")
 
     def interrupted(self, why: str) -> None:
         """Say that the run was broken off, unless it had ended, and write it; who pressed Ctrl-C does not wait long."""
-        if self.run.state == "running":
+        if self.run.state is State.RUNNING:
             self.say("WARNING", why)
-            self._end("stopped", f"Partly done: {why}", lease.TERMS.give_back_s)
+            self._end(State.STOPPED, f"{ABOUT[State.STOPPED].headline}: {why}", lease.TERMS.give_back_s)
 
     # --- what the events say ------------------------------------------------------------------------------------------
 
@@ -244,15 +245,12 @@ class Report:
     def _finished(self, event: Finished) -> None:
         for name, rows in event.rows.items():
             self.say("INFO", f"{rows_of(rows)} stored", name)
-        state = {0: "done", 1: "error", 3: "partly done"}[event.exit_code]
         if event.stopped:
             self.run.so_far = event
-            state = "cancelled" if event.stopped == "cancelled" else "stopped"
-        summary = event.summary if event.exit_code != 1 else event.summary.replace(event.state, "Error", 1)
-        self.say("ERROR" if event.exit_code == 1 else "WARNING" if event.exit_code else "INFO", summary)
-        self._end(state, summary)
+        self.say(ABOUT[event.state].severity, event.summary)
+        self._end(event.state, event.summary)
 
-    def _end(self, state: str, status: str, within_s: float | None = None) -> None:
+    def _end(self, state: State, status: str, within_s: float | None = None) -> None:
         self._status = status
         self.run.state, self.run.ended, self.run.message = state, self._book.now(), status[:1_000]
         self._flush(self._intervals.last_write_s if within_s is None else within_s)
@@ -327,7 +325,7 @@ class Report:
             return []
         label_at, value_at = (place.columns[normal(h)] for h in CONFIG_HEADINGS[:2])
         wanted: dict[str, tuple[Cell, tuple[str, str] | None]] = {normal(CURRENT_STATUS): (self._status, None)}
-        if self.run.ended and self.run.state in ("done", "partly done"):
+        if self.run.ended and self.run.state in (State.DONE, State.PARTLY_DONE):
             ended = self.run.ended.astimezone(self._zone)
             wanted[normal(LAST_IMPORT_DATE)] = (serial(ended), DATE_TIME)
             if self._last_day:
@@ -410,13 +408,13 @@ def record(book: Spreadsheet) -> Record | None:
     A run that is said to be on although nobody holds the lease has died: it is called stopped.
     """
     found = _decoded(book.metadata(RECORD_ID), book)
-    return _true(found, lease.holder(book)) if found and found.run.state == "running" else found
+    return _true(found, lease.holder(book)) if found and found.run.state is State.RUNNING else found
 
 
 def _true(found: Record, holds: lease.Holder | None) -> Record:
-    if found.run.state == "running" and (holds is None or holds.run != found.run.run):
-        found.run.state = "stopped"
-        found.run.message = "The run ended without saying so; the next one goes on where it was."
+    if found.run.state is State.RUNNING and (holds is None or holds.run != found.run.run):
+        found.run.state = State.STOPPED
+        found.run.message = "The run ended without reporting it; the next one continues where it was."
     return found
 
 

@@ -139,7 +139,7 @@ class Kit(ABC):
         fields = FIELDS[stream.name] if fields is None else fields
         columns = stream.columns(fields)
         self._files += 1
-        writer = Writer(self.folder / f"{self._files}.csv", columns)
+        writer = Writer(self.folder / f"{self._files}.csv", columns, stream.time)
         whole = [{"advertiser_id": advertiser_id, "currency": "EUR", **row} for row in rows]
         writer.append([column(f, [row.get(f.name) for row in whole]) for f in columns])
         writer.close()
@@ -154,6 +154,8 @@ class Kit(ABC):
             writer.path,
             writer.rows,
             cursor or None,
+            writer.seals,
+            AT,
         )
 
     def whole(self, advertiser_id: str = "1") -> Chunk:

@@ -25,6 +25,7 @@ from owox_tiktok.dialects import bigquery as dialect_of
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed
 from owox_tiktok.model import Chunk, Cursor, Failure, Field, Known, Step, Stored, Stream, Window, utc
 from owox_tiktok.retry import Limits
+from owox_tiktok.trust.seals import Span
 from owox_tiktok.views import View
 
 LOCK = "_owox_tiktok_lock"
@@ -562,7 +563,10 @@ class BigQuery(SqlDestination):
         count = f"SELECT COUNT(*) FROM {self.dialect.table(stream.table)} WHERE {where}"
         return int(self._jobs.query(count, stream=stream, what="count")[0][0])
 
-    def _delete(self, stream: Stream, where: str, records: Collection[Record]) -> int:
+    def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
+        """Nothing to do: no seals are stored here."""
+
+    def _delete(self, stream: Stream, spans: Collection[Span], where: str, records: Collection[Record]) -> int:
         self._begin()
         parameters = Parameters()
         changes = [f"DELETE FROM {self.dialect.table(stream.table)} WHERE {where};", "SET replaced = @@row_count;"]
