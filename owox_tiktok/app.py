@@ -144,7 +144,7 @@ def import_(
     environment: Mapping[str, str] | None = None,
     until: float | None = None,
     halted: Callable[[], Reason | None] = lambda: None,
-    open_: Callable[[str], Destination] = open_destination,
+    open_: Callable[[str], Destination] | None = None,
     done: Done = NOTHING_DONE,
     earlier: Finished | None = None,
     limits: Limits = LIMITS,
@@ -176,7 +176,10 @@ def import_(
     api = connect(settings, count, environment, limits)
     source = Source(api, hidden_kinds=not settings.sandbox_mode)
     try:
-        with open_(settings.destination) as destination:
+        opened = (
+            open_(settings.destination) if open_ else open_destination(settings.destination, environment=environment)
+        )
+        with opened as destination:
             if settings.views:
                 _holding_views(destination, settings)
             # Not what ends a part of a run: a part that has read its accounts and nothing else is no progress.
@@ -295,7 +298,7 @@ def import_sheet(
     ``import_`` raises, once it is in the Sheet; StoreBusy when another run holds the Sheet, and nothing is written.
     """
     book = control.book
-    with Lease(book, run) as lease:
+    with Lease(book, run, environment=os.environ if environment is None else environment) as lease:
         book.until = until
         report = Report(book, lease.run, intervals=intervals)
 
@@ -306,7 +309,7 @@ def import_sheet(
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
                 return Sheets(book, lease=lease)
-            return open_destination(address)
+            return open_destination(address, environment=environment)
 
         try:
             report.begin()
@@ -373,7 +376,7 @@ def plan(
     _check_kept(settings, backfill, now)
     api = connect(settings, lambda _: None, environment)
     source = Source(api, hidden_kinds=not settings.sandbox_mode)
-    with open_destination(settings.destination, read_only=True) as destination:
+    with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         cursors = destination.cursors()
         accounts = _unless(halted, lambda: _accounts(source, settings))
         pairs = make_plan(settings, accounts.found, cursors, now, backfill)
@@ -475,7 +478,7 @@ def check(
     """
     found: list[Checked] = []
     try:
-        with open_destination(settings.destination, read_only=True) as destination:
+        with open_destination(settings.destination, read_only=True, environment=environment) as destination:
             destination.cursors()
             missing = destination.check() if isinstance(destination, Checkable) else []
         for sentence in missing:
@@ -632,7 +635,7 @@ def prune_(
         raise BadInput([Mistake(settings.wording.where(keep), what, settings.wording.add(keep))])
     api = connect(settings, listen, environment)
     source = Source(api)
-    with open_destination(settings.destination, read_only=dry_run) as destination:
+    with open_destination(settings.destination, read_only=dry_run, environment=environment) as destination:
         accounts = _unless(halted, lambda: _accounts(source, settings))
         for advertiser_id, error in accounts.refused.items():
             listen(Failed("", advertiser_id, error.sentence, error.request_id))
@@ -680,13 +683,15 @@ class Standing:
         return self.state in (State.FRESH, State.COMPLETE)
 
 
-def status(settings: Settings, *, now: datetime, max_age: timedelta) -> list[Standing]:
+def status(
+    settings: Settings, *, now: datetime, max_age: timedelta, environment: Mapping[str, str] | None = None
+) -> list[Standing]:
     """Return how far each configured pair is, as the destination knows it; TikTok is not asked.
 
     Where all ad accounts of an authorisation are imported, those are meant that were read before. A pair is behind when
     it was read longer ago than ``max_age``, or its last day is more than a day before the day on which it was read.
     """
-    with open_destination(settings.destination, read_only=True) as destination:
+    with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         known = destination.cursors()
         counts = {
             stream.name: destination.row_counts(stream) if isinstance(destination, CountsRows) else None
@@ -753,14 +758,21 @@ class Forgotten:
     through: date | None
 
 
-def reset(settings: Settings, name: str, advertiser_ids: Collection[str] = (), *, dry_run: bool) -> list[Forgotten]:
+def reset(
+    settings: Settings,
+    name: str,
+    advertiser_ids: Collection[str] = (),
+    *,
+    dry_run: bool,
+    environment: Mapping[str, str] | None = None,
+) -> list[Forgotten]:
     """Forget how far an object is read, of these advertisers or of all, so that the next import reads all of it again.
 
     Stored rows stay until then. Returns what was forgotten; dry: what would be. Raises BadInput for an object that is
     not configured or an advertiser it was never read for.
     """
     (stream,) = only(settings, [name]).objects
-    with open_destination(settings.destination, read_only=dry_run) as destination:
+    with open_destination(settings.destination, read_only=dry_run, environment=environment) as destination:
         known = {a: k for (n, a), k in destination.cursors().items() if n == stream.name and (k.cursor or k.failure)}
         unknown = [a for a in advertiser_ids if a not in known]
         if unknown:
@@ -786,13 +798,13 @@ class Viewed:
     left_alone: bool = False
 
 
-def views(settings: Settings, *, dry_run: bool) -> list[Viewed]:
+def views(settings: Settings, *, dry_run: bool, environment: Mapping[str, str] | None = None) -> list[Viewed]:
     """Create or refresh every view that what is stored allows; dry: only say how.
 
     Raises BadInput when the destination cannot have views, StoreFailed when nothing is stored or it says no.
     """
     # Read first: where nothing is stored, nothing is created either.
-    with open_destination(settings.destination, read_only=True) as destination:
+    with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         holder = _holding_views(destination, settings)
         dialect = holder.dialect
         found = definitions(holder.columns(), dialect)
@@ -805,7 +817,7 @@ def views(settings: Settings, *, dry_run: bool) -> list[Viewed]:
         )
     alone: list[str] = []
     if not dry_run:
-        with open_destination(settings.destination) as destination:
+        with open_destination(settings.destination, environment=environment) as destination:
             alone = _holding_views(destination, settings).create_views(possible)
     return [
         Viewed(view, dialect.create_view(view.name, view.sql) if view.sql else "", view.name in alone) for view in found
