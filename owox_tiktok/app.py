@@ -589,9 +589,10 @@ def _try(source: Source, pair: Pair) -> Checked:
     name, account = pair.stream.name, pair.advertiser if pair.advertiser.id else None
     what = f"{name} of {account.id}" if account else name
     yesterday = pair.read_on - timedelta(days=1)
-    dated = pair.stream.time or pair.stream.report_type == "AUDIENCE"
     try:
-        refused = source.probe(_question(pair, Window(yesterday, yesterday) if dated else None)).refused
+        refused = source.probe(
+            _question(pair, Window(yesterday, yesterday) if pair.stream.has_window else None)
+        ).refused
     except Problem as error:
         return Checked(what, False, _without_request(error), name, account, request_id=error.request_id)
     detail = f"without {', '.join(sorted(refused))}, which TikTok does not give this account" if refused else ""
