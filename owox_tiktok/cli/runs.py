@@ -50,20 +50,13 @@ def import_(given: Asked, first: date | None, last: date | None, dry_run: bool, 
     def work(screen: Screen) -> int:
 
         backfill = app.backfill_range(first, last, given.now)
-        halted = stopped_by(screen)
+        part = app.Part(halted=stopped_by(screen))
         if given.sheet:
+            selection = app.Selection(given.names, given.advertisers, backfill)
             with app.open_sheet(given.sheet) as control:
-                finished = app.import_sheet(
-                    control,
-                    now=given.now,
-                    listen=screen,
-                    backfill=backfill,
-                    names=given.names,
-                    advertisers=given.advertisers,
-                    halted=halted,
-                )
+                finished = app.import_sheet(control, now=given.now, listen=screen, selection=selection, part=part)
         else:
-            finished = app.import_(given.settings(), now=given.now, listen=screen, backfill=backfill, halted=halted)
+            finished = app.import_(given.settings(), now=given.now, listen=screen, backfill=backfill, part=part)
         by_signal = finished.stopped and finished.stopped == INTERRUPTION.asked()
         return INTERRUPTION.exit_code if by_signal else finished.exit_code
 
