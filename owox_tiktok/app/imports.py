@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from owox_tiktok.errors import Halted, Problem, StoreBusy
 from owox_tiktok.events import Event, Failed, Finished, Listener, Warned
 from owox_tiktok.model import Destination, Metered, Reading, Window
 from owox_tiktok.notify import notify
-from owox_tiktok.plan import NOTHING_DONE, Done, Pair, keep_from, losses
+from owox_tiktok.plan import Done, Pair, keep_from, losses
 from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import Settings
@@ -38,7 +38,7 @@ class Part:
     run: str = ""
     until: float | None = None
     halted: Callable[[], Reason | None] = lambda: None
-    done: Done = NOTHING_DONE
+    done: Done = field(default_factory=dict)
     earlier: Finished | None = None
 
     def why_stop(self) -> Reason | None:
