@@ -243,7 +243,6 @@ def _inline(asked: Asked, run_id: str, finished: Finished) -> Answer:
 
 
 def _log(event: Event, log: logs.Log) -> None:
-
     match event:
         case Started():
             log.info("the plan has %s windows", event.windows)
