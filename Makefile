@@ -53,16 +53,16 @@ format: setup  ## put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup  ## refresh docs/objects.md, docs/commands.md and the picture of the demo
+docs: setup  ## refresh docs/objects.md, docs/commands.md
 	$(BIN)/python tools/make_objects_doc.py
 	$(BIN)/python tools/make_commands_doc.py
-	$(BIN)/python tools/make_picture.py
 
 templates: setup  ## rebuild the template Sheets
 	$(BIN)/python tools/make_templates.py
 
-pictures: setup $(MENU_STAMP)  ## retake docs/pictures/menu-*.png, with a browser
-	MENU_PICTURES=docs/pictures $(BIN)/python -m pytest tests/test_menu.py -k in_a_browser -n 2
+# Chromium, and the fonts that make the pictures look the same everywhere: fonts-liberation, fonts-noto-color-emoji.
+pictures: setup setup-bigquery $(MENU_STAMP)  ## refresh docs/pictures from real runs; PICTURES="demo terminal" names some
+	$(BIN)/python -m tools.make_pictures $(PICTURES)
 
 bench: setup  ## measure; prints each figure with its bound
 	$(BIN)/python -m benchmarks

@@ -29,4 +29,4 @@ def pleasant(what: str, index: int) -> str:
     """Return the name of the ``index``-th account, campaign, ad group or ad; no two of a kind are equal."""
     names = _NAMES[what]
     again, at = divmod(index, len(names))
-    return f"{names[at]} {again + 1}" if again else names[at]
+    return f"{names[at]} v{again + 1}" if again else names[at]
