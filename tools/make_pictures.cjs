@@ -119,7 +119,7 @@ const scenarios = {
   async logs(page) {
     await page.goto(url);
     await page.locator("#grid td").first().waitFor();
-    await resize(page, "Logs", [150, 90, 160, 250, 420]);
+    await resize(page, "Logs", [150, 90, 160, 110, 560]);
     await page.locator("#reload").click();
     await tab(page, "template-logs", "Logs", WIDE, 430, "1,4");
   },

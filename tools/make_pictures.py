@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,6 +48,7 @@ from tests.apps_script.platform import Platform
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"
 SCRIPT = Path(__file__).with_suffix(".cjs")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or "chromium"
+NODE = shutil.which("node") or "node"
 PROGRAM = str(Path(sys.executable).with_name("owox-tiktok"))
 WIDTH = 104
 """Columns of a terminal; so many can be read at 800 pixels."""
@@ -207,9 +209,17 @@ def bigquery_tables() -> None:
         client = bigquery.Client(emulated.PROJECT, anybody, client_options={"api_endpoint": running.url})
         console = recorder()
         typed(console, "owox-tiktok import", said)
-        table = Table(title=f"\nThe tables of {dataset}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table = Table(
+            title=f"\nThe tables of {dataset}, as the API describes them",
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            pad_edge=False,
+        )
         for heading in ("Table", "Rows", "Columns", "Partitioned by", "Clustered by"):
-            table.add_column(heading, justify="right" if heading in ("Rows", "Columns") else "left", header_style="bold")
+            table.add_column(
+                heading, justify="right" if heading in ("Rows", "Columns") else "left", header_style="bold"
+            )
         for item in client.list_tables(dataset):
             found = client.get_table(item.reference)
             by = found.time_partitioning
@@ -221,16 +231,21 @@ def bigquery_tables() -> None:
                 ", ".join(found.clustering_fields or ["–"]),
             )
         console.print(table)
-        console.print(f"\n[bold]A question to them[/bold]\n{QUESTION.format(dataset=dataset)}\n", highlight=False)
+        console.print(f"\n[bold]A query[/bold]\n{QUESTION.format(dataset=dataset)}\n", highlight=False)
         answer = Table(box=None, pad_edge=False, header_style="bold")
         rows = list(client.query_and_wait(QUESTION.format(dataset=dataset)))
         for heading in rows[0].keys():  # noqa: SIM118 - a Row iterates over its values
             answer.add_column(heading, justify="left" if heading == "campaign_name" else "right")
         for row in rows:
-            answer.add_row(*(value if isinstance(value, str) else f"{value:,}" for value in row))
+            answer.add_row(
+                *(
+                    value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+                    for value in row
+                )
+            )
         console.print(answer)
         draw("bigquery-tables", console, "BigQuery emulator")
-        client.close()
+        client.close()  # type: ignore[no-untyped-call]
     finally:
         running.close()
 
@@ -241,20 +256,28 @@ def bigquery_tables() -> None:
 def photograph(scenario: str, url: str) -> None:
     """Carry out a scenario of make_pictures.cjs and keep its pictures, with fewer colours."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["node", SCRIPT, CHROMIUM, folder, scenario, url], check=True, timeout=300)
+        subprocess.run([NODE, SCRIPT, CHROMIUM, folder, scenario, url], check=True, timeout=300)
         for path in sorted(Path(folder).iterdir()):
             _write(path.name, _smaller(Image.open(path).convert("RGB")))
 
 
 def _smaller(image: Image.Image) -> bytes:
     """A picture as PNG with a palette that has every flat colour exactly; only edges of letters are rounded."""
-    counted: list[tuple[int, tuple[int, int, int]]] = image.getcolors(image.width * image.height)  # type: ignore[assignment]
-    frequent = [colour for _, colour in sorted(counted, reverse=True)[:COLOURS]]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([part for colour in frequent for part in colour])
-    small = io.BytesIO()
-    image.quantize(palette=palette, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-    return small.getvalue()
+    pixels = image.tobytes()
+    pixels_as_colours = list(zip(pixels[::3], pixels[1::3], pixels[2::3], strict=True))
+    counted = Counter(pixels_as_colours)
+    palette = [colour for colour, _ in counted.most_common(COLOURS)]
+    index = {colour: at for at, colour in enumerate(palette)}
+    for colour in counted.keys() - index.keys():
+        index[colour] = index[
+            min(palette, key=lambda other: sum((a - b) ** 2 for a, b in zip(colour, other, strict=True)))
+        ]
+    # Pillow's own way to a given palette is coarser: its white is nearly white.
+    small = Image.frombytes("P", image.size, bytes(map(index.__getitem__, pixels_as_colours)))
+    small.putpalette([part for colour in palette for part in colour])
+    written = io.BytesIO()
+    small.save(written, "PNG", optimize=True)
+    return written.getvalue()
 
 
 def sheet() -> None:
@@ -271,7 +294,10 @@ def sheet() -> None:
 
 def set_up() -> None:
     """Set up…, where Google Cloud does not know the Sheet's script yet."""
-    address, audience = "https://owox-tiktok-123456789.europe-west1.run.app", "612345678901-k3v7abc.apps.googleusercontent.com"
+    address, audience = (
+        "https://owox-tiktok-123456789.europe-west1.run.app",
+        "612345678901-k3v7abc.apps.googleusercontent.com",
+    )
     with Issuer() as issuer, Platform() as refusing:
         refusing.replies["status"] = Answer(401, b"<html>Unauthorized", "text/html")
         with MenuPage(address, issuer.token("you@example.com", audience), "1AbC", where=refusing.url) as page:
@@ -290,12 +316,18 @@ class _Page(Emulator):
         return Answer(200, self._text.encode(), "text/html; charset=utf-8")
 
 
-CARD = """<!doctype html><html lang="en"><meta charset="utf-8"><style>
-  body { margin: 0; padding: 24px; background: #fff; font: 16px/24px Arial, "Noto Color Emoji", sans-serif; color: #202124; }
+CARD = """<!doctype html><html lang="en"><meta charset="utf-8">
+<style>
+  body { margin: 0; padding: 24px; font: 16px/24px Arial, "Noto Color Emoji", sans-serif; color: #202124; }
   #card { width: 660px; padding: 18px 20px; border: 1px solid #dadce0; border-radius: 12px; display: flex; gap: 14px; }
-  .who { flex: none; width: 40px; height: 40px; border-radius: 8px; background: #e8f0fe; color: #174ea6; font-weight: bold; text-align: center; line-height: 40px; }
-  p { margin: 4px 0 0; white-space: pre-wrap; overflow-wrap: anywhere; } small { color: #5f6368; font-weight: normal; } a { color: #174ea6; }
-</style><div id="card"><div class="who">O</div><div><b>OWOX TikTok</b> <small>09:04</small><p>{{text}}</p></div></div></html>
+  .who { flex: none; width: 40px; height: 40px; line-height: 40px; border-radius: 8px; text-align: center;
+         background: #e8f0fe; color: #174ea6; font-weight: bold; }
+  p { margin: 4px 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+  small { color: #5f6368; font-weight: normal; }
+  a { color: #174ea6; }
+</style>
+<div id="card"><div class="who">O</div>
+<div><b>OWOX TikTok</b> <small>09:04</small><p>{{text}}</p></div></div></html>
 """
 
 
