@@ -119,7 +119,7 @@ const scenarios = {
   async logs(page) {
     await page.goto(url);
     await page.locator("#grid td").first().waitFor();
-    await resize(page, "Logs", [150, 90, 160, 110, 560]);
+    await resize(page, "Logs", [150, 90, 130, 90, 610]);
     await page.locator("#reload").click();
     await tab(page, "template-logs", "Logs", WIDE, 430, "1,4");
   },
@@ -149,7 +149,7 @@ const scenarios = {
     await page.locator("#grid td").first().waitFor();
     await resize(page, "Fields", [64, 180, 220, 120, 464]);
     await page.locator("#reload").click();
-    await tab(page, "template-start", "Start here", 880, 702, "0,2");
+    await tab(page, "template-start", "Start here", 880, 706, "0,2");
     await tab(page, "template-config", "Config", 830, 766, "6,1");
     await openTab(page, "Fields");
     await row(page, "campaigns").getByTitle("Open the group").click();
