@@ -136,7 +136,7 @@ const scenarios = {
 
   async a_failed_run_says_what_to_do(page) {
     await choose(page, "Run import");
-    await state(page, "Failed");
+    await state(page, "Error");
     process.stdout.write(await sidebar(page).locator("main").innerText());
     await sidebar(page).getByRole("button", { name: "Run import" }).waitFor();
   },
