@@ -226,13 +226,13 @@ def expected(
             min(last or today, today),
             report_type=stream.report_type,
             include_deleted=include_deleted,
-            lifetime=stream.lifetime and stream.report_type == "BASIC",
+            lifetime=stream.time is None and stream.report_type == "BASIC",
         )
     else:
         rows = oracle.entity_rows(world, advertiser_id, stream.name, include_deleted)
         if stream.name == "advertisers":  # one of its fields comes only when it is named, and we name every field
             rows = entity_rows(world, advertiser_id, stream.name, fields=frozenset(f.name for f in fields))
-        for name, path in stream.lifted.items():
+        for name, path in (stream.listing.lifted if stream.listing else {}).items():
             first, second = path.split(".")
             rows = [{**row, name: row[first][second]} for row in rows]
     ours = {"advertiser_id": "" if stream.per_app else advertiser_id, "currency": advertiser.currency}
