@@ -28,7 +28,7 @@ $(EMULATOR)/.set-up: tests/bigquery-emulator.txt
 
 setup-bigquery: $(EMULATOR)/.set-up  ## the BigQuery emulator for the tests, where there is a Python 3.13
 
-demo: setup  ## import from a made-up TikTok into DuckDB, twice
+demo: setup  ## import from a simulated TikTok into DuckDB, twice
 	$(BIN)/owox-tiktok demo
 
 up: setup  ## the whole product on this machine: a Sheet with its menu, in the browser
@@ -44,24 +44,27 @@ check: setup  ## lint, types, import floors, docs in step
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/make_objects_doc.py --check
 	$(BIN)/python tools/make_commands_doc.py --check
+	$(BIN)/python tools/make_blocks.py --check
 	$(BIN)/python tools/make_templates.py --check
 	$(BIN)/python tools/check_docs.py
 	$(BIN)/shellcheck cloud_function/deploy.sh .ci/run
 	$(BIN)/hadolint docker/Dockerfile
 
-format: setup  ## put the code in order
+format: setup  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup  ## refresh docs/objects.md, docs/commands.md and the picture of the demo
+docs: setup  ## write what the documents take from the program
 	$(BIN)/python tools/make_objects_doc.py
 	$(BIN)/python tools/make_commands_doc.py
+	$(BIN)/python tools/make_blocks.py
+	$(BIN)/python tools/play_documents.py
 	$(BIN)/python tools/make_picture.py
 
-templates: setup  ## write the template Sheets anew
+templates: setup  ## rebuild the template Sheets
 	$(BIN)/python tools/make_templates.py
 
-pictures: setup $(MENU_STAMP)  ## take docs/pictures/menu-*.png anew, with a browser
+pictures: setup $(MENU_STAMP)  ## retake docs/pictures/menu-*.png, with a browser
 	MENU_PICTURES=docs/pictures $(BIN)/python -m pytest tests/test_menu.py -k in_a_browser -n 2
 
 bench: setup  ## measure; prints each figure with its bound

@@ -9,7 +9,7 @@
     bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
     start      --help, and what importing the package loads
 
-The stand-ins for TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
+The emulators of TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
 clock starts, so that the figures are the loader's. One run each; the machine should have nothing else to do.
 """
 
@@ -61,7 +61,7 @@ with serve(world, limits=Limits(), faults=Faults()) as server:
 
 @dataclass
 class Server:
-    """The stand-in in its own process."""
+    """The emulator in its own process."""
 
     url: str
     advertiser_ids: list[str]
@@ -80,7 +80,7 @@ class Server:
 
 @contextmanager
 def server() -> Iterator[Server]:
-    """Start the stand-in; it ends with the block."""
+    """Start the emulator; it ends with the block."""
     with subprocess.Popen(
         [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

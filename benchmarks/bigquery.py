@@ -39,7 +39,7 @@ ROWS_PER_STEP = 400_000
 
 
 def column_of(field: Field, day: date) -> list[str | None]:
-    """Return made-up canonical texts for one day."""
+    """Return invented canonical texts for one day."""
     if field.name == "stat_time_day":
         return [f"{day}"] * ADS
     if field.name == "advertiser_id":

@@ -2,7 +2,7 @@
 # Put the service into a Google Cloud project, or bring it up to date there: safe to run again at any time.
 #
 # It makes, all named after --name:
-#   NAME, NAME-worker     two Cloud Run functions of the same source: the door for Sheets, and the worker that imports
+#   NAME, NAME-worker     two Cloud Run functions of the same source: one for Sheets, and the worker that imports
 #   NAME-runtime          the account both run as: reads the secrets below, adds tasks to the queue, nothing else
 #   NAME-invoker          the account of the queue and the schedule: may call the worker, nothing else
 #   NAME-build            the account that builds the source
@@ -28,7 +28,7 @@ One Sheet:
 Many Sheets:
   --registry FILE         YAML: per spreadsheet its secret's alias, callers and datasets (docs/security.md)
 
-When imports start by themselves (left out: what is scheduled stays):
+When imports start automatically (omit it to keep the present schedule):
   --daily HH:MM           every day at this time
   --hourly                seven minutes past every hour
   --no-schedule           never
@@ -47,7 +47,7 @@ When imports start by themselves (left out: what is scheduled stays):
   --help
 
 Secrets come from the environment, or are asked for:
-  TIKTOK_ACCESS_TOKEN     and TIKTOK_APP_ID with TIKTOK_APP_SECRET, if accounts are to be found by themselves.
+  TIKTOK_ACCESS_TOKEN     and TIKTOK_APP_ID with TIKTOK_APP_SECRET, if accounts are to be found automatically.
                           With a registry one per alias: TIKTOK_ACCESS_TOKEN_ACME for acme
   GOOGLE_CHAT_WEBHOOK_URL, SLACK_WEBHOOK_URL, SMTP_PASSWORD (with SMTP_HOST, SMTP_PORT, SMTP_USER, SMTP_FROM)
 
@@ -151,7 +151,7 @@ if [ -z "$uninstall" ]; then
   case $schedule in
     '' | hourly | off) ;;
     daily) like "$at" '([01][0-9]|2[0-3]):[0-5][0-9]' || wrong --daily 'takes a time such as 06:15.' ;;
-    *) wrong '--daily, --hourly, --no-schedule' 'say only one of them.' ;;
+    *) wrong '--daily, --hourly, --no-schedule' 'use only one of them.' ;;
   esac
   like "$zone" '[A-Za-z_+-]+(/[A-Za-z0-9_+-]+)*' || wrong --zone 'takes a time zone such as Europe/Berlin.'
   like "${at_once:-1}" '[1-9][0-9]?' || wrong --imports-at-once 'takes a number from 1 to 99.'
@@ -172,7 +172,7 @@ fi
 : "${at_once:=$(grep -c . <<<"$aliases")}"
 
 if [ -n "$mistakes" ]; then
-  say 'To mend:'
+  say 'To fix:'
   printf '%s' "$mistakes" >&2
   say 'cloud_function/deploy.sh --help shows what it takes.'
   exit 2
@@ -184,7 +184,7 @@ runtime=$name-runtime@$project.iam.gserviceaccount.com
 invoker=$name-invoker@$project.iam.gserviceaccount.com
 build=$name-build@$project.iam.gserviceaccount.com
 worker_s=1800 # Cloud Tasks and Cloud Scheduler wait no longer
-door_s=300
+sheets_s=300
 queue_path=projects/$project/locations/$region/queues/$queue
 
 # --- asking and doing ---------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ run() { # change something; a failure ends everything
     shown "$@"
     return
   fi
-  "$@" >/dev/null || stop "could not: $step. gcloud says why above. Mend that and run the same again: what is done stays done."
+  "$@" >/dev/null || stop "could not $step. gcloud says why above. Fix that and run the same command again: what is done stays done."
 }
 
 run_again() { # the same for what may need some seconds to be known everywhere, such as a new account
@@ -233,7 +233,7 @@ ask() { # print what a command prints, or nothing where the thing is not there; 
   else
     cat "$errors" >&2
     rm -f "$errors"
-    stop "could not: $step. gcloud says why above. Are you signed in (gcloud auth login), and may you see the project?"
+    stop "could not $step. gcloud says why above. Are you signed in (gcloud auth login), and may you see the project?"
   fi
 }
 
@@ -414,7 +414,7 @@ deploy() { # deploy SERVICE OPTION…: unless just this is deployed already
   digest=$(source_digest "$@")
   deployed=$(ask gcloud run services describe "$service" "${in_region[@]}" --format='value(metadata.labels.owox-digest)') || exit 1
   if [ "$deployed" = "$digest" ]; then
-    say "   as it is"
+    say "   unchanged"
     return
   fi
   run gcloud run deploy "$service" "${in_region[@]}" --source=. --function=owox --base-image=python313 \
@@ -430,7 +430,7 @@ variables() { # NAME=VALUE… for --update-env-vars; the bar divides, since valu
   printf '^|^%s' "$joined"
 }
 
-joined() { # a list in one line, divided by commas
+joined() { # a list in one line, separated by commas
   local all
   all=$(grep . <<<"$1" | tr '\n' ',') || true
   printf %s "${all%,}"
@@ -445,7 +445,7 @@ if [ -z "$dry_run" ]; then
   [ -n "$number" ] || stop "there is no project $project that you may see. gcloud projects list shows yours."
 fi
 # Cloud Run's addresses that are known beforehand; it may show another one for the same service.
-door_url=https://$name-$number.$region.run.app
+sheets_url=https://$name-$number.$region.run.app
 worker_url=https://$name-worker-$number.$region.run.app
 
 step 'switch on the APIs'
@@ -506,7 +506,7 @@ else
   config=("OWOX_SPREADSHEET_ID=$spreadsheet" "OWOX_CALLERS=$(joined "$callers")" "OWOX_DATASETS=$(joined "$datasets")")
   other=(--remove-env-vars=OWOX_REGISTRY)
 fi
-# The worker sends messages about runs; the door tells in "Test connection" what they lack.
+# The worker sends messages about runs; the service for Sheets says in "Test connection" what they lack.
 mail=()
 for variable in SMTP_HOST SMTP_PORT SMTP_USER SMTP_FROM; do
   [ -z "${!variable:-}" ] || mail+=("$variable=${!variable}")
@@ -521,20 +521,20 @@ deploy "$name-worker" --timeout="$worker_s" --concurrency=1 --max-instances=$((a
     "${queue_knows[@]}" "OWOX_AUDIENCES=$worker_url" OWOX_PLATFORM_ADMITS=yes "OWOX_TIMEOUT_SECONDS=$worker_s" ${mail[@]+"${mail[@]}"})"
 expect_address "$name-worker" "$worker_url"
 
-step 'deploy the door, which Sheets call (some minutes)'
-# The scripts that were told to an earlier run go on counting.
+step 'deploy the service that Sheets call (some minutes)'
+# The scripts that an earlier run registered still count.
 there=$(ask gcloud run services describe "$name" "${in_region[@]}" --format=json)
 client_ids=$({ printf '%s' "$client_ids" && grep -oE "$client" <<<"$there"; } | sort -u | grep -vxF "${forgotten:-none$line}") || true
 audiences=(--clear-custom-audiences)
 [ -z "$client_ids" ] || audiences=(--set-custom-audiences="$(joined "$client_ids")")
-# The framework starts 4 threads on a CPU; the door waits for Google most of the time, and answers 8 at once.
-deploy "$name" --timeout="$door_s" --concurrency=8 --max-instances=5 --memory=512Mi \
+# The framework starts 4 threads on a CPU; the one for Sheets waits for Google most of the time, and answers 8 at once.
+deploy "$name" --timeout="$sheets_s" --concurrency=8 --max-instances=5 --memory=512Mi \
   --set-secrets="$(joined "$mounts")" "${other[@]}" "${audiences[@]}" \
-  --update-env-vars="$(variables OWOX_ROLE=door "${config[@]}" "${queue_knows[@]}" \
-    "OWOX_AUDIENCES=$(joined "$door_url$line$client_ids")" "OWOX_TIMEOUT_SECONDS=$door_s" THREADS=8 ${mail[@]+"${mail[@]}"})"
-expect_address "$name" "$door_url"
+  --update-env-vars="$(variables OWOX_ROLE=sheets "${config[@]}" "${queue_knows[@]}" \
+    "OWOX_AUDIENCES=$(joined "$sheets_url$line$client_ids")" "OWOX_TIMEOUT_SECONDS=$sheets_s" THREADS=8 ${mail[@]+"${mail[@]}"})"
+expect_address "$name" "$sheets_url"
 
-step 'say who may call'
+step 'set who may call'
 only() { # only SERVICE MEMBERS: these may call the service, and nobody else
   local have member
   have=$(members roles/run.invoker run services get-iam-policy "$1" "${in_region[@]}")
@@ -572,8 +572,8 @@ for sheet in $spreadsheets; do
   fi
 done
 
-say "Deployed to $door_url"
-say "Left for you:
+say "Deployed to $sheets_url"
+say "Left for you to do:
   1. Share each Sheet with $runtime as an editor.
   2. In the Sheet: OWOX > Set up…, give it the address above. It shows the client id of its script; run this once more
      with --client-id and what it shows."

@@ -32,6 +32,7 @@ from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.control import Control
+from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
 from owox_tiktok.states import Reason
@@ -112,7 +113,7 @@ def backfill_range(first: date | None, last: date | None, now: datetime) -> tupl
         raise BadInput([Mistake("--from", f"{first} is in the future", "Name a day that has begun.")])
     last = last or tomorrow
     if first > last:
-        raise BadInput([Mistake("--from", f"{first} is after --to {last}", "Exchange the two days.")])
+        raise BadInput([Mistake("--from", f"{first} is after --to {last}", "Swap the two dates.")])
     return first, last
 
 
@@ -143,12 +144,12 @@ def import_(
     environment: Mapping[str, str] | None = None,
     until: float | None = None,
     halted: Callable[[], Reason | None] = lambda: None,
-    open_: Callable[[str], Destination] = open_destination,
+    open_: Callable[[str], Destination] | None = None,
     done: Done = NOTHING_DONE,
     earlier: Finished | None = None,
     limits: Limits = LIMITS,
 ) -> Finished:
-    """Import what the settings name and return what came of it; told event by event to ``listen``.
+    """Import what the settings name and return what came of it; reported event by event to ``listen``.
 
     At ``until`` (a moment of ``time.monotonic``), when ``max_run_timeout`` is over, or when ``halted`` gives a reason,
     it ends after what it has stored, and the next one goes on there; who says ``until`` is expected to start that. A
@@ -175,7 +176,10 @@ def import_(
     api = connect(settings, count, environment, limits)
     source = Source(api, hidden_kinds=not settings.sandbox_mode)
     try:
-        with open_(settings.destination) as destination:
+        opened = (
+            open_(settings.destination) if open_ else open_destination(settings.destination, environment=environment)
+        )
+        with opened as destination:
             if settings.views:
                 _holding_views(destination, settings)
             accounts = _unless(stop, lambda: _accounts(source, settings))
@@ -233,7 +237,7 @@ def import_(
 def _tell(
     settings: Settings, ended: Finished | Problem, listen: Listener, environment: Mapping[str, str] | None
 ) -> None:
-    """Send the messages about a run that are asked for; what keeps them from being sent is only told."""
+    """Send the messages about a run that are asked for; what keeps them from being sent is only reported."""
     for warning in notify(settings, ended, os.environ if environment is None else environment):
         listen(Warned("", "", warning))
 
@@ -290,10 +294,10 @@ def import_sheet(
 
     ``run`` names the run in the Sheet's record; the same name goes on with a run that stopped, and ``done`` says what
     that has read. ``until`` and ``halted`` end it early, as in ``import_``; so does whoever cancels it. Raises what
-    ``import_`` raises, once it stands in the Sheet; StoreBusy when another run holds the Sheet, which is told nothing.
+    ``import_`` raises, once it is in the Sheet; StoreBusy when another run holds the Sheet, and nothing is written.
     """
     book = control.book
-    with Lease(book, run) as lease:
+    with Lease(book, run, environment=os.environ if environment is None else environment) as lease:
         book.until = until
         report = Report(book, lease.run, intervals=intervals)
 
@@ -303,10 +307,8 @@ def import_sheet(
 
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
-                from owox_tiktok.sheets.destination import Sheets
-
                 return Sheets(book, lease=lease)
-            return open_destination(address)
+            return open_destination(address, environment=environment)
 
         try:
             report.begin()
@@ -328,12 +330,12 @@ def import_sheet(
         except Exception as error:
             what = f"an unexpected {type(error).__name__}"
             problem = error if isinstance(error, Problem) else Problem(what, what_to_do="Report it with the log.")
-            with suppress(Problem):  # the lease may be another's, and then the Sheet is told nothing more
+            with suppress(Problem):  # the lease may be another's, and then nothing more is written to the Sheet
                 report.problem(problem)
             raise
         except BaseException:
             with suppress(Problem):
-                report.interrupted("the run was interrupted; the next one goes on where it ended")
+                report.interrupted("the run was interrupted; the next one continues where it ended")
             raise
 
 
@@ -344,7 +346,7 @@ def import_sheet(
 class Planned:
     """What one pair would read: days and windows, and the requests and rows to expect (None: not known beforehand).
 
-    ``bytes_processed`` is what the destination would read to make room, told once per object.
+    ``bytes_processed`` is what the destination would read to make room, reported once per object.
     """
 
     object: str
@@ -373,7 +375,7 @@ def plan(
     _check_kept(settings, backfill, now)
     api = connect(settings, lambda _: None, environment)
     source = Source(api, hidden_kinds=not settings.sandbox_mode)
-    with open_destination(settings.destination, read_only=True) as destination:
+    with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         cursors = destination.cursors()
         accounts = _unless(halted, lambda: _accounts(source, settings))
         pairs = make_plan(settings, accounts.found, cursors, now, backfill)
@@ -461,7 +463,7 @@ def check(
     """
     found: list[Checked] = []
     try:
-        with open_destination(settings.destination, read_only=True) as destination:
+        with open_destination(settings.destination, read_only=True, environment=environment) as destination:
             destination.cursors()
             missing = destination.check() if isinstance(destination, Checkable) else []
         for sentence in missing:
@@ -618,7 +620,7 @@ def prune_(
         raise BadInput([Mistake(settings.wording.where(keep), what, settings.wording.add(keep))])
     api = connect(settings, listen, environment)
     source = Source(api)
-    with open_destination(settings.destination, read_only=dry_run) as destination:
+    with open_destination(settings.destination, read_only=dry_run, environment=environment) as destination:
         accounts = _unless(halted, lambda: _accounts(source, settings))
         for advertiser_id, error in accounts.refused.items():
             listen(Failed("", advertiser_id, error.sentence, error.request_id))
@@ -632,7 +634,7 @@ DAY_OF_GRACE = timedelta(days=1)
 
 
 class State(enum.StrEnum):
-    """How a pair stands; all but FRESH and COMPLETE are something to look after."""
+    """How a pair stands; all but FRESH and COMPLETE are something need attention."""
 
     FRESH = "fresh"
     COMPLETE = "complete"  # the configuration ends before today, and all of it is read
@@ -666,13 +668,15 @@ class Standing:
         return self.state in (State.FRESH, State.COMPLETE)
 
 
-def status(settings: Settings, *, now: datetime, max_age: timedelta) -> list[Standing]:
+def status(
+    settings: Settings, *, now: datetime, max_age: timedelta, environment: Mapping[str, str] | None = None
+) -> list[Standing]:
     """Return how far each configured pair is, as the destination knows it; TikTok is not asked.
 
     Where all ad accounts of an authorisation are imported, those are meant that were read before. A pair is behind when
     it was read longer ago than ``max_age``, or its last day is more than a day before the day on which it was read.
     """
-    with open_destination(settings.destination, read_only=True) as destination:
+    with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         known = destination.cursors()
         counts = {
             stream.name: destination.row_counts(stream) if isinstance(destination, CountsRows) else None
@@ -739,19 +743,26 @@ class Forgotten:
     through: date | None
 
 
-def reset(settings: Settings, name: str, advertiser_ids: Collection[str] = (), *, dry_run: bool) -> list[Forgotten]:
+def reset(
+    settings: Settings,
+    name: str,
+    advertiser_ids: Collection[str] = (),
+    *,
+    dry_run: bool,
+    environment: Mapping[str, str] | None = None,
+) -> list[Forgotten]:
     """Forget how far an object is read, of these advertisers or of all, so that the next import reads all of it again.
 
     Stored rows stay until then. Returns what was forgotten; dry: what would be. Raises BadInput for an object that is
     not configured or an advertiser it was never read for.
     """
     (stream,) = only(settings, [name]).objects
-    with open_destination(settings.destination, read_only=dry_run) as destination:
+    with open_destination(settings.destination, read_only=dry_run, environment=environment) as destination:
         known = {a: k for (n, a), k in destination.cursors().items() if n == stream.name and (k.cursor or k.failure)}
         unknown = [a for a in advertiser_ids if a not in known]
         if unknown:
             there = ", ".join(sorted(known)[:20]) or "none"
-            what, advice = f"{stream.name} was never read for it", f"Known are: {there}."
+            what, advice = f"{stream.name} was never read for it", f"Choose from: {there}."
             raise BadInput([Mistake(f"--advertiser {a}", what, advice) for a in unknown])
         chosen = sorted(advertiser_ids or known)
         if not dry_run and chosen:
@@ -772,26 +783,26 @@ class Viewed:
     left_alone: bool = False
 
 
-def views(settings: Settings, *, dry_run: bool) -> list[Viewed]:
+def views(settings: Settings, *, dry_run: bool, environment: Mapping[str, str] | None = None) -> list[Viewed]:
     """Create or refresh every view that what is stored allows; dry: only say how.
 
     Raises BadInput when the destination cannot have views, StoreFailed when nothing is stored or it says no.
     """
     # Read first: where nothing is stored, nothing is created either.
-    with open_destination(settings.destination, read_only=True) as destination:
+    with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         holder = _holding_views(destination, settings)
         dialect = holder.dialect
         found = definitions(holder.columns(), dialect)
     possible = [view for view in found if view.sql]
     if not possible:
         raise StoreFailed(
-            "no table is there yet, so no view can be made",
+            "there is no table yet, so no view can be created",
             where=settings.destination,
-            what_to_do="Import first, and then make them.",
+            what_to_do="Import first, then create the views.",
         )
     alone: list[str] = []
     if not dry_run:
-        with open_destination(settings.destination) as destination:
+        with open_destination(settings.destination, environment=environment) as destination:
             alone = _holding_views(destination, settings).create_views(possible)
     return [
         Viewed(view, dialect.create_view(view.name, view.sql) if view.sql else "", view.name in alone) for view in found
@@ -806,11 +817,11 @@ def _holding_views(destination: Destination, settings: Settings) -> HoldsViews:
 
 
 def _refresh_views(destination: Destination, settings: Settings, listen: Listener) -> None:
-    """Refresh the views after an import; its rows are stored, so what goes wrong here is only told."""
+    """Refresh the views after an import; its rows are stored, so what goes wrong here is only reported."""
     holder = _holding_views(destination, settings)
     try:
         found = definitions(holder.columns(), holder.dialect)
         for name in holder.create_views([view for view in found if view.sql]):
-            listen(Warned("views", "", f"{name} was not made: somebody else's is there under that name"))
+            listen(Warned("views", "", f"{name} was not created: somebody else's view already has that name"))
     except StoreFailed as error:
         listen(Warned("views", "", error.sentence))

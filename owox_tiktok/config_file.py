@@ -1,4 +1,4 @@
-"""A YAML file that says what an import may be told, with ``${VARIABLE}`` references to the environment.
+"""A YAML file that configures an import, with ``${VARIABLE}`` references to the environment.
 
 Every mistake carries its line (``tiktok.yaml:7 objects``). What the values may be is not known here: see ``settings``.
 """
@@ -51,9 +51,9 @@ def read_settings(text: str, name: str, *, now: datetime, environment: Mapping[s
         at = f"{line} {shown(written)}"
         key = resolve("setting", written, known)
         if key is None:
-            mistakes.append(unknown(Value(written, at), "setting", "setting", known, "docs/GETTING_STARTED.md lists"))
+            mistakes.append(unknown(Value(written, at), "setting", "setting", known, "docs/settings.md lists"))
         elif key in values:
-            same = "is there twice" if key == written else f"says {key}, which is there already"
+            same = "appears twice" if key == written else f"means {key}, which is there already"
             mistakes.append(Mistake(at, same, "Keep one of the two lines."))
         else:
             values[key] = _value(node, f"{line} {key}", env, mistakes)
@@ -71,7 +71,7 @@ def read_text(path: Path) -> str:
         raise BadInput([Mistake(str(path), f"cannot be read ({why})", example)]) from None
     if len(raw) > MOST_BYTES:
         raise BadInput(
-            [Mistake(str(path), f"holds more than {MOST_BYTES:,} bytes, so it is no configuration", example)]
+            [Mistake(str(path), f"holds more than {MOST_BYTES:,} bytes, so it is not a configuration", example)]
         )
     try:
         return raw.decode("utf-8-sig")
@@ -98,7 +98,7 @@ def parsed(text: str, name: str) -> yaml.Node | None:
         raise BadInput([Mistake(at, what, "Delete it, or write the line again.")]) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = next((words for told, words in _PROBLEMS if told in (error.problem or "")), error.problem)
+        problem = next((words for theirs, words in _PROBLEMS if theirs in (error.problem or "")), error.problem)
         at = f"{name}:{mark.line + 1 if mark else 1}"
         raise BadInput([Mistake(at, f"cannot be read as YAML: {problem}", "Fix that line.")]) from None
 
@@ -148,7 +148,7 @@ def _value(node: yaml.Node, where: str, env: Mapping[str, str], mistakes: list[M
             key = _key(key_node)
             at = f"{where}.{shown(key)}"
             if key in inside:
-                mistakes.append(Mistake(at, "is there twice", "Keep one of the two."))
+                mistakes.append(Mistake(at, "appears twice", "Keep one of the two."))
             inside[key] = _value(value_node, at, env, mistakes)
         return Value(inside, where)
     text = str(node.value)

@@ -47,7 +47,7 @@ destination: duckdb:///%s
 def demo(folder: Path, console: Console, halted: Callable[[], Reason | None] = lambda: None) -> int:
     """Import twice into ``folder``, two days apart, and show what came; return the exit code.
 
-    Raises BadInput for a folder that cannot be written to; ends early when ``halted`` says a word.
+    Raises BadInput for a folder that cannot be written to; ends early when ``halted`` gives a reason.
     """
     database, config = folder / "tiktok_ads.duckdb", folder / "tiktok.yaml"
     try:
@@ -57,7 +57,7 @@ def demo(folder: Path, console: Console, halted: Callable[[], Reason | None] = l
             old.unlink(missing_ok=True)
     except OSError as error:
         what = f"{error.filename or folder} cannot be written ({error.strerror})"
-        raise BadInput([Mistake("--folder", what, "Name another: owox-tiktok demo --folder /tmp/demo")]) from None
+        raise BadInput([Mistake("--folder", what, "Choose another: owox-tiktok demo --folder /tmp/demo")]) from None
     world = World(
         seed=37,
         advertisers=3,
@@ -158,7 +158,7 @@ def _show_restated(before: list[tuple[object, ...]], after: list[tuple[object, .
         table.add_column(name, justify="left" if name in ("day", "") else "right")
     for day, now in after[-11:]:
         was = had.get(day)
-        word = "[green]new[/]" if was is None else "[yellow]restated[/]" if was != now else "unchanged"
-        table.add_row(str(day), "" if was is None else f"{was:,}", f"{now:,}", word)
+        change = "[green]new[/]" if was is None else "[yellow]restated[/]" if was != now else "unchanged"
+        table.add_row(str(day), "" if was is None else f"{was:,}", f"{now:,}", change)
     console.print(table)
     console.print()

@@ -69,7 +69,7 @@ class Dialect:
         return f"{self.types[kind]} '{day}'" if kind is Kind.DAY else f"{self.types[kind]} '{day} 00:00:00'"
 
     def create_view(self, identifier: str, select: str) -> str:
-        """Return the statement that makes a view, or makes it anew."""
+        """Return the statement that makes a view, or recreates it."""
         return f"CREATE OR REPLACE VIEW {self.table(identifier)} AS\n{select}"
 
     def null(self, kind: Kind) -> str:

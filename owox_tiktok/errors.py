@@ -11,12 +11,12 @@ TikTok's support asks for. Nothing here ever holds a token or a URL.
         RequestRefused    … to this request (a permission, a parameter): this pair ends
           FieldsRefused   … because of these fields: they are left out and the rest is read
       TooLarge            the window must be read in smaller parts
-      Unavailable         asked again and again without success: the next run reads it
+      Unavailable         retried without success: the next run reads it
       Senseless           one answer made no sense: asked again a few times, then Unavailable
       StoreFailed         the destination said no
         StoreBusy         another import holds it
         StoreGone         nothing more can be stored there: the whole run ends
-          StoreSilent     … because it did not answer for as long as patience lasts
+          StoreSilent     … because it did not answer until its deadline
       Halted              somebody asked the work to end, before it had a result
 """
 
@@ -134,4 +134,4 @@ class StoreSilent(StoreGone):
 
 
 class Halted(Problem):
-    """The work was asked to end, before it had a result. ``message`` is the word of who asked."""
+    """The work was asked to end, before it had a result. ``message`` is the reason."""

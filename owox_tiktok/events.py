@@ -125,7 +125,7 @@ class Finished:
         total, replaced = sum(self.rows.values()), sum(self.replaced.values())
         parts = [f"{ABOUT[self.state].headline} in {duration(self.seconds)}: {rows_of(total)} stored"]
         if replaced:
-            parts.append(f"{replaced:,} of them in place of rows that were there")
+            parts.append(f"{replaced:,} of them in place of existing rows")
         parts.append(f"{self.requests:,} request{'' if self.requests == 1 else 's'}")
         if self.refused:
             parts.append(f"{self.refused:,} rate-limited")
@@ -134,12 +134,12 @@ class Finished:
         if self.warnings:
             parts.append(f"{self.warnings} warning{'s' if self.warnings > 1 else ''}")
         if self.failed:
-            parts.append(f"{self.failed} of {self.pairs} not complete (the next run goes on there)")
+            parts.append(f"{self.failed} of {self.pairs} not complete (the next run continues there)")
         if self.left:
             windows = "1 window" if self.left == 1 else f"{self.left:,} windows"
-            parts.append(f"{self.stopped} with {windows} left (the next run goes on there)")
+            parts.append(f"{self.stopped} with {windows} left (the next run continues there)")
         elif self.stopped:
-            parts.append(f"{self.stopped} before it was known what to read (the next run begins there)")
+            parts.append(f"{self.stopped} before it was known what to read (the next run starts there)")
         return ", ".join(parts) + "."
 
 

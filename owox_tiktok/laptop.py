@@ -1,7 +1,7 @@
 """The whole product on one machine, without an account at TikTok or Google: the Sheet, its menu, the service.
 
 Stand-ins for TikTok, Google Sheets, Cloud Tasks and Google's sign-in, and the function itself, twice as it is deployed:
-a door that Sheets call and a worker that tasks call, under functions-framework, with tokens that are really signed and
+one that Sheets call and a worker that tasks call, under functions-framework, with tokens that are really signed and
 really verified. A page shows the template Sheet with the OWOX menu over it, which runs the script that people put into
 their Sheets.
 """
@@ -40,7 +40,7 @@ YOU = "you@example.com"
 """Who presses the buttons."""
 TASKS_ACCOUNT = "tasks@local.iam.gserviceaccount.com"
 ADDRESS = "https://owox-tiktok.run.app"
-"""What the menu believes the service's address to be; the page passes its calls on to the door."""
+"""What the menu believes the service's address to be; the page passes its calls on to the function for Sheets."""
 AUDIENCE = "local-script.apps.googleusercontent.com"
 DAYS = 75
 """So long ago the made-up ad accounts begin."""
@@ -86,7 +86,7 @@ class Laptop(Emulator):
             self._set_up(world)
             stack.callback(self._end)
             worker = self._deploy("worker", _free_port())
-            self.door = self._deploy("door", _free_port(), worker)
+            self.for_sheets = self._deploy("sheets", _free_port(), worker)
             super().__enter__()
             stack.callback(super().close)
             self._stack = stack.pop_all()
@@ -131,7 +131,7 @@ class Laptop(Emulator):
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("TIKTOK_", "OWOX_", "SHEETS_", "K_"))},
             "OWOX_ROLE": role,
-            "OWOX_AUDIENCES": AUDIENCE if role == "door" else url,
+            "OWOX_AUDIENCES": AUDIENCE if role == "sheets" else url,
             "OWOX_REGISTRY": json.dumps(
                 {self.book: {"secret": "default", "callers": [YOU], "requests_per_second": self._limits.qps}}
             ),
@@ -181,7 +181,7 @@ class Laptop(Emulator):
     def answer(self, call: Call) -> Answer:
         """Answer with the page, with what belongs to the menu, or with a token for who sits before it."""
         if call.path.startswith(menu.PREFIX):
-            return menu.answer(call, services={ADDRESS: self.door})
+            return menu.answer(call, services={ADDRESS: self.for_sheets})
         if call.method == "GET" and call.path == "/token":
             return Answer(200, self.issuer.token(YOU, AUDIENCE).encode(), "text/plain")
         if call.method == "GET" and call.path == "/":

@@ -16,6 +16,8 @@ from typing import Literal, Protocol, Self, runtime_checkable
 from zoneinfo import ZoneInfo
 
 Level = Literal["advertiser", "campaign", "ad_group", "ad"]
+Family = Literal["accounts", "creatives", "audiences", "shop", "names", "reports", "audience_reports"]
+"""What a stream is about; the documents have a page for each."""
 
 
 class Kind(enum.StrEnum):
@@ -158,6 +160,7 @@ class Stream:
     """
 
     name: str
+    family: Family
     title: str
     description: str
     path: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import smtplib
 import ssl
 import threading
 import time
@@ -26,7 +27,7 @@ from owox_tiktok.settings import BY_NAME, NOTIFY_WHEN, Settings
 from owox_tiktok.states import ABOUT, Reason, State
 
 Level = Literal["done", "warnings", "error"]
-"""How a run ended: all well, all well but with something to know, or nothing or not everything imported."""
+"""How a run ended: all well, all well but with warnings, or nothing or not everything imported."""
 
 GOOGLE_CHAT_HOSTS = ("chat.googleapis.com",)
 SLACK_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
@@ -48,7 +49,7 @@ CALL_S = 5.0
 ALL_S = 12.0
 """… and all messages of a run together so long. They are sent side by side."""
 
-_SUBJECTS: Mapping[Level, str] = {"done": "done", "warnings": "done, with something to know", "error": "needs you"}
+_SUBJECTS: Mapping[Level, str] = {"done": "done", "warnings": "done, with warnings", "error": "needs you"}
 
 
 def outcome(ended: Finished | Problem) -> tuple[Level, str]:
@@ -116,7 +117,7 @@ def _webhook_ok(text: str, hosts: Sequence[str]) -> bool:
 
 def _mail_mistakes(settings: Settings, environment: Mapping[str, str]) -> list[Mistake]:
     found = [
-        Mistake(name, "is not set where the import runs", f"Set it to {what}, or name no e-mail address.")
+        Mistake(name, "is not set where the import runs", f"Set it to {what}, or remove the e-mail addresses.")
         for name, what in (("SMTP_HOST", "your mail server"), ("SMTP_FROM", "the address the message comes from"))
         if not environment.get(name)
     ]
@@ -237,15 +238,13 @@ def _post(hook: Secret, body: Mapping[str, object], trust: ssl.SSLContext) -> No
     if 300 <= status < 400:
         raise Problem(f"its server answered {status}, a redirect, which is not followed")
     if status in (400, 401, 403, 404, 410):
-        raise Problem(f"its server answered {status}", what_to_do="Make a new webhook and set its address.")
+        raise Problem(f"its server answered {status}", what_to_do="Create a new webhook and set its address.")
     if not 200 <= status < 300:
         raise Problem(f"its server answered {status}")
 
 
 def _mail(settings: Settings, level: Level, text: str, environment: Mapping[str, str], trust: ssl.SSLContext) -> None:
     """Send an e-mail, always encrypted: TLS at port 465, STARTTLS at any other; raises Problem."""
-    import smtplib
-
     message = EmailMessage()
     message["Subject"] = f"TikTok Ads import: {_SUBJECTS[level]}"
     message["From"] = environment["SMTP_FROM"]
@@ -269,7 +268,7 @@ def _mail(settings: Settings, level: Level, text: str, environment: Mapping[str,
     except smtplib.SMTPAuthenticationError:
         raise Problem("the mail server refused SMTP_USER and SMTP_PASSWORD") from None
     except smtplib.SMTPRecipientsRefused:
-        raise Problem("the mail server refused every address", what_to_do="Look at the addresses.") from None
+        raise Problem("the mail server refused every address", what_to_do="Check the addresses.") from None
     except smtplib.SMTPResponseException as error:
         raise Problem(f"the mail server answered {error.smtp_code}") from None
     except ssl.SSLCertVerificationError:

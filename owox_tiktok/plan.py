@@ -16,7 +16,7 @@ from owox_tiktok.settings import Settings
 
 A_DAY = timedelta(days=1)
 LIFETIME_AUDIENCE_DAYS = 365
-"""TikTok has no lifetime for audience reports; the longest range it answers without days stands in."""
+"""TikTok has no lifetime for audience reports; the longest range it answers without days takes its place."""
 
 Done = Mapping[str, Mapping[str, date]]
 """What a run in several parts has read already: per stream and advertiser the last day; NO_DAYS where it has none."""

@@ -126,7 +126,7 @@ def _decimal(field: Field, value: object) -> Text:
 
 def _count(field: Field, value: object) -> Text:
     if isinstance(value, str) and value.startswith("<"):
-        return None  # search-term reports hide small counts as "<5"; no number is truer than a made-up one
+        return None  # search-term reports hide small counts as "<5"; no number is better than an invented one
     text = _decimal(field, value)
     if text is None:
         return None
@@ -156,10 +156,10 @@ def _id(field: Field, value: object) -> Text:
 def _boolean(field: Field, value: object) -> Text:
     if value is None or value in NOTHING:
         return None
-    word = str(value).strip().lower()
-    if word in ("true", "1", "yes", "on"):
+    text = str(value).strip().lower()
+    if text in ("true", "1", "yes", "on"):
         return "true"
-    if word in ("false", "0", "no", "off"):
+    if text in ("false", "0", "no", "off"):
         return "false"
     raise UnexpectedValue(field, value)
 

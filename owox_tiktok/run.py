@@ -1,8 +1,8 @@
-"""The loop: a few readers, one writer; rows land with their cursor, oldest day first; what fails is told and closed.
+"""The loop: a few readers, one writer; rows land with their cursor, oldest day first.
 
 Readers take windows in plan order and read them side by side. The writer stores a pair's windows strictly in date
-order, however they arrive, so that a cursor never covers a day that is not there. Knows no edge: reading, storing and
-telling are passed in.
+order, however they arrive, so that a cursor never covers a day that is not there. A failure is reported and closes its
+pair; the others continue. Knows no edge: reading, storing and reporting are passed in.
 """
 
 from __future__ import annotations
@@ -173,6 +173,11 @@ class _Board:
                 if not self._lock.wait(ASK_S):
                     return [], []
 
+    def arrived_so_far(self) -> list[_Arrived]:
+        """Return what may be stored now, in one last step: who ends early has not read it for nothing."""
+        with self._lock:
+            return self._storable()
+
     def _worth_waiting(self) -> bool:
         """Whether more rows may soon make a better step: there are some, not enough, and windows still being read."""
         if not self._arrived or self._troubles:
@@ -286,6 +291,8 @@ def run(
                     writer.trouble(task, error)
                 outcome.stopped = halted()
                 if outcome.stopped:
+                    if not ready:
+                        writer.store(board.arrived_so_far())
                     outcome.left = board.left()
                     break
         finally:
@@ -324,7 +331,7 @@ class _Writer:
     ) -> None:
         self._pairs, self._board, self._destination = pairs, board, destination
         self._listen, self._outcome, self._now = listen, outcome, now
-        self._told: set[tuple[str, str, str]] = set()
+        self._warned: set[tuple[str, str, str]] = set()
         self._refused: dict[tuple[str, str], frozenset[str]] = {}
 
     def prepare(self) -> None:
@@ -425,8 +432,8 @@ class _Writer:
 
     def _warn(self, pair: Pair, message: str) -> None:
         key = (*pair.key, message)
-        if key not in self._told:
-            self._told.add(key)
+        if key not in self._warned:
+            self._warned.add(key)
             self._outcome.warnings += 1
             self._listen(Warned(pair.stream.name, pair.advertiser.id, message))
 
@@ -452,7 +459,7 @@ class _Writer:
         self._listen(Failed(pair.stream.name, pair.advertiser.id, message, getattr(error, "request_id", ""), work=left))
         if isinstance(error, StoreGone):
             return
-        with suppress(StoreFailed):  # the reason is a convenience; the failure itself was told
+        with suppress(StoreFailed):  # the reason is a convenience; the failure itself was reported
             self._destination.failed(pair.stream, pair.advertiser.id, message, self._now)
 
 

@@ -165,7 +165,7 @@ def run(command: Sequence[str]) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Problem("gcloud did not end within 5 minutes", where=" ".join(command[:4])) from None
+        raise Problem("gcloud did not finish within 5 minutes", where=" ".join(command[:4])) from None
     if ran.returncode:
         said = " ".join(ran.stderr.split())[-500:] or f"exit code {ran.returncode}"
         raise Problem(f"gcloud said: {said}", where=" ".join(command[:4]))
@@ -173,7 +173,7 @@ def run(command: Sequence[str]) -> str:
 
 
 def _there(describe: Sequence[str]) -> bool:
-    """Return whether what ``describe`` asks for exists; raises Problem when that cannot be told."""
+    """Return whether what ``describe`` asks for exists; raises Problem when that cannot be found out."""
     try:
         run(describe)
     except Problem as problem:

@@ -1,4 +1,4 @@
-"""What an import may be told: SETTINGS, one entry each, whoever says it: a YAML file or a Sheet.
+"""What an import can be configured with: SETTINGS, one entry each, whoever says it: a YAML file or a Sheet.
 
 Either becomes the same frozen ``Settings``; every mistake is found in one reading and carries its address
 (``tiktok.yaml:7 objects``, ``Config!B4``) and what to do. Nothing here opens a destination or calls TikTok.
@@ -105,7 +105,7 @@ class Value:
 
     @property
     def items(self) -> list[Value]:
-        """The entries of a list; a single text may hold several, divided by commas or spaces."""
+        """The entries of a list; a single text may hold several, separated by commas or spaces."""
         if isinstance(self.content, dict):
             raise _Wrong("should be a list", "Write [one, two].")
         if isinstance(self.content, list):
@@ -228,15 +228,15 @@ def _lookback(value: Value) -> int:
 def _keep(value: Value) -> int:
     days = _days(value)
     if days == 0:
-        raise _Wrong("0 days would keep nothing", "Write how many days to keep, or leave the line out to keep all.")
+        raise _Wrong("0 days would keep nothing", "Write how many days to keep, or omit the line to keep all.")
     return days
 
 
 def _switch(value: Value) -> bool:
-    word = value.text.lower()
-    if word in ("true", "yes", "on", "1"):
+    text = value.text.lower()
+    if text in ("true", "yes", "on", "1"):
         return True
-    if word in ("false", "no", "off", "0"):
+    if text in ("false", "no", "off", "0"):
         return False
     raise _Wrong(f"{value.shown} is neither true nor false", "Write true or false.")
 
@@ -266,7 +266,7 @@ def _location(value: Value) -> str:
 def _emails(value: Value) -> tuple[str, ...]:
     for item in value.items:
         if not re.fullmatch(r"[^@\s<>\"]+@[^@\s<>\"]+\.[^@\s<>\"]+", item.text):
-            raise _Wrong(f"{item.shown} is not an e-mail address", "Write addresses, divided by commas.")
+            raise _Wrong(f"{item.shown} is not an e-mail address", "Write addresses, separated by commas.")
     return tuple(item.text for item in value.items)
 
 
@@ -284,7 +284,7 @@ def _rate(value: Value) -> float:
     if not 0.01 <= rate <= 1000:
         raise _Wrong(
             f"{value.shown} is not a rate of requests per second",
-            "Write what TikTok permits your app: 10 (Basic), 20, 30 or 50.",
+            "Write what TikTok allows your app: 10 (Basic), 20, 30 or 50.",
         )
     return rate
 
@@ -305,7 +305,7 @@ MOST_LOOKBACK_DAYS = 365
 EARLIEST = date(2016, 1, 1)
 """There is nothing to read before; and a plan with a window for every day since the year 1 would fill the memory."""
 NOTIFY_WHEN = ("never", "on error", "on warnings", "always")
-"""When people are told about a run: each also covers what stands before it."""
+"""When people are notified about a run: each also covers what stands before it."""
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("access_token", _token, "${TIKTOK_ACCESS_TOKEN}", "TikTok's access token, from the environment", True),
@@ -316,25 +316,25 @@ SETTINGS: tuple[Setting, ...] = (
             label="Start Date", form="day"),
     Setting("objects", _raw, "[advertisers, campaigns, ad_groups, ads, ad_report_daily]",
             "What to import; `owox-tiktok objects` lists everything", True),
-    Setting("end_date", _day, "2026-01-31", "Last day to import; left out: up to today",
+    Setting("end_date", _day, "2026-01-31", "Last day to import; omit it to import up to today",
             label="End Date", form="day"),
     Setting("fields", _raw, "{ad_report_daily: [spend, impressions, clicks]}",
-            "Chosen fields or presets per object; left out: a useful preset"),
+            "Chosen fields or presets per object; omit them for a useful preset"),
     Setting("reimport_lookback_window", _lookback, "7", "Days read again in every run, for late conversions",
             label="Reimport Lookback Window", also=("Lookback Window",), form="number", filled=True),
-    Setting("clean_up_to_keep_window", _keep, "400", "Days of reports to keep; left out: everything",
+    Setting("clean_up_to_keep_window", _keep, "400", "Days of reports to keep; omit it to keep everything",
             label="Clean Up To Keep Window", form="number"),
     Setting("include_deleted", _switch, "true", "Also read deleted campaigns, ad groups and ads",
             label="Include Deleted", form="switch", filled=True),
     Setting("sandbox_mode", _switch, "false", "Read TikTok's sandbox instead of production",
             label="Sandbox Mode", also=("Sandbox",), form="switch", filled=True),
-    Setting("requests_per_second", _rate, "10", "What TikTok permits your app (Basic: 10)"),
-    Setting("max_run_timeout", _minutes, "30", "Minutes after which a run ends itself; the next one goes on from there",
+    Setting("requests_per_second", _rate, "10", "What TikTok allows your app (Basic: 10)"),
+    Setting("max_run_timeout", _minutes, "30", "Minutes after which a run stops; the next one continues from there",
             label="Max Run Timeout", also=("Maximum Run Timeout",), form="number"),
     Setting("destination", _url, "duckdb:///tiktok_ads.duckdb", "Where the rows go"),
     Setting("destination_dataset_id", _dataset, "my-project.tiktok_ads", "BigQuery dataset the rows go to",
             label="Destination Dataset ID", only_bigquery=True, in_file=False),
-    Setting("destination_location", _location, "EU", "Where BigQuery makes the dataset if it is not there yet",
+    Setting("destination_location", _location, "EU", "Where BigQuery creates the dataset if it does not exist yet",
             label="Destination Location", filled=True, only_bigquery=True, in_file=False),
     Setting("views", _switch, "true", "Refresh the views after each import; `owox-tiktok views` does it by hand"),
     Setting("notify_when", _when, "on error", "When to send a message about a run: " + ", ".join(NOTIFY_WHEN),
@@ -445,7 +445,7 @@ def _dates(
         )
     if start and end and end < start:
         mistakes.append(
-            Mistake(values["end_date"].where, f"{end} is before {first_name} {start}", "Exchange the two days.")
+            Mistake(values["end_date"].where, f"{end} is before {first_name} {start}", "Swap the two dates.")
         )
 
 

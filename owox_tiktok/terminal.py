@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from typing import IO, Protocol, Self
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from owox_tiktok.app import Checked, Planned, Standing, Viewed
 from owox_tiktok.errors import BadInput, Problem
@@ -121,7 +123,7 @@ class Terminal:
         self._names: Mapping[str, str] = {}
         self._bars: dict[str, TaskID] = {}
         self._rows: dict[str, int] = {}
-        self._told = 0.0
+        self._said_at = 0.0
         self._done = self._work = 0
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -144,7 +146,7 @@ class Terminal:
         match event:
             case Started():
                 self._names = event.accounts
-                self._told = time.monotonic()
+                self._said_at = time.monotonic()
                 self._progress.start()
                 for name, work in event.work.items():
                     self._bars[name] = self._progress.add_task(name, total=work, rows="0")
@@ -172,14 +174,12 @@ class Terminal:
         self._done += work
         if name in self._bars:
             self._progress.update(self._bars[name], advance=work, rows=f"{self._rows.get(name, 0):,}")
-        if not self._quiet and not self.console.is_terminal and self._work and time.monotonic() - self._told >= 10:
-            self._told = time.monotonic()
+        if not self._quiet and not self.console.is_terminal and self._work and time.monotonic() - self._said_at >= 10:
+            self._said_at = time.monotonic()
             self.say(f"{self._done / self._work:4.0%}, {rows_of(sum(self._rows.values()))} so far")
 
     def say(self, words: str, text: str = "") -> None:
         """Print one line: our own words (with markup), then a text as it is."""
-        from rich.text import Text
-
         if not self.closed:
             try:
                 self.console.print(Text.assemble(Text.from_markup(words), text), soft_wrap=True)
@@ -191,7 +191,7 @@ class Terminal:
         self._progress.stop()
         if isinstance(problem, BadInput):
             count = len(problem.mistakes)
-            self.say(f"[red]{count} thing{'s' if count > 1 else ''} to fix:[/]")
+            self.say(f"[red]{count} problem{'s' if count > 1 else ''} found:[/]")
             for mistake in problem.mistakes:
                 self.say("  • ", str(mistake))
         else:
@@ -207,7 +207,6 @@ class Terminal:
 
 
 def _table(*columns: str, title: str = "") -> Table:
-    from rich import box
 
     table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for column in columns:
@@ -239,7 +238,7 @@ def show_plan(console: Console, planned: Sequence[Planned], rate: float, problem
     asked = f"{requests:,} request{'' if requests == 1 else 's'}"
     console.print(f"{asked}, about {rows_of(rows)}, about {took}.")
     if read := sum(p.bytes_processed for p in planned):
-        console.print(f"The destination would read {size(read)} of what it has, which Google may bill.")
+        console.print(f"The destination would scan {size(read)} of its own data, which Google may bill.")
     for p in planned:
         if p.problem:
             what = pair(p.object, account(p.advertiser.id, p.advertiser.name))
@@ -253,9 +252,8 @@ MOST_NAMED = 5
 def show_checks(console: Console, checks: Sequence[Checked], *, quiet: bool = False) -> None:
     """Print one line for each account and thing that works, and one for each failure, with what to do about it.
 
-    A failure that several accounts have in common is told once. ``quiet``: only failures.
+    A failure that several accounts have in common is printed once. ``quiet``: only failures.
     """
-    from rich.text import Text
 
     def line(ok: bool, what: str, detail: str) -> None:
         if not (ok and quiet):
@@ -293,12 +291,10 @@ def _alike(checks: Sequence[Checked]) -> Iterable[Sequence[Checked]]:
 
 
 def show_status(console: Console, found: Sequence[Standing], *, quiet: bool = False) -> None:
-    """Print how far each object of each account is, and what to look after. ``quiet``: nothing when all is well."""
-    from rich.text import Text
-
+    """Print how far each object of each account is, and what need attention. ``quiet``: nothing when all is well."""
     if not found:
         if not quiet:
-            console.print("Nothing was imported yet.")
+            console.print("Nothing has been imported yet.")
         return
     table = _table("object", "account", "state", "through", ">read", ">rows")
     for s in found:
@@ -314,7 +310,7 @@ def show_status(console: Console, found: Sequence[Standing], *, quiet: bool = Fa
     bad = [s for s in found if not s.ok]
     for s in bad:
         console.print(f"{s.state}: {pair(s.object, s.advertiser_id)}: {s.problem}", markup=False, soft_wrap=True)
-    console.print("All is fresh." if not bad else f"{len(bad)} of {len(found)} to look after.")
+    console.print("Everything is fresh." if not bad else f"{len(bad)} of {len(found)} need attention.")
 
 
 def show_views(console: Console, found: Sequence[Viewed]) -> None:
@@ -329,7 +325,7 @@ def show_views(console: Console, found: Sequence[Viewed]) -> None:
 def _but(viewed: Viewed) -> str:
     """Return what is not as it could be with a view, as the end of a line."""
     if viewed.left_alone:
-        return ": somebody else made what has this name. Rename that, and run this again."
+        return ": something else already has this name. Rename it, and run this again."
     whole = [name for name, fields in viewed.view.missing.items() if not fields]
     parts = [f"{', '.join(fields)} of {name}" for name, fields in viewed.view.missing.items() if fields]
     if not viewed.statement:
@@ -354,8 +350,6 @@ def show_objects(console: Console, streams: Iterable[Stream]) -> None:
 
 def show_object(console: Console, stream: Stream, default: Sequence[str], aliases: Sequence[str]) -> None:
     """Print one object: how it is keyed and stored, and its fields."""
-    from rich.text import Text
-
     console.print(Text.assemble((stream.name, "bold"), f": {stream.description}"))
     console.print(f"table {stream.table}, key {', '.join(stream.keys)}", markup=False)
     if stream.max_days:

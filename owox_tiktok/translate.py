@@ -241,7 +241,7 @@ def _take(key: str, value: Plain, found: _Found) -> None:
             found.values[setting] = value
     elif setting:
         if setting in found.values and found.values[setting] != value:
-            found.leave(key, f"{setting} is there twice; the first was taken.")
+            found.leave(key, f"{setting} appears twice; the first was taken.")
         found.values.setdefault(setting, value)
     elif plain not in _SILENT:
         known = synonym("setting", key)
@@ -347,7 +347,7 @@ def _chosen(found: _Found) -> dict[str, list[str]]:
             del found.objects[name]
             found.leave(name, "TikTok's sandbox does not have it.")
     if not found.objects:
-        found.leave("objects", "none is named; these are a beginning, and `owox-tiktok objects` lists all.")
+        found.leave("objects", "none is named; these are a starting point; `owox-tiktok objects` lists all.")
         found.objects = {name: [] for name in _BEGINNING}
     return {name: _names(STREAMS[name], found) for name in STREAMS if name in found.objects}
 
@@ -366,7 +366,7 @@ def _names(stream: Stream, found: _Found) -> list[str]:
 
 
 def _make(report: _Report, found: _Found) -> None:
-    """Take a report that is told by its dimensions, as TikTok's API is asked for it."""
+    """Take a report that is described by its dimensions, as TikTok's API is asked for it."""
     known = {d for s in STREAMS.values() for d in s.dimensions}
     asked = [resolve("field", d, known) or d for d in report.dimensions]
     by_id = [level for level in _LEVELS.values() if ID_OF[level] in asked]
@@ -396,7 +396,7 @@ def _lines(found: _Found, chosen: Mapping[str, list[str]], source: str, now: dat
         found.leave("advertiser_ids", "the file names none, so every account of the authorisation is read.")
     if "start_date" not in values:
         values["start_date"] = (now.date() - timedelta(days=30)).isoformat()
-        found.leave("start_date", "the file names none; the last 30 days are a beginning.")
+        found.leave("start_date", "the file names none; the last 30 days are a starting point.")
     needs_app = values["advertiser_ids"] == "all" or any(STREAMS[name].per_app for name in chosen)
     yield f"# TikTok Ads import, written by `owox-tiktok init` from {source}."
     yield "# Secrets are not copied into this file: it names environment variables instead. Set them before a run:"

@@ -1,4 +1,4 @@
-"""A stand-in for the Google Cloud CLI: it keeps in a JSON file what was made, and writes down each command.
+"""An emulator of the Google Cloud CLI: it keeps in a JSON file what was made, and writes down each command.
 
 It is started as ``gcloud`` by the tests. A command that it does not know, or that makes what is there or takes away
 what is not, is a complaint: it is written down as well, and no test passes over one.

@@ -22,9 +22,9 @@ from tests.helpers import process_environment
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOYED = ROOT / "cloud_function" / "main.py"
 CLOCKED = ROOT / "tests" / "clocked_function.py"
-"""The same with the clock of a made-up TikTok."""
+"""The same with the clock of a simulated TikTok."""
 
-AUDIENCE = "https://door.example.run.app"
+AUDIENCE = "https://sheets.example.run.app"
 SCRIPT = "123-abc.apps.googleusercontent.com"
 ACCOUNT = "tasks@project.iam.gserviceaccount.com"
 ANNA, EVE = "anna@example.com", "eve@elsewhere.example"

@@ -35,7 +35,7 @@ Row = dict[str, Any]
 
 _PATHS = {f"{path}/" for path in LISTS} | {"advertiser/info/", "oauth2/advertiser/get/", "report/integrated/get/"}
 SERVED = [stream for stream in STREAMS.values() if stream.path in _PATHS]
-"""The streams whose endpoint the stand-in has."""
+"""The streams whose endpoint the emulator has."""
 
 
 @dataclass
@@ -73,7 +73,8 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
+        emulators = {name: os.environ[name] for name in ("BIGQUERY_API_URL", "SHEETS_API_URL") if name in os.environ}
+        return emulators | {
             "TIKTOK_API_URL": self.server.url,
             "TIKTOK_ACCESS_TOKEN": self.server.token,
             "TIKTOK_APP_ID": self.server.app_id,
@@ -104,7 +105,7 @@ class Project:
     def import_(
         self, *, now: datetime | None = None, backfill: tuple[date, date] | None = None, only: str = "", **more: Any
     ) -> Ran:
-        """Run an import in this process, at the world's clock unless told otherwise."""
+        """Run an import in this process, at the world's clock unless given another."""
         moment = now or self.server.world.now()
         events: list[Event] = []
         chosen = app.only(self.settings(moment, **more), [only] if only else [])
@@ -172,9 +173,12 @@ def columns_of(database: Path, stream: Stream) -> list[str]:
 
 
 def table(database: Path, stream: str | Stream) -> list[Row]:
-    """The rows of a stream's table as Python values: Decimal, int, bool, date, aware datetimes, JSON's own."""
+    """The rows of a stream's table as Python values: Decimal, int, bool, date, aware datetimes, JSON's own.
+
+    A person's own columns are left out.
+    """
     stream = STREAMS[stream] if isinstance(stream, str) else stream
-    names = columns_of(database, stream)
+    names = [name for name in columns_of(database, stream) if name in stream.fields]
     kinds = {name: stream.fields[name].kind for name in names}
     picked = [
         f"""CAST("{n}" AT TIME ZONE 'UTC' AS TIMESTAMP)""" if kinds[n] is Kind.INSTANT else f'"{n}"' for n in names

@@ -116,7 +116,7 @@ class Raw:
 
 @contextmanager
 def raw_tiktok() -> Iterator[Raw]:
-    """A server with one account "1", to be told what it answers."""
+    """A server with one account "1", which answers what a test sets."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -371,13 +371,13 @@ def test_every_code_is_told_in_the_documents() -> None:
     text = (Path(__file__).parent.parent / "docs" / "behavior.md").read_text(encoding="utf-8")
     for code, it in CODES.items():
         assert f"| {code} | {it.means} | {it.does.value} |\n" in text
-    assert text.count(" | try again |\n") == sum(it.does is Does.AGAIN for it in CODES.values())
+    assert text.count(" | try again |\n") == sum(it.does is Does.RETRY for it in CODES.values())
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_each_code_does_what_its_row_says(code: int) -> None:
     raises: dict[Does, type[Exception] | None] = {
-        Does.PARTLY: None, Does.SLOW_DOWN: Unavailable, Does.SLOW_ADVERTISER: Unavailable, Does.AGAIN: Unavailable,
+        Does.PARTLY: None, Does.SLOW_DOWN: Unavailable, Does.SLOW_ADVERTISER: Unavailable, Does.RETRY: Unavailable,
         Does.LATER: Unavailable, Does.TIMED_OUT: Unavailable, Does.LESS: TooLarge, Does.TOKEN: TokenRefused,
         Does.ACCOUNT: AccountRefused, Does.REQUEST: RequestRefused,
     }  # fmt: skip
@@ -390,7 +390,7 @@ def test_each_code_does_what_its_row_says(code: int) -> None:
         with pytest.raises(wanted) as caught:
             raw.api().data("any", {}, dict[str, int])
         repeated = raw.count("any") > 1
-    assert repeated == (CODES[code].does in (Does.AGAIN, Does.LESS, Does.TIMED_OUT))
+    assert repeated == (CODES[code].does in (Does.RETRY, Does.LESS, Does.TIMED_OUT))
     assert isinstance(caught.value, Problem)
     assert CODES[code].advice in caught.value.sentence or wanted is Unavailable
 
@@ -401,7 +401,7 @@ def test_a_code_of_the_sandbox_names_the_sandbox() -> None:
 
 
 def test_unknown_codes_are_tried_again_only_when_the_trouble_is_tiktoks() -> None:
-    assert reaction(51234).does is Does.AGAIN
+    assert reaction(51234).does is Does.RETRY
     assert reaction(40999).does is Does.REQUEST
     assert reaction(60002).does is Does.REQUEST
 

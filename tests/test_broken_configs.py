@@ -47,15 +47,15 @@ def the_mistake(text: str | bytes, folder: Path) -> Mistake:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "expected"),
     [
         (GOOD + "destination: a\x07b\n", 9, "U+0007"),
         (GOOD + "destination: a\x00b\n", 9, "U+0000"),
         (GOOD + "destination: \x1b[31mred\n", 9, "U+001B"),
         (GOOD + "\x9b31m: 1\n", 9, "U+009B"),
         (GOOD.replace("  ad_report", "\tad_report"), 6, "a tab"),
-        (GOOD + "fields:\n  ads: [ad_name]\n", 9, "is there twice"),
-        (GOOD.replace("[spend, clicks]", "[spend]\n  ad_report_daily: [clicks]"), 5, "is there twice"),
+        (GOOD + "fields:\n  ads: [ad_name]\n", 9, "appears twice"),
+        (GOOD.replace("[spend, clicks]", "[spend]\n  ad_report_daily: [clicks]"), 5, "appears twice"),
         (GOOD + "lookback: 3\n", 9, "reimport_lookback_window, which is there already"),
         (GOOD + "a: &a [x, x]\nb: [*a, *a]\n", 9, "refer to other lines"),
         (GOOD + "end_date: {{{{}}}}\n", 9, "single value"),
@@ -70,7 +70,7 @@ def the_mistake(text: str | bytes, folder: Path) -> Mistake:
         (GOOD + '"\\ud800": 1\n', 9, "there is no setting"),
         (GOOD + "objects2: !!python/object/apply:os.system [ls]\n", 9, "there is no setting"),
         (GOOD + "notify_by_email: [a, b\n", 10, "cannot be read as YAML"),
-        (GOOD + "include_deleted : perhaps\n", 9, "is there twice"),
+        (GOOD + "include_deleted : perhaps\n", 9, "appears twice"),
         ("- just\n- a list\n", 1, "holds no settings"),
         ("", 1, "holds no settings"),
         (GOOD.encode()[:60] + b"\xff\xfe" + GOOD.encode()[60:], 2, "UTF-8"),
@@ -78,10 +78,10 @@ def the_mistake(text: str | bytes, folder: Path) -> Mistake:
         (GOOD.encode("utf-16"), 1, "UTF-8"),
     ],
 )  # fmt: skip
-def test_odd_yaml_is_one_sentence_with_its_line(text: str | bytes, line: int, told: str, tmp_path: Path) -> None:
+def test_odd_yaml_is_one_sentence_with_its_line(text: str | bytes, line: int, expected: str, tmp_path: Path) -> None:
     mistake = the_mistake(text, tmp_path)
     assert re.match(rf"\S*tiktok\.yaml:{line}\b", mistake.where), mistake
-    assert told in str(mistake)
+    assert expected in str(mistake)
     assert clean(mistake)
 
 

@@ -144,7 +144,7 @@ def test_a_wrong_file_exits_2_with_every_mistake(command: str, project: Project)
     path = str(project.write(objects=["adz_reportt"], start_date="soon", no_such_setting=3))
     ran = project.cli(command, path)
     assert ran.returncode == 2
-    assert "3 things to fix" in ran.stderr
+    assert "3 problems found" in ran.stderr
     for word in ("objects", "start_date", "no_such_setting"):
         assert word in ran.stderr
     said = lines(project.cli(command, path, "--log", "json"))

@@ -53,6 +53,13 @@ def test_every_first_sentence_fits_into_the_list_of_commands() -> None:
     assert [name for name, c in EVERY.items() if len(c.get_short_help_str(200)) > 60] == []
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_the_command_itself_says(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert (command.help or "").partition("\n")[0] == COMMANDS[name].summary
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_completion_script_calls_the_program(shell: str, project: Project) -> None:
     ran = project.cli("completion", shell, now=False)

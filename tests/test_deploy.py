@@ -13,13 +13,15 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import time
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pathspec
 import pytest
 
 from owox_tiktok.local.tiktok import Server
+from owox_tiktok.schedule import end_on_computer, line_for_computer
 from tests.fake_gcloud import NUMBER
 from tests.helpers import Project
 
@@ -31,7 +33,7 @@ APP_SECRET = "planted-app-secret"
 HOOK = "https://hooks.slack.com/services/planted-hook"
 CLIENT = "111-abc.apps.googleusercontent.com"
 WORKER = f"https://owox-tiktok-worker-{NUMBER}.europe-west1.run.app"
-DOOR = f"https://owox-tiktok-{NUMBER}.europe-west1.run.app"
+FOR_SHEETS = f"https://owox-tiktok-{NUMBER}.europe-west1.run.app"
 RUNTIME, INVOKER, BUILD = (
     f"owox-tiktok-{who}@my-project.iam.gserviceaccount.com" for who in ("runtime", "invoker", "build")
 )
@@ -167,7 +169,7 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
     world = first_run.world
     assert sorted(world["iam service-accounts"]) == sorted([RUNTIME, INVOKER, BUILD])
     assert world["secrets"]["owox-tiktok-token-default"]["versions"] == [TOKEN]
-    door, worker = first_run.service("owox-tiktok"), first_run.service("owox-tiktok-worker")
+    for_sheets, worker = first_run.service("owox-tiktok"), first_run.service("owox-tiktok-worker")
     both = {
         "OWOX_SPREADSHEET_ID": SHEET,
         "OWOX_CALLERS": "anna@example.com",
@@ -176,15 +178,15 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
         "OWOX_TASKS_ACCOUNT": INVOKER,
         "OWOX_WORKER_URL": WORKER,
     }
-    assert door["env"] == both | {
-        "OWOX_ROLE": "door",
-        "OWOX_AUDIENCES": DOOR,
+    assert for_sheets["env"] == both | {
+        "OWOX_ROLE": "sheets",
+        "OWOX_AUDIENCES": FOR_SHEETS,
         "OWOX_TIMEOUT_SECONDS": "300",
         "THREADS": "8",
     }
     admits = {"OWOX_PLATFORM_ADMITS": "yes", "OWOX_TIMEOUT_SECONDS": "1800"}
     assert worker["env"] == both | admits | {"OWOX_ROLE": "worker", "OWOX_AUDIENCES": WORKER}
-    for service in (door, worker):
+    for service in (for_sheets, worker):
         assert service["secrets"] == {"/secrets/default/token": "owox-tiktok-token-default:latest"}
         assert service["options"]["base-image"] == "python313"
         assert service["options"]["function"] == "owox"
@@ -192,7 +194,7 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
         assert "no-allow-unauthenticated" in service["options"]
         assert service["options"]["service-account"] == RUNTIME
     assert (worker["options"]["concurrency"], worker["options"]["timeout"]) == ("1", "1800")
-    assert int(door["options"]["concurrency"]) > 1
+    assert int(for_sheets["options"]["concurrency"]) > 1
     job = world["scheduler jobs"][f"owox-tiktok-{SHEET}"]
     assert (job["schedule"], job["time-zone"]) == ("5 6 * * *", "Europe/Berlin")
     assert (job["uri"], job["oidc-token-audience"]) == (f"{WORKER}/", WORKER)
@@ -222,12 +224,12 @@ def test_what_is_different_is_changed_and_nothing_else(deployed: Cloud) -> None:
     later = deployed.ready(*ONE[:-3], "07:30", "--client-id", CLIENT)
     assert [c[:3] for c in later] == [["run", "deploy", "owox-tiktok"], ["scheduler", "jobs", "update"]]
     assert deployed.service("owox-tiktok")["audiences"] == [CLIENT]
-    assert deployed.service("owox-tiktok")["env"]["OWOX_AUDIENCES"] == f"{DOOR},{CLIENT}"
+    assert deployed.service("owox-tiktok")["env"]["OWOX_AUDIENCES"] == f"{FOR_SHEETS},{CLIENT}"
     # Said once, a client id goes on counting; forgotten, it does not.
     assert deployed.ready(*ONE[:-3], "07:30") == []
     deployed.ready(*ONE[:-3], "07:30", "--forget-client-id", CLIENT)
     assert deployed.service("owox-tiktok")["audiences"] == []
-    assert deployed.service("owox-tiktok")["env"]["OWOX_AUDIENCES"] == DOOR
+    assert deployed.service("owox-tiktok")["env"]["OWOX_AUDIENCES"] == FOR_SHEETS
 
 
 def test_changed_source_is_deployed_again(deployed: Cloud) -> None:
@@ -361,7 +363,7 @@ def test_one_sheet_can_become_many(deployed: Cloud) -> None:
 def test_the_functions_understand_what_they_are_told(deployed: Cloud) -> None:
     service = pytest.importorskip("owox_tiktok.service.deployment")
     registry = pytest.importorskip("owox_tiktok.service.registry")
-    for name, role, seconds in (("owox-tiktok", "door", 300), ("owox-tiktok-worker", "worker", 1800)):
+    for name, role, seconds in (("owox-tiktok", "sheets", 300), ("owox-tiktok-worker", "worker", 1800)):
         found = service.read(deployed.service(name)["env"] | {"K_SERVICE": name})
         assert (found.role, found.timeout_s, found.account, found.worker_url) == (role, seconds, INVOKER, WORKER)
         (place,) = deployed.service(name)["secrets"]
@@ -388,13 +390,13 @@ def test_every_mistake_is_told_at_once_and_nothing_is_run(cloud: Cloud) -> None:
     ("step", "words"),
     [
         ("projects describe", "Are you signed in"),
-        ("services enable", "could not: switch on the APIs"),
-        ("service-accounts create", "could not: make the service accounts"),
+        ("services enable", "could not switch on the APIs"),
+        ("service-accounts create", "could not make the service accounts"),
         ("secrets create", "could not store the secret owox-tiktok-token-default"),
-        ("queues create", "could not: make the queue"),
-        ("run deploy owox-tiktok-worker", "could not: deploy the worker"),
-        ("roles/run.invoker", "could not: say who may call"),
-        ("scheduler jobs create", "could not: set the schedule"),
+        ("queues create", "could not make the queue"),
+        ("run deploy owox-tiktok-worker", "could not deploy the worker"),
+        ("roles/run.invoker", "could not set who may call"),
+        ("scheduler jobs create", "could not set the schedule"),
     ],
 )
 def test_a_step_that_fails_stops_with_a_sentence_and_the_next_run_goes_on(
@@ -617,7 +619,7 @@ def test_schedule_prints_commands_that_a_shell_can_run(cloud: Cloud) -> None:
 
 def test_schedule_off_ends_it_and_says_when_there_was_none(deployed: Cloud) -> None:
     assert scheduled(deployed, "off").stdout.startswith(f"gcloud scheduler jobs delete owox-tiktok-{SHEET} ")
-    assert scheduled(deployed, "off", "--apply").stdout == "Imports do not start by themselves any more.\n"
+    assert scheduled(deployed, "off", "--apply").stdout == "Imports no longer start automatically.\n"
     assert deployed.world["scheduler jobs"] == {}
     assert scheduled(deployed, "off", "--apply").stdout == "There was no schedule.\n"
 
@@ -638,7 +640,7 @@ def test_schedule_says_when_nothing_was_deployed_or_gcloud_says_no(cloud: Cloud)
 @pytest.mark.parametrize(
     ("words", "mistake"),
     [
-        (("hourly", "--at", "03:00"), "--at: says nothing when imports are hourly"),
+        (("hourly", "--at", "03:00"), "--at: has no meaning when imports are hourly"),
         (("daily", "--zone", "Europe/Berlim"), "--zone: 'Europe/Berlim' is not a time zone"),
         (("daily", "--zone", "../etc/passwd"), "is not a time zone"),
         (("daily", "--region", "europe"), "--region: 'europe' is not a region"),
@@ -672,10 +674,6 @@ def test_the_line_for_cron_imports(cloud: Cloud, tiktok: Server) -> None:
 
 
 def test_the_task_for_windows_names_program_folder_and_file() -> None:
-    from datetime import time
-    from pathlib import PureWindowsPath
-
-    from owox_tiktok.schedule import end_on_computer, line_for_computer
 
     config, program = PureWindowsPath(r"C:\My Ads\tiktok.yaml"), PureWindowsPath(r"C:\x\owox-tiktok.exe")
     line = line_for_computer("daily", time(6, 15), program, config, windows=True)

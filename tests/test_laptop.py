@@ -1,4 +1,4 @@
-"""The whole product on a laptop, used in a browser: Sheet, menu, door, tasks, worker, and made-up ad accounts."""
+"""The whole product on a laptop, used in a browser: Sheet, menu, function, tasks, worker, and simulated ad accounts."""
 
 from __future__ import annotations
 

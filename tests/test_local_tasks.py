@@ -1,4 +1,4 @@
-"""The stand-ins for Google's sign-in and for Cloud Tasks, over real HTTP and with google-auth as their judge."""
+"""The emulators of Google's sign-in and of Cloud Tasks, over real HTTP and with google-auth as their judge."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ACCOUNT = "tasks@project.iam.gserviceaccount.com"
 
 
 class Worker(Emulator):
-    """What the tasks are posted to: remembers calls, and answers what it is told to, 200 in the end."""
+    """What the tasks are posted to: remembers calls, and answers what the test sets, 200 in the end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -276,15 +276,15 @@ def test_the_command_line_serves_both(worker: Worker) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=process_environment({})) as process:
         assert process.stdout is not None
         said = "".join(process.stdout.readline() for _ in range(3))
-        told = dict(re.findall(r"(\w+)=(\S+)", said))
+        printed = dict(re.findall(r"(\w+)=(\S+)", said))
         request = {"url": worker.url, "oidcToken": {"serviceAccountEmail": ACCOUNT, "audience": "here"}}
-        address = f"{told['CLOUD_TASKS_API_URL']}/v2/{told['OWOX_TASKS_QUEUE']}/tasks"
+        address = f"{printed['CLOUD_TASKS_API_URL']}/v2/{printed['OWOX_TASKS_QUEUE']}/tasks"
         assert requests.post(address, json={"task": {"httpRequest": request}}, timeout=5).status_code == 200
         until = time.monotonic() + 10
         while not worker.calls and time.monotonic() < until:
             time.sleep(0.02)
         token = worker.calls[0].headers["authorization"].removeprefix("Bearer ")
-        found = id_token.verify_token(token, Request(), audience="here", certs_url=told["OWOX_CERTS_URL"])
+        found = id_token.verify_token(token, Request(), audience="here", certs_url=printed["OWOX_CERTS_URL"])
         assert found["email"] == ACCOUNT
         process.terminate()
         assert process.wait(10) == 0

@@ -26,7 +26,7 @@ from tests.apps_script.page import MenuPage
 from tests.apps_script.platform import Platform
 from tests.control_sheet import ControlSheet, control_sheet
 from tests.function import ANNA, EVE, Function, free_port
-from tests.function import AUDIENCE as DOOR
+from tests.function import AUDIENCE as FOR_SHEETS
 from tests.helpers import NOW, Project
 from tests.test_service_runs import Place, until
 
@@ -88,7 +88,7 @@ def function(place: Place, sheets: list[ControlSheet]) -> Function:
     """The deployed function, which knows the script and the Sheets."""
     port = free_port()
     registry = json.dumps({sheet.book: {"secret": "acme", "callers": [ANNA]} for sheet in sheets})
-    audiences = f"{DOOR} {AUDIENCE} http://127.0.0.1:{port}"
+    audiences = f"{FOR_SHEETS} {AUDIENCE} http://127.0.0.1:{port}"
     return place.deploy(queued=True, port=port, OWOX_AUDIENCES=audiences, OWOX_REGISTRY=registry)
 
 

@@ -151,7 +151,7 @@ def test_a_peers_name_of_an_object_means_ours(name: str, ours: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("reports", "campaign_report_daily"),
         ("gmv_max_campaigns", "not imported"),
@@ -164,10 +164,10 @@ def test_a_peers_name_of_an_object_means_ours(name: str, ours: str) -> None:
         ("leads", "not imported"),
     ],
 )
-def test_what_is_not_here_is_said_in_words_not_by_a_name_that_is_only_near(name: str, told: str) -> None:
+def test_what_is_not_here_is_said_in_words_not_by_a_name_that_is_only_near(name: str, expected: str) -> None:
     assert find(name) is None
     advice = instead("object", name, STREAMS)
-    assert told in advice
+    assert expected in advice
     assert "Did you mean" not in advice
 
 
@@ -286,7 +286,7 @@ def test_a_peers_name_of_a_setting_means_ours(name: str, ours: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("credentials", "TIKTOK_ACCESS_TOKEN"),
         ("page_size", "leave it out"),
@@ -298,10 +298,10 @@ def test_a_peers_name_of_a_setting_means_ours(name: str, ours: str) -> None:
         ("CreateEmptyTables", "leave it out"),
     ],
 )
-def test_a_setting_that_is_not_needed_here_is_said_in_words(name: str, told: str) -> None:
+def test_a_setting_that_is_not_needed_here_is_said_in_words(name: str, expected: str) -> None:
     known = [s.name for s in FILE_SETTINGS]
     assert resolve("setting", name, known) is None
-    assert told in instead("setting", name, known)
+    assert expected in instead("setting", name, known)
 
 
 # --- the table itself -------------------------------------------------------------------------------------------------

@@ -384,8 +384,10 @@ def test_a_mail_server_without_a_trusted_certificate_gets_neither(post: Post) ->
 
 
 def test_each_time_covers_what_stands_before_it() -> None:
-    told = {when: [level for level in ("error", "warnings", "done") if wanted(when, level)] for when in NOTIFY_WHEN}
-    assert told == {
+    notifying = {
+        when: [level for level in ("error", "warnings", "done") if wanted(when, level)] for when in NOTIFY_WHEN
+    }
+    assert notifying == {
         "never": [],
         "on error": ["error"],
         "on warnings": ["error", "warnings"],
@@ -470,7 +472,7 @@ def test_one_way_that_is_not_set_up_does_not_silence_the_other(room: Room, trust
 
 
 @pytest.fixture
-def told(project: Project, post: Post, authority: trustme.CA) -> Project:
+def notifying(project: Project, post: Post, authority: trustme.CA) -> Project:
     """A project whose imports write an e-mail about every run, and trust the mail server of the tests."""
     trusted = project.folder / "authority.pem"
     authority.cert_pem.write_to_path(str(trusted))
@@ -483,9 +485,9 @@ def text_of(letter: Envelope) -> str:
     return str(email.message_from_bytes(letter.content, policy=email.policy.default).get_content()).strip()
 
 
-def test_an_import_tells_once_how_it_ended(told: Project, post: Post) -> None:
-    environment = post.environment | {"SSL_CERT_FILE": str(told.folder / "authority.pem")}
-    ran = told.cli("import", str(told.write()), now=True, **environment)
+def test_an_import_tells_once_how_it_ended(notifying: Project, post: Post) -> None:
+    environment = post.environment | {"SSL_CERT_FILE": str(notifying.folder / "authority.pem")}
+    ran = notifying.cli("import", str(notifying.write()), now=True, **environment)
     assert ran.returncode == 0, ran.stderr
     assert "warning" not in ran.stderr
     (letter,) = post.letters
@@ -493,10 +495,10 @@ def test_an_import_tells_once_how_it_ended(told: Project, post: Post) -> None:
     assert text_of(letter) == f"TikTok Ads import · {said}"
 
 
-def test_an_import_that_could_not_begin_tells_why(told: Project, post: Post) -> None:
-    environment = post.environment | {"SSL_CERT_FILE": str(told.folder / "authority.pem")}
-    ran = told.cli(
-        "import", str(told.write(notify_when="on error")), TIKTOK_ACCESS_TOKEN="old", now=True, **environment
+def test_an_import_that_could_not_begin_tells_why(notifying: Project, post: Post) -> None:
+    environment = post.environment | {"SSL_CERT_FILE": str(notifying.folder / "authority.pem")}
+    ran = notifying.cli(
+        "import", str(notifying.write(notify_when="on error")), TIKTOK_ACCESS_TOKEN="old", now=True, **environment
     )
     assert ran.returncode == 1
     (letter,) = post.letters
@@ -504,19 +506,19 @@ def test_an_import_that_could_not_begin_tells_why(told: Project, post: Post) -> 
     assert "(40105)" in text_of(letter)
 
 
-def test_a_message_that_cannot_be_sent_is_a_warning_of_an_import_that_is_done(told: Project, post: Post) -> None:
-    path = str(told.write(notify_by_slack=True))
+def test_a_message_that_cannot_be_sent_is_a_warning_of_an_import_that_is_done(notifying: Project, post: Post) -> None:
+    path = str(notifying.write(notify_by_slack=True))
     hook = f"https://evil.example/{KEY}"
-    ran = told.cli("import", path, "--log", "json", SLACK_WEBHOOK_URL=hook, now=True, **post.environment)
+    ran = notifying.cli("import", path, "--log", "json", SLACK_WEBHOOK_URL=hook, now=True, **post.environment)
     assert ran.returncode == 0
     warnings = [line["message"] for line in map(json.loads, ran.stdout.splitlines()) if line["event"] == "warned"]
     assert [w.split(": ")[0] for w in warnings] == ["SLACK_WEBHOOK_URL", "The message by e-mail was not sent"]
     assert KEY not in ran.stdout + ran.stderr
-    assert told.wrong("campaigns") == []
+    assert notifying.wrong("campaigns") == []
 
 
-def test_check_finds_what_messages_lack(told: Project) -> None:
-    ran = told.cli("check", str(told.write()), "--log", "json")
+def test_check_finds_what_messages_lack(notifying: Project) -> None:
+    ran = notifying.cli("check", str(notifying.write()), "--log", "json")
     assert ran.returncode == 3
     (bad,) = [c for c in map(json.loads, ran.stdout.splitlines()) if not c["ok"]]
     assert bad["what"] == "messages about runs"

@@ -33,7 +33,7 @@ moments = st.datetimes(datetime(2026, 1, 10), datetime(2026, 12, 30), timezones=
 starts = st.dates(date(2025, 9, 1), date(2026, 12, 31))
 
 
-def told(stream: Stream, start: date, lookback: int = 7, **more: object) -> Settings:
+def configured(stream: Stream, start: date, lookback: int = 7, **more: object) -> Settings:
     known = Settings(
         Secret("x"), ("1",), start, (stream,), {stream.name: ("spend", "clicks")}, reimport_lookback_window=lookback
     )
@@ -79,7 +79,7 @@ def between(first: date, last: date) -> list[date]:
 def test_a_first_run_reads_every_day_from_the_start_to_the_accounts_today_once(
     stream: Stream, start: date, now: datetime, zone: str
 ) -> None:
-    pair = the_pair(told(stream, start), account(zone), None, now)
+    pair = the_pair(configured(stream, start), account(zone), None, now)
     today = now.astimezone(ZoneInfo(zone)).date()
     assert days(pair) == between(start, today)
     for window in pair.windows if pair else ():
@@ -103,31 +103,33 @@ def test_a_first_run_reads_every_day_from_the_start_to_the_accounts_today_once(
     ],
 )
 def test_the_last_day_is_today_where_the_account_is(zone: str, now: datetime, today: date) -> None:
-    assert days(the_pair(told(DATED[0], date(2026, 2, 1)), account(zone), None, now))[-1] == today
+    assert days(the_pair(configured(DATED[0], date(2026, 2, 1)), account(zone), None, now))[-1] == today
 
 
 def test_an_account_that_is_not_yet_at_the_start_date_has_nothing_to_read() -> None:
     now = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
-    assert the_pair(told(DATED[0], date(2026, 3, 1)), account("America/Los_Angeles"), None, now) is None
-    assert days(the_pair(told(DATED[0], date(2026, 3, 1)), account("Asia/Tokyo"), None, now)) == [date(2026, 3, 1)]
+    assert the_pair(configured(DATED[0], date(2026, 3, 1)), account("America/Los_Angeles"), None, now) is None
+    assert days(the_pair(configured(DATED[0], date(2026, 3, 1)), account("Asia/Tokyo"), None, now)) == [
+        date(2026, 3, 1)
+    ]
 
 
 @pytest.mark.parametrize("name", ["campaigns", "ads", "campaign_report_lifetime"])
 def test_what_has_no_days_is_read_whole_every_time(name: str) -> None:
     stream = STREAMS[name]
     now = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    first = the_pair(told(stream, date(2026, 1, 1)), account(), None, now)
+    first = the_pair(configured(stream, date(2026, 1, 1)), account(), None, now)
     assert first is not None
     assert first.windows == (None,)
     cursor = first.after(None, now=now, refused=frozenset())
-    again = the_pair(told(stream, date(2026, 1, 1)), account(), cursor, now + A_DAY)
+    again = the_pair(configured(stream, date(2026, 1, 1)), account(), cursor, now + A_DAY)
     assert again is not None
     assert again.windows == (None,)
 
 
 @given(start=starts, now=moments)
 def test_an_audience_report_without_days_covers_the_last_365_days_at_most(start: date, now: datetime) -> None:
-    pair = the_pair(told(STREAMS["ad_audience_report_lifetime_by_interest"], start), account(), None, now)
+    pair = the_pair(configured(STREAMS["ad_audience_report_lifetime_by_interest"], start), account(), None, now)
     assert days(pair) == between(start, now.date())[-365:]
 
 
@@ -138,7 +140,7 @@ def test_an_audience_report_without_days_covers_the_last_365_days_at_most(start:
 def test_a_run_killed_after_any_window_goes_on_exactly_there_and_looks_back(
     stream: Stream, start: date, now: datetime, zone: str, data: st.DataObject
 ) -> None:
-    known = told(stream, start)
+    known = configured(stream, start)
     pair = the_pair(known, account(zone), None, now)
     if pair is None:
         return
@@ -169,7 +171,7 @@ def test_no_day_that_may_still_change_is_ever_forgotten(
     stream: Stream, zone: str, lookback: int, runs: list[tuple[int, int | None]]
 ) -> None:
     start = date(2026, 1, 1)
-    known, advertiser = told(stream, start, lookback), account(zone)
+    known, advertiser = configured(stream, start, lookback), account(zone)
     now = datetime(2026, 1, 20, 6, tzinfo=UTC)
     cursor: Cursor | None = None
     read_on: dict[date, date] = {}  # the account's day on which each day was read last
@@ -198,7 +200,7 @@ def test_no_day_that_may_still_change_is_ever_forgotten(
 @given(lookback=st.integers(0, 30), gaps=st.lists(st.integers(0, 40), min_size=1, max_size=8))
 def test_runs_that_are_not_killed_read_nothing_that_is_settled(lookback: int, gaps: list[int]) -> None:
     start, now = date(2026, 1, 1), datetime(2026, 2, 1, 12, tzinfo=UTC)
-    known = told(DATED[0], start, lookback)
+    known = configured(DATED[0], start, lookback)
     cursor: Cursor | None = None
     read_on: dict[date, date] = {}
     for gap in gaps:
@@ -212,7 +214,7 @@ def test_runs_that_are_not_killed_read_nothing_that_is_settled(lookback: int, ga
         read_on.update((d, today) for d in days(pair))
 
 
-# --- what makes it begin anew -----------------------------------------------------------------------------------------
+# --- what makes it start from the beginning ---------------------------------------------------------------------------
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=3)
@@ -229,7 +231,7 @@ def whole(known: Settings, now: datetime = NOW, cursor: Cursor | None = None, **
 
 
 def with_fields(*names: str) -> Settings:
-    return replace(told(DATED[0], START), fields={DATED[0].name: names})
+    return replace(configured(DATED[0], START), fields={DATED[0].name: names})
 
 
 def test_a_new_field_is_read_from_the_start_and_a_dropped_one_is_not() -> None:
@@ -259,27 +261,27 @@ def test_a_field_that_tiktok_refused_and_now_gives_is_soon_read_from_the_start()
 
 
 def test_an_earlier_start_date_is_read_from_there() -> None:
-    cursor = whole(told(DATED[0], START))
+    cursor = whole(configured(DATED[0], START))
     earlier = date(2025, 12, 1)
-    assert days(the_pair(told(DATED[0], earlier), account(), cursor, LATER)) == between(earlier, LATER.date())
+    assert days(the_pair(configured(DATED[0], earlier), account(), cursor, LATER)) == between(earlier, LATER.date())
 
 
 def test_a_later_start_date_is_no_reason_to_read_again() -> None:
-    cursor = whole(told(DATED[0], START))
-    assert days(the_pair(told(DATED[0], date(2026, 2, 1)), account(), cursor, LATER))[0] == NOW.date() - 7 * A_DAY
+    cursor = whole(configured(DATED[0], START))
+    assert days(the_pair(configured(DATED[0], date(2026, 2, 1)), account(), cursor, LATER))[0] == NOW.date() - 7 * A_DAY
 
 
 def test_days_skipped_by_a_later_start_date_are_not_taken_for_settled_when_it_moves_back() -> None:
-    cursor = whole(told(DATED[0], START))  # 22 February to 1 March may still change
+    cursor = whole(configured(DATED[0], START))  # 22 February to 1 March may still change
     cursor = whole(
-        told(DATED[0], date(2026, 2, 28)), NOW + timedelta(days=20), cursor
+        configured(DATED[0], date(2026, 2, 28)), NOW + timedelta(days=20), cursor
     )  # … and were not read again here
-    again = days(the_pair(told(DATED[0], START), account(), cursor, NOW + timedelta(days=21)))
+    again = days(the_pair(configured(DATED[0], START), account(), cursor, NOW + timedelta(days=21)))
     assert set(between(date(2026, 2, 22), date(2026, 2, 27))) <= set(again)
 
 
 def test_a_pair_that_only_remembers_a_failure_begins_at_the_start() -> None:
-    known = told(DATED[0], START)
+    known = configured(DATED[0], START)
     failed = Known(None, Failure("TikTok refused", NOW))
     (pair,) = plan(known, [account()], {(DATED[0].name, "1"): failed}, LATER)
     assert days(pair)[0] == START
@@ -306,7 +308,7 @@ def test_what_went_away_at_the_destination_is_told_once_and_only_where_it_matter
 
 
 def test_an_account_or_an_object_named_twice_is_read_once() -> None:
-    known = replace(told(DATED[0], START), objects=(DATED[0], DATED[0]))
+    known = replace(configured(DATED[0], START), objects=(DATED[0], DATED[0]))
     pairs = plan(known, [account(), replace(account(), name="again")], {}, NOW)
     assert [p.key for p in pairs] == [(DATED[0].name, "1")]
 
@@ -317,13 +319,13 @@ def test_an_account_or_an_object_named_twice_is_read_once() -> None:
 @given(now=moments, first=starts, length=st.integers(1, 90), zone=zones)
 def test_a_backfill_reads_exactly_its_days_that_have_begun(now: datetime, first: date, length: int, zone: str) -> None:
     last = first + (length - 1) * A_DAY
-    pair = the_pair(told(DATED[0], START), account(zone), None, now, (first, last))
+    pair = the_pair(configured(DATED[0], START), account(zone), None, now, (first, last))
     assert days(pair) == between(first, min(last, now.astimezone(ZoneInfo(zone)).date()))
 
 
 @given(first=st.dates(date(2025, 6, 1), date(2026, 3, 1)), length=st.integers(1, 200))
 def test_a_backfill_never_moves_the_cursor_and_makes_none(first: date, length: int) -> None:
-    known = told(DATED[0], START)
+    known = configured(DATED[0], START)
     cursor = whole(known)
     range_ = (first, first + length * A_DAY)
     for had in (cursor, None):
@@ -350,7 +352,7 @@ def test_a_backfill_without_some_fields_makes_the_next_run_read_them_again() -> 
 
 @given(keep=st.integers(1, 400), now=moments, start=starts, zone=zones)
 def test_days_that_pruning_would_delete_are_not_read(keep: int, now: datetime, start: date, zone: str) -> None:
-    known = told(DATED[0], start, clean_up_to_keep_window=keep)
+    known = configured(DATED[0], start, clean_up_to_keep_window=keep)
     today = now.astimezone(ZoneInfo(zone)).date()
     kept = between(today - (keep - 1) * A_DAY, today)
     assert len(kept) == keep
@@ -359,12 +361,12 @@ def test_days_that_pruning_would_delete_are_not_read(keep: int, now: datetime, s
 
 
 def test_without_a_keep_window_nothing_is_deleted() -> None:
-    assert keep_from(told(DATED[0], START), [account()], NOW) == {}
+    assert keep_from(configured(DATED[0], START), [account()], NOW) == {}
 
 
 def test_the_plan_goes_object_by_object_and_account_by_account() -> None:
     objects = (STREAMS["campaigns"], STREAMS["campaign_report_daily"])
-    known = replace(told(DATED[0], START), objects=objects, fields={s.name: ("campaign_name",) for s in objects})
+    known = replace(configured(DATED[0], START), objects=objects, fields={s.name: ("campaign_name",) for s in objects})
     pairs = plan(known, [account(), replace(account("Asia/Tokyo"), id="2")], {}, NOW)
     assert [p.key for p in pairs] == [(s.name, a) for s in objects for a in ("1", "2")]
 
@@ -376,7 +378,7 @@ def test_the_plan_goes_object_by_object_and_account_by_account() -> None:
 def test_a_backfill_in_parts_reads_every_day_once(
     stream: Stream, start: date, now: datetime, zone: str, data: st.DataObject
 ) -> None:
-    known, backfill = told(stream, start), (start, date(2027, 1, 1))
+    known, backfill = configured(stream, start), (start, date(2027, 1, 1))
     read: list[date] = []
     done: Done = {}
     for _ in range(data.draw(st.integers(1, 4))):
@@ -396,7 +398,7 @@ def test_a_backfill_in_parts_reads_every_day_once(
 def test_a_pair_that_an_earlier_part_has_read_is_left_out_and_another_left_to_its_cursor(
     stream: Stream, start: date, now: datetime, zone: str
 ) -> None:
-    known = told(stream, start)
+    known = configured(stream, start)
     whole = the_pair(known, account(zone), None, now)
     if whole is None:
         return
@@ -409,7 +411,7 @@ def test_a_pair_that_an_earlier_part_has_read_is_left_out_and_another_left_to_it
 
 def test_a_list_that_an_earlier_part_has_read_is_left_out() -> None:
     now, ads = datetime(2026, 3, 1, tzinfo=UTC), STREAMS["ads"]
-    known = replace(told(ads, date(2026, 1, 1)), fields={"ads": ()})
+    known = replace(configured(ads, date(2026, 1, 1)), fields={"ads": ()})
     assert the_pair(known, account(), None, now) is not None
     assert the_pair(known, account(), None, now, done={"ads": {EVERY_ADVERTISER: NO_DAYS}}) is None
     assert the_pair(known, account(), None, now, done={"ads": {"1": NOT_DONE, EVERY_ADVERTISER: NO_DAYS}}) is not None
@@ -417,7 +419,7 @@ def test_a_list_that_an_earlier_part_has_read_is_left_out() -> None:
 
 def test_a_run_of_a_large_agency_ends_although_an_account_fails_everywhere() -> None:
     objects = tuple(STREAMS[name] for name in ("ads", "ad_report_daily", "campaign_report_daily", "ad_report_hourly"))
-    today = told(DATED[0], NOW.date() - 5 * A_DAY)
+    today = configured(DATED[0], NOW.date() - 5 * A_DAY)
     known = replace(today, objects=objects, fields={s.name: () for s in objects})
     agency = [replace(account(), id=str(7 * 10**18 + n)) for n in range(4_000)]
     read: Counter[tuple[str, str]] = Counter()

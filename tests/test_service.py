@@ -287,7 +287,7 @@ def test_what_cannot_be_together_is_a_mistake(
         ({"OWOX_TASKS_QUEUE": "projects/p/locations/r/queues/q"}, "OWOX_TASKS_ACCOUNT OWOX_WORKER_URL"),
         ({"OWOX_TIMEOUT_SECONDS": "soon"}, "OWOX_TIMEOUT_SECONDS"),
         ({"OWOX_PLATFORM_ADMITS": "yes"}, "OWOX_PLATFORM_ADMITS"),
-        ({"OWOX_PLATFORM_ADMITS": "yes", "OWOX_ROLE": "door", "K_SERVICE": "door"}, "OWOX_PLATFORM_ADMITS"),
+        ({"OWOX_PLATFORM_ADMITS": "yes", "OWOX_ROLE": "sheets", "K_SERVICE": "sheets"}, "OWOX_PLATFORM_ADMITS"),
     ],
 )
 def test_every_mistake_of_a_deployment_is_named(wrong: dict[str, str], named: str) -> None:

@@ -1,4 +1,4 @@
-"""What the service does for a Sheet: a made-up TikTok, Google Sheets, Cloud Tasks and sign-in, all over real HTTP."""
+"""What the service does for a Sheet: a simulated TikTok, Google Sheets, Cloud Tasks and sign-in, all over real HTTP."""
 
 from __future__ import annotations
 
@@ -459,7 +459,7 @@ def test_the_deadline_strikes_again_and_again_and_the_run_goes_on_to_its_end(pla
     assert {json.loads(t.body)["run_id"] for t in parts} == {run_id}
     status = place.status(function, run_id=run_id)
     assert (status["state"], [r["run_id"] for r in status["runs"]]) == ("done", [run_id])
-    # What is told at the end is about all parts.
+    # What is reported at the end is about all parts.
     stored = {name: len(sheet_rows(place.google, place.sheet.book, STREAMS[name])) for name in objects}
     if action == "backfill":
         assert {o["object"]: o["rows"] for o in status["objects"]} == {"ad_report_hourly": stored["ad_report_hourly"]}
@@ -507,19 +507,19 @@ def test_a_part_that_gets_nowhere_is_tried_again_and_not_for_ever(place: Place) 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_an_instance_that_is_ended_mid_run_is_continued_by_another(place: Place, how: signal.Signals) -> None:
-    door = place.deploy(queued=True, OWOX_ROLE="door", port=free_port(), worker=(worker := Function({})))
+    for_sheets = place.deploy(queued=True, OWOX_ROLE="sheets", port=free_port(), worker=(worker := Function({})))
     first = place.deploy(queued=True, OWOX_ROLE="worker", port=worker.port)
     place.project.server.faults.latency_s = 0.4
-    place.ask(door, "import")
+    place.ask(for_sheets, "import")
     until(lambda: place.project.server.counts["requests"] > 4)
     first.stop(how)
     if how is signal.SIGTERM:
-        assert first.logged("goes on in another task"), first.output
+        assert first.logged("continues in another task"), first.output
         assert len(place.tasks()) == 2
     place.project.server.faults.latency_s = 0.0
     second = place.deploy(queued=True, OWOX_ROLE="worker", port=worker.port)
     assert place.cloud_tasks.wait_idle(place.queue, 60)
-    assert place.status(door)["state"] == "done"
+    assert place.status(for_sheets)["state"] == "done"
     assert place.wrong() == []
     assert second.logged("Done in")
 
@@ -642,10 +642,10 @@ def test_max_run_timeout_counts_all_parts_of_a_run(place: Place) -> None:
 def test_the_door_runs_nothing_and_the_worker_answers_nobody_but_imports(place: Place) -> None:
     worker_port = free_port()
     worker = place.deploy(queued=True, OWOX_ROLE="worker", port=worker_port)
-    door = place.deploy(queued=True, OWOX_ROLE="door", worker=worker)
+    for_sheets = place.deploy(queued=True, OWOX_ROLE="sheets", worker=worker)
     task = {"action": "import", "spreadsheet_id": place.sheet.book, "run_id": "run-1"}
     ours = place.issuer.token(ACCOUNT, AUDIENCE)
-    assert door.ask(ours, task).status_code == 400
+    assert for_sheets.ask(ours, task).status_code == 400
     assert worker.ask(place.issuer.token(ANNA, AUDIENCE), task).status_code == 400
     assert worker.ask(place.issuer.token(EVE, AUDIENCE), task).status_code == 403
     assert worker.ask(ours, {**task, "spreadsheet_id": "1" + "z" * 43}).status_code == 403
@@ -663,8 +663,8 @@ def test_a_platform_that_strips_signatures_is_believed_only_where_it_admits_nobo
     place.cloud_tasks.strip = True
     platform = {"OWOX_ROLE": "worker", "K_SERVICE": "worker"}
     worker = place.deploy(queued=True, OWOX_PLATFORM_ADMITS="yes", more=platform)
-    door = place.deploy(queued=True, OWOX_ROLE="door", worker=worker)
-    assert place.ask(door, "import").status_code == 202
+    for_sheets = place.deploy(queued=True, OWOX_ROLE="sheets", worker=worker)
+    assert place.ask(for_sheets, "import").status_code == 202
     assert place.cloud_tasks.wait_idle(place.queue)
     assert place.wrong() == []
 
@@ -672,7 +672,7 @@ def test_a_platform_that_strips_signatures_is_believed_only_where_it_admits_nobo
     body = {"action": "import", "spreadsheet_id": place.sheet.book}
     theirs = {"Authorization": f"Bearer {forged}"}
     assert worker.ask(None, body, **theirs, **{"X-Serverless-Authorization": "Bearer x"}).status_code == 401
-    assert door.ask(None, body, **theirs).status_code == 401
+    assert for_sheets.ask(None, body, **theirs).status_code == 401
     # With a signature it must be a good one, and what it says counts.
     assert worker.ask(place.issuer.token(EVE, AUDIENCE), body).status_code == 403
     plain = place.deploy(queued=True, more=platform)

@@ -168,7 +168,7 @@ destination: tiktok.duckdb
 """
     found = mistakes(text, tmp_path)
     where = [(m.where.partition(" ")[0], m.where.partition(" ")[2]) for m in found]
-    # The end lies before the start, and the start in the future: both are told.
+    # The end lies before the start, and the start in the future: both are reported.
     assert [w for w, _ in where] == [f"tiktok.yaml:{n}" for n in (1, 2, 3, 4, 5, 6, 6, 8, 9, 10, 11, 12, 13)]
     assert [k for _, k in where[:5]] == ["access_token", "advertiser_ids", "start_date", "end_date", "objects"]
     assert "ad_report_daily" in found[4].what_to_do

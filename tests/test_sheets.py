@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import RefreshError, TransportError
+from google.oauth2.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -660,7 +663,6 @@ def test_when_google_never_answers_nothing_is_half_written(person: Person) -> No
 
 
 def test_an_unshared_spreadsheet_is_one_sentence_with_the_address(server: Server, person: Person) -> None:
-    from google.auth.credentials import AnonymousCredentials
 
     class Robot(AnonymousCredentials):
         service_account_email = "robot@project.iam.gserviceaccount.com"
@@ -679,8 +681,6 @@ def test_an_unshared_spreadsheet_is_one_sentence_with_the_address(server: Server
 
 
 def test_a_sign_in_that_fails_for_a_moment_is_tried_again(person: Person) -> None:
-    from google.auth.credentials import AnonymousCredentials
-    from google.auth.exceptions import RefreshError, TransportError
 
     class Slow(AnonymousCredentials):
         left = 2
@@ -705,7 +705,6 @@ def test_a_protected_range_is_reported(person: Person) -> None:
     person.server.share(person.book, "robot@x.iam.gserviceaccount.com")
     protected = {"range": {"sheetId": person.tab.sheet_id}, "editors": {"users": [OWNER]}}
     person.does({"addProtectedRange": {"protectedRange": protected}})
-    from google.oauth2.credentials import Credentials
 
     robot = Credentials(person.server.token("robot@x.iam.gserviceaccount.com"))  # type: ignore[no-untyped-call]
     book = Spreadsheet(person.book, credentials=robot)

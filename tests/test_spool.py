@@ -137,9 +137,9 @@ writer = Writer(Path(sys.argv[1]), STREAMS["ads"].columns(["ad_name"]))
 try:
     writer.append([["1"] * 1000, ["2"] * 1000, ["a name"] * 1000])
 except StoreGone:
-    print("told")
+    print("reported")
 """
-    assert in_a_file_of_at_most(5_000, code, str(tmp_path / "rows.csv")) == "told"
+    assert in_a_file_of_at_most(5_000, code, str(tmp_path / "rows.csv")) == "reported"
 
 
 def test_a_database_that_cannot_grow_is_gone_and_what_it_had_is_there(tmp_path: Path) -> None:

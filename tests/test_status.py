@@ -32,7 +32,7 @@ def test_after_an_import_everything_is_fresh_with_its_days_rows_and_age(project:
         assert standing["through"] == (str(cursors[name, advertiser_id][1]) if name == "ad_report_daily" else None)
         assert standing["age_s"] == 0
     table = project.cli("status")
-    assert "All is fresh." in table.stdout
+    assert "Everything is fresh." in table.stdout
     assert project.cli("status", "--quiet").stdout == ""
 
 

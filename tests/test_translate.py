@@ -147,9 +147,9 @@ def test_an_airbyte_connector_with_its_catalogue() -> None:
     names = ["campaigns", "ad_group_report_daily_by_country", "ad_report_daily"]
     assert [s.name for s in settings.objects] == names
     assert settings.fields["ad_report_daily"] == ("spend", "clicks", "reach")
-    told = "\n".join(result.left_out)
+    comments = "\n".join(result.left_out)
     for words in ("report_granularity", "reservation_ads", "ad_report_daily.not_a_metric", "advertiser_ids"):
-        assert words in told
+        assert words in comments
 
 
 def test_an_airbyte_sandbox_and_its_api_form() -> None:

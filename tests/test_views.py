@@ -427,7 +427,7 @@ def test_before_the_first_import_there_is_nothing_to_view(project: Project) -> N
     for words in ((), ("--dry-run",)):
         ran = project.cli("views", "tiktok.yaml", *words)
         assert ran.returncode == 1
-        assert "no view can be made. Import first, and then make them." in ran.stderr
+        assert "no view can be made. Import first, then create the views." in ran.stderr
     assert not project.database.exists(), "nothing was created"
 
 
@@ -511,7 +511,7 @@ def test_the_packages_sums_are_tiktoks(hours: bool, stream: str, for_dbt: Projec
     )
     tiktoks = oracle(project, stream, ["spend", "video_views_p25", "total_purchase_value"])
     assert total["spend"] == sum(r["spend"] for r in tiktoks)
-    assert total["quarter"] == sum(r["video_views_p25"] for r in tiktoks)
+    assert total["quarter"] == sum(r["video_views_p25"] or 0 for r in tiktoks)
     assert total["value"] == sum(r["total_purchase_value"] or 0 for r in tiktoks)
     assert (total["hours"] == 24) if hours else (total["hours"] == 1)
 
@@ -562,7 +562,7 @@ def for_duckdb(sql: str) -> str:
 def test_a_documented_question_has_an_answer_and_reads_only_the_days_it_names(question: str, imported: Project) -> None:
     sql = questions()[question]
     answer = rows(imported.database, for_duckdb(sql))
-    # Whether an ad should be stopped depends on the made-up ads; its conditions are tested below.
+    # Whether an ad should be stopped depends on the simulated ads; its conditions are tested below.
     assert answer or "stopped" in question
     for table in sqlglot.parse_one(sql, read="bigquery").find_all(exp.Table):
         if table.db and table.name != "v_latest_entities":

@@ -1,7 +1,7 @@
 """Words on a terminal: ``owox-tiktok``. Parses, calls ``app``, shows, and ends with an exit code.
 
 0 done, 1 failed, 2 bad input, 3 partly done, 128 and its number after a signal. One module per family of commands;
-``group`` lists them. Heavy modules are imported inside the commands that use them.
+``group`` lists them, and imports a module when one of its commands runs.
 """
 
 from __future__ import annotations

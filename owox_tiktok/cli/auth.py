@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 import click
 
-from owox_tiktok.cli.common import end, examples, guarded
+from owox_tiktok.cli.common import end, guarded
 from owox_tiktok.cli.interruption import INTERRUPTION, How
-
-if TYPE_CHECKING:
-    from owox_tiktok.secret import Secret
-    from owox_tiktok.terminal import Screen
-    from owox_tiktok.tiktok.client import TikTok
+from owox_tiktok.cli.options import examples
+from owox_tiktok.retry import Pace
+from owox_tiktok.secret import Secret
+from owox_tiktok.terminal import Screen
+from owox_tiktok.tiktok.client import TikTok, base_url
+from owox_tiktok.tiktok.login import authorisation_url, exchange, revoke
 
 
 @click.group()
@@ -35,10 +37,6 @@ def auth_url(app_id: str, redirect_uri: str) -> None:
 
     An advertiser opens it, ticks ad accounts, and confirms.
     """
-    import secrets
-
-    from owox_tiktok.tiktok.login import authorisation_url
-
     state = secrets.token_urlsafe(24)
     click.echo("Open this address, tick the ad accounts, and confirm:\n", err=True)
     click.echo(authorisation_url(app_id, state, redirect_uri))
@@ -65,7 +63,6 @@ def auth_exchange(app_id: str, output: Path | None) -> None:
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok.tiktok.login import exchange
 
         with _private_file(output) if output else nullcontext() as file:
             secret = _ask("TIKTOK_APP_SECRET", "App secret")
@@ -97,9 +94,9 @@ def _private_file(path: Path) -> Iterator[TextIO]:
     try:
         file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
     except FileExistsError:
-        end(f"{path} is there already. Name another file.")
+        end(f"{path} already exists. Choose another file.")
     except OSError as error:
-        end(f"{path} cannot be written ({error.strerror}). Name another file.")
+        end(f"{path} cannot be written ({error.strerror}). Choose another file.")
     try:
         with file:
             yield file
@@ -118,7 +115,6 @@ def auth_revoke(app_id: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok.tiktok.login import revoke
 
         secret = _ask("TIKTOK_APP_SECRET", "App secret")
         token = _ask("TIKTOK_ACCESS_TOKEN", "Access token to revoke")
@@ -130,14 +126,10 @@ def auth_revoke(app_id: str) -> None:
 
 
 def _ask(variable: str, prompt: str) -> Secret:
-    from owox_tiktok.secret import Secret
 
     return Secret(os.environ.get(variable) or click.prompt(prompt, hide_input=True, err=True))
 
 
 def _app_api(secret: Secret) -> TikTok:
-    from owox_tiktok.retry import Pace
-    from owox_tiktok.secret import Secret
-    from owox_tiktok.tiktok.client import TikTok, base_url
 
     return TikTok(base_url(False), Secret(""), Pace(1.0), app_secret=secret)

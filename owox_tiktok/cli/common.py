@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gc
 import os
@@ -9,21 +10,23 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
+import msgspec
+from rich.console import Console
 
+from owox_tiktok.app import only, open_sheet
 from owox_tiktok.cli.interruption import INTERRUPTION, How
+from owox_tiktok.cli.options import log_option, moment
+from owox_tiktok.config_file import read_file
+from owox_tiktok.errors import BadInput, Halted, Problem
+from owox_tiktok.settings import Settings
 from owox_tiktok.states import Reason
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from owox_tiktok.errors import Problem
-    from owox_tiktok.settings import Settings
-    from owox_tiktok.terminal import Screen
+from owox_tiktok.streams import STREAMS
+from owox_tiktok.terminal import JsonLog, Output, Screen, Terminal
 
 DEFAULT_CONFIG = Path("tiktok.yaml")
 """The configuration where none is named."""
@@ -43,37 +46,6 @@ OUTPUT_CLOSED = 141
 # --- options ----------------------------------------------------------------------------------------------------------
 
 
-def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """Read a moment such as 2026-01-31T12:00Z; without a zone it is UTC."""
-    if value is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(
-            f"{value!r} is not a moment; write one such as 2026-01-31T12:00Z", ctx, param
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def day(ctx: click.Context, param: click.Parameter, value: str | None) -> date | None:
-    """Read a day such as 2026-01-31."""
-    try:
-        return date.fromisoformat(value) if value is not None else None
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a day; write one such as 2026-01-31", ctx, param) from None
-
-
-def log_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Take ``--log text`` or ``--log json``."""
-    return click.option(
-        "--log",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        help="json: one object per line on standard output, for machines.",
-    )(command)
-
-
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Take the options of every command that works with a configuration."""
     command = click.option(
@@ -84,12 +56,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def object_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the objects that begin so, for the shell's completion."""
-    from owox_tiktok.streams import STREAMS
-
     return [name for name in STREAMS if name.startswith(incomplete)]
-
-
-quiet_option = click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +72,6 @@ class Asked:
 
     def settings(self) -> Settings:
         """Read them; raises BadInput with every mistake."""
-        from owox_tiktok.app import only, open_sheet
-        from owox_tiktok.config_file import read_file
-
         if not self.sheet:
             return only(read_file(self.config, now=self.now), self.names, self.advertisers)
         with open_sheet(self.sheet) as control:
@@ -164,11 +128,6 @@ def asked(*, parts: bool = True) -> Callable[[Callable[..., Any]], Callable[...,
     return decorate
 
 
-def examples(*lines: str) -> str:
-    """Return the end of a command's help: examples, each as it is typed."""
-    return "\b\nExamples:\n" + "\n".join(f"  owox-tiktok {line}" for line in lines)
-
-
 # --- how a command ends -----------------------------------------------------------------------------------------------
 
 
@@ -185,8 +144,6 @@ def guarded(
     ``interrupted`` is what the command says when a signal ended it before it could say more; ``how`` is the way in
     which it takes one.
     """
-    from owox_tiktok.errors import BadInput, Halted, Problem
-
     INTERRUPTION.words = interrupted
     # Rows come as many short-lived tuples without cycles; looking for cycles among them took a fifth of an import.
     gc.set_threshold(100_000, 50, 50)
@@ -217,7 +174,7 @@ def guarded(
             if how is How.BY_EXCEPTION and INTERRUPTION.number:  # a library has made its own of the exception
                 code = _ended(screen, Problem(interrupted), INTERRUPTION.exit_code)
             else:
-                what = f"an unexpected {type(error).__name__}, a bug of this program"
+                what = f"an unexpected {type(error).__name__}, a bug in this program"
                 advice = "Run it again with OWOX_TIKTOK_TRACE=1 and report what it prints."
                 code = _ended(screen, Problem(what, what_to_do=advice), 1)
         INTERRUPTION.over()
@@ -241,7 +198,6 @@ def _ended(screen: Screen, problem: Problem, code: int) -> int:
 
 
 def _screen(log: str, quiet: bool) -> Screen:
-    from owox_tiktok.terminal import JsonLog, Terminal
 
     return JsonLog(quiet=quiet) if log == "json" else Terminal(quiet=quiet)
 
@@ -262,8 +218,6 @@ def end(sentence: str) -> NoReturn:
 
 def console(*, stderr: bool = False) -> Console:
     """Return where results are printed, as tables."""
-    from owox_tiktok.terminal import Output
-
     found = Output(highlight=False, stderr=stderr)
     # A pipe has no width; folding a table there would only break its words.
     return found if found.is_terminal else Output(highlight=False, stderr=stderr, width=160)
@@ -271,13 +225,9 @@ def console(*, stderr: bool = False) -> Console:
 
 def say_json(facts: dict[str, Any]) -> None:
     """Print one JSON object as a line."""
-    import msgspec
-
     click.echo(msgspec.json.encode(facts).decode())
 
 
 def facts(thing: Any) -> dict[str, Any]:
     """Return the fields of a dataclass by name."""
-    import dataclasses
-
     return {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}

@@ -6,8 +6,10 @@ from contextlib import redirect_stderr
 from io import StringIO
 
 import click
+from click.shell_completion import get_completion_class
 
-from owox_tiktok.cli.common import examples
+from owox_tiktok.cli.group import cli
+from owox_tiktok.cli.options import examples
 
 
 @click.command(
@@ -23,10 +25,6 @@ def completion(shell: str) -> None:
 
     With it the Tab key completes commands, options and the names of objects.
     """
-    from click.shell_completion import get_completion_class
-
-    from owox_tiktok.cli.group import cli
-
     found = get_completion_class(shell)
     assert found is not None
     with redirect_stderr(StringIO()):  # click looks for the shell's version, which may not be installed here

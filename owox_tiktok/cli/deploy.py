@@ -7,15 +7,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from owox_tiktok.cli.common import end, examples, guarded
+from owox_tiktok.cli.common import end, guarded
 from owox_tiktok.cli.interruption import How
-
-if TYPE_CHECKING:
-    from owox_tiktok.terminal import Screen
+from owox_tiktok.cli.options import examples
+from owox_tiktok.shipped import PACKAGE, shipped
+from owox_tiktok.terminal import Screen
 
 
 @click.command(
@@ -38,7 +37,7 @@ def deploy(folder: Path | None, words: tuple[str, ...]) -> None:
     def work(screen: Screen) -> int:
         if folder:
             if folder.exists():
-                end(f"{folder} is there already. Name another folder.")
+                end(f"{folder} already exists. Choose another folder.")
             _write(folder)
             click.echo(f"Wrote {folder}. Next:\n  {folder}/cloud_function/deploy.sh --help")
             return 0
@@ -56,8 +55,6 @@ def deploy(folder: Path | None, words: tuple[str, ...]) -> None:
 
 def _write(folder: Path) -> None:
     """Write the source of the deployed service into a new folder, in the arrangement of a checkout."""
-    from owox_tiktok.shipped import PACKAGE, shipped
-
     ignored = shutil.ignore_patterns("__pycache__", "_shipped", "local")
     shutil.copytree(PACKAGE, folder / "owox_tiktok", ignore=ignored)
     shutil.copytree(shipped("cloud_function"), folder / "cloud_function", ignore=shutil.ignore_patterns("__pycache__"))

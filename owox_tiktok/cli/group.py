@@ -1,38 +1,48 @@
-"""The table of commands. Each is imported from its module when it is asked for, so that ``--help`` costs nothing."""
+"""The table of commands. Each is imported from its module when it runs, so that listing them costs nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from typing import NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
-COMMANDS: Mapping[str, str] = {
-    "import": "runs:import_",
-    "plan": "runs:plan",
-    "check": "looks:check",
-    "status": "looks:status",
-    "prune": "runs:prune",
-    "reset": "runs:reset",
-    "views": "runs:views",
-    "objects": "looks:objects",
-    "init": "setup:init",
-    "sheet": "sheet:sheet",
-    "auth": "auth:auth",
-    "schedule": "schedule:schedule",
-    "deploy": "deploy:deploy",
-    "completion": "completion:completion",
-    "demo": "local:demo",
-    "local": "local:local",
+
+class Listed(NamedTuple):
+    """Where a command is, ``module:name`` in this package, and the sentence that lists it: the first of its help."""
+
+    place: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Listed] = {
+    "import": Listed("runs:import_", "Import, and continue where the last run ended."),
+    "plan": Listed("runs:plan", "Show what an import would read, and how long it takes."),
+    "check": Listed("looks:check", "Try the token, the accounts and every object."),
+    "status": Listed("looks:status", "Show how fresh what is stored is."),
+    "prune": Listed("runs:prune", "Delete report rows that are older than you keep."),
+    "reset": Listed("runs:reset", "Let the next import read all of an object again."),
+    "views": Listed("runs:views", "Create or refresh the views to report on."),
+    "objects": Listed("looks:objects", "List the objects, or the fields of one."),
+    "init": Listed("setup:init", "Write a configuration: an example, or another loader's."),
+    "sheet": Listed("sheet:sheet", "Set up a Google spreadsheet that steers imports."),
+    "auth": Listed("auth:auth", "Get an access token, or end one."),
+    "schedule": Listed("schedule:schedule", "Start imports on a schedule."),
+    "deploy": Listed("deploy:deploy", "Deploy the service to Google Cloud."),
+    "completion": Listed("completion:completion", "Print the completion script for your shell."),
+    "demo": Listed("local:demo", "Import twice from a simulated TikTok, into DuckDB."),
+    "local": Listed("local:local", "Run emulators on this machine, to try and test with."),
 }
-"""Where each command is, by its name: ``module:name`` in this package. A new command is a new line."""
+"""The commands in the order in which people meet them. A new command is a new line."""
 
 EXAMPLES = """\b
 Examples:
   owox-tiktok init                          write an example tiktok.yaml
   owox-tiktok check                         try token, accounts and permissions
   owox-tiktok plan                          what would be read, and how long it takes
-  owox-tiktok import                        import, and go on where the last run ended
+  owox-tiktok import                        import, and continue where the last run ended
   owox-tiktok import --from 2026-01-01 --to 2026-01-31 --object ad_report_daily
   owox-tiktok status                        how fresh what is stored is
   owox-tiktok sheet init SPREADSHEET_ID     build the template in a blank spreadsheet
@@ -49,7 +59,7 @@ Exit codes: 0 done, 1 failed, 2 bad input, 3 partly done; 130 Ctrl-C, 143 SIGTER
 
 
 class Lazy(click.Group):
-    """A group whose commands are imported when they are asked for."""
+    """A group whose commands are imported when they run, and listed without that."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which people meet them."""
@@ -59,9 +69,19 @@ class Lazy(click.Group):
         """Return a command, None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
+        module, _, name = COMMANDS[cmd_name].place.partition(":")
         command: click.Command = getattr(import_module(f"owox_tiktok.cli.{module}"), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, listed.summary) for name, listed in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so, for the shell's completion, and then the options."""
+        found = [CompletionItem(n, help=c.summary) for n, c in COMMANDS.items() if n.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
 
 @click.group(

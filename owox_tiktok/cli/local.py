@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from owox_tiktok.cli.common import console, day, examples, guarded, moment, stopped_by
+from owox_tiktok.cli.common import console, guarded, stopped_by
 from owox_tiktok.cli.interruption import INTERRUPTION, How
+from owox_tiktok.cli.options import day, examples, moment
 
 if TYPE_CHECKING:
     from owox_tiktok.terminal import Screen
@@ -70,7 +71,9 @@ def local_up(port: int, latency_ms: float) -> None:
         click.echo("Starting …", err=True)
         with Laptop(port, latency_s=latency_ms / 1000) as laptop:
             click.echo(f"The Sheet with its menu is at {laptop.url}   (open it in a browser; Ctrl-C ends it)")
-            click.echo(f"  TikTok {laptop.tiktok.url} · Google Sheets {laptop.google.url} · function {laptop.door}")
+            click.echo(
+                f"  TikTok {laptop.tiktok.url} · Google Sheets {laptop.google.url} · function {laptop.for_sheets}"
+            )
             sys.stdout.flush()
             threading.Event().wait()
 
@@ -90,7 +93,7 @@ def local_up(port: int, latency_ms: float) -> None:
     "as_of",
     callback=moment,
     metavar="MOMENT",
-    help="The moment at which the data is seen; left out: the real one.",
+    help="The moment at which the data is seen [now].",
 )
 @click.option("--qps", type=int, default=10, show_default=True, help="Requests per second before 40100; 0: no limit.")
 @click.option("--per-minute", type=int, default=600, show_default=True, help="Requests per minute; 0: no limit.")

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import click
 
-from owox_tiktok.cli.common import (
-    Asked,
-    asked,
-    common,
-    console,
-    examples,
-    facts,
-    guarded,
-    log_option,
-    object_names,
-    quiet_option,
-    say_json,
-    stopped_by,
-)
+from owox_tiktok import app
+from owox_tiktok.cli.common import Asked, asked, common, console, facts, guarded, object_names, say_json, stopped_by
 from owox_tiktok.cli.interruption import How
-
-if TYPE_CHECKING:
-    from owox_tiktok.terminal import Screen
+from owox_tiktok.cli.options import examples, log_option, quiet_option
+from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.names import instead
+from owox_tiktok.streams import ALIASES, STREAMS, default_fields, find
+from owox_tiktok.terminal import Screen, show_checks, show_object, show_objects, show_status
 
 
 @click.command(
@@ -46,8 +35,6 @@ def check(given: Asked, quiet: bool, log: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
-        from owox_tiktok.terminal import show_checks
 
         checks = app.check(given.settings(), now=given.now, halted=stopped_by(screen))
         if log == "json":
@@ -82,14 +69,16 @@ def _age(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
 @click.command(
     epilog=examples(
         "status",
-        "status --max-age 3h --quiet             for a monitor: a word only when something is behind",
+        "status --max-age 3h --quiet             for a monitor: silent unless something is behind",
         "status --json                           one line per object and ad account",
     )
-    + "\n\n\b\nExit codes: 0 all is fresh, 1 the destination cannot be read (an import may hold it),\n"
+    + "\n\n\b\nExit codes: 0 everything is fresh, 1 the destination cannot be read (an import may hold it),\n"
     "2 bad input, 3 something is behind, failed or was never read."
 )
 @asked()
-@click.option("--max-age", callback=_age, default="26h", show_default=True, help="What was read before is behind.")
+@click.option(
+    "--max-age", callback=_age, default="26h", show_default=True, help="Anything read longer ago counts as behind."
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --log json.")
 @quiet_option
 @common
@@ -102,8 +91,6 @@ def status(given: Asked, max_age: timedelta, as_json: bool, quiet: bool, log: st
     log = "json" if as_json else log
 
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
-        from owox_tiktok.terminal import show_status
 
         found = app.status(given.settings(), now=given.now, max_age=max_age)
         shown = [s for s in found if not (quiet and s.ok)]
@@ -132,10 +119,6 @@ def objects(name: str | None, log: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok.errors import BadInput, Mistake
-        from owox_tiktok.names import instead
-        from owox_tiktok.streams import ALIASES, STREAMS, default_fields, find
-        from owox_tiktok.terminal import show_object, show_objects
 
         if name is None:
             if log == "json":

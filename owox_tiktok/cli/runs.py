@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from owox_tiktok.cli.common import (
-    Asked,
-    asked,
-    common,
-    console,
-    day,
-    examples,
-    facts,
-    guarded,
-    object_names,
-    quiet_option,
-    say_json,
-    stopped_by,
-)
+from owox_tiktok import app
+from owox_tiktok.cli.common import Asked, asked, common, console, facts, guarded, object_names, say_json, stopped_by
 from owox_tiktok.cli.interruption import INTERRUPTION, How
-
-if TYPE_CHECKING:
-    from owox_tiktok.terminal import Screen
+from owox_tiktok.cli.options import day, examples, quiet_option
+from owox_tiktok.terminal import Screen, show_plan, show_views, show_views_sql
 
 
 def _days(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,7 +26,7 @@ def _days(command: Callable[..., Any]) -> Callable[..., Any]:
     "import",
     epilog=examples(
         "import                                  as tiktok.yaml in this folder says",
-        "import other.yaml --quiet               for cron: a word only when something is wrong",
+        "import other.yaml --quiet               for cron: silent unless something is wrong",
         "import --object ads --advertiser 7012345678901234567",
         "import --object ad_report_daily --from 2026-01-01 --to 2026-01-31",
         "import --sheet SPREADSHEET_ID           as the tabs Config and Fields of that Sheet say",
@@ -47,21 +34,20 @@ def _days(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @asked()
 @_days
-@click.option("--dry-run", is_flag=True, help="Only say what would be read.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be read.")
 @quiet_option
 @common
 def import_(given: Asked, first: date | None, last: date | None, dry_run: bool, quiet: bool, log: str) -> None:
-    """Import, and go on where the last run ended.
+    """Import, and continue where the last run ended.
 
     The last days (reimport_lookback_window) are read again and replaced. With --from and --to exactly those days are
-    read again, and the next run goes on where it would have. Ctrl-C and SIGTERM end the run after the present
-    transaction; what is stored stays, and the next run goes on there.
+    read again, and the next run continues where it would have. Ctrl-C and SIGTERM end the run after the present
+    transaction; what is stored stays, and the next run continues there.
     """
     if dry_run:
         _plan(given, first, last, log)
 
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
 
         backfill = app.backfill_range(first, last, given.now)
         halted = stopped_by(screen)
@@ -86,7 +72,7 @@ def import_(given: Asked, first: date | None, last: date | None, dry_run: bool, 
         how=How.AFTER_THIS,
         log=log,
         quiet=quiet,
-        interrupted="interrupted before anything was read. The next run goes on where the last one ended.",
+        interrupted="interrupted before anything was read. The next run continues where the last one ended.",
     )
 
 
@@ -111,8 +97,6 @@ def plan(given: Asked, first: date | None, last: date | None, log: str) -> None:
 
 def _plan(given: Asked, first: date | None, last: date | None, log: str) -> None:
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
-        from owox_tiktok.terminal import show_plan
 
         settings, backfill = given.settings(), app.backfill_range(first, last, given.now)
         planned = app.plan(settings, now=given.now, backfill=backfill, halted=stopped_by(screen))
@@ -135,7 +119,7 @@ def _plan(given: Asked, first: date | None, last: date | None, log: str) -> None
     )
 )
 @asked()
-@click.option("--dry-run", is_flag=True, help="Only say how many rows would be deleted.")
+@click.option("--dry-run", is_flag=True, help="Only count the rows that would be deleted.")
 @quiet_option
 @common
 def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
@@ -145,7 +129,6 @@ def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
 
         gone = app.prune_(given.settings(), now=given.now, dry_run=dry_run, listen=screen, halted=stopped_by(screen))
         if not gone and log == "text" and not quiet:
@@ -157,7 +140,7 @@ def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
         how=How.AFTER_THIS,
         log=log,
         quiet=quiet,
-        interrupted="interrupted. What was deleted until then is gone; run it again for the rest.",
+        interrupted="interrupted. What was deleted so far is gone; run it again for the rest.",
     )
 
 
@@ -181,7 +164,6 @@ def reset(given: Asked, name: str, ids: tuple[str, ...], yes: bool, dry_run: boo
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
 
         settings = given.settings()
         found = app.reset(settings, name, ids, dry_run=True)
@@ -192,7 +174,7 @@ def reset(given: Asked, name: str, ids: tuple[str, ...], yes: bool, dry_run: boo
                 days = f"  {pair.since} .. {pair.through}" if pair.since else ""
                 click.echo(f"{pair.object}  {pair.advertiser_id or 'all accounts'}{days}", err=True)
         if not found:
-            click.echo("Nothing is remembered of it, so the next import reads all of it anyway.", err=True)
+            click.echo("It has no cursor, so the next import reads all of it anyway.", err=True)
         if dry_run or not found:
             return 0
         if not yes and not click.confirm("Forget this, and read all of it again in the next import?", err=True):
@@ -221,8 +203,6 @@ def views(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok import app
-        from owox_tiktok.terminal import show_views, show_views_sql
 
         found = app.views(given.settings(), dry_run=dry_run)
         if log == "json":
@@ -236,4 +216,4 @@ def views(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
             show_views(console(), [v for v in found if v.left_alone] if quiet else found)
         return 3 if any(v.left_alone for v in found) else 0
 
-    guarded(work, how=How.AFTER_THIS, log=log, quiet=quiet, interrupted="interrupted before the views were made.")
+    guarded(work, how=How.AFTER_THIS, log=log, quiet=quiet, interrupted="interrupted before the views were created.")

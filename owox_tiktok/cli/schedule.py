@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import datetime
 from datetime import time as Clock
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from owox_tiktok.cli.common import examples, guarded
+from owox_tiktok.cli.common import guarded
 from owox_tiktok.cli.interruption import How
-
-if TYPE_CHECKING:
-    from owox_tiktok.schedule import Deployment
-    from owox_tiktok.terminal import Screen
+from owox_tiktok.cli.options import examples
+from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.schedule import (
+    AT,
+    HOURLY_MINUTE,
+    Deployment,
+    checked_zone,
+    doubtful,
+    end_on_computer,
+    line_for_computer,
+)
+from owox_tiktok.terminal import Screen
 
 
 def _clock(ctx: click.Context, param: click.Parameter, value: str | None) -> Clock | None:
@@ -64,15 +72,13 @@ def schedule(
 
     A Cloud Scheduler job for the deployed service, or with --cron a line for this computer's own scheduler.
     """
-    from owox_tiktok.errors import BadInput, Mistake
-    from owox_tiktok.schedule import AT, Deployment, checked_zone
 
     def work(screen: Screen) -> int:
         if at and often != "daily":
-            raise BadInput([Mistake("--at", f"says nothing when imports are {often}", "Leave it out, or say daily.")])
+            raise BadInput([Mistake("--at", f"has no meaning when imports are {often}", "Omit it, or write daily.")])
         if config and (zone or applied):
             what = "does not go with --cron: this computer's scheduler has its own clock and list"
-            raise BadInput([Mistake("--zone" if zone else "--apply", what, "Leave it out.")])
+            raise BadInput([Mistake("--zone" if zone else "--apply", what, "Omit it.")])
         if config:
             return _schedule_here(often, at or AT, config.absolute())
         deployment = Deployment(project, region, spreadsheet, name)
@@ -86,7 +92,6 @@ def schedule(
 
 
 def _schedule_here(often: str, at: Clock, config: Path) -> int:
-    from owox_tiktok.schedule import end_on_computer, line_for_computer
 
     windows = sys.platform == "win32"
     if often == "off":
@@ -100,17 +105,14 @@ def _schedule_here(often: str, at: Clock, config: Path) -> int:
 
 
 def _schedule_in_cloud(often: str, at: Clock, zone: str, deployment: Deployment, applied: bool) -> int:
-    import shlex
-
-    from owox_tiktok.schedule import HOURLY_MINUTE, doubtful
 
     if often == "off":
         if applied:
-            ended = "Imports do not start by themselves any more." if deployment.end() else "There was no schedule."
+            ended = "Imports no longer start automatically." if deployment.end() else "There was no schedule."
         click.echo(ended if applied else shlex.join(deployment.delete))
         return 0
     if doubtful(often, at, zone):
-        click.echo("Clocks change between 1:00 and 3:00: one import a year is left out, one is made twice.", err=True)
+        click.echo("Clocks change between 1:00 and 3:00: one import a year is skipped, and one runs twice.", err=True)
     if not applied:
         click.echo(deployment.shown(often, at, zone))
         return 0

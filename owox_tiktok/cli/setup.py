@@ -7,7 +7,11 @@ from pathlib import Path
 
 import click
 
-from owox_tiktok.cli.common import end, examples
+from owox_tiktok.cli.common import end
+from owox_tiktok.cli.options import examples
+from owox_tiktok.config_file import example, read_text
+from owox_tiktok.errors import BadInput
+from owox_tiktok.translate import translate
 
 
 @click.command(
@@ -30,18 +34,16 @@ def init(path: Path, sources: tuple[Path, ...]) -> None:
     """Write a configuration: an example, or another loader's.
 
     Never over an existing file. Secrets of another loader's are not copied: the file names environment variables. What
-    has no equivalent stands in its comments.
+    has no equivalent is listed in its comments.
     """
-    from owox_tiktok.config_file import example
-
     text, said = _translated(sources) if sources else (example(), "")
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        end(f"{path} is there already. Name another file: owox-tiktok init other.yaml")
+        end(f"{path} already exists. Choose another file: owox-tiktok init other.yaml")
     except OSError as error:
-        end(f"{path} cannot be written ({error.strerror}). Name another file.")
+        end(f"{path} cannot be written ({error.strerror}). Choose another file.")
     click.echo(f"Wrote {path}{said}. Next:")
     click.echo("  export TIKTOK_ACCESS_TOKEN=…      (docs/CREDENTIALS.md says how to get one)")
     click.echo(f"  owox-tiktok check {path}")
@@ -49,10 +51,6 @@ def init(path: Path, sources: tuple[Path, ...]) -> None:
 
 def _translated(sources: tuple[Path, ...]) -> tuple[str, str]:
     """Return the text of a configuration that means what ``sources`` mean, and what to say about it."""
-    from owox_tiktok.config_file import read_text
-    from owox_tiktok.errors import BadInput
-    from owox_tiktok.translate import translate
-
     try:
         result = translate([(source.name, read_text(source)) for source in sources], now=datetime.now(UTC))
     except BadInput as error:

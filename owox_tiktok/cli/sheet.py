@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
-from owox_tiktok.cli.common import end, examples, guarded
+from owox_tiktok.cli.common import end, guarded
 from owox_tiktok.cli.interruption import How
-
-if TYPE_CHECKING:
-    from owox_tiktok.sheets.client import Spreadsheet
-    from owox_tiktok.terminal import Screen
+from owox_tiktok.cli.options import examples
+from owox_tiktok.sheets import setup
+from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.lease import Lease
+from owox_tiktok.shipped import shipped
+from owox_tiktok.terminal import Screen
 
 
 @click.group()
@@ -23,7 +26,7 @@ def sheet() -> None:
 
 
 _book = click.argument("spreadsheet_id", metavar="SPREADSHEET")
-_dry = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+_dry = click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 
 
 @sheet.command(
@@ -42,8 +45,6 @@ def sheet_init(spreadsheet_id: str, kind: Literal["sheets", "bigquery"] | None, 
     SPREADSHEET is its id or address. Tabs that are there are completed. What is filled in stays as it is: values,
     ticks, formats, and rows and columns of your own.
     """
-    from owox_tiktok.sheets import setup
-
     _set_up(spreadsheet_id, lambda book: setup.init(book, kind, dry_run=dry_run), dry_run)
 
 
@@ -55,8 +56,6 @@ def sheet_fields(spreadsheet_id: str, dry_run: bool) -> None:
 
     Ticks and columns of your own stay as they are.
     """
-    from owox_tiktok.sheets import setup
-
     _set_up(spreadsheet_id, lambda book: setup.fields(book, dry_run=dry_run), dry_run)
 
 
@@ -74,7 +73,6 @@ def sheet_template(file: Path, kind: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok.shipped import shipped
 
         name = {"sheets": "TikTok Ads to Google Sheets.xlsx", "bigquery": "TikTok Ads to Google BigQuery.xlsx"}[kind]
         content = shipped("templates", name).read_bytes()
@@ -82,9 +80,9 @@ def sheet_template(file: Path, kind: str) -> None:
             with file.open("xb") as opened:
                 opened.write(content)
         except FileExistsError:
-            end(f"{file} is there already. Name another file.")
+            end(f"{file} already exists. Choose another file.")
         except OSError as error:
-            end(f"{file} cannot be written ({error.strerror}). Name another file.")
+            end(f"{file} cannot be written ({error.strerror}). Choose another file.")
         click.echo(f"Wrote {file}.", err=True)
         return 0
 
@@ -100,16 +98,13 @@ def sheet_script(folder: Path) -> None:
     """
 
     def work(screen: Screen) -> int:
-        import shutil
-
-        from owox_tiktok.shipped import shipped
 
         if folder.exists():
-            end(f"{folder} is there already. Name another folder.")
+            end(f"{folder} already exists. Choose another folder.")
         try:
             shutil.copytree(shipped("templates", "apps_script"), folder)
         except OSError as error:
-            end(f"{folder} cannot be written ({error.strerror}). Name another folder.")
+            end(f"{folder} cannot be written ({error.strerror}). Choose another folder.")
         click.echo(f"Wrote {folder}.", err=True)
         return 0
 
@@ -118,8 +113,6 @@ def sheet_script(folder: Path) -> None:
 
 def _set_up(address: str, work: Callable[[Spreadsheet], list[str]], dry_run: bool) -> None:
     """Run ``work`` on a spreadsheet and say in one sentence what was done."""
-    from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
-    from owox_tiktok.sheets.lease import Lease
 
     def said(screen: Screen) -> int:
         book = Spreadsheet(spreadsheet_id(address))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -40,11 +40,14 @@ MAGIC = b"DUCK"
 IN_MEMORY = ":memory:"
 
 
-def open_at(rest: str, *, read_only: bool = False) -> DuckDB:
-    """Open the file named by the address after ``duckdb://``; creates it unless ``read_only``."""
+def open_at(rest: str, *, read_only: bool = False, environment: Mapping[str, str] = os.environ) -> DuckDB:
+    """Open the file named by the address after ``duckdb://``; creates it unless ``read_only``.
+
+    The environment says nothing about it.
+    """
     path = rest.removeprefix("/")
     if not path:
-        raise BadInput([Mistake("destination", "names no file", "Write duckdb:///tiktok_ads.duckdb.")])
+        raise BadInput([Mistake("destination", "no file given", "Write duckdb:///tiktok_ads.duckdb.")])
     if path == IN_MEMORY:
         return DuckDB(duckdb.connect(path), IN_MEMORY)
     file = Path(os.path.expanduser(path))  # noqa: PTH111 -- Path's own raises where there is no such user
@@ -94,7 +97,7 @@ def _is_ours_to_open(file: Path) -> bool:
             f"cannot be read ({error.strerror})", where=str(file), what_to_do="Check its rights."
         ) from None
     if head and head[-len(MAGIC) :] != MAGIC:
-        raise BadInput([Mistake("destination", f"{file} is not a DuckDB file", "Name another file.")])
+        raise BadInput([Mistake("destination", f"{file} is not a DuckDB file", "Choose another file.")])
     return bool(head)
 
 

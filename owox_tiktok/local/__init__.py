@@ -1,1 +1,1 @@
-"""Stand-ins that run on this machine, so that nothing outside is needed to try the project."""
+"""Emulators that run on this machine, so that nothing outside is needed to try the project."""

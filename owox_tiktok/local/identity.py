@@ -14,6 +14,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+from google.auth import crypt, jwt
+
 from owox_tiktok.local.http import Answer, Call, Emulator, in_json
 
 GOOGLE = "https://accounts.google.com"
@@ -44,9 +50,6 @@ class Issuer(Emulator):
 
     def rotate(self) -> None:
         """Sign with a new key from now on. The certificates of the old ones stay, as they do at Google for a while."""
-        from cryptography.hazmat.primitives import serialization
-        from google.auth import crypt
-
         key, certificate = _new_key()
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -58,8 +61,6 @@ class Issuer(Emulator):
 
     def token(self, email: str, audience: str, /, *, seconds: float = 3600, **claims: Any) -> str:
         """Return a token for somebody, good for ``seconds`` (negative: expired); a claim of None is left out."""
-        from google.auth import jwt
-
         now = int(time.time())
         domain = email.partition("@")[2]
         personal = domain in ("gmail.com", "googlemail.com") or domain.endswith(".gserviceaccount.com")
@@ -103,10 +104,6 @@ def without_signature(token: str) -> str:
 
 
 def _new_key() -> tuple[Any, str]:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-    from cryptography.x509.oid import NameOID
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an emulator on this machine")])

@@ -1,8 +1,11 @@
 """The service: what Sheets, schedules and tasks call. One HTTP function over the same ``app`` as the command line.
 
-    handler      one request: who asks, what, and which answer
+    handler      one request over HTTP; loads the rest with the first request that needs it
+    desk         a request whose sender is known: what it asks, and whether that may be
     actions      what each action does: plan, check, prune, status …
-    messages     the words of the contract: bodies, answers, errors
+    asked        the words of the contract's requests
+    messages     … and those of its answers and errors
+    sheet        the spreadsheet a request is about
     identity     who asks: Google-signed identity tokens
     registry     who may do what to which spreadsheet, and with which secret
     runs         imports: started, run until shortly before the deadline, continued
@@ -12,5 +15,5 @@
     deployment   what the environment says
 
 Nothing is kept between requests but certificates and, for a minute, the registry: the state of a run lives in its
-spreadsheet. The stand-ins in ``local`` take the place of Google for tests and on a laptop.
+spreadsheet. The emulators in ``local`` take the place of Google for tests and on a laptop.
 """

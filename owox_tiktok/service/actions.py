@@ -5,25 +5,31 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
+from owox_tiktok import app, notify
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
+from owox_tiktok.events import Failed, duration
 from owox_tiktok.secret import Secret
 from owox_tiktok.service import logs
+from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
-from owox_tiktok.service.messages import Answer, Asked, Refusal
+from owox_tiktok.service.messages import Answer, Refusal
 from owox_tiktok.service.registry import RATE, Entry, Registry
 from owox_tiktok.service.runs import Runs, moment_of, say
+from owox_tiktok.service.sheet import Sheet
+from owox_tiktok.service.stopping import Stopping
+from owox_tiktok.sheets import lease, report, setup
+from owox_tiktok.sheets.client import Spreadsheet
+from owox_tiktok.sheets.control import Control
+from owox_tiktok.sheets.errors import SheetRefused
+from owox_tiktok.sheets.lease import Holder, Lease
+from owox_tiktok.sheets.report import Run, record
+from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.tabs import TAB, find_headings, normal, tab_called
+from owox_tiktok.sheets.template import FIELDS, FIELDS_HEADINGS
 from owox_tiktok.states import ABOUT, Reason, State
-
-if TYPE_CHECKING:
-    from owox_tiktok.settings import Settings
-    from owox_tiktok.sheets.client import Spreadsheet
-    from owox_tiktok.sheets.control import Control
-    from owox_tiktok.sheets.lease import Holder
-    from owox_tiktok.sheets.report import Run
+from owox_tiktok.streams import STREAMS
 
 MOST_MESSAGES = 20
 MOST_RUNS = 10
@@ -32,43 +38,26 @@ WAITS_AT_MOST = timedelta(hours=1)
 QUICK_S = 5.0
 """Somebody looks at a menu: no longer than this is Google asked again about a state."""
 
-_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", "K_SERVICE", RATE)
+_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", "BIGQUERY_API_URL", "K_SERVICE", RATE)
 """Variables of the deployment that say where things are and how fast; nothing in a Sheet can."""
 
 _OPTIONS = {"--from": "start_date", "--to": "end_date", "--object": "objects"}
 """What ``app`` calls by the command line's names, and the body's names for it."""
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """The spreadsheet of one request: what it may do, and with what."""
-
-    asked: Asked
-    entry: Entry
-    environment: Mapping[str, str] = field(repr=False)
-
-    def open(self) -> Control:
-        """Return its control Sheet, to be used in a ``with`` block."""
-        from owox_tiktok import app
-
-        return app.open_sheet(self.asked.spreadsheet_id, environment=self.environment, datasets=self.entry.datasets)
-
-    def settings(self, now: datetime) -> Settings:
-        """Return what its tabs say, with only the objects that are asked for."""
-        from owox_tiktok import app
-
-        with self.open() as control:
-            return app.only(control.read(now).settings, self.asked.objects)
-
-
 class Actions:
     """Everything that can be asked of one deployment."""
 
     def __init__(
-        self, deployment: Deployment, environment: Mapping[str, str], registry: Registry, now: Callable[[], datetime]
+        self,
+        deployment: Deployment,
+        environment: Mapping[str, str],
+        registry: Registry,
+        stopping: Stopping,
+        now: Callable[[], datetime],
     ) -> None:
         self._environment, self._registry, self._now = environment, registry, now
-        self._runs, self._role = Runs(deployment, now), deployment.role
+        self._runs, self._role = Runs(deployment, stopping, now), deployment.role
 
     def answer(self, asked: Asked, entry: Entry, log: logs.Log, task: str) -> Answer:
         """Do what is asked. ``task`` is the name of the task that asks, if one does."""
@@ -101,8 +90,6 @@ class Actions:
         names = [*_PASSED_ON]
         found: dict[str, Secret] = {}
         if asked.action not in ("fields", "status", "cancel"):
-            from owox_tiktok import notify
-
             found = self._registry.secrets(entry)
             names += notify.VARIABLES
         environment = {name: self._environment[name] for name in names if self._environment.get(name)}
@@ -118,9 +105,6 @@ class Actions:
 
         Nobody clicks at the worker: what a schedule starts waits in the queue for its turn.
         """
-        from owox_tiktok.sheets.errors import SheetRefused
-        from owox_tiktok.sheets.report import record
-
         if self._role == "worker" and self._runs.queued:
             return self._runs.start(sheet, log)
         ended: list[str] = []
@@ -142,9 +126,6 @@ class Actions:
     # --- what is done at once -----------------------------------------------------------------------------------------
 
     def _plan(self, sheet: Sheet) -> Answer:
-        from owox_tiktok import app
-        from owox_tiktok.events import duration
-        from owox_tiktok.streams import STREAMS
 
         now = self._now()
         settings = sheet.settings(now)
@@ -185,7 +166,6 @@ class Actions:
         )
 
     def _check(self, sheet: Sheet) -> Answer:
-        from owox_tiktok import app
 
         now = self._now()
         checked = app.check(sheet.settings(now), now=now, environment=sheet.environment)
@@ -195,8 +175,6 @@ class Actions:
         return Answer(200, {"ok": not bad, "checks": checks, "message": message})
 
     def _prune(self, sheet: Sheet) -> Answer:
-        from owox_tiktok import app
-        from owox_tiktok.events import Failed
 
         now, dry_run = self._now(), sheet.asked.dry_run
         failed: list[Failed] = []
@@ -217,8 +195,6 @@ class Actions:
 
 
 def _fields(sheet: Sheet) -> Answer:
-    from owox_tiktok.sheets import setup
-    from owox_tiktok.sheets.lease import Lease
 
     with sheet.open() as control, Lease(control.book, environment=sheet.environment):
         before = _listed(control.book)
@@ -230,10 +206,6 @@ def _fields(sheet: Sheet) -> Answer:
 
 def _listed(book: Spreadsheet) -> int:
     """Return how many objects and fields the tab Fields lists."""
-    from owox_tiktok.sheets.requests import Block
-    from owox_tiktok.sheets.tabs import TAB, find_headings, normal, tab_called
-    from owox_tiktok.sheets.template import FIELDS, FIELDS_HEADINGS
-
     tab = tab_called(book.structure((TAB,)), FIELDS)
     rows = book.values([Block(tab.id, 0, tab.rows, 0, min(tab.columns, 26))])[0] if tab else []
     place = find_headings(tab, rows, FIELDS_HEADINGS[:3]) if tab else None
@@ -246,8 +218,6 @@ def _listed(book: Spreadsheet) -> int:
 
 
 def _status(sheet: Sheet, *, queued: bool) -> Answer:
-    from owox_tiktok.sheets import report
-    from owox_tiktok.streams import STREAMS
 
     wanted = sheet.asked.run_id
     with sheet.open() as control:
@@ -324,7 +294,6 @@ def _waiting(run_id: str) -> str:
 
 
 def _cancel(sheet: Sheet, *, queued: bool) -> Answer:
-    from owox_tiktok.sheets import report
 
     wanted = sheet.asked.run_id
     with sheet.open() as control:
@@ -337,13 +306,11 @@ def _cancel(sheet: Sheet, *, queued: bool) -> Answer:
         if not run:
             raise Refusal(404, "no import is running", what_to_do="There is nothing to cancel.")
         report.cancel(control.book, run)
-    return Answer(200, {"message": "The import ends after what it is storing now. The next one goes on there."})
+    return Answer(200, {"message": "The import ends after what it is storing now. The next one continues there."})
 
 
 def _in_queue(control: Control, wanted: str) -> str:
     """Return the run (``wanted``, where one is named) that waits in the queue for its next part, or to begin."""
-    from owox_tiktok.sheets import report
-
     record = report.record(control.book)
     runs = [record.run, *record.past] if record else []
     found = next((r for r in runs if r.run == wanted), None) if wanted else runs[0] if runs else None
@@ -353,7 +320,6 @@ def _in_queue(control: Control, wanted: str) -> str:
 
 
 def _holder(control: Control) -> Holder | None:
-    from owox_tiktok.sheets import lease
 
     return lease.holder(control.book)
 
@@ -369,7 +335,9 @@ def _busy(holds: Holder | None) -> Refusal:
 
 
 def _no_run(run_id: str) -> Refusal:
-    return Refusal(404, f"there is no run {run_id} going on or remembered", what_to_do="Ask without a run_id.")
+    return Refusal(
+        404, f"there is no run {run_id} in progress or on record", what_to_do="Omit run_id to get the latest."
+    )
 
 
 def _of_pair(name: str, advertiser_id: str, message: str) -> str:

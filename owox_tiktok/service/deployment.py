@@ -1,20 +1,20 @@
 """What the environment says about this deployment. Everything else is in the registry, and the rest in the Sheet.
 
     OWOX_AUDIENCES          audiences of identity tokens that are meant for this service: its address, the OAuth client
-                            ids of the Sheets' scripts; divided by commas or spaces
+                            ids of the Sheets' scripts; separated by commas or spaces
     OWOX_REGISTRY           the registry: a path that begins with /, or the YAML itself; left out for a single Sheet:
     OWOX_SPREADSHEET_ID       … the one spreadsheet
-    OWOX_CALLERS              … who may call for it: addresses and @domains, divided by commas or spaces
+    OWOX_CALLERS              … who may call for it: addresses and @domains, separated by commas or spaces
     OWOX_DATASETS             … which BigQuery datasets it may fill, if any
     OWOX_SECRETS            folder of the mounted secrets [/secrets]; see ``registry``
-    OWOX_ROLE               door, worker or both [both]
+    OWOX_ROLE               sheets, worker or both [both]
     OWOX_TASKS_QUEUE        projects/P/locations/R/queues/Q; without it everything runs within its request
     OWOX_TASKS_ACCOUNT      the service account whose identity the queue and the schedule show
     OWOX_WORKER_URL         where the tasks go, which is also their audience
     OWOX_TIMEOUT_SECONDS    when the platform cuts a request off [CLOUD_RUN_TIMEOUT_SECONDS, else 300]
     OWOX_PLATFORM_ADMITS    on the worker: yes, when the platform lets nobody but OWOX_TASKS_ACCOUNT call it
 
-``OWOX_CERTS_URL`` and ``CLOUD_TASKS_API_URL`` point at stand-ins and are accepted only for addresses of this machine.
+``OWOX_CERTS_URL`` and ``CLOUD_TASKS_API_URL`` point at emulators and are accepted only for addresses of this machine.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from urllib.parse import urlsplit
 
 from owox_tiktok.errors import BadInput, Mistake
 
-Role = Literal["door", "worker", "both"]
+Role = Literal["sheets", "worker", "both"]
 
 LONGEST_DISPATCH_S = 1800.0
 """Cloud Tasks and Cloud Scheduler give up on a call after 30 minutes."""
 DEFAULT_TIMEOUT_S = 300.0
-"""What Cloud Run allows a request unless told otherwise."""
+"""What Cloud Run allows a request unless it is configured otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +71,20 @@ def read(environment: Mapping[str, str]) -> Deployment:
         mistakes.append(Mistake(name, what, what_to_do))
 
     role = environment.get("OWOX_ROLE", "").strip() or "both"
-    if role not in ("door", "worker", "both"):
-        wrong("OWOX_ROLE", f"{role!r} is not a role", "Write door, worker or both.")
+    if role not in ("sheets", "worker", "both"):
+        wrong("OWOX_ROLE", f"{role!r} is not a role", "Write sheets, worker or both.")
     audiences = frozenset(words(environment.get("OWOX_AUDIENCES", "")))
     if not audiences:
-        wrong("OWOX_AUDIENCES", "is missing", "Name the service's address and the client id of each Sheet's script.")
+        wrong("OWOX_AUDIENCES", "is missing", "Give the service's address and the client id of each Sheet's script.")
     queue, account, worker_url = (
         environment.get(name, "").strip() for name in ("OWOX_TASKS_QUEUE", "OWOX_TASKS_ACCOUNT", "OWOX_WORKER_URL")
     )
     if queue and not re.fullmatch(r"projects/[^/\s]+/locations/[^/\s]+/queues/[^/\s]+", queue):
         wrong("OWOX_TASKS_QUEUE", "is not the name of a queue", "Write projects/P/locations/R/queues/Q.")
     if queue and not account:
-        wrong("OWOX_TASKS_ACCOUNT", "is missing, and the queue needs it", "Name the service account of the tasks.")
+        wrong("OWOX_TASKS_ACCOUNT", "is missing, and the queue needs it", "Give the service account of the tasks.")
     if queue and not worker_url:
-        wrong("OWOX_WORKER_URL", "is missing, and the queue needs it", "Name the address of the worker.")
+        wrong("OWOX_WORKER_URL", "is missing, and the queue needs it", "Give the address of the worker.")
     timeout_text = environment.get("OWOX_TIMEOUT_SECONDS") or environment.get("CLOUD_RUN_TIMEOUT_SECONDS") or ""
     timeout = float(timeout_text) if re.fullmatch(r"\d{1,5}(\.\d+)?", timeout_text) else 0.0
     if timeout_text and not timeout:
@@ -94,11 +94,11 @@ def read(environment: Mapping[str, str]) -> Deployment:
         wrong(
             "OWOX_PLATFORM_ADMITS",
             "says that the platform lets only OWOX_TASKS_ACCOUNT in, which only a private worker on Cloud Run can say",
-            "Set OWOX_ROLE=worker and OWOX_TASKS_ACCOUNT, or take it away.",
+            "Set OWOX_ROLE=worker and OWOX_TASKS_ACCOUNT, or remove it.",
         )
     for name in ("OWOX_CERTS_URL", "CLOUD_TASKS_API_URL"):
         if environment.get(name) and not _here(environment[name]):
-            wrong(name, "is not an address of this machine", "Take it away: it is for stand-ins only.")
+            wrong(name, "is not an address of this machine", "Remove it: it is for emulators only.")
     if mistakes:
         raise BadInput(mistakes)
     return Deployment(

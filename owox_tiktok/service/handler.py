@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
+from flask import Request, Response
 
 from owox_tiktok import __version__
-from owox_tiktok.errors import BadInput, Mistake, Problem
+from owox_tiktok.errors import BadInput, Problem
 from owox_tiktok.service import logs, messages
-from owox_tiktok.service.actions import Actions
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.deployment import read as read_deployment
-from owox_tiktok.service.identity import Caller, Identity
-from owox_tiktok.service.messages import Answer, Asked, Refusal
-from owox_tiktok.service.registry import Entry, Registry, forbidden
+from owox_tiktok.service.messages import Answer, Refusal
+from owox_tiktok.service.stopping import Stopping
 
 if TYPE_CHECKING:
-    from flask import Request, Response
+    from owox_tiktok.service.desk import Desk
+    from owox_tiktok.service.identity import Identity
 
 TASK_HEADER = "X-CloudTasks-TaskName"
 
@@ -39,8 +40,6 @@ class Service:
 
     def answer(self, request: Request) -> Response:
         """Answer one HTTP request."""
-        from flask import Response
-
         began = time.monotonic()
         request_id = logs.trace_of(request.headers) or secrets.token_hex(16)
         project = "" if isinstance(self._deployed, BadInput) else self._deployed.deployment.project
@@ -64,7 +63,7 @@ class Service:
     def _answer(self, request: Request, log: logs.Log) -> Answer:
         if isinstance(self._deployed, BadInput):
             log.critical("%s", self._deployed.sentence)
-            raise _not_set_up()
+            raise messages.not_set_up()
         if request.path == "/health":
             if request.method not in ("GET", "HEAD"):
                 raise _not_allowed("GET")
@@ -77,49 +76,41 @@ class Service:
 
 
 class _Deployed:
-    """A service whose environment could be read."""
+    """A service whose environment could be read. What a request needs is loaded with the first that needs it."""
 
     def __init__(self, deployment: Deployment, environment: Mapping[str, str], now: Callable[[], datetime]) -> None:
         self.deployment = deployment
-        self._identity = Identity(deployment)
-        self._registry = Registry(deployment, environment)
-        self._actions = Actions(deployment, environment, self._registry, now)
+        self._environment, self._now = environment, now
+        self._stopping = Stopping()
+        self._lock = threading.Lock()
+        self._identity: Identity | None = None
+        self._desk: Desk | None = None
 
     def answer(self, request: Request, log: logs.Log) -> Answer:
         """Answer a POST to the function."""
         if (request.content_length or 0) > messages.MOST_BYTES:
             raise _too_large()
-        caller = self._identity.caller(request.headers)
+        caller = self._known_by().caller(request.headers)
         body = request.stream.read(messages.MOST_BYTES + 1)
         if len(body) > messages.MOST_BYTES:
             raise _too_large()
-        asked, spreadsheet_id, mistakes = messages.read(body)
-        # Whoever may not see this spreadsheet learns nothing about the rest of the request either.
-        entry = self._entry(spreadsheet_id, caller, log) if spreadsheet_id else None
-        if asked is None or entry is None:
-            raise BadInput(mistakes)
-        self._check_role(asked, entry, caller)
-        log = log.about(caller=caller.email, action=asked.action, spreadsheet_id=asked.spreadsheet_id)
-        return self._actions.answer(asked, entry, log, request.headers.get(TASK_HEADER, ""))
+        return self._served_at().answer(body, caller, log, request.headers.get(TASK_HEADER, ""))
 
-    def _entry(self, spreadsheet_id: str, caller: Caller, log: logs.Log) -> Entry:
-        try:
-            return self._registry.entry(spreadsheet_id, caller)
-        except BadInput as problem:
-            log.critical("%s", problem.sentence)
-            raise _not_set_up() from None
+    def _known_by(self) -> Identity:
+        """Return what checks tokens; Google's libraries come with it."""
+        from owox_tiktok.service.identity import Identity
 
-    def _check_role(self, asked: Asked, entry: Entry, caller: Caller) -> None:
-        """Refuse what this deployment is not for. Only our own tasks run an import that has a run id already."""
-        starts = asked.action in ("import", "backfill")
-        if not starts and not entry.admits(caller):
-            raise forbidden(caller)  # the account of tasks and schedules imports, and nothing else
-        if self.deployment.role == "worker" and not starts:
-            raise BadInput([Mistake("action", f"{asked.action} is not for the worker", "Ask the door.")])
-        ours = self.deployment.role != "door" and caller.email == self.deployment.account
-        said = [name for name in ("run_id", "done") if getattr(asked, name)]
-        if (starts or asked.done) and said and not ours:
-            raise BadInput([Mistake(name, "is given by the service itself", "Leave it out.") for name in said])
+        with self._lock:
+            self._identity = self._identity or Identity(self.deployment)
+            return self._identity
+
+    def _served_at(self) -> Desk:
+        """Return what does the work; the rest of the program comes with it, so strangers cannot have it loaded."""
+        from owox_tiktok.service.desk import Desk
+
+        with self._lock:
+            self._desk = self._desk or Desk(self.deployment, self._environment, self._stopping, self._now)
+            return self._desk
 
 
 def _since(began: float) -> float:
@@ -133,9 +124,3 @@ def _not_allowed(method: str) -> Refusal:
 
 def _too_large() -> Refusal:
     return Refusal(413, f"the body is larger than {messages.MOST_BYTES} bytes", what_to_do="Send less.")
-
-
-def _not_set_up() -> Refusal:
-    return Refusal(
-        500, "the service is not set up rightly", what_to_do="Whoever deployed it finds what to mend in its log."
-    )

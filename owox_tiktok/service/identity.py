@@ -11,14 +11,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import requests
+from cachecontrol import CacheControl
+from google.auth.exceptions import TransportError
+from google.auth.transport.requests import Request
+from google.oauth2 import id_token
+from werkzeug.datastructures import Headers
 
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.messages import Refusal, come_again
-
-if TYPE_CHECKING:
-    from google.auth.transport.requests import Request
-    from werkzeug.datastructures import Headers
 
 OWN_HEADER = "X-Owox-Identity"
 ISSUERS = frozenset({"https://accounts.google.com", "accounts.google.com"})
@@ -76,12 +79,10 @@ class Identity:
         if self._deployment.platform_admits and not headers.get("X-Serverless-Authorization"):
             return Caller(self._deployment.account)
         raise _unknown(
-            "the platform has taken the signature off the identity token", f"Send it a second time as {OWN_HEADER}."
+            "the platform has removed the signature from the identity token", f"Send it a second time as {OWN_HEADER}."
         )
 
     def _claims(self, token: str) -> Mapping[str, Any]:
-        from google.auth.exceptions import TransportError
-        from google.oauth2 import id_token
 
         where = {"certs_url": self._deployment.certs_url} if self._deployment.certs_url else {}
         try:
@@ -89,7 +90,7 @@ class Identity:
                 token, self._transport(), audience=None, clock_skew_in_seconds=SKEW_S, **where
             )
         except TransportError:
-            raise come_again("Google's certificates cannot be had at the moment", 5) from None
+            raise come_again("Google's certificates are not available at the moment", 5) from None
         except Exception:  # whatever a stranger's token makes the library stumble over, it proves nothing
             raise _unknown("the identity token is not signed by Google, or has expired", "Get a new one.") from None
         return claims
@@ -97,10 +98,6 @@ class Identity:
     def _transport(self) -> Request:
         with self._lock:
             if self._request is None:
-                import requests
-                from cachecontrol import CacheControl
-                from google.auth.transport.requests import Request
-
                 self._request = _Quick(Request(CacheControl(requests.Session())))  # type: ignore[assignment]
         assert self._request is not None
         return self._request

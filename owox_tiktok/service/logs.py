@@ -11,14 +11,12 @@ import re
 import sys
 import threading
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+from werkzeug.datastructures import Headers
 
 from owox_tiktok.secret import Secret
-
-if TYPE_CHECKING:
-    from werkzeug.datastructures import Headers
 
 LOGGER = logging.getLogger("owox_tiktok.service")
 HIDDEN = "****"

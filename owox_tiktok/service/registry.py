@@ -13,7 +13,7 @@ its menu: ``client_ids`` keep such a token from counting for another Sheet.
 
 A secret is the file ``<OWOX_SECRETS>/<alias>/token``, or the variable ``OWOX_SECRET_<ALIAS>``: an access token, or
 lines ``TIKTOK_ACCESS_TOKEN=…``, ``TIKTOK_APP_ID=…``, ``TIKTOK_APP_SECRET=…``. For the alias ``default`` variables of
-these three names do as well. It is read anew for every run, so that a rotated one counts at once.
+these three names do as well. It is read again for every run, so that a rotated one counts at once.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import yaml
 
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.secret import Secret
@@ -67,7 +68,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Registry:
-    """The entries by spreadsheet. Raises BadInput for a registry that cannot be read, with what to mend."""
+    """The entries by spreadsheet. Raises BadInput for a registry that cannot be read, with what to fix."""
 
     def __init__(
         self, deployment: Deployment, environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic
@@ -149,17 +150,15 @@ def forbidden(caller: Caller) -> Refusal:
 
 def read_registry(text: str) -> Mapping[str, Entry]:
     """Return the entries of a registry's YAML; raises BadInput for one that is not as the module says."""
-    import yaml
-
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError):
-        raise BadInput([Mistake("OWOX_REGISTRY", "cannot be read as YAML", "Mend it.")]) from None
+        raise BadInput([Mistake("OWOX_REGISTRY", "cannot be read as YAML", "Correct it.")]) from None
     if isinstance(root, yaml.MappingNode):
         keys = [str(key.value) for key, _ in root.value]
         if twice := sorted({key for key in keys if keys.count(key) > 1}):
-            raise BadInput([Mistake(f"OWOX_REGISTRY {name}", "is there twice", "Keep one.") for name in twice])
+            raise BadInput([Mistake(f"OWOX_REGISTRY {name}", "appears twice", "Keep one.") for name in twice])
     return _typed(content, "OWOX_REGISTRY")
 
 
@@ -167,5 +166,5 @@ def _typed(content: object, where: str) -> Mapping[str, Entry]:
     try:
         entries = msgspec.convert(content, dict[SpreadsheetId, Entry])
     except msgspec.ValidationError as error:
-        raise BadInput([Mistake(where, str(error), "Mend it as the documentation shows.")]) from None
+        raise BadInput([Mistake(where, str(error), "Correct it as the documentation shows.")]) from None
     return entries

@@ -3,7 +3,7 @@
 With a queue a start only makes a task. The worker runs it, ends cleanly when its time is nearly over or the platform
 ends the instance, and makes the next task of the same run before it answers. A task's name follows from the run and
 the task before, so that a part which is delivered twice still has one successor. Without a queue a run has the time of
-its request, and the next one goes on where it ended.
+its request, and the next one continues where it ended.
 
 Cloud Tasks delivers at least once, and people click twice. The lease in the spreadsheet lets one run at a time, what is
 stored twice is stored once, and two clicks within a few seconds are the same run. A run that finds another one waits
@@ -16,20 +16,22 @@ import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from owox_tiktok import app
 from owox_tiktok.errors import Problem, StoreBusy
+from owox_tiktok.events import Event, Failed, Finished, Started, Stored, Waiting, Warned
+from owox_tiktok.plan import EVERY_ADVERTISER, NO_DAYS, NOT_DONE
 from owox_tiktok.service import logs, messages
+from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
-from owox_tiktok.service.messages import Answer, Asked, come_again
+from owox_tiktok.service.messages import Answer, come_again
+from owox_tiktok.service.sheet import Sheet
 from owox_tiktok.service.stopping import Stopping
 from owox_tiktok.service.tasks import Queue, name_for
+from owox_tiktok.sheets import lease, report
+from owox_tiktok.sheets.control import Control
 from owox_tiktok.states import ABOUT, Reason, State
-
-if TYPE_CHECKING:
-    from owox_tiktok.events import Event, Finished
-    from owox_tiktok.service.actions import Sheet
-    from owox_tiktok.sheets.control import Control
 
 DOUBLE_CLICK_S = 10
 """The same thing asked for again so soon is the same run."""
@@ -39,12 +41,15 @@ MOST_PAIRS = 1_500
 
 
 class Runs:
-    """The imports of one deployment; ``now`` is the clock that decides which days there are."""
+    """The imports of one deployment, which end early when the platform is ``stopping`` the process.
 
-    def __init__(self, deployment: Deployment, now: Callable[[], datetime]) -> None:
+    ``now`` is the clock that decides which days there are.
+    """
+
+    def __init__(self, deployment: Deployment, stopping: Stopping, now: Callable[[], datetime]) -> None:
         self._deployment, self._now = deployment, now
         self._queue = Queue(deployment) if deployment.queue else None
-        self._stopping = Stopping()
+        self._stopping = stopping
 
     @property
     def queued(self) -> bool:
@@ -56,9 +61,7 @@ class Runs:
 
         ``ended`` are the names of runs that are over.
         """
-        from owox_tiktok import app
-
-        app.backfill_range(*sheet.asked.days, self._now())  # days that cannot be are told now, and not by a task
+        app.backfill_range(*sheet.asked.days, self._now())  # impossible days are reported now, and not by a task
         run_id = new_run_id(sheet.asked, ended)
         log = log.about(run_id=run_id)
         if self._queue is None:
@@ -67,7 +70,7 @@ class Runs:
             return _inline(sheet.asked, run_id, finished)
         new = self._queue.put(_body(sheet.asked, run_id, {}), name_for(run_id))
         log.info("the import is in the queue" if new else "the import was in the queue already")
-        message = "The import has been started. Its progress is in the tab Config."
+        message = "The import has started. Its progress is in the tab Config."
         return Answer(202, {"run_id": run_id, "state": "started", "message": message})
 
     def part(self, sheet: Sheet, log: logs.Log, task: str) -> Answer:
@@ -78,14 +81,14 @@ class Runs:
             try:
                 if over := _ended(control, asked.run_id):
                     log.info("the run had ended before this delivery")
-                    return Answer(200, {"run_id": asked.run_id, "state": over, "message": "It had ended before."})
+                    return Answer(200, {"run_id": asked.run_id, "state": over, "message": "It had already ended."})
                 finished, progress = self._run(sheet, control, asked.run_id, log)
             except StoreBusy as busy:
                 return self._busy(control, asked, busy, task, log)
             except Problem as problem:
                 if messages.of_problem(problem, "").status >= 500:
                     raise
-                # Trying again would not help; the Sheet says what to mend.
+                # Trying again would not help; the Sheet says what to fix.
                 log.warning("%s", problem.sentence)
                 return Answer(200, {"run_id": asked.run_id, "state": State.ERROR, "message": problem.sentence})
         if finished.stopped is Reason.TO_BE_CONTINUED and self._queue is not None:
@@ -93,13 +96,11 @@ class Runs:
                 # The same task again, and no new one: its tries are counted, and the waits between them grow.
                 raise come_again("nothing could be stored in the time of this part", COME_AGAIN_S)
             self._queue.put(_body(asked, asked.run_id, progress.done()), name_for(asked.run_id, task))
-            log.info("the run goes on in another task")
+            log.info("the run continues in another task")
         return Answer(200, {"run_id": asked.run_id, **_outcome(finished)})
 
     def _run(self, sheet: Sheet, control: Control, run_id: str, log: logs.Log) -> tuple[Finished, Progress]:
         """Import; return what came of it, and how far it is."""
-        from owox_tiktok import app
-
         self._stopping.arm()
         asked, now = sheet.asked, self._now()
         progress = Progress(asked.done)
@@ -124,18 +125,16 @@ class Runs:
 
     def _busy(self, control: Control, asked: Asked, busy: StoreBusy, task: str, log: logs.Log) -> Answer:
         """Answer a task whose spreadsheet another run holds."""
-        from owox_tiktok.sheets import lease
-
         holds = lease.holder(control.book)
         if holds is None or holds.run == asked.run_id or self._queue is None:
             # Nobody any more; or this run itself, in another delivery that may yet die.
             raise come_again(busy.message, COME_AGAIN_S) from None
         if asked.action == "import" and moment_of(holds.run) and _what(holds.run) == _what(asked.run_id):
-            log.info("another import is running, which reads the same")
+            log.info("another import that reads the same is running")
             return Answer(200, {"run_id": asked.run_id, "state": "busy", "message": busy.sentence})
         # It may last for hours, and a task has few attempts. So another one takes this one's place.
         self._queue.put(_body(asked, asked.run_id, asked.done), name_for(asked.run_id, task), delay_s=COME_AGAIN_S)
-        log.info("another run is on; this one waits")
+        log.info("another run is in progress; this one waits")
         return Answer(200, {"run_id": asked.run_id, "state": "waiting", "message": busy.sentence})
 
 
@@ -151,9 +150,6 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         """Take note of an event."""
-        from owox_tiktok.events import Failed, Started, Stored
-        from owox_tiktok.plan import NO_DAYS
-
         match event:
             case Started():
                 self._left = dict(event.work)
@@ -172,8 +168,6 @@ class Progress:
         Of an object that is complete there is one entry, after one for each advertiser that failed: a large agency has
         more pairs than a task has room for, and if no part knew what the others have read, there would be no end.
         """
-        from owox_tiktok.plan import EVERY_ADVERTISER, NOT_DONE
-
         known = dict(self._through)
         for name, left in self._left.items():
             if left == 0 and (stored := known.get(name)):
@@ -189,7 +183,7 @@ class Progress:
 def new_run_id(asked: Asked, ended: Collection[str] = ()) -> str:
     """Return a run's name: when it was asked for and what, the same for what is asked for twice within seconds.
 
-    Who asks again after the first of them has ended means another one: a mistake is mended quickly.
+    Who asks again after the first of them has ended means another one: a mistake is fixed quickly.
     """
     began = time.time() // DOUBLE_CLICK_S * DOUBLE_CLICK_S
     what = name_for(asked.spreadsheet_id, asked.action, *asked.days, *asked.objects)[:8]
@@ -225,8 +219,6 @@ def _body(asked: Asked, run_id: str, done: Mapping[str, Mapping[str, date]]) -> 
 
 def _ended(control: Control, run_id: str) -> State | None:
     """Return how this run ended, if it did for good; an error may be gone when its task comes again."""
-    from owox_tiktok.sheets import report
-
     record = report.record(control.book)
     runs = [record.run, *record.past] if record else []
     state = next((r.state for r in runs if r.run == run_id), None)
@@ -245,12 +237,11 @@ def _outcome(finished: Finished) -> dict[str, Any]:
 def _inline(asked: Asked, run_id: str, finished: Finished) -> Answer:
     outcome = _outcome(finished)
     if finished.stopped and asked.action == "backfill":
-        outcome["message"] += " A backfill begins anew each time: ask for fewer days or objects at once."
+        outcome["message"] += " A backfill starts from the beginning each time: ask for fewer days or objects at once."
     return Answer(200 if finished.exit_code == 0 else 207, {"run_id": run_id, **outcome})
 
 
 def _log(event: Event, log: logs.Log) -> None:
-    from owox_tiktok.events import Failed, Finished, Started, Waiting, Warned
 
     match event:
         case Started():

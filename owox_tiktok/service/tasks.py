@@ -12,17 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import google.auth
 import msgspec
+import requests
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import AuthorizedSession
+from requests import RequestException
 
 from owox_tiktok.errors import Unavailable
 from owox_tiktok.retry import Limits, retrying
 from owox_tiktok.service.deployment import LONGEST_DISPATCH_S, Deployment
 from owox_tiktok.service.messages import Refusal
-
-if TYPE_CHECKING:
-    import requests
 
 API = "https://cloudtasks.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -75,8 +77,6 @@ class Queue:
         )
 
     def _post(self, task: Mapping[str, Any]) -> int:
-        from google.auth.exceptions import GoogleAuthError
-        from requests import RequestException
 
         try:
             url = f"{self._deployment.tasks_url or API}/v2/{self._deployment.queue}/tasks"
@@ -91,13 +91,8 @@ class Queue:
         with self._lock:
             if self._session is None:
                 if self._deployment.tasks_url:
-                    import requests
-
                     self._session = requests.Session()
                 else:
-                    import google.auth
-                    from google.auth.transport.requests import AuthorizedSession
-
                     credentials, _ = google.auth.default(scopes=[SCOPE])
                     self._session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
             return self._session

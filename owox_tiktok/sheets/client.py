@@ -299,7 +299,7 @@ class Spreadsheet:
                         raise StoreBusy(
                             "another import has taken this spreadsheet over",
                             where=self.where,
-                            what_to_do="Nothing is lost: it goes on where this one ended.",
+                            what_to_do="Nothing is lost: it continues where this one ended.",
                         ) from None
         if held:
             self._go_on_from(number)

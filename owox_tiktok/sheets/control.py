@@ -201,10 +201,10 @@ def _parameters(config: Place, rows: Sequence[Sequence[Cell]]) -> tuple[dict[str
         if setting is None:
             if content is not None:
                 near = nearest(label.strip(" *"), [s.label for s in SETTINGS if s.label])
-                advice = f"Did you mean {near}?" if near else "It is left out."
+                advice = f"Did you mean {near}?" if near else "It is ignored."
                 warnings.append(f"{at}: there is no parameter called {label.strip()[:40]!r}. {advice}")
         elif setting.name in values:
-            mistakes.append(Mistake(at, f"{setting.label} is there twice", "Keep one of the two rows."))
+            mistakes.append(Mistake(at, f"{setting.label} appears twice", "Keep one of the two rows."))
         else:
             values[setting.name] = _value(content, at, setting)
     return values, warnings, mistakes

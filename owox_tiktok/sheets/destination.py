@@ -15,6 +15,7 @@ than one batch brings its cursor in the last.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -60,13 +61,13 @@ LAYOUTS = 8
 """How often a step is laid out before it gives up because somebody keeps changing the tab."""
 
 
-def open_at(rest: str, *, read_only: bool = False) -> Sheets:
+def open_at(rest: str, *, read_only: bool = False, environment: Mapping[str, str] = os.environ) -> Sheets:
     """Open the spreadsheet whose id follows ``sheets://``; nothing is read or made before it is asked for."""
     name = spreadsheet_id(rest, "destination")
     # Asked for here, so that a missing package is reported before anything is read from TikTok.
     import owox_tiktok.sheets.transport  # noqa: F401
 
-    return Sheets(Spreadsheet(name), read_only=read_only)
+    return Sheets(Spreadsheet(name, environment=environment), read_only=read_only)
 
 
 class Sheets:

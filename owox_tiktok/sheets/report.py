@@ -414,7 +414,7 @@ def record(book: Spreadsheet) -> Record | None:
 def _true(found: Record, holds: lease.Holder | None) -> Record:
     if found.run.state is State.RUNNING and (holds is None or holds.run != found.run.run):
         found.run.state = State.STOPPED
-        found.run.message = "The run ended without saying so; the next one goes on where it was."
+        found.run.message = "The run ended without reporting it; the next one continues where it was."
     return found
 
 

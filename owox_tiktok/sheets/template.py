@@ -1,7 +1,7 @@
 """The template Sheet as data: its tabs, what stands in them, and the words by which it is recognised again.
 
 Two kinds come from one definition: rows go into the Sheet itself, or into BigQuery. Parameters come from SETTINGS and
-fields from STREAMS, so that a new one is in the template by itself. Nothing here reads or writes a Sheet or a file.
+fields from STREAMS, so that the template has a new one automatically. Nothing here reads or writes a Sheet or a file.
 
 Formulas are written with ``;`` between arguments, which Google Sheets takes in every locale; a file needs commas
 (``in_file``). A formula of the Dashboard names a column of the data as ``{spend}``; who writes it says what stands for
@@ -232,7 +232,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     (
         "Fill in Config",
         "Parameters marked with * are needed: the first day, and the ids of your ad accounts (in TikTok Ads Manager, "
-        "above the account's name). Everything else has a sensible beginning.",
+        "above the account's name). Everything else has a sensible default.",
     ),
     (
         "Tick what you want in Fields",
@@ -240,8 +240,8 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Run the import",
-        "Choose OWOX → Run import in the menu; on a schedule it runs by itself. Without the menu: owox-tiktok import "
-        "--sheet and the address of this spreadsheet. Current Status in Config says how far it is.",
+        "Choose OWOX → Run import in the menu; on a schedule it runs automatically. Without the menu: owox-tiktok "
+        "import --sheet and the address of this spreadsheet. Current Status in Config says how far it is.",
     ),
     (
         "Look at the result",
@@ -262,7 +262,7 @@ _NEVER = (
     "Whoever set the import up keeps them elsewhere."
 )
 _MORE = (
-    "In the project's folder docs: GETTING_STARTED.md (the whole way), objects.md (every object and field), "
+    "In the project's folder docs: sheets.md (this Sheet, tab by tab), objects.md (every object and field), "
     "behavior.md (why the figures equal TikTok Ads Manager)."
 )
 
@@ -299,7 +299,7 @@ _WORDS: Mapping[str, str] = {
     "clean_up_to_keep_window": "How many days of reports to keep; older rows are deleted. Leave it blank to keep all.",
     "include_deleted": "Ticked: deleted campaigns, ad groups and ads are imported too, so that past spend adds up.",
     "sandbox_mode": "Ticked: read TikTok's sandbox, which has test data. Leave it unticked for real accounts.",
-    "max_run_timeout": "Minutes after which a run ends itself; the next one goes on from there. Blank: no limit.",
+    "max_run_timeout": "Minutes after which a run stops; the next one continues from there. Blank: no limit.",
     "destination_dataset_id": "Where the tables go: project.dataset, such as my-project.tiktok_ads.",
     "destination_location": "Where Google keeps the dataset if it has to be made, such as EU, US or europe-west3.",
     "notify_when": "When to send a message about a run. Each choice also covers those before it.",
@@ -395,7 +395,7 @@ def required_rule(top: int, bottom: int, label_at: int = 0, value_at: int = 1) -
 
 TICKED = frozenset({"advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily"})
 """Objects that are imported unless the person says otherwise."""
-DOCUMENTATION = "docs/objects.md"
+DOCUMENTATION = "docs/objects"
 TIKTOK_DOCUMENTATION = "https://business-api.tiktok.com/portal/docs"
 NO_LONGER_OFFERED = "No longer offered: TikTok or this program does not know it any more."
 
@@ -405,9 +405,7 @@ Names = tuple[str, str]
 
 def anchor(stream: Stream) -> str:
     """Return where the documentation of an object is, in the project's own documents."""
-    if not stream.is_report:
-        return f"{DOCUMENTATION}#{stream.name}"
-    return f"{DOCUMENTATION}#{'audience-reports' if stream.report_type == 'AUDIENCE' else 'reports'}"
+    return f"{DOCUMENTATION}/{stream.family}.md#{stream.name}"
 
 
 def object_line(stream: Stream, count: str) -> Line:

@@ -165,7 +165,7 @@ def base_url(sandbox: bool, environment: Mapping[str, str] | None = None) -> str
 class TikTok:
     """The API as a few verbs. Safe to share between threads; each keeps a connection of its own.
 
-    ``on_wait(seconds, reason)`` is told about every wait that a person would notice, ``on_warning(advertiser_id,
+    ``on_wait(seconds, reason)`` hears of every wait that a person would notice, ``on_warning(advertiser_id,
     message)`` about an answer that TikTok calls incomplete. ``stopped`` ends every wait and every answer under way.
     """
 
@@ -283,7 +283,7 @@ class TikTok:
                         raise Unavailable(
                             f"TikTok could not be read after {senseless} attempts: {nonsense}",
                             where=where,
-                            what_to_do="The next run asks again. If it stays so, report it to TikTok with this number.",
+                            what_to_do="The next run asks again. If it persists, report it to TikTok with this number.",
                             request_id=nonsense.request_id,
                         ) from None
                     raise
@@ -297,7 +297,7 @@ class TikTok:
                         raise Unavailable(
                             "TikTok kept answering that there are too many requests",
                             where=where,
-                            what_to_do="Is another sync using the same developer app? The next run goes on from here.",
+                            what_to_do="Is another sync using the same app? The next run continues from here.",
                             request_id=slow.request_id,
                         ) from None
                     self._stopped.wait(slow.after_s)
@@ -340,7 +340,7 @@ class TikTok:
             raise Unavailable(
                 f"TikTok could not be read after {limits.attempts} attempts: {last}",
                 where=where,
-                what_to_do="The next run goes on from here.",
+                what_to_do="The next run continues from here.",
             ) from None
 
     def _check_stopped(self, where: str) -> None:
@@ -371,7 +371,7 @@ class TikTok:
             raise Unavailable(
                 "TikTok is closed for maintenance",
                 where=where,
-                what_to_do="Import again later; it goes on from here.",
+                what_to_do="Import again later; it continues from here.",
                 request_id=request_id,
             ) from None
         self._stopped.wait(self.limits.maintenance_wait_s)
@@ -413,7 +413,7 @@ class TikTok:
                 raise _SlowDown(request_id, only_advertiser=True)
             case Does.LATER:
                 raise _Maintenance(request_id)
-            case Does.AGAIN:
+            case Does.RETRY:
                 raise _Again(f"{message}, request {request_id}")
             case Does.TIMED_OUT:
                 raise _TimedOut(message, request_id)

@@ -13,7 +13,7 @@ class Does(enum.Enum):
     PARTLY = "take what came, and warn"
     SLOW_DOWN = "slow down"
     SLOW_ADVERTISER = "slow down for one advertiser"
-    AGAIN = "try again"
+    RETRY = "try again"
     LATER = "wait until the maintenance is over"
     TIMED_OUT = "try once more, then ask for less"
     LESS = "ask for less"
@@ -88,8 +88,8 @@ CODES: Mapping[int, Code] = {
     40132: Code("too many calls for one value of a field of an event", Does.REQUEST),
     40133: Code("too many requests for one ad account to one endpoint", Does.SLOW_ADVERTISER),
     40200: Code("the task of an asynchronous report failed", Does.REQUEST),
-    40201: Code("the task of an asynchronous report is not ready", Does.AGAIN),
-    40202: Code("somebody else writes the same", Does.AGAIN),
+    40201: Code("the task of an asynchronous report is not ready", Does.RETRY),
+    40202: Code("somebody else writes the same", Does.RETRY),
     40300: Code(
         "the ad account is unknown or deleted",
         Does.ACCOUNT,
@@ -104,18 +104,18 @@ CODES: Mapping[int, Code] = {
     ),
     41001: Code("the endpoint was withdrawn", Does.REQUEST, _WITHDRAWN),
     41002: Code("the field is not in use", Does.REQUEST),
-    50000: Code("a fault of TikTok's", Does.AGAIN),
-    50001: Code("a fault of TikTok's", Does.AGAIN),
-    50002: Code("a fault of TikTok's", Does.AGAIN),
+    50000: Code("a fault of TikTok's", Does.RETRY),
+    50001: Code("a fault of TikTok's", Does.RETRY),
+    50002: Code("a fault of TikTok's", Does.RETRY),
     51001: Code("TikTok could not answer in time", Does.TIMED_OUT),
     51021: Code("too many requests", Does.SLOW_DOWN),
     51039: Code("TikTok could not answer in time", Does.TIMED_OUT),
-    51305: Code("a fault of TikTok's", Does.AGAIN),
+    51305: Code("a fault of TikTok's", Does.RETRY),
     60001: Code("maintenance", Does.LATER),
 }
 """TikTok's own list has 72 codes; these are the ones that reading may meet, and a few seen that it does not name."""
 
-_OURS_TO_READ_AGAIN = Code("a fault of TikTok's", Does.AGAIN)
+_OURS_TO_READ_AGAIN = Code("a fault of TikTok's", Does.RETRY)
 _UNKNOWN = Code("unknown", Does.REQUEST)
 
 

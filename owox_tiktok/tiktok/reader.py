@@ -106,8 +106,8 @@ class Source:
         self._most_ids: dict[tuple[tuple[str, str], str, str], int] = {}
         self._without: dict[tuple[tuple[str, str], str], str] = {}
         self._no_tasks: dict[str, str] = {}
-        self._told: dict[tuple[str, str], str] = {}
-        self._told_by: dict[tuple[str, str], str] = {}
+        self._warnings: dict[tuple[str, str], str] = {}
+        self._warned_by: dict[tuple[str, str], str] = {}
 
     # --- who there is -------------------------------------------------------------------------------------------------
 
@@ -193,7 +193,7 @@ class Source:
             rows.begin(kind)
             expected |= self._read_kind(question, kind, rows)
         if lost := expected - rows.keys:
-            raise NotWhole(f"{len(lost):,} rows of the cut report are not in its parts")
+            raise NotWhole(f"{len(lost):,} of the cut report's rows are not in its parts")
         notes = [*rows.notes, *(note for kind in hidden if (note := self._note(question, kind)))]
         if rows.repeated and question.has_an_hour_twice:
             writer.close()
@@ -221,7 +221,7 @@ class Source:
             raise
         except RequestRefused as error:
             with self._lock:
-                self._told[advertiser.id, kind.name] = (
+                self._warnings[advertiser.id, kind.name] = (
                     f"TikTok does not say whether the account has {kind.name} campaigns ({error.code}), "
                     "so reports are without them"
                 )
@@ -237,8 +237,8 @@ class Source:
             return f"TikTok does not give {', '.join(sorted(refused))} for {kind.name} ads; it is empty there"
         account = (question.advertiser.id, kind.name)
         # One report of the account is enough to say it.
-        first = account in self._told and self._told_by.setdefault(account, question.stream.name)
-        return self._told[account] if first == question.stream.name else ""
+        first = account in self._warnings and self._warned_by.setdefault(account, question.stream.name)
+        return self._warnings[account] if first == question.stream.name else ""
 
     # --- one kind of ads ----------------------------------------------------------------------------------------------
 
@@ -248,8 +248,8 @@ class Source:
         parts = list(self._parts.first(question))
         while parts:
             series = Series(question, kind, parts.pop(0), self._names(question, kind))
-            if self._was_too_large(series):
-                parts[:0] = self._parts.smaller(series)
+            if self._was_too_large(series) and (smaller := self._parts.smaller(series)):
+                parts[:0] = smaller
                 continue
             try:
                 self._read_part(series, rows)
@@ -341,7 +341,8 @@ class Source:
         names = tuple(n for n in series.names if stream.fields[n].additive and n in below.fields)
         path = rows.writer.path.with_suffix(".campaigns")
         try:
-            self.read(replace(question, stream=below, fields=names, with_deleted=True), path, hidden=(TOP_VIEW,))
+            wanted = replace(question, stream=below, fields=names, with_deleted=True)
+            rows.notes += self.read(wanted, path, hidden=(TOP_VIEW,)).notes
             columns = in_order(below.columns(names))
             found = dict(zip((f.name for f in columns), added_up(path, columns, stream.keys), strict=True))
         finally:

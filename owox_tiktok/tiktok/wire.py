@@ -1,6 +1,6 @@
 """How an answer comes over the wire: an HTTP connection whose reading ends when it takes too long or the run ends.
 
-A socket's own time-out begins anew with every byte, so an answer that drips would hold its reader for ever, and a
+A socket's own time-out restarts with every byte, so an answer that drips would hold its reader for ever, and a
 reader that waits for the first byte would not hear that the run is over. So the socket's time-out is a short glance,
 and every glance looks at the clock and at the run.
 """

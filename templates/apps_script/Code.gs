@@ -93,7 +93,7 @@ function cancelRun() {
   const ui = SpreadsheetApp.getUi();
   const answer = ui.alert(
     'Cancel the running import?',
-    'What is stored stays. The next import goes on from there.',
+    'What is stored stays. The next import continues from there.',
     ui.ButtonSet.YES_NO
   );
   if (answer !== ui.Button.YES) {
@@ -220,7 +220,7 @@ function call_(address, payload) {
     return failed_(0, {
       message: 'The service could not be reached.',
       where: address,
-      what_to_do: 'Try again in a minute. If it stays so, compare the address in OWOX › Set up…',
+      what_to_do: 'Try again in a minute. If it persists, check the address in OWOX › Set up…',
     });
   }
   return read_(response, address, identity_(token));
@@ -268,19 +268,19 @@ function fromPlatform_(status, address) {
   const known = {
     401: [
       'Google Cloud did not accept the sign-in of this Sheet.',
-      'Every copy of the Sheet signs in under an id of its own, which the service has to be told once. Let whoever runs the service type:',
+      'Every copy of the Sheet signs in under an id of its own, which has to be registered with the service once. Ask whoever runs the service to type:',
     ],
     403: [
       'Google Cloud does not let you call the service.',
-      'Let whoever runs the service add you to the callers of this Sheet, and type:',
+      'Ask whoever runs the service to add you to the callers of this Sheet, and type:',
     ],
-    404: ['There is no service at this address.', 'Compare the address in OWOX › Set up…'],
+    404: ['There is no service at this address.', 'Check the address in OWOX › Set up…'],
     429: ['The service has no free instance at the moment.', 'Try again in a minute.'],
     504: ['The service did not answer in time.', 'Choose OWOX › Show progress: what was started may still be running.'],
   };
   const fallback = status >= 500
-    ? ['The service is not ready.', 'Try again in a minute. If it stays so, look into its log.']
-    : ['This address does not answer like the service.', 'Compare the address in OWOX › Set up…'];
+    ? ['The service is not ready.', 'Try again in a minute. If it persists, look in its log.']
+    : ['This address does not answer like the service.', 'Check the address in OWOX › Set up…'];
   const [message, whatToDo] = known[status] || fallback;
   return {message: message + ' (HTTP ' + status + ')', where: address, what_to_do: whatToDo};
 }

@@ -72,7 +72,7 @@ function carriedOut(order) {
   };
   let outcome;
   try {
-    // Every call runs the script anew, as Apps Script does: nothing is kept in variables between two calls.
+    // Every call runs the script again from the start, as Apps Script does: nothing is kept in variables between two calls.
     const script = context.AppsScript.load(code, host);
     outcome = order.call === "onOpen" ? { names: script.names, answer: script.open() } : { answer: script.call(order.call, order.values || []) };
   } catch (error) {

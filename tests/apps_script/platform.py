@@ -1,4 +1,4 @@
-"""What stands before the function in Google Cloud: it lets calls through, unless it is told to answer by itself."""
+"""What stands before the function in Google Cloud: it lets calls through, unless it is set to answer by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small client for the stand-in's own tests: plain requests, and gspread where it is installed."""
+"""A small client for the emulator's own tests: plain requests, and gspread where it is installed."""
 
 from __future__ import annotations
 

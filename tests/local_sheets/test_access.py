@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import time
 from typing import Any
@@ -215,7 +216,6 @@ def test_create_with_contents(server: Server) -> None:
 
 
 def test_compressed_and_chunked_bodies(book: Book) -> None:
-    import gzip
 
     body = json.dumps({"values": [["packed"]]}).encode()
     url = f"{book.url}/values/A1?valueInputOption=RAW"

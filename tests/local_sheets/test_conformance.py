@@ -32,7 +32,7 @@ def test_spreadsheet_that_is_not_shared(server: Server, book: Book) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "returned"),
     [
         ("'Sheet1'!D4", "Sheet1!D4"),
         ("'Sheet1'!A1:C", "Sheet1!A1:C1000"),
@@ -44,12 +44,12 @@ def test_spreadsheet_that_is_not_shared(server: Server, book: Book) -> None:
         ("A990:B2000", "Sheet1!A990:B1000"),
     ],
 )
-def test_range_made_concrete(book: Book, asked: str, told: str) -> None:
-    assert book.call("GET", f"/values/{asked}") == {"range": told, "majorDimension": "ROWS"}
+def test_range_made_concrete(book: Book, asked: str, returned: str) -> None:
+    assert book.call("GET", f"/values/{asked}") == {"range": returned, "majorDimension": "ROWS"}
 
 
 @pytest.mark.parametrize(
-    ("title", "told"),
+    ("title", "returned"),
     [
         ("Sheet_1", "Sheet_1!A1"),
         ("x.y", "x.y!A1"),
@@ -64,10 +64,10 @@ def test_range_made_concrete(book: Book, asked: str, told: str) -> None:
         ("It's", "'It''s'!A1"),
     ],
 )
-def test_titles_in_answers(server: Server, title: str, told: str) -> None:
+def test_titles_in_answers(server: Server, title: str, returned: str) -> None:
     book = Book(server, server.create("b", [title]))
     quoted = title.replace("'", "''")
-    assert book.call("GET", f"/values/'{quoted}'!A1")["range"] == told
+    assert book.call("GET", f"/values/'{quoted}'!A1")["range"] == returned
 
 
 def test_write_as_typed_and_read_in_every_mode(book: Book) -> None:

@@ -1,4 +1,4 @@
-"""A small client for the stand-in's own tests: plain requests, no help from the project's loader."""
+"""A small client for the emulator's own tests: plain requests, no help from the project's loader."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Client:
         return dict(envelope["data"])
 
     def report(self, **params: Any) -> dict[str, Any]:
-        """The envelope of a report on the first account; BASIC, by ad and day, 1-3 June, unless told otherwise."""
+        """The envelope of a report on the first account; BASIC, by ad and day, 1-3 June, unless asked otherwise."""
         asked: dict[str, Any] = {
             "advertiser_id": self.server.advertiser_ids[0],
             "report_type": "BASIC",

@@ -96,9 +96,9 @@ def test_few_impressions_of_a_search_term_are_not_told(client: Client) -> None:
         dimensions=["adgroup_id", "search_terms", "stat_time_day"],
         metrics=["impressions", "spend"],
     )
-    told = {row["metrics"]["impressions"] for row in rows}
-    assert "<5" in told
-    assert min(int(one) for one in told - {"<5"}) >= 5
+    given = {row["metrics"]["impressions"] for row in rows}
+    assert "<5" in given
+    assert min(int(one) for one in given - {"<5"}) >= 5
 
 
 def test_attributes_of_smart_plus_ads_come_as_lists_with_ad_id_v2(make_client: type[Client]) -> None:

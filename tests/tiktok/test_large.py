@@ -127,7 +127,7 @@ def listing(name: str, of: list[str] | dict[str, list[str]]) -> Say:
 
 @contextmanager
 def tree(report: Say) -> Iterator[Raw]:
-    """A TikTok with two campaigns of two ad groups of two ads, that answers reports as it is told."""
+    """A TikTok with two campaigns of two ad groups of two ads, that answers reports as the test sets it."""
     with raw_tiktok() as raw:
         raw.answer("report/integrated/get", report)
         raw.answer("campaign/get", listing("campaign_id", list(CAMPAIGNS)))
@@ -243,4 +243,4 @@ def test_parts_that_lack_a_row_of_the_cut_report_fail_in_words(tmp_path: Path) -
     with tree(report) as raw:
         ran = raw.import_(tmp_path, end_date=f"{A_DAY}")
     assert ran.exit_code == 1
-    assert "1 rows of the cut report are not in its parts" in ran.failures[0].message
+    assert "1 of the cut report's rows are not in its parts" in ran.failures[0].message

@@ -1,4 +1,4 @@
-"""Answers that the stand-in never gives, served over real HTTP as they stand: what reading makes of them."""
+"""Answers that the emulator never gives, served over real HTTP as they stand: what reading makes of them."""
 
 from __future__ import annotations
 

@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from owox_tiktok.local import http
-from owox_tiktok.local.sheets import batch, masks, metadata, reading, values_api
+from owox_tiktok.local.sheets import masks, metadata, reading, values_api
 from owox_tiktok.local.sheets.auth import check_scopes
+from owox_tiktok.local.sheets.batch import Batch
 from owox_tiktok.local.sheets.batch_sheets import add_sheet, copy_sheet
+from owox_tiktok.local.sheets.batch_update import batch_update
 from owox_tiktok.local.sheets.drive import Drive
 from owox_tiktok.local.sheets.errors import ApiError, Json, invalid, not_found, office_file, violation
 from owox_tiktok.local.sheets.faults import Faults
@@ -145,7 +147,7 @@ class Api:
         writes = call.method != "GET" and verb not in _READING and verb != "copyTo"
         spreadsheet.require(call.caller, writes)
         if verb == "batchUpdate" and collection is None and call.method == "POST":
-            answer, count = batch.batch_update(spreadsheet, call.caller, call.json(), self.faults.refuse_empty_filters)
+            answer, count = batch_update(spreadsheet, call.caller, call.json(), self.faults.refuse_empty_filters)
             return Answer(200, to_bytes(_projected(answer, call)), requests=count)
         key = (call.method, collection, verb, item is not None)
         handler = _HANDLERS.get(key)
@@ -165,7 +167,7 @@ class Api:
             requests: list[Json] = []
             if body.get("sheets"):
                 spreadsheet.sheets = []
-                maker = batch.Batch(spreadsheet, call.caller)
+                maker = Batch(spreadsheet, call.caller)
                 for index, one in enumerate(body["sheets"]):
                     wanted = {"title": f"Sheet{index + 1}", **(one.get("properties") or {})}
                     if index == 0:
@@ -177,7 +179,7 @@ class Api:
                 {"createDeveloperMetadata": {"developerMetadata": one}} for one in body.get("developerMetadata") or []
             ]
             if requests:
-                batch.batch_update(spreadsheet, call.caller, {"requests": requests})
+                batch_update(spreadsheet, call.caller, {"requests": requests})
         except ApiError:
             del self.drive.files[spreadsheet.spreadsheet_id]
             raise
@@ -195,7 +197,7 @@ class Api:
             raise invalid(f"No sheet with id: {item}")
         with target.transaction():
             title = target.free_title(f"Copy of {source.title}")
-            sheet = copy_sheet(batch.Batch(target, call.caller), source, target.new_id("sheet"), title)
+            sheet = copy_sheet(Batch(target, call.caller), source, target.new_id("sheet"), title)
             target.sheets = [*target.sheets, sheet]
         return reading.sheet_properties(target, sheet)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from functools import cmp_to_key
 from typing import Any
@@ -722,8 +723,6 @@ def delete_duplicates(batch: Batch, body: Json) -> Json:
 
 def find_replace(batch: Batch, body: Json) -> Json:
     """Replace text in values, and in formulas if asked to."""
-    import re
-
     find = str(body.get("find") or "")
     if not find:
         raise invalid("find must not be empty.")

@@ -7,7 +7,7 @@ from owox_tiktok.local.sheets.a1 import Box
 from owox_tiktok.local.sheets.batch import Batch, Request
 from owox_tiktok.local.sheets.changes import COLUMNS, ROWS, Change
 from owox_tiktok.local.sheets.errors import Json, invalid
-from owox_tiktok.local.sheets.grid import Look
+from owox_tiktok.local.sheets.grid import Look, look_of
 from owox_tiktok.local.sheets.model import Sheet
 
 _WORD = {ROWS: "row", COLUMNS: "column"}
@@ -61,8 +61,6 @@ def _insert(batch: Batch, sheet: Sheet, dimension: str, start: int, count: int) 
 
 def _plain(look: Look | None) -> Look | None:
     """A look without what belongs to one cell alone."""
-    from .grid import look_of
-
     if look is None:
         return None
     return look_of({key: one for key, one in look.parts.items() if key in ("userEnteredFormat", "dataValidation")})

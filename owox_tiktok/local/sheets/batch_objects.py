@@ -9,9 +9,10 @@ from typing import Any
 from owox_tiktok.local.sheets import masks
 from owox_tiktok.local.sheets.batch import Batch, Request
 from owox_tiktok.local.sheets.batch_cells import sort_box
+from owox_tiktok.local.sheets.batch_sheets import add_sheet
 from owox_tiktok.local.sheets.changes import is_range
 from owox_tiktok.local.sheets.conditions import filter_hides
-from owox_tiktok.local.sheets.errors import Json, invalid
+from owox_tiktok.local.sheets.errors import PROTECTED, Json, invalid
 from owox_tiktok.local.sheets.model import Sheet
 
 _NAME = re.compile(r"^[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]{0,249}$")
@@ -170,7 +171,6 @@ def add_protected_range(batch: Batch, body: Json) -> Json:
 
 
 def _may_change(batch: Batch, protected: Json) -> None:
-    from .errors import PROTECTED
 
     if not batch.spreadsheet.may_edit(protected, batch.caller):
         raise invalid(PROTECTED)
@@ -277,8 +277,6 @@ def duplicate_filter_view(batch: Batch, body: Json) -> Json:
 
 def _position(batch: Batch, given: Json | None) -> tuple[Sheet, Json]:
     """Where an object goes; a new tab is made for one that wants its own."""
-    from .batch_sheets import add_sheet
-
     given = given or {}
     if given.get("newSheet") or given.get("sheetId") is not None:
         if given.get("newSheet"):

@@ -6,6 +6,7 @@ from typing import Any
 
 from owox_tiktok.local.sheets import masks, metadata, reading
 from owox_tiktok.local.sheets.batch import Batch, Request
+from owox_tiktok.local.sheets.changes import COLUMNS, ROWS, Change
 from owox_tiktok.local.sheets.errors import Json, invalid
 from owox_tiktok.local.sheets.model import Sheet
 
@@ -88,7 +89,6 @@ def _set_grid(batch: Batch, sheet: Sheet, given: Json, mask: masks.Mask) -> None
 
 
 def _drop_beyond(batch: Batch, sheet: Sheet, rows: int, columns: int) -> None:
-    from .changes import COLUMNS, ROWS, Change
 
     for dimension, size, old in ((ROWS, rows, sheet.grid.row_count), (COLUMNS, columns, sheet.grid.column_count)):
         if size < old:

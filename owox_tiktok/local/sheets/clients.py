@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import gspread
+from google.auth.credentials import AnonymousCredentials
+from gspread.http_client import HTTPClient
 
 from owox_tiktok.local.sheets.auth import OWNER
 from owox_tiktok.local.sheets.server import Server
-
-if TYPE_CHECKING:
-    import gspread
 
 GOOGLE = ("https://sheets.googleapis.com", "https://www.googleapis.com", "https://docs.google.com")
 """Hosts that gspread calls; all of them are answered by one emulator."""
@@ -20,9 +21,6 @@ def gspread_client(server: Server, email: str = OWNER) -> gspread.Client:
     Without an address it is the owner of everything; anybody else sees what is shared with them. Close its
     ``http_client.session`` when you are done. Raises ModuleNotFoundError where gspread is not installed.
     """
-    import gspread
-    from google.auth.credentials import AnonymousCredentials
-    from gspread.http_client import HTTPClient
 
     class Local(HTTPClient):
         def request(self, method: str, endpoint: str, *args: Any, **more: Any) -> Any:

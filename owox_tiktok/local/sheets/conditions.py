@@ -16,6 +16,7 @@ from owox_tiktok.local.sheets.functions import _now
 from owox_tiktok.local.sheets.masks import single
 from owox_tiktok.local.sheets.model import Sheet, Spreadsheet
 from owox_tiktok.local.sheets.values import ErrorValue, Formula, Result, parse_date, parse_number
+from owox_tiktok.local.sheets.values_api import displayed
 
 
 def _operand(spreadsheet: Spreadsheet, sheet: Sheet, value: Json, rows: int, columns: int) -> Result:
@@ -110,7 +111,6 @@ def filter_hides(spreadsheet: Spreadsheet, sheet: Sheet, basic_filter: Json) -> 
     hidden: set[int] = set()
     if not criteria:
         return hidden
-    from .values_api import displayed
 
     evaluator = spreadsheet.evaluator()
     for row in range(box.top + 1, box.bottom):

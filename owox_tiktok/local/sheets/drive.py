@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from datetime import datetime
 from typing import Any
@@ -253,7 +254,6 @@ class Drive:
         parts = data.split(b"--" + boundary[1].encode()) if boundary else []
         if len(parts) < 3:
             raise DriveError(400, "badRequest", "Malformed multipart body.")
-        import json
 
         _, _, meta = parts[1].partition(b"\r\n\r\n")
         media_head, _, media = parts[2].partition(b"\r\n\r\n")

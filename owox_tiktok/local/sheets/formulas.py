@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from owox_tiktok.local.sheets.a1 import Box
-from owox_tiktok.local.sheets.formats import Locale
+from owox_tiktok.local.sheets.formats import Locale, general
 from owox_tiktok.local.sheets.references import Reference, read_reference
 from owox_tiktok.local.sheets.values import SYMBOL_KINDS, ErrorValue, Formula, Result, parse_date, parse_number
 
@@ -213,10 +213,15 @@ def _blank_like(other: Result) -> Result:
     return "" if isinstance(other, str) else (False if isinstance(other, bool) else 0.0)
 
 
+CallFunction = Callable[["Evaluator", Node, "Sheet", int, int], Value]
+"""Calls a function by name; see ``functions.call``."""
+
+
 class Evaluator:
     """Works out formulas of one version of a spreadsheet."""
 
-    def __init__(self, spreadsheet: Spreadsheet, locale: Locale) -> None:
+    def __init__(self, spreadsheet: Spreadsheet, locale: Locale, call: CallFunction) -> None:
+        self._call = call
         self.spreadsheet = spreadsheet
         self.locale = locale
         self.results: dict[tuple[int, int, int], Result] = {}
@@ -278,9 +283,7 @@ class Evaluator:
         if kind == "name":
             return self._name(node.value)
         if kind == "call":
-            from .functions import call
-
-            return call(self, node, sheet, row, column)
+            return self._call(self, node, sheet, row, column)
         if kind == "array":
             return self._array(node, sheet, row, column)
         operands = [self.evaluate(one, sheet, row, column) for one in node.parts]
@@ -475,8 +478,6 @@ class Evaluator:
         if isinstance(value, ErrorValue):
             raise Failure(value.kind, value.message)
         if isinstance(value, float):
-            from .formats import general
-
             return general(value, self.locale)
         return value
 

@@ -16,6 +16,7 @@ from owox_tiktok.local.sheets.changes import COLUMNS, ROWS, Change
 from owox_tiktok.local.sheets.errors import PROTECTED, Json, forbidden, invalid
 from owox_tiktok.local.sheets.formats import Locale, locale_of
 from owox_tiktok.local.sheets.formulas import Evaluator
+from owox_tiktok.local.sheets.functions import call
 from owox_tiktok.local.sheets.grid import Grid, GridState
 from owox_tiktok.local.sheets.values import Formula
 
@@ -457,7 +458,7 @@ class Spreadsheet:
     def evaluator(self) -> Evaluator:
         """Works out formulas as the cells are now."""
         if self._evaluator is None or self._evaluated != self.version:
-            self._evaluator = Evaluator(self, self.locale)
+            self._evaluator = Evaluator(self, self.locale, call)
             self._evaluated = self.version
         return self._evaluator
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from owox_tiktok.local import http
 from owox_tiktok.local.http import Emulator, run_until_stopped
-from owox_tiktok.local.sheets import batch, page
+from owox_tiktok.local.sheets import page
 from owox_tiktok.local.sheets.api import Answer, Api, Call, parse_query, quota_kind, to_bytes, unpacked
 from owox_tiktok.local.sheets.auth import OWNER, GrantError, Tokens
+from owox_tiktok.local.sheets.batch_update import batch_update
 from owox_tiktok.local.sheets.drive import Drive
 from owox_tiktok.local.sheets.errors import ApiError, Json, invalid, quota, server_side
 from owox_tiktok.local.sheets.faults import AFTER, Faults, FaultState, Quota
@@ -130,7 +131,7 @@ class Server(Emulator):
     def batch(self, spreadsheet_id: str, requests: list[Json], email: str = OWNER) -> Json:
         """Carry out batchUpdate requests as a person would, without HTTP, quota, faults or log."""
         with self._lock:
-            answer, _ = batch.batch_update(self.spreadsheet(spreadsheet_id), Caller(email), {"requests": requests})
+            answer, _ = batch_update(self.spreadsheet(spreadsheet_id), Caller(email), {"requests": requests})
             return answer
 
     def token(self, email: str, scopes: frozenset[str] | None = None) -> str:

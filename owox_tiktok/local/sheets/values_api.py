@@ -11,6 +11,7 @@ from owox_tiktok.local.sheets.changes import COLUMNS, ROWS, Change
 from owox_tiktok.local.sheets.errors import Json, invalid, violation
 from owox_tiktok.local.sheets.formats import display_number, display_text, general
 from owox_tiktok.local.sheets.grid import look_of
+from owox_tiktok.local.sheets.hints import suggested_format
 from owox_tiktok.local.sheets.model import Caller, Sheet, Spreadsheet
 from owox_tiktok.local.sheets.values import (
     MAX_CHARACTERS,
@@ -43,8 +44,6 @@ def effective_number_format(spreadsheet: Spreadsheet, sheet: Sheet, row: int, co
         return own
     content = sheet.grid.content(row, column)
     if isinstance(content, Formula):
-        from .hints import suggested_format
-
         return suggested_format(spreadsheet, sheet, content)
     return None
 

@@ -56,7 +56,7 @@ def report_texts(
     """The rows begin … end of a table as JSON texts ``{"dimensions": …, "metrics": …}``.
 
     ``renamed``: dimensions that come back under another name. With ad_id_v2 some attributes of Upgraded Smart+
-    ads come as lists, under a name of their own. Few impressions of a search term are not told.
+    ads come as lists, under a name of their own. Few impressions of a search term are not disclosed.
     """
     smart = "ad_id_v2" in dimensions and any(_is_smart(entity) for entity in table.entities)
     rows: Sequence[int] = order[begin:end] if order is not None else range(begin, min(end, table.size))

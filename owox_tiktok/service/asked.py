@@ -1,0 +1,140 @@
+"""The words of the contract's requests: what the body of one may say, and every mistake in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Literal
+
+import msgspec
+
+from owox_tiktok.errors import Mistake
+from owox_tiktok.names import instead, nearest
+from owox_tiktok.streams import STREAMS, find
+
+Action = Literal["import", "backfill", "prune", "check", "plan", "fields", "status", "cancel"]
+ACTIONS: tuple[str, ...] = ("import", "backfill", "prune", "check", "plan", "fields", "status", "cancel")
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One request. ``done`` is said by our own tasks only: what earlier parts of the run have read (see ``plan``)."""
+
+    action: Action
+    spreadsheet_id: str
+    start_date: date | None = None
+    end_date: date | None = None
+    objects: list[str] = []
+    dry_run: bool = False
+    run_id: str = ""
+    done: dict[str, dict[str, date]] = {}
+
+    @property
+    def days(self) -> tuple[date | None, date | None]:
+        """First and last day."""
+        return self.start_date, self.end_date
+
+
+_SHAPES: Mapping[str, tuple[type[Any], str, str]] = {
+    "action": (str, "a text", f"Write one of: {', '.join(ACTIONS)}."),
+    "spreadsheet_id": (str, "a text", "Copy the id from the spreadsheet's address, between /d/ and /edit."),
+    "start_date": (str, "a day", "Write one such as 2026-01-31."),
+    "end_date": (str, "a day", "Write one such as 2026-01-31."),
+    "objects": (list, "a list of names", 'Write one such as ["ad_report_daily"].'),
+    "dry_run": (bool, "true or false", "Write true or false."),
+    "run_id": (str, "a run's id", "Copy it from the answer that started the run."),
+}
+_ONLY: Mapping[str, tuple[str, ...]] = {
+    "start_date": ("backfill", "plan"),
+    "end_date": ("backfill", "plan"),
+    "objects": ("import", "backfill", "plan", "check", "prune"),
+    "dry_run": ("prune",),
+    "run_id": ("import", "backfill", "status", "cancel"),
+}
+"""The actions that know what to do with a field; anywhere else it would be ignored, so it is a mistake."""
+
+
+def read(body: bytes) -> tuple[Asked | None, str, list[Mistake]]:
+    """Return what a body asks (None with mistakes), its spreadsheet id where it has one, and every mistake in it."""
+    try:
+        given = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None, "", [Mistake("body", "is not a JSON object", 'Send one such as {"action": "status", …}.')]
+    mistakes: list[Mistake] = []
+    values: dict[str, Any] = {}
+    if "done" in given:
+        try:
+            values["done"] = msgspec.convert(given.pop("done"), dict[str, dict[str, date]])
+        except msgspec.ValidationError as error:
+            mistakes.append(Mistake("done", str(error), "Omit it."))
+    for name, value in given.items():
+        shape = _SHAPES.get(name)
+        if shape is None:
+            near = nearest(name, _SHAPES)
+            advice = f"Did you mean {near}?" if near else f"Choose from: {', '.join(_SHAPES)}."
+            mistakes.append(Mistake(name[:40], "is not known here", advice))
+        elif value is not None:
+            wrong = _wrong(name, value)
+            if wrong:
+                mistakes.append(Mistake(name, wrong, shape[2]))
+            else:
+                values[name] = date.fromisoformat(value) if name in ("start_date", "end_date") else value
+    for name in ("action", "spreadsheet_id"):
+        if given.get(name) is None:
+            mistakes.append(Mistake(name, "is missing", _SHAPES[name][2]))
+    mistakes += [*_between(values), *_unknown_objects(values.get("objects", []))]
+    spreadsheet_id = str(values.get("spreadsheet_id", ""))
+    if mistakes:
+        order = list(_SHAPES)
+        return None, spreadsheet_id, sorted(mistakes, key=lambda m: order.index(m.where) if m.where in order else 99)
+    return Asked(**values), spreadsheet_id, []
+
+
+def _wrong(name: str, value: Any) -> str:
+    kind, what, _ = _SHAPES[name]
+    if not isinstance(value, kind):
+        return f"should be {what}"
+    match name:
+        case "action" if value not in ACTIONS:
+            return f"cannot be {value[:40]!r}"
+        case "spreadsheet_id" if not re.fullmatch(r"[A-Za-z0-9_-]{20,100}", value):
+            return f"{value[:40]!r} is not the id of a spreadsheet"
+        case "start_date" | "end_date":
+            try:
+                if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+                    raise ValueError
+                date.fromisoformat(value)
+            except ValueError:
+                return f"{value[:40]!r} is not a day"
+        case "objects" if not all(isinstance(item, str) and len(item) <= 100 for item in value) or len(value) > 500:
+            return f"should be {what}"
+        case "run_id" if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", value):
+            return f"{value[:40]!r} is not a run's id"
+    return ""
+
+
+def _between(values: Mapping[str, Any]) -> list[Mistake]:
+    """Return the mistakes that only show when fields are seen together."""
+    action, first, last = values.get("action"), values.get("start_date"), values.get("end_date")
+    mistakes = [
+        Mistake(name, f"means nothing for {action}", "Omit it.")
+        for name in values
+        if action and name in _ONLY and action not in _ONLY[name]
+    ]
+    if first and last and last < first:
+        mistakes.append(Mistake("end_date", f"{last} is before start_date {first}", "Swap the two dates."))
+    if last and not first:
+        mistakes.append(Mistake("end_date", "needs a first day as well", "Add start_date."))
+    if action == "backfill" and not first:
+        mistakes.append(Mistake("start_date", "is missing, and a backfill needs it", "Name its first day."))
+    return mistakes
+
+
+def _unknown_objects(names: Sequence[str]) -> list[Mistake]:
+
+    mistakes = []
+    for name in names:
+        if find(name) is None:
+            advice = instead("object", name, STREAMS) or "The tab Fields lists what there is."
+            mistakes.append(Mistake("objects", f"there is no object called {name[:40]!r}", advice))
+    return mistakes
