@@ -44,18 +44,21 @@ check: setup  ## lint, types, import floors, docs in step
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/make_objects_doc.py --check
 	$(BIN)/python tools/make_commands_doc.py --check
+	$(BIN)/python tools/make_blocks.py --check
 	$(BIN)/python tools/make_templates.py --check
 	$(BIN)/python tools/check_docs.py
 	$(BIN)/shellcheck cloud_function/deploy.sh .ci/run
 	$(BIN)/hadolint docker/Dockerfile
 
-format: setup  ## put the code in order
+format: setup  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup  ## refresh docs/objects.md, docs/commands.md and the picture of the demo
+docs: setup  ## write what the documents take from the program
 	$(BIN)/python tools/make_objects_doc.py
 	$(BIN)/python tools/make_commands_doc.py
+	$(BIN)/python tools/make_blocks.py
+	$(BIN)/python tools/play_documents.py
 	$(BIN)/python tools/make_picture.py
 
 templates: setup  ## rebuild the template Sheets

@@ -51,7 +51,7 @@ def read_settings(text: str, name: str, *, now: datetime, environment: Mapping[s
         at = f"{line} {shown(written)}"
         key = resolve("setting", written, known)
         if key is None:
-            mistakes.append(unknown(Value(written, at), "setting", "setting", known, "docs/GETTING_STARTED.md lists"))
+            mistakes.append(unknown(Value(written, at), "setting", "setting", known, "docs/settings.md lists"))
         elif key in values:
             same = "appears twice" if key == written else f"means {key}, which is there already"
             mistakes.append(Mistake(at, same, "Keep one of the two lines."))

@@ -5,25 +5,39 @@ Data, without any database's client: destinations create tables with it, views a
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from owox_tiktok.model import Kind
 
 CURSORS = "_owox_tiktok_cursors"
 """Table of how far each object of an advertiser is read; a row without ``read_on`` says that reading failed."""
+SEALS = "_owox_tiktok_days"
+"""Table of what was stored of each day of each object of an advertiser: see ``trust.seals``."""
 MARK = "Written by owox_tiktok"
 """Begins the description of every table and view that is ours. What lacks it is someone else's and is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The words in which two databases differ. ``within`` is where tables live: ``project.dataset``, or nothing."""
+    """The words in which two databases differ. ``within`` is where tables live: ``project.dataset``, or nothing.
+
+    ``list_of`` is the type of a list; ``escapes`` says that a backslash in a text begins an escape, as in JSON.
+    ``canonical`` writes a value of a kind as its canonical text (see ``trust.seals``), ``sha256`` a text's hash
+    in hexadecimal digits, ``all_digits`` whether a text is digits throughout.
+    """
 
     types: Mapping[Kind, str]
     quote: str
     json_as_text: str
+    list_of: str
+    canonical: Mapping[Kind, str]
+    sha256: str
+    all_digits: str
+    escapes: bool = False
     within: str = ""
 
     def name(self, identifier: str) -> str:
@@ -37,6 +51,22 @@ class Dialect:
         if not self.within:
             return self.name(identifier)
         return f"{self.quote}{self.within}.{self.name(identifier).strip(self.quote)}{self.quote}"
+
+    def text(self, text: str) -> str:
+        """Return a text as SQL has it."""
+        return json.dumps(text, ensure_ascii=False) if self.escapes else "'" + text.replace("'", "''") + "'"
+
+    def rows_of_texts(self, names: Sequence[str], rows: Iterable[Sequence[str | None]]) -> str:
+        """Return what stands behind FROM for ``rows`` of texts under these names."""
+        lines = [f"({', '.join('NULL' if t is None else self.text(t) for t in row)})" for row in rows]
+        if self.escapes:
+            struct = ", ".join(f"{self.name(n)} {self.types[Kind.TEXT]}" for n in names)
+            return f"UNNEST(ARRAY<STRUCT<{struct}>>[{', '.join(lines)}])"
+        return f"(VALUES {', '.join(lines)}) AS given ({', '.join(map(self.name, names))})"
+
+    def midnight(self, day: date, kind: Kind) -> str:
+        """Return where a day begins in a column of ``kind`` (DAY or HOUR): wall clock, as it is stored."""
+        return f"{self.types[kind]} '{day}'" if kind is Kind.DAY else f"{self.types[kind]} '{day} 00:00:00'"
 
     def create_view(self, identifier: str, select: str) -> str:
         """Return the statement that makes a view, or recreates it."""
@@ -62,6 +92,16 @@ DUCKDB = Dialect(
     },
     quote='"',
     json_as_text="CAST({} AS VARCHAR)",
+    list_of="{}[]",
+    canonical={
+        **dict.fromkeys((Kind.COUNT, Kind.BOOLEAN, Kind.DAY), "CAST({} AS VARCHAR)"),
+        **dict.fromkeys((Kind.MONEY, Kind.RATE), "regexp_replace(CAST({} AS VARCHAR), '0{{1,7}}$', '')"),
+        Kind.HOUR: "strftime({}, '%Y-%m-%d %H:%M:%S')",
+        Kind.INSTANT: "strftime({} AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M:%S+00')",
+        Kind.JSON: "array_to_string(list_sort(string_split(CAST({} AS VARCHAR), '')), '')",
+    },
+    sha256="sha256({})",
+    all_digits="regexp_full_match({}, '[0-9]+')",
 )
 
 BIGQUERY = Dialect(
@@ -80,6 +120,17 @@ BIGQUERY = Dialect(
     quote="`",
     # TO_JSON_STRING alone would make the text "null" of a value that is missing.
     json_as_text="IF({0} IS NULL, NULL, TO_JSON_STRING({0}))",
+    list_of="ARRAY<{}>",
+    canonical={
+        **dict.fromkeys((Kind.COUNT, Kind.BOOLEAN, Kind.DAY), "CAST({} AS STRING)"),
+        **dict.fromkeys((Kind.MONEY, Kind.RATE), "REGEXP_REPLACE(FORMAT('%.9f', {}), '0{{1,7}}$', '')"),
+        Kind.HOUR: "FORMAT_DATETIME('%Y-%m-%d %H:%M:%S', {})",
+        Kind.INSTANT: "FORMAT_TIMESTAMP('%Y-%m-%d %H:%M:%S+00', {}, 'UTC')",
+        Kind.JSON: "(SELECT STRING_AGG(c, '' ORDER BY c) FROM UNNEST(SPLIT(TO_JSON_STRING({}), '')) AS c)",
+    },
+    sha256="TO_HEX(SHA256({}))",
+    all_digits="REGEXP_CONTAINS({}, '^[0-9]+$')",
+    escapes=True,
 )
 """BigQuery's; a view names its tables in full, so see ``bigquery``."""
 

@@ -9,12 +9,15 @@ import enum
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self, runtime_checkable
 from zoneinfo import ZoneInfo
 
 Level = Literal["advertiser", "campaign", "ad_group", "ad"]
+Family = Literal["accounts", "creatives", "audiences", "shop", "names", "reports", "audience_reports"]
+"""What a stream is about; the documents have a page for each."""
 
 
 class Kind(enum.StrEnum):
@@ -186,6 +189,7 @@ class Stream:
     """
 
     name: str
+    family: Family
     title: str
     description: str
     path: str
@@ -258,11 +262,41 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    """What the rows of one day (or of a stream without days) of one account are: how many, which, and their sums.
+
+    ``fingerprint`` (64 bits, unsigned) is of all values, in whatever order the rows come; a sum is None where no row
+    has a value. Seals add up: that of two days together is their sum. See ``trust.seals``.
+    """
+
+    rows: int = 0
+    fingerprint: int = 0
+    spend: Decimal | None = None
+    impressions: int | None = None
+    clicks: int | None = None
+    conversion: int | None = None
+
+
+Seals = Mapping[date | None, Seal]
+"""The seals of one (stream, advertiser) by day; of a stream without days, the one under None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A seal as it was stored with its rows, read at ``read_at``; its fingerprint is of the columns ``fields``."""
+
+    seal: Seal
+    fields: tuple[str, ...]
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """The rows of one read window, ready to be stored together with the cursor they stand for.
 
-    ``path`` is a spool file (see ``spool``) with ``rows`` rows of the columns ``columns``. ``window`` is None where the
-    stream has no days. ``cursor`` is None when the read must not move it (a backfill of a pair that has none).
+    ``path`` is a spool file (see ``spool``) with ``rows`` rows of the columns ``columns``, and ``seals`` say what is in
+    it. ``window`` is None where the stream has no days. ``cursor`` is None when the read must not move it (a backfill
+    of a pair that has none).
     """
 
     stream: Stream
@@ -272,6 +306,8 @@ class Chunk:
     path: Path
     rows: int
     cursor: Cursor | None
+    seals: Seals
+    read_at: datetime
 
 
 class Halve(Exception):
@@ -280,12 +316,13 @@ class Halve(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A window that was read: how many ``rows`` are in the file, and the fields TikTok would not give.
+    """A window that was read: how many ``rows`` are in the file, their seals, and the fields TikTok would not give.
 
     ``notes`` are sentences for the person it was read for.
     """
 
     rows: int
+    seals: Seals
     refused: frozenset[str]
     notes: tuple[str, ...] = ()
 
@@ -317,10 +354,10 @@ class Step:
 
 
 class Destination(Protocol):
-    """Where rows live, with the cursors beside them. One module each under ``destinations``.
+    """Where rows live, with the cursors and seals beside them. One module each under ``destinations``.
 
-    Rows and cursor of a chunk land together or neither does, and storing the same chunk twice is the same as once. A
-    cursor moves only once as many rows of its chunk are there as were read; StoreFailed otherwise. Two chunks of one
+    Rows, cursor and seals of a chunk land together or none does, and storing the same chunk twice is the same as once.
+    A cursor moves only once as many rows of its chunk are there as were read; StoreFailed otherwise. Two chunks of one
     step never speak of the same rows (``cursors.one_scope_each``).
     """
 
@@ -360,6 +397,17 @@ class Destination(Protocol):
 
     def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
         """Delete rows dated before ``keep_from[advertiser]``; return how many there were. Dry: only count."""
+        ...
+
+    def seals(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
+        """Return the seals that were stored with the rows of a pair, by day; they count only for their own table."""
+        ...
+
+    def recount(self, stream: Stream, advertiser_id: str, window: Window | None = None) -> dict[date | None, Seal]:
+        """Return the seals of the rows as they stand there now, of the window or all; days without rows have none.
+
+        The fingerprint of a day is of the columns that its stored seal speaks of, so that the two can be compared.
+        """
         ...
 
 

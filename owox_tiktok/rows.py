@@ -3,9 +3,11 @@
 Rows travel as columns of *canonical text*, one text per value and None for "no value":
 
     id, text    as TikTok wrote it             day       2026-01-31
-    money, rate 12.5 (exact, never a float)    hour      2026-01-31 13:00:00     (wall clock of the account)
+    money, rate 12.50 (exact, never a float)   hour      2026-01-31 13:00:00     (wall clock of the account)
     count       5830                           instant   2026-01-31 12:00:00+00  (UTC)
     boolean     true / false                   json      compact JSON text
+
+An amount has at least two decimals and no other zero at the end, so that each has one text (0.1234, 3.00).
 
 So each destination lets its own engine cast a whole column at once, and ``typed`` gives the Python value where one is
 wanted. A column is checked as a whole, at C speed; only a column with something unusual is looked at value by value.
@@ -92,6 +94,19 @@ def _plain(number: Decimal) -> str:
     if isinstance(exponent, int) and exponent < -DECIMALS:
         number = _WIDE.quantize(number, _LAST_DECIMAL)
     return f"{number:f}"
+
+
+def _amount(field: Field, value: object) -> Text:
+    text = _decimal(field, value)
+    return None if text is None else plain_amount(text)
+
+
+@lru_cache(maxsize=4096)
+def plain_amount(text: str) -> str:
+    """Return the canonical text of an amount that is written without an exponent."""
+    whole, _, part = text.partition(".")
+    text = f"{whole}.{part.rstrip('0'):0<2}"
+    return text if text.strip("-0.") else "0.00"
 
 
 def _decimal(field: Field, value: object) -> Text:
@@ -225,8 +240,8 @@ def _instant(field: Field, value: object) -> Text:
 _CANONICAL: Mapping[Kind, Callable[[Field, object], Text]] = {
     Kind.ID: _id,
     Kind.TEXT: _text,
-    Kind.MONEY: _decimal,
-    Kind.RATE: _decimal,
+    Kind.MONEY: _amount,
+    Kind.RATE: _amount,
     Kind.COUNT: _count,
     Kind.BOOLEAN: _boolean,
     Kind.DAY: _day,
@@ -236,9 +251,8 @@ _CANONICAL: Mapping[Kind, Callable[[Field, object], Text]] = {
 }
 
 _DIGITS = b"0123456789"
-_MANY_DECIMALS = re.compile(rf"\.\d{{{DECIMALS + 1}}}").search
-_SIGNS = frozenset({b"", b".", b"-", b"-."})
-"""What is left of each plain decimal without its digits."""
+_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_LEADING_ZERO = re.compile(r"\n0[0-9]").search
 
 
 def column(field: Field, values: Sequence[object], *, metric: bool = False) -> Column:
@@ -281,13 +295,47 @@ def _canonical_already(kind: Kind, joined: str, values: Sequence[Any]) -> bool:
         return False  # one of them holds a line break
     if max(map(len, values)) >= SHORT:
         return False  # one of them may be too large
-    signs = joined.encode().translate(None, _DIGITS)
-    if kind is Kind.COUNT:
-        return not signs.strip(b"\n")
-    if _MANY_DECIMALS(joined):
+    if _LEADING_ZERO(lines):
         return False
-    well_formed = _SIGNS.issuperset(signs.split(b"\n")) and lines.count("-") == lines.count("\n-")
-    return well_formed and "\n.\n" not in lines and "\n-.\n" not in lines
+    if kind is Kind.COUNT:
+        return not joined.encode().translate(None, _DIGITS).strip(b"\n")
+    # Each has one point, with two digits behind it and at least one before, and there is nothing else.
+    shape = lines.encode().translate(_AS_ZERO)
+    points = shape.translate(None, b"0\n")
+    return points == b"." * len(values) and shape.count(b".00\n") == len(values) and b"\n." not in shape
+
+
+QUOTED = frozenset({Kind.ID, Kind.TEXT, Kind.JSON})
+"""Kinds whose texts stand in quotes in a line, unless they are digits throughout."""
+
+
+def lines_of(columns: Sequence[Field], data: Sequence[Column]) -> list[str]:
+    """Return a line of each row: its canonical texts, separated by commas. Null is nothing, the empty text is "".
+
+    A text that is not all digits stands in quotes, as in a CSV file, and may hold line breaks.
+    """
+    written = [_quoted(texts) if f.kind in QUOTED else _bare(texts) for f, texts in zip(columns, data, strict=True)]
+    return list(map(",".join, zip(*written, strict=True)))
+
+
+def _bare(texts: Column) -> Sequence[str]:
+    return ["" if t is None else t for t in texts] if None in texts else texts  # type: ignore[return-value]
+
+
+def _quoted(texts: Column) -> Sequence[str]:
+    if None not in texts and "" not in texts:
+        joined = "".join(texts)  # type: ignore[arg-type]
+        if joined.isascii() and joined.isdigit():
+            return texts  # type: ignore[return-value]
+    # Names repeat from row to row: each is quoted once.
+    once = {t: _in_quotes(t) for t in set(texts)}
+    return list(map(once.__getitem__, texts))
+
+
+def _in_quotes(text: Text) -> str:
+    if text is None:
+        return ""
+    return text if text.isascii() and text.isdigit() else '"' + text.replace('"', '""') + '"'
 
 
 def typed(field: Field, text: Text) -> Any:

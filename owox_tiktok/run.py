@@ -24,6 +24,7 @@ from owox_tiktok.model import Stored as StoredRows
 from owox_tiktok.plan import Pair
 from owox_tiktok.spool import Spool
 from owox_tiktok.states import Reason
+from owox_tiktok.trust.seals import in_order
 
 ENOUGH = 0.6
 """The writer waits until so much of a step has arrived …"""
@@ -402,10 +403,12 @@ class _Writer:
                 a.task.pair.stream,
                 a.task.pair.advertiser.id,
                 a.task.window,
-                a.task.pair.stream.columns(a.task.pair.fields),
+                in_order(a.task.pair.stream.columns(a.task.pair.fields)),
                 a.path,
                 a.reading.rows,
                 a.task.pair.after(a.task.window, now=self._now, refused=self._refused[a.task.pair.key]),
+                a.reading.seals,
+                self._now,
             )
             for a in ready
         ]

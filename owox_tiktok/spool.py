@@ -13,13 +13,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import date
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from owox_tiktok.errors import StoreGone
-from owox_tiktok.model import Field, Kind
-from owox_tiktok.rows import Column, typed
+from owox_tiktok.model import Field, Seal
+from owox_tiktok.rows import Column, lines_of, typed
+from owox_tiktok.trust.seals import Tally
 
 try:
     import fcntl
@@ -29,8 +31,6 @@ except ImportError:  # Windows
 PREFIX, LOCK = "owox-tiktok-", "lock"
 UNLOCKED_LIVES_S = 2 * 86_400
 """A folder without a lock is the first version's; one that nobody has touched for so long belongs to no run."""
-
-_QUOTED = frozenset({Kind.ID, Kind.TEXT, Kind.JSON})
 
 
 class Spool:
@@ -105,12 +105,16 @@ def _sentences(path: Path) -> Iterator[None]:
 
 
 class Writer:
-    """Appends columns to a row file. Raises StoreGone when the file does not take everything (a full disk, say)."""
+    """Appends columns to a row file, and makes the seals of its rows; ``time`` is the column that dates a row.
 
-    def __init__(self, path: Path, columns: Sequence[Field]) -> None:
+    Raises StoreGone when the file does not take everything (a full disk, say).
+    """
+
+    def __init__(self, path: Path, columns: Sequence[Field], time: str | None = None) -> None:
         self.path = path
         self.columns = tuple(columns)
         self.rows = 0
+        self._tally = Tally(self.columns, time)
         with _sentences(path):
             self._file = path.open("wb", buffering=0)
 
@@ -118,31 +122,24 @@ class Writer:
         """Add rows given as one list of canonical texts per column, all of one length."""
         if not data or not data[0]:
             return
-        written = [_written(field.kind in _QUOTED, texts) for field, texts in zip(self.columns, data, strict=True)]
-        lines = "\n".join(map(",".join, zip(*written, strict=True)))
-        left = memoryview(lines.encode() + b"\n")
+        written = [line.encode() for line in lines_of(self.columns, data)]
+        self._tally.add(data, written if self._tally.as_in_file else None)
+        written.append(b"")
+        left = memoryview(b"\n".join(written))
         with _sentences(self.path):
             while left:  # a disk that is nearly full takes a part of it, and says so only in the count
                 left = left[self._file.write(left) :]
         self.rows += len(data[0])
 
+    @property
+    def seals(self) -> dict[date | None, Seal]:
+        """The seals of the rows so far, by day."""
+        return self._tally.seals()
+
     def close(self) -> None:
         """Finish the file; some file systems say only now that it is not whole."""
         with _sentences(self.path):
             self._file.close()
-
-
-def _written(quoted: bool, texts: Column) -> Column | list[str]:
-    """Return the column as it stands in the file."""
-    if None in texts:
-        if not quoted:
-            return ["" if t is None else t for t in texts]
-        return ["" if t is None else '"' + t.replace('"', '""') + '"' for t in texts]
-    if not quoted or ("" not in texts and "".join(filter(None, texts)).isdigit()):
-        return texts  # digits need no quotes, and most ids are
-    # Names repeat from row to row: each is quoted once.
-    once = {t: '"' + t.replace('"', '""') + '"' for t in set(texts) if t is not None}
-    return list(map(once.__getitem__, texts))  # type: ignore[arg-type]
 
 
 def read(path: Path, columns: Sequence[Field]) -> Iterator[dict[str, Any]]:

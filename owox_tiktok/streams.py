@@ -14,7 +14,7 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
-from owox_tiktok.model import Batch, Field, Kind, Level, Listing, Report, Stream
+from owox_tiktok.model import Batch, Family, Field, Kind, Level, Listing, Report, Stream
 from owox_tiktok.names import bare, resolve, squeezed, synonym, synonyms
 
 LEVELS: tuple[Level, ...] = ("advertiser", "campaign", "ad_group", "ad")
@@ -184,6 +184,17 @@ _ENTITIES = (
 )  # fmt: skip
 
 
+_FAMILIES: Mapping[str, Family] = {
+    **dict.fromkeys(("advertiser_ids", "advertisers", "campaigns", "ad_groups", "ads"), "accounts"),
+    **dict.fromkeys(("smart_plus_campaigns", "smart_plus_ad_groups", "smart_plus_ads"), "accounts"),
+    **dict.fromkeys(("images", "videos", "music", "portfolios", "spark_ads", "identities"), "creatives"),
+    **dict.fromkeys(("audiences", "pixels", "pixel_instant_page_events", "pixel_event_statistics"), "audiences"),
+    **dict.fromkeys(("gmv_max_stores",), "shop"),
+    **dict.fromkeys(("languages", "interest_categories", "action_categories"), "names"),
+}
+"""What each entity is about: the page of the documents on which it stands."""
+
+
 class Metric(NamedTuple):
     """A report field with the places where TikTok gives it.
 
@@ -274,6 +285,7 @@ def _entity(entity: _Entity) -> Stream:
     build = cache(partial(_fields_of_entity, entity))
     return Stream(
         name=entity.name,
+        family=_FAMILIES[entity.name],
         title=entity.title,
         description=entity.description,
         path=entity.path,
@@ -322,6 +334,7 @@ def _report(level: Level, granularity: str, breakdown: str = "", audience: bool 
         sandbox = level != "advertiser" and not breakdown
     return Stream(
         name=name,
+        family="audience_reports" if audience else "reports",
         title=f"{_WORDS[level]} {'audience ' if audience else ''}report {granularity}{f' by {words}' if words else ''}",
         description=f"Results of each {_WORDS[level].lower()}{f' by {words}' if words else ''}, {per}",
         path="report/integrated/get/",

@@ -73,7 +73,8 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
+        emulators = {name: os.environ[name] for name in ("BIGQUERY_API_URL", "SHEETS_API_URL") if name in os.environ}
+        return emulators | {
             "TIKTOK_API_URL": self.server.url,
             "TIKTOK_ACCESS_TOKEN": self.server.token,
             "TIKTOK_APP_ID": self.server.app_id,
@@ -172,9 +173,12 @@ def columns_of(database: Path, stream: Stream) -> list[str]:
 
 
 def table(database: Path, stream: str | Stream) -> list[Row]:
-    """The rows of a stream's table as Python values: Decimal, int, bool, date, aware datetimes, JSON's own."""
+    """The rows of a stream's table as Python values: Decimal, int, bool, date, aware datetimes, JSON's own.
+
+    A person's own columns are left out.
+    """
     stream = STREAMS[stream] if isinstance(stream, str) else stream
-    names = columns_of(database, stream)
+    names = [name for name in columns_of(database, stream) if name in stream.fields]
     kinds = {name: stream.fields[name].kind for name in names}
     picked = [
         f"""CAST("{n}" AT TIME ZONE 'UTC' AS TIMESTAMP)""" if kinds[n] is Kind.INSTANT else f'"{n}"' for n in names

@@ -77,13 +77,13 @@ class Person:
         stream = stream or self.stream
         columns = stream.columns(fields)
         self._files += 1
-        writer = Writer(self.folder / f"{self.book}{self._files}.csv", columns)
+        writer = Writer(self.folder / f"{self.book}{self._files}.csv", columns, stream.time)
         whole = [{"advertiser_id": advertiser_id, "currency": currency, **row} for row in rows]
         writer.append([column(f, [row.get(f.name) for row in whole]) for f in columns])
         writer.close()
         days = Window(day(window[0]), day(window[1])) if window and stream.time else None
         cursor = Cursor(frozenset(fields), AT, AT.date(), days.first if days else None, days.last if days else None)
-        return Chunk(stream, advertiser_id, days, columns, writer.path, writer.rows, cursor)
+        return Chunk(stream, advertiser_id, days, columns, writer.path, writer.rows, cursor, writer.seals, AT)
 
     def opened(self, *, read_only: bool = False) -> Sheets:
         return Sheets(Spreadsheet(self.book, limits=self.limits, sizes=self.sizes), read_only=read_only)

@@ -23,8 +23,8 @@ INTRO = """\
 <!-- Written by tools/make_commands_doc.py from the commands' own help. Do not edit: change owox_tiktok/cli/ and run
 `make docs`. -->
 
-Every command says the same with `--help`. Where a command takes `CONFIG.yaml` and none is named, it takes `tiktok.yaml`
-in the folder in which it is started.
+Every command prints the same with `--help`. Where a command takes `CONFIG.yaml` and none is given, it uses
+`tiktok.yaml` in the current folder.
 
 ## Exit codes
 
@@ -33,12 +33,12 @@ in the folder in which it is started.
 | 0 | done |
 | 1 | failed: nothing was read, or the destination cannot be used |
 | 2 | bad input: a configuration, option or file to fix |
-| 3 | partly done: the rest is reported, and the next run continues there. `status`: something is behind |
-| 130, 143 | ended by Ctrl-C, by SIGTERM: after the present transaction; what is stored stays |
-| 141 | nobody reads the output any more, as after `\\| head` |
+| 3 | partly done: some objects or accounts failed, and the next run reads them. `status`: something is behind |
+| 130, 143 | ended by Ctrl-C, by SIGTERM: after the current transaction; what is stored stays |
+| 141 | the output was closed, as after `\\| head` |
 
-A second Ctrl-C ends the program at once. That harms nothing either: rows and the cursor that speaks of them are stored
-together or not at all. Signals that are ignored when the program starts (`nohup`, a shell's `&`) stay ignored.
+A second Ctrl-C ends the program at once. That does no harm either: rows and their cursor are committed in one
+transaction. Signals that are ignored when the program starts (`nohup`, a shell's `&`) stay ignored.
 
 ## Completion
 

@@ -48,7 +48,7 @@ def check(
     """
     found: list[Checked] = []
     try:
-        with open_destination(settings.destination, read_only=True) as destination:
+        with open_destination(settings.destination, read_only=True, environment=environment) as destination:
             destination.cursors()
             missing = destination.check() if isinstance(destination, Checkable) else []
         for sentence in missing:

@@ -51,13 +51,15 @@ class Standing:
         return self.state in (Freshness.FRESH, Freshness.COMPLETE)
 
 
-def status(settings: Settings, *, now: datetime, max_age: timedelta) -> list[Standing]:
+def status(
+    settings: Settings, *, now: datetime, max_age: timedelta, environment: Mapping[str, str] | None = None
+) -> list[Standing]:
     """Return how far each configured pair is, as the destination knows it; TikTok is not asked.
 
     Where all ad accounts of an authorisation are imported, those are meant that were read before. A pair is behind when
     it was read longer ago than ``max_age``, or its last day is more than a day before the day on which it was read.
     """
-    with open_destination(settings.destination, read_only=True) as destination:
+    with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         known = destination.cursors()
         counts = {
             stream.name: destination.row_counts(stream) if isinstance(destination, CountsRows) else None

@@ -59,7 +59,7 @@ def import_(
     backfill: Days | None = None,
     part: Part = WHOLE_RUN,
     environment: Mapping[str, str] | None = None,
-    open_: Callable[[str], Destination] = open_destination,
+    open_: Callable[[str], Destination] | None = None,
     bounds: Bounds = BOUNDS,
 ) -> Finished:
     """Import what the settings name and return what came of it; reported event by event to ``listen``.
@@ -88,10 +88,14 @@ def import_(
     api = connect(settings, count, environment, bounds)
     source = Source(api, hidden_kinds=not settings.sandbox_mode)
     try:
-        with open_(settings.destination) as destination:
+        opened = (
+            open_(settings.destination) if open_ else open_destination(settings.destination, environment=environment)
+        )
+        with opened as destination:
             if settings.views:
                 holding_views(destination, settings)
-            accounts = unless(stop, lambda: accounts_of(source, settings))
+            # Not what ends a part of a run: a part that has read its accounts and nothing else is no progress.
+            accounts = unless(part.halted, lambda: accounts_of(source, settings))
             advertisers, refused = accounts.found, accounts.refused
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))

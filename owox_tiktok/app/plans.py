@@ -51,18 +51,32 @@ def plan(
     check_kept(settings, backfill, now)
     api = connect(settings, lambda _: None, environment)
     source = Source(api, hidden_kinds=not settings.sandbox_mode)
-    with open_destination(settings.destination, read_only=True) as destination:
+    with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         cursors = destination.cursors()
         accounts = unless(halted, lambda: accounts_of(source, settings))
         pairs = make_plan(settings, accounts.found, cursors, now, backfill)
         read_there = _estimated(destination, pairs)
     planned = side_by_side(api, lambda pair: _expect(source, pair), pairs, settings, halted)
+    for number, count in _look_ups(source, pairs).items():
+        planned[number] = replace(planned[number], requests=planned[number].requests + count)
     for name, count in read_there.items():
         first = next(n for n, p in enumerate(planned) if p.object == name)
         planned[first] = replace(planned[first], bytes_processed=count)
     for advertiser_id, error in accounts.refused.items():
         planned.append(Planned("", Advertiser(advertiser_id), None, None, 0, 0, None, error.sentence))
     return planned
+
+
+def _look_ups(source: Source, pairs: Sequence[Pair]) -> dict[int, int]:
+    """Return how many requests ask once per account for kinds of ads, by the first pair of it that wants to know."""
+    asked: set[tuple[str, str]] = set()
+    found: dict[int, int] = {}
+    for number, pair in enumerate(pairs):
+        wanted = {(pair.advertiser.id, kind.name) for kind in source.looks_for(pair.stream)} - asked
+        if wanted:
+            found[number] = len(wanted)
+            asked |= wanted
+    return found
 
 
 def _estimated(destination: Destination, pairs: Sequence[Pair]) -> dict[str, int]:

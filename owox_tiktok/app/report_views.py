@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from owox_tiktok.destinations import open_destination
@@ -21,13 +22,13 @@ class Viewed:
     left_alone: bool = False
 
 
-def views(settings: Settings, *, dry_run: bool) -> list[Viewed]:
+def views(settings: Settings, *, dry_run: bool, environment: Mapping[str, str] | None = None) -> list[Viewed]:
     """Create or refresh every view that what is stored allows; dry: only say how.
 
     Raises BadInput when the destination cannot have views, StoreFailed when nothing is stored or it says no.
     """
     # Read first: where nothing is stored, nothing is created either.
-    with open_destination(settings.destination, read_only=True) as destination:
+    with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         holder = holding_views(destination, settings)
         dialect = holder.dialect
         found = definitions(holder.columns(), dialect)
@@ -40,7 +41,7 @@ def views(settings: Settings, *, dry_run: bool) -> list[Viewed]:
         )
     alone: list[str] = []
     if not dry_run:
-        with open_destination(settings.destination) as destination:
+        with open_destination(settings.destination, environment=environment) as destination:
             alone = holding_views(destination, settings).create_views(possible)
     return [
         Viewed(view, dialect.create_view(view.name, view.sql) if view.sql else "", view.name in alone) for view in found

@@ -49,7 +49,7 @@ def import_sheet(
     the Sheet; StoreBusy when another run holds the Sheet, and nothing is written.
     """
     book = control.book
-    with Lease(book, part.run) as lease:
+    with Lease(book, part.run, environment=os.environ if environment is None else environment) as lease:
         book.until = part.until
         report = Report(book, lease.run, intervals=intervals)
 
@@ -60,7 +60,7 @@ def import_sheet(
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
                 return Sheets(book, lease=lease)
-            return open_destination(address)
+            return open_destination(address, environment=environment)
 
         try:
             report.begin()

@@ -36,7 +36,7 @@ def prune_(
         raise BadInput([Mistake(settings.wording.where(keep), what, settings.wording.add(keep))])
     api = connect(settings, listen, environment)
     source = Source(api)
-    with open_destination(settings.destination, read_only=dry_run) as destination:
+    with open_destination(settings.destination, read_only=dry_run, environment=environment) as destination:
         accounts = unless(halted, lambda: accounts_of(source, settings))
         for advertiser_id, error in accounts.refused.items():
             listen(Failed("", advertiser_id, error.sentence, error.request_id))
@@ -54,14 +54,21 @@ class Forgotten:
     through: date | None
 
 
-def reset(settings: Settings, name: str, advertiser_ids: Collection[str] = (), *, dry_run: bool) -> list[Forgotten]:
+def reset(
+    settings: Settings,
+    name: str,
+    advertiser_ids: Collection[str] = (),
+    *,
+    dry_run: bool,
+    environment: Mapping[str, str] | None = None,
+) -> list[Forgotten]:
     """Forget how far an object is read, of these advertisers or of all, so that the next import reads all of it again.
 
     Stored rows stay until then. Returns what was forgotten; dry: what would be. Raises BadInput for an object that is
     not configured or an advertiser it was never read for.
     """
     (stream,) = only(settings, [name]).objects
-    with open_destination(settings.destination, read_only=dry_run) as destination:
+    with open_destination(settings.destination, read_only=dry_run, environment=environment) as destination:
         known = {a: k for (n, a), k in destination.cursors().items() if n == stream.name and (k.cursor or k.failure)}
         unknown = [a for a in advertiser_ids if a not in known]
         if unknown:

@@ -34,7 +34,7 @@ WAITS_AT_MOST = timedelta(hours=1)
 QUICK_S = 5.0
 """Somebody looks at a menu: no longer than this is Google asked again about a state."""
 
-_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", "K_SERVICE", RATE)
+_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", "BIGQUERY_API_URL", "K_SERVICE", RATE)
 """Variables of the deployment that say where things are and how fast; nothing in a Sheet can."""
 
 _OPTIONS = {"--from": "start_date", "--to": "end_date", "--object": "objects"}

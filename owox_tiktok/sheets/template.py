@@ -262,7 +262,7 @@ _NEVER = (
     "Whoever set the import up keeps them elsewhere."
 )
 _MORE = (
-    "In the project's folder docs: GETTING_STARTED.md (the whole way), objects.md (every object and field), "
+    "In the project's folder docs: sheets.md (this Sheet, tab by tab), objects.md (every object and field), "
     "behavior.md (why the figures equal TikTok Ads Manager)."
 )
 
@@ -395,7 +395,7 @@ def required_rule(top: int, bottom: int, label_at: int = 0, value_at: int = 1) -
 
 TICKED = frozenset({"advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily"})
 """Objects that are imported unless the person says otherwise."""
-DOCUMENTATION = "docs/objects.md"
+DOCUMENTATION = "docs/objects"
 TIKTOK_DOCUMENTATION = "https://business-api.tiktok.com/portal/docs"
 NO_LONGER_OFFERED = "No longer offered: TikTok or this program does not know it any more."
 
@@ -405,9 +405,7 @@ Names = tuple[str, str]
 
 def anchor(stream: Stream) -> str:
     """Return where the documentation of an object is, in the project's own documents."""
-    if not stream.is_report:
-        return f"{DOCUMENTATION}#{stream.name}"
-    return f"{DOCUMENTATION}#{'audience-reports' if stream.report_type == 'AUDIENCE' else 'reports'}"
+    return f"{DOCUMENTATION}/{stream.family}.md#{stream.name}"
 
 
 def object_line(stream: Stream, count: str) -> Line:

@@ -16,6 +16,7 @@ import msgspec
 
 from owox_tiktok.model import Advertiser, Field, Listing, Stream, Window
 from owox_tiktok.tiktok.kinds import ORDINARY, AdKind
+from owox_tiktok.trust.seals import in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Question:
 
     @property
     def columns(self) -> tuple[Field, ...]:
-        """The columns of the rows that are wanted."""
-        return self.stream.columns(self.fields)
+        """The columns of the rows that are wanted, in the order of a row file."""
+        return in_order(self.stream.columns(self.fields))
 
     @property
     def can_halve(self) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from owox_tiktok.errors import AccountRefused, FieldsRefused, RequestRefused, TooLarge, Unavailable
-from owox_tiktok.model import Advertiser, Halve, Reading
+from owox_tiktok.model import Advertiser, Halve, Reading, Stream
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import MAX_METRICS, STREAMS
 from owox_tiktok.tiktok import tasks
@@ -39,6 +39,7 @@ from owox_tiktok.tiktok.pages import (
 from owox_tiktok.tiktok.parts import Parts, how_many
 from owox_tiktok.tiktok.questions import Question, Series, of_at_most
 from owox_tiktok.tiktok.sums import add_up, added_up
+from owox_tiktok.trust.seals import in_order
 
 T = TypeVar("T")
 
@@ -161,7 +162,7 @@ class Source:
         last: NotWhole | None = None
         readings = 0
         while readings < READINGS:
-            writer = Writer(path, question.columns)
+            writer = Writer(path, question.columns, question.stream.time)
             try:
                 return self._read(question, writer, hidden)
             except FieldsRefused:
@@ -177,7 +178,7 @@ class Source:
                 if error.counts and last and last.counts == error.counts and not _strict(question):
                     # Asset lists end at 10,000 whatever the count says; that is all TikTok gives.
                     note = f"TikTok counts {error.counts[1]:,} rows and gives {error.counts[0]:,}"
-                    return Reading(writer.rows, self._not_given(question), (note,))
+                    return Reading(writer.rows, writer.seals, self._not_given(question), (note,))
                 last = error
                 readings += 1
             finally:
@@ -196,16 +197,20 @@ class Source:
         notes = [*rows.notes, *(note for kind in hidden if (note := self._note(question, kind)))]
         if rows.repeated and question.has_an_hour_twice:
             writer.close()
-            count = add_up(writer.path, question.columns, question.stream.keys)
-            return Reading(count, self._not_given(question), (*notes, _TWICE))
-        return Reading(writer.rows, self._not_given(question), tuple(notes))
+            writer = add_up(writer.path, question.columns, question.stream.keys, question.stream.time)
+            notes.append(_TWICE)
+        return Reading(writer.rows, writer.seals, self._not_given(question), tuple(notes))
 
     # --- kinds of ads -------------------------------------------------------------------------------------------------
 
+    def looks_for(self, stream: Stream) -> list[AdKind]:
+        """Return the kinds of hidden ads that a stream is read for, where an account has them: asked once for each."""
+        return [kind for kind in HIDDEN if self._with_hidden and kind.fits(stream)]
+
     def _kinds(self, question: Question, hidden: Sequence[AdKind] = HIDDEN) -> list[AdKind]:
         """Return the kinds of ads to read a question for, ordinary ones last."""
-        kinds = [k for k in hidden if self._with_hidden and k.fits(question.stream)]
-        return [*(k for k in kinds if self._has(question, k)), ORDINARY]
+        kinds = [k for k in self.looks_for(question.stream) if k in hidden and self._has(question, k)]
+        return [*kinds, ORDINARY]
 
     def _has(self, question: Question, kind: AdKind) -> bool:
         if (question.pair, kind.name) in self._without:
@@ -342,7 +347,7 @@ class Source:
         try:
             wanted = replace(question, stream=below, fields=names, with_deleted=True)
             rows.notes += self.read(wanted, path, hidden=(TOP_VIEW,)).notes
-            columns = below.columns(names)
+            columns = in_order(below.columns(names))
             found = dict(zip((f.name for f in columns), added_up(path, columns, stream.keys), strict=True))
         finally:
             path.unlink(missing_ok=True)

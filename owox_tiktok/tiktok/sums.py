@@ -7,17 +7,17 @@ from decimal import Decimal
 from pathlib import Path
 
 from owox_tiktok.model import Field, Kind
-from owox_tiktok.rows import Column, Text
+from owox_tiktok.rows import Column, Text, plain_amount
 from owox_tiktok.spool import Writer, read_text
 
 
-def add_up(path: Path, columns: Sequence[Field], keys: Sequence[str]) -> int:
-    """Add up the rows of a file that have one key, in place; return how many are left."""
+def add_up(path: Path, columns: Sequence[Field], keys: Sequence[str], time: str | None) -> Writer:
+    """Add up the rows of a file that have one key, in place; return its writer."""
     data = added_up(path, columns, keys)
-    writer = Writer(path, columns)
+    writer = Writer(path, columns, time)
     writer.append(data)
     writer.close()
-    return writer.rows
+    return writer
 
 
 def added_up(path: Path, columns: Sequence[Field], keys: Sequence[str]) -> list[Column]:
@@ -31,7 +31,8 @@ def added_up(path: Path, columns: Sequence[Field], keys: Sequence[str]) -> list[
         for n, field in enumerate(columns):
             if field.additive:
                 amounts = [Decimal(t) for t in (first[n], row[n]) if t is not None]
-                first[n] = f"{sum(amounts):f}" if amounts else None
+                text = f"{sum(amounts):f}" if amounts else None
+                first[n] = text if text is None or field.kind is Kind.COUNT else plain_amount(text)
             elif field.kind in (Kind.MONEY, Kind.RATE, Kind.COUNT):
                 first[n] = None
     return [list(texts) for texts in zip(*merged.values(), strict=True)] or [[] for _ in columns]

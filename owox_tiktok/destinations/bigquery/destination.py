@@ -1,0 +1,648 @@
+"""The dataset as a destination: cursors, tables, the two verbs, views, pruning and checks."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+
+import google.api_core.exceptions as refusals
+import google.cloud.bigquery as bq
+
+from owox_tiktok.cursors import Part, Record, check_rows, last_cursors, one_scope_each, table_of
+from owox_tiktok.destinations.bigquery.address import Address
+from owox_tiktok.destinations.bigquery.advice import HELD, LABEL, OVERTAKEN, expiries, held_in, is_ours, sentences
+from owox_tiktok.destinations.bigquery.jobs import Jobs
+from owox_tiktok.destinations.bigquery.sql import ROWS_OF_CURSORS, TYPES, Parameters, schema_field
+from owox_tiktok.destinations.sql import ABOUT_CURSORS, Found, SqlDestination, condition, parts_of
+from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK
+from owox_tiktok.dialects import bigquery as dialect_of
+from owox_tiktok.errors import BadInput, Mistake, StoreFailed
+from owox_tiktok.model import Chunk, Cursor, Failure, Field, Known, Step, Stored, Stream, Window, utc
+from owox_tiktok.retry import Limits
+from owox_tiktok.trust.seals import Span
+from owox_tiktok.views import View
+
+LOCK = "_owox_tiktok_lock"
+STAGING = "_owox_tiktok_staging"
+STAGING_LIVES = timedelta(hours=6)
+"""Staging tables are deleted after use; those of a run that was killed go by themselves."""
+COMPACT_OVER = 5_000
+"""So many rows of cursors may stand before the outdated ones are deleted."""
+COMPRESSION = 1
+"""gzip's fastest: level 6 takes twice the time and makes the file a sixth smaller (see benchmarks)."""
+
+LIMITS = Limits(attempts=100, deadline_s=300.0, first_s=0.4, longest_s=20.0)
+"""So long is a call tried again that fails in a way that passes, and a step that another import aborts."""
+
+Moments = Mapping[tuple[str, str], datetime]
+"""When the cursor of each pair was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the table of cursors says of a pair, and when its cursor was written (None: it never had one)."""
+
+    record: Record
+    written_at: datetime | None
+
+
+class BigQuery(SqlDestination):
+    """A BigQuery dataset as a Destination that holds views, too."""
+
+    other_place = "dataset"
+    step = Step()
+
+    def __init__(
+        self, client: bq.Client, address: Address, *, read_only: bool = False, limits: Limits = LIMITS
+    ) -> None:
+        super().__init__(address.name)
+        self.dialect = dialect_of(address.project, address.dataset)
+        self._client = client
+        self._jobs = Jobs(client, limits, max_bytes=address.max_bytes)
+        self._call = self._jobs.call
+        self._address = address
+        self._read_only = read_only
+        self._ready = False
+        self._cursor_rows = 0
+        self._began_with: Moments | None = None
+        """The cursors this run goes by; None before they were read."""
+        self._seen: Moments = {}
+        """The cursors as they were read last."""
+        self._tables: dict[str, bq.Table] = {}
+        """The tables that were looked at, by name."""
+        try:
+            with self._sentences():
+                self._jobs.location = self._find_dataset()
+        except BaseException:
+            self._close()
+            raise
+
+    @property
+    def bytes_processed(self) -> int:
+        """Bytes read so far."""
+        return self._jobs.bytes_processed
+
+    def _find_dataset(self) -> str | None:
+        """Return where the dataset is, None when there is none and none may be made."""
+        wanted = self._address.location
+        try:
+            dataset = self._client.get_dataset(self._address.name, **self._call)
+        except refusals.NotFound:
+            if self._read_only:
+                return None
+            new = bq.Dataset(self._address.name)
+            new.location = wanted or None
+            new.labels = LABEL
+            dataset = self._client.create_dataset(new, exists_ok=True, **self._call)
+        there = str(dataset.location or "")
+        if wanted and there and wanted.upper() != there.upper():
+            raise BadInput(
+                [
+                    Mistake(
+                        "destination",
+                        f"the dataset {self._address.name} is in {there}, not in {wanted}",
+                        f"A dataset cannot move: write location={there}, or name another dataset.",
+                    )
+                ]
+            )
+        return there or "US"
+
+    def __enter__(self) -> BigQuery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and not self._read_only and self._cursor_rows > COMPACT_OVER:
+            with suppress(StoreFailed):  # the next run tries again
+                self._compact()
+        self._close()
+
+    def _close(self) -> None:
+        self._client.close()  # type: ignore[no-untyped-call]
+
+    def _reference(self, name: str) -> str:
+        return self.dialect.table(name).strip("`")
+
+    def _sentences(self, stream: Stream | None = None) -> AbstractContextManager[None]:
+        return sentences(self._address, self._client, stream)
+
+    @contextmanager
+    def _transaction(self, stream: Stream | None = None) -> Iterator[None]:
+        """What belongs together is one script (see ``_commit``); there is nothing to begin here."""
+        with self._sentences(stream):
+            yield
+
+    # --- cursors ------------------------------------------------------------------------------------------------------
+
+    def cursors(self) -> dict[tuple[str, str], Known]:
+        """Return what is known of every pair; a cursor counts only for the table and the columns it speaks of."""
+        self._began_with = None
+        return super().cursors()
+
+    def _records(self, stream: Stream | None = None) -> list[Record]:
+        kept = self._read_kept().values()
+        return [self._adopting(each) for each in kept if stream is None or each.record.object == stream.name]
+
+    def _read_kept(self) -> dict[tuple[str, str], _Kept]:
+        """Return what is stored of every pair. What is read first is what this run goes by."""
+        if self._jobs.location is None:
+            return {}
+        # Two rows of a pair count: its newest cursor, and its newest failure, which says no more than what failed.
+        newest = (
+            "SELECT *, COUNT(*) OVER () AS stored FROM "
+            f"{self.dialect.table(CURSORS)} WHERE TRUE QUALIFY ROW_NUMBER() OVER "
+            "(PARTITION BY object, advertiser_id, read_on IS NULL ORDER BY written_at DESC) = 1"
+        )
+        try:
+            rows = self._jobs.query(newest, what="cursors")
+        except refusals.NotFound:
+            rows = []
+        kept: dict[tuple[str, str], _Kept] = {}
+        for row in sorted(rows, key=lambda row: row["read_on"] is None):  # cursors first
+            record = Record.of(dict(row.items()))
+            if row["read_on"] is not None:
+                kept[record.pair] = _Kept(record, row["written_at"])
+                continue
+            had = kept.get(record.pair, _Kept(record, None))
+            if had.written_at is None or row["written_at"] >= had.written_at:
+                kept[record.pair] = replace(had, record=replace(had.record, failure=record.failure))
+        self._cursor_rows = rows[0]["stored"] if rows else 0
+        self._seen = {pair: each.written_at for pair, each in kept.items() if each.written_at}
+        if self._began_with is None:
+            self._began_with = self._seen
+        return kept
+
+    def _adopting(self, kept: _Kept) -> Record:
+        """Return the record; one of the first version, which names no table, names that which was there at its time."""
+        record, at = kept.record, kept.written_at
+        if record.table_id or record.cursor is None or at is None:
+            return record
+        table = self._looked_at(table_of(record.object))
+        return replace(record, table_id=_id(table)) if table and table.created <= at else record
+
+    def _keep(self, stream: Stream, records: Collection[Record]) -> None:
+        self._begin()
+        parameters = Parameters()
+        changes = [self._insert_records([_with_cursor(record) for record in records], parameters)]
+        self._commit(stream, {r.advertiser_id: r.cursor for r in records}, changes, parameters, seen=self._seen)
+
+    def _insert_records(self, records: Iterable[Record], parameters: Parameters) -> str:
+        """Return the statement that appends records: a row for a cursor and one for a failure, the newest counts."""
+        lines = []
+        for record in records:
+            each = [replace(record, failure=None)] if record.cursor else []
+            each += [replace(record, cursor=None)] if record.failure else []
+            for row in each:
+                values = {**row.values(), "run": self._jobs.run}
+                types = {part.name: self.dialect.types[part.kind] for part in ROWS_OF_CURSORS}
+                texts = [parameters.add(types[name], value) for name, value in values.items()]
+                lines.append(f"({', '.join(texts)}, CURRENT_TIMESTAMP())")
+        names = ", ".join(part.name for part in ROWS_OF_CURSORS)
+        return f"INSERT INTO {self.dialect.table(CURSORS)} ({names}) VALUES {', '.join(lines)};"
+
+    def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
+        """Remember beside the cursor why the pair could not be read."""
+        parameters = Parameters()
+        failure = Record(stream.name, advertiser_id, failure=Failure(error, utc(at)))
+        with self._sentences():
+            self._begin()
+            insert = self._insert_records([failure], parameters)
+            self._jobs.query(insert, parameters, stream=stream, what="failed")
+
+    def _compact(self) -> None:
+        """Delete the rows of cursors that newer ones have outdated."""
+        same = "newer.object = old.object AND newer.advertiser_id = old.advertiser_id"
+        kind = "(newer.read_on IS NULL) = (old.read_on IS NULL)"
+        table = self.dialect.table(CURSORS)
+        with self._sentences():
+            self._jobs.query(
+                f"DELETE FROM {table} AS old WHERE EXISTS (SELECT 1 FROM {table} AS newer WHERE {same} AND {kind} "
+                "AND newer.written_at > old.written_at)",
+                what="compact",
+            )
+
+    # --- tables -------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Make the tables of our own ready, once per run, before anything else is written."""
+        if self._ready:
+            return
+        self._ready = True
+        self._refuse_expiry(CURSORS)
+        self._make_ready(CURSORS, f"{ABOUT_CURSORS}, newest row last", ROWS_OF_CURSORS)
+        if self._looked_at(LOCK) is None:
+            # Made with its one row in one step, so that there is never another.
+            with suppress(refusals.Conflict):  # another import has made it this very moment
+                self._jobs.query(
+                    f"CREATE TABLE IF NOT EXISTS {self.dialect.table(LOCK)} (turn INT64) OPTIONS (description = "
+                    f"'{MARK}: keeps imports at the same time apart', labels = [('app', '{LABEL['app']}')]) "
+                    "AS SELECT 0 AS turn",
+                    what="lock",
+                )
+            self._lasting(self._client.get_table(self._reference(LOCK), **self._call))
+        if self._began_with is None:
+            self._read_kept()
+
+    def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
+        """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
+        with self._sentences(stream):
+            self._begin()
+            self._refuse_expiry(stream.table)
+        super().prepare(stream, columns)
+
+    def _looked_at(self, name: str) -> bq.Table | None:
+        """Return a table as it is; asked for once, so that whatever a run does goes by the same."""
+        if name not in self._tables:
+            try:
+                self._tables[name] = self._client.get_table(self._reference(name), **self._call)
+            except refusals.NotFound:
+                return None
+        return self._tables[name]
+
+    def _found(self, name: str) -> Found | None:
+        table = self._looked_at(name)
+        if table is None:
+            return None
+        types = {f.name: f.field_type for f in table.schema}
+        return Found(types, is_ours(table), _id(table), is_view=table.table_type != "TABLE")
+
+    def _ours(self) -> list[str]:
+        if self._jobs.location is None:
+            return []
+        return [
+            item.table_id
+            for item in self._client.list_tables(self._address.name, **self._call)
+            if item.table_type == "TABLE" and LABEL.items() <= item.labels.items()
+            if not item.table_id.startswith(STAGING)
+        ]
+
+    def _type(self, part: Part) -> str:
+        return TYPES[part.kind]
+
+    def _create(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None) -> None:
+        new = bq.Table(self._reference(name), schema=[schema_field(part) for part in parts])
+        new.description = description
+        new.labels = LABEL
+        if stream is not None:
+            new.clustering_fields = [k for k in stream.keys if k != stream.time][:4]
+            if stream.time:
+                new.time_partitioning = bq.TimePartitioning(field=stream.time)
+        self._tables[name] = self._lasting(self._client.create_table(new, exists_ok=True, **self._call))
+
+    def _add(self, name: str, parts: Sequence[Part]) -> None:
+        before = self._tables[name]
+        table = before
+        for _ in range(3):
+            there = {f.name for f in table.schema}
+            table.schema = [*table.schema, *(schema_field(part) for part in parts if part.name not in there)]
+            try:
+                self._tables[name] = self._client.update_table(table, ["schema"], **self._call)
+                return
+            except refusals.PreconditionFailed:  # somebody has changed it since it was read
+                table = self._client.get_table(table.reference, **self._call)
+            if table.created != before.created or not there - {p.name for p in parts} <= {f.name for f in table.schema}:
+                break
+        raise StoreFailed(
+            f"the columns of {name} are being changed by another program",
+            where=self._address.name,
+            what_to_do="Run again when it has ended.",
+        )
+
+    def _refuse_expiry(self, name: str) -> None:
+        """Raise StoreFailed for a table of ours whose rows would vanish although its cursors count them."""
+        table = self._looked_at(name)
+        if table is None or not is_ours(table):
+            return
+        for expires in expiries(table.expires, table.time_partitioning):
+            raise StoreFailed(
+                f"{expires}, but its cursors would still count them as imported",
+                where=table.full_table_id.replace(":", "."),
+                what_to_do=f"Run: bq query --use_legacy_sql=false '{self._lasts_sql(table)}' (old days are deleted by "
+                "clean_up_to_keep_window)",
+            )
+
+    def _lasting(self, table: bq.Table) -> bq.Table:
+        """Free a new table from the expiry that its dataset gives to new tables."""
+        if not any(expiries(table.expires, table.time_partitioning)):
+            return table
+        table.expires = None
+        partitioning = table.time_partitioning
+        if partitioning is not None:
+            partitioning.expiration_ms = None
+            table.time_partitioning = partitioning
+        try:
+            return self._client.update_table(table, ["expires", "time_partitioning"], **self._call)
+        except refusals.GoogleAPICallError:
+            self._client.delete_table(table, not_found_ok=True, **self._call)
+            raise
+
+    def _lasts_sql(self, table: bq.Table) -> str:
+        days = table.time_partitioning is not None and table.time_partitioning.expiration_ms
+        options = ["expiration_timestamp = NULL"] * (table.expires is not None)
+        options += ["partition_expiration_days = NULL"] * bool(days)
+        return f"ALTER TABLE {self.dialect.table(table.table_id)} SET OPTIONS ({', '.join(options)})"
+
+    # --- the two verbs ------------------------------------------------------------------------------------------------
+
+    def replace(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Make each chunk's window exactly its rows, and store the cursors, in one transaction."""
+        stream = chunks[0].stream
+        table = self.dialect.table(stream.table)
+        windows = [(c.advertiser_id, *((c.window.first, c.window.last) if c.window else (None, None))) for c in chunks]
+        where = condition(self.dialect, stream, windows)
+        rows = sum(c.rows for c in chunks)
+
+        def change(staging: str | None) -> list[str]:
+            statements = [f"DELETE FROM {table} WHERE {where};", "SET replaced = @@row_count;"]
+            if staging:
+                names = ", ".join(BIGQUERY.name(f.name) for f in chunks[0].columns)
+                # Rows outside their windows would never be replaced again, so a row that does not belong stops all.
+                statements += [
+                    f"SET held = (SELECT COUNT(*) FROM {staging} WHERE {where});",
+                    f"SELECT IF(held = {rows}, 0, ERROR(CONCAT({self.dialect.text(HELD)}, CAST(held AS STRING))));",
+                    f"INSERT INTO {table} ({names}) SELECT {names} FROM {staging};",
+                ]
+            return statements
+
+        return self._store(chunks, change)
+
+    def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
+        stream = chunks[0].stream
+        table = self.dialect.table(stream.table)
+        keys = ", ".join(map(BIGQUERY.name, stream.keys))
+        names = [BIGQUERY.name(f.name) for f in chunks[0].columns]
+        others = [BIGQUERY.name(f.name) for f in chunks[0].columns if f.name not in stream.keys]
+        same = " AND ".join(f"t.{BIGQUERY.name(k)} = s.{BIGQUERY.name(k)}" for k in stream.keys)
+        if not stream.per_app:  # those rows are of many advertisers, and the chunk of none
+            of = ", ".join(map(self.dialect.text, sorted({c.advertiser_id for c in chunks})))
+            same = f"t.advertiser_id IN ({of}) AND {same}"
+
+        def change(staging: str | None) -> list[str]:
+            if not staging:
+                return []
+            # One row of a key at most: MERGE fails when two meet the same row.
+            first = f"ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {keys}) = 1"
+            rows = f"SELECT * FROM {staging} WHERE TRUE QUALIFY {first}"
+            update = ", ".join(f"{n} = s.{n}" for n in others)
+            return [
+                f"SET replaced = (SELECT COUNT(*) FROM {table});",
+                f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same}"
+                + (f" WHEN MATCHED THEN UPDATE SET {update}" if update else "")
+                + f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
+                # Rows touched, less those by which the table has grown.
+                f"SET replaced = @@row_count - ((SELECT COUNT(*) FROM {table}) - replaced);",
+            ]
+
+        return self._store(chunks, change)
+
+    def _store(self, chunks: Sequence[Chunk], change: Callable[[str | None], list[str]]) -> list[Stored]:
+        """Load the rows into a staging table, and bring them and the cursors in in one transaction."""
+        one_scope_each(chunks)
+        stream = chunks[0].stream
+        rows = sum(c.rows for c in chunks)
+        moved = last_cursors(chunks)
+        cursors = {c.advertiser_id: moved.get(c.advertiser_id) for c in chunks}
+        with self._sentences(stream):
+            self._begin()
+            step = self._jobs.new_step()
+            staging = self._load(chunks, step) if rows else None
+            try:
+                parameters = Parameters()
+                changes = change(self.dialect.table(staging) if staging else None)
+                if moved:
+                    table_id = _id(self._looked_at(stream.table))
+                    records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
+                    changes.append(self._insert_records(records, parameters))
+                try:
+                    replaced = self._commit(stream, cursors, changes, parameters) if changes else 0
+                except refusals.BadRequest as error:
+                    if (held := held_in(error)) is None:
+                        raise
+                    check_rows(chunks, held)
+                    raise
+            finally:
+                if staging:
+                    with suppress(Exception):  # it expires by itself
+                        self._client.delete_table(self._reference(staging), not_found_ok=True, **self._call)
+        self._cursor_rows += len(moved)
+        # One statement replaces all windows, so what it replaced is known only of them all.
+        return [Stored(c.rows, replaced if n == 0 else 0) for n, c in enumerate(chunks)]
+
+    def _commit(
+        self,
+        stream: Stream,
+        cursors: Mapping[str, Cursor | None],
+        changes: Sequence[str],
+        parameters: Parameters,
+        *,
+        seen: Moments | None = None,
+    ) -> int:
+        """Make the changes in one transaction; return how many rows they replaced.
+
+        ``seen``: the cursors that the changes go by, where they are others than those the run began with.
+        """
+        while True:
+            before = (self._began_with or {}) if seen is None else seen
+            try:
+                script = self._script(stream, cursors, changes, before)
+                return int(self._jobs.query(script, parameters, stream=stream, what="store")[0][0])
+            except refusals.BadRequest as error:
+                if OVERTAKEN not in str(error) or seen is not None:
+                    raise
+                # Perhaps only the last step of a run that was killed has come in late, or a run like this one.
+                theirs = self._read_kept()
+                for advertiser_id, ours in cursors.items():
+                    pair = stream.name, advertiser_id
+                    if self._seen.get(pair) != before.get(pair) and not _still_true(ours, theirs.get(pair)):
+                        raise
+                # Of the other pairs it knows no more than before.
+                same = {(stream.name, a) for a in cursors}
+                self._began_with = {**before, **{pair: at for pair, at in self._seen.items() if pair in same}}
+
+    def _script(
+        self,
+        stream: Stream,
+        advertiser_ids: Iterable[str],
+        changes: Sequence[str],
+        seen: Moments,
+    ) -> str:
+        """Return the script that makes ``changes`` if nobody else has moved the cursors of these pairs."""
+        text = self.dialect.text
+        since: dict[datetime | None, list[str]] = {}
+        for advertiser_id in sorted(advertiser_ids):
+            since.setdefault(seen.get((stream.name, advertiser_id)), []).append(advertiser_id)
+        moved = " OR ".join(
+            f"(advertiser_id IN ({', '.join(map(text, ids))})"
+            + (f" AND written_at > TIMESTAMP '{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f+00}')" if at else ")")
+            for at, ids in since.items()
+        )
+        return "\n".join(
+            [
+                "DECLARE replaced, held INT64 DEFAULT 0;",
+                "BEGIN TRANSACTION;",
+                f"UPDATE {self.dialect.table(LOCK)} SET turn = turn + 1 WHERE TRUE;",
+                # A transaction may ask, so it asks for an error.
+                f"SELECT IF(EXISTS (SELECT 1 FROM {self.dialect.table(CURSORS)} WHERE object = {text(stream.name)} "
+                f"AND run != {text(self._jobs.run)} AND read_on IS NOT NULL AND ({moved})), "
+                f"ERROR({text(OVERTAKEN)}), 0);",
+                *changes,
+                "COMMIT TRANSACTION;",
+                "SELECT replaced;",
+            ]
+        )
+
+    def _load(self, chunks: Sequence[Chunk], step: str) -> str:
+        """Bring the chunks' rows into a new staging table and return its name."""
+        stream, columns = chunks[0].stream, chunks[0].columns
+        name = f"{STAGING}_{stream.name}_{step}"
+        table = bq.Table(
+            self._reference(name),
+            schema=[schema_field(part) for part in parts_of(stream, columns)],
+        )
+        table.expires = datetime.now(UTC) + STAGING_LIVES
+        table.labels = self._jobs.labels(stream)
+        table.description = f"{MARK}: rows on their way into {stream.table}"
+        self._client.create_table(table, exists_ok=True, **self._call)
+        config = bq.LoadJobConfig(
+            source_format=bq.SourceFormat.CSV,
+            schema=table.schema,
+            write_disposition=bq.WriteDisposition.WRITE_EMPTY,
+            create_disposition=bq.CreateDisposition.CREATE_NEVER,
+            allow_quoted_newlines=True,
+            preserve_ascii_control_characters=True,
+            labels=self._jobs.labels(stream),
+        )
+        # The row files as they are: an unquoted empty field is null to BigQuery, too, and a quoted one an empty text.
+        with tempfile.TemporaryFile() as file:
+            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=COMPRESSION, mtime=0) as zipped:
+                for chunk in chunks:
+                    if chunk.rows:
+                        with chunk.path.open("rb") as rows:
+                            shutil.copyfileobj(rows, zipped, 1 << 20)
+            size = file.tell()
+            loaded = self._jobs.load(file, size, self._reference(name), config, step=step)
+        check_rows(chunks, loaded)
+        return name
+
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    def _make_view(self, view: View) -> None:
+        old = self._looked_at(view.name)
+        about = f"{MARK}: {view.description}"
+        texts = {f.name: f.description[:1024] for f in view.fields}
+        described = old is not None and {f.name: f.description or "" for f in old.schema} == texts
+        if old is not None and described and (old.view_query, old.description) == (view.sql, about):
+            return  # most imports change none
+        made = old or bq.Table(self._reference(view.name))
+        made.view_query = view.sql
+        made.description = about
+        made.labels = LABEL
+        if old is None:
+            made = self._client.create_table(made, exists_ok=True, **self._call)
+        else:
+            made = self._client.update_table(made, ["view_query", "description", "labels"], **self._call)
+        # The columns are known once BigQuery has read the query; then they can be described.
+        made = self._client.get_table(made.reference, **self._call)
+        made.schema = [
+            bq.SchemaField.from_api_repr({**f.to_api_repr(), "description": texts.get(f.name, "")}) for f in made.schema
+        ]
+        self._tables[view.name] = self._client.update_table(made, ["schema"], **self._call)
+
+    # --- pruning ------------------------------------------------------------------------------------------------------
+
+    def _count(self, stream: Stream, where: str) -> int:
+        # Most runs find nothing to delete, and days that are not there cost nothing to count.
+        count = f"SELECT COUNT(*) FROM {self.dialect.table(stream.table)} WHERE {where}"
+        return int(self._jobs.query(count, stream=stream, what="count")[0][0])
+
+    def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
+        """Nothing to do: no seals are stored here."""
+
+    def _delete(self, stream: Stream, spans: Collection[Span], where: str, records: Collection[Record]) -> int:
+        self._begin()
+        parameters = Parameters()
+        changes = [f"DELETE FROM {self.dialect.table(stream.table)} WHERE {where};", "SET replaced = @@row_count;"]
+        if records:
+            changes.append(self._insert_records(records, parameters))
+        cursors = {record.advertiser_id: record.cursor for record in records}
+        return self._commit(stream, cursors, changes, parameters, seen=self._seen)
+
+    # --- before anything runs -----------------------------------------------------------------------------------------
+
+    def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
+        """Return how many bytes replacing the advertisers' windows would read in the table, asked by a dry run."""
+        if self._jobs.location is None or not windows:
+            return 0
+        spans = [(a, w.first if w else None, w.last if w else None) for a, w in windows.items()]
+        where = condition(self.dialect, stream, spans)
+        with self._sentences(stream):
+            try:
+                return self._jobs.would_read(
+                    f"DELETE FROM {self.dialect.table(stream.table)} WHERE {where}", stream=stream
+                )
+            except refusals.NotFound:
+                return 0
+
+    def check(self) -> list[str]:
+        """Try what an import needs, with a table that it deletes again; return a sentence for each thing it may not."""
+        wrong = []
+        for attempt in (self._check_jobs, self._check_tables, self._check_expiries):
+            try:
+                with self._sentences():
+                    attempt()
+            except StoreFailed as error:
+                wrong.append(error.sentence)
+        return list(dict.fromkeys(wrong))
+
+    def _check_jobs(self) -> None:
+        self._jobs.would_read("SELECT 1")
+
+    def _check_tables(self) -> None:
+        if self._jobs.location is None:
+            return
+        name = f"{STAGING}_check_{self._jobs.run}"
+        table = bq.Table(self._reference(name), schema=[bq.SchemaField("x", "INTEGER")])
+        table.expires = datetime.now(UTC) + STAGING_LIVES
+        table.labels = self._jobs.labels(None)
+        self._client.create_table(table, **self._call)
+        try:
+            # Needs the right to change rows, which a project without billing does not have.
+            self._jobs.query(f"DELETE FROM {self.dialect.table(name)} WHERE FALSE", what="check")
+        finally:
+            self._client.delete_table(self._reference(name), not_found_ok=True, **self._call)
+
+    def _check_expiries(self) -> None:
+        for name in self._ours():
+            self._refuse_expiry(name)
+
+
+def _nothing() -> Cursor:
+    """Return a cursor of nothing: as the newest row of its pair it says as much as none."""
+    now = datetime.now(UTC)
+    return Cursor(frozenset(), utc(now), now.date())
+
+
+def _with_cursor(record: Record) -> Record:
+    """Return the record with a cursor of nothing where it has none, so that its pair has none from now on."""
+    return record if record.cursor else replace(record, cursor=_nothing())
+
+
+def _id(table: bq.Table | None) -> str:
+    """Return what tells a table from another of the same name: when BigQuery created it, in milliseconds."""
+    return str(round(table.created.timestamp() * 1000)) if table else ""
+
+
+def _still_true(ours: Cursor | None, kept: _Kept | None) -> bool:
+    """Whether a cursor of ours holds although another run has stored something since: all it has is there, too."""
+    theirs = kept.record.cursor if kept else None
+    if ours is None or theirs is None or not ours.fields <= theirs.fields or ours.with_deleted != theirs.with_deleted:
+        return False
+    return ours.since is None or (theirs.since is not None and theirs.since <= ours.since)

@@ -1,0 +1,532 @@
+"""What destinations that speak SQL have in common: tables, columns, cursors, views and pruning.
+
+Two classes. ``SqlDestination`` holds what is alike even where a step is one script of jobs (BigQuery).
+``Transactional`` adds what is alike where statements run one by one in a transaction; a database of that kind says only
+how it runs a statement, what its catalogue knows of a table, and how rows come in from a file.
+
+The conditions that pick rows are made of constants of ours: ids, quoted, and days. Other values are parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from owox_tiktok.cursors import (
+    RECORD,
+    Part,
+    Record,
+    Table,
+    check_rows,
+    known,
+    last_cursors,
+    new_table_id,
+    one_scope_each,
+    table_of,
+)
+from owox_tiktok.dialects import CURSORS, MARK, SEALS, Dialect
+from owox_tiktok.errors import StoreFailed
+from owox_tiktok.model import Chunk, Failure, Field, Kind, Known, Seal, Sealed, Stored, Stream, Window, utc
+from owox_tiktok.trust.seals import RECORD as SEAL_RECORD
+from owox_tiktok.trust.seals import STORED as STORED_SEAL
+from owox_tiktok.trust.seals import (
+    Rest,
+    Span,
+    forget_sql,
+    insert_sql,
+    of_recount,
+    of_row,
+    recount_sql,
+    recounted,
+    spans_of,
+    stored_sql,
+    to_store,
+)
+from owox_tiktok.views import View
+
+ABOUT_SEALS = f"{MARK}: what was stored of each day"
+ABOUT_CURSORS = f"{MARK}: how far each object of an advertiser is read"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A table or view as it is now: the type of each column, whether this program made it, and the table's id."""
+
+    types: Mapping[str, str]
+    ours: bool
+    id: str = ""
+    is_view: bool = False
+
+
+class SqlDestination(ABC):
+    """The part of a destination that does not depend on how its database runs statements."""
+
+    dialect: Dialect
+    other_place = "database"
+    """What people can take another of when a name is taken."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        """What it is called in sentences."""
+
+    # --- what each database does in its own way -----------------------------------------------------------------------
+
+    @abstractmethod
+    def _sentences(self, stream: Stream | None = None) -> AbstractContextManager[None]:
+        """The database's own errors become StoreFailed, which says where."""
+
+    @abstractmethod
+    def _transaction(self, stream: Stream | None = None) -> AbstractContextManager[None]:
+        """All or nothing, and errors as in ``_sentences``."""
+
+    @abstractmethod
+    def _found(self, name: str) -> Found | None:
+        """Return a table or view, whoever made it; None when there is none."""
+
+    @abstractmethod
+    def _ours(self) -> Iterable[str]:
+        """Return the names of all tables that this program made and keeps."""
+
+    @abstractmethod
+    def _create(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None) -> None:
+        """Create a table; ``stream`` is what it is for, None for one of our own."""
+
+    @abstractmethod
+    def _add(self, name: str, parts: Sequence[Part]) -> None:
+        """Add columns to a table; old rows have null there."""
+
+    @abstractmethod
+    def _records(self, stream: Stream | None = None) -> list[Record]:
+        """Return what is stored of every pair, or of those of a stream."""
+
+    @abstractmethod
+    def _keep(self, stream: Stream, records: Collection[Record]) -> None:
+        """Store records of a stream in place of those there were; one that says nothing takes its pair away."""
+
+    @abstractmethod
+    def _count(self, stream: Stream, where: str) -> int:
+        """Return how many rows of the stream's table a condition picks."""
+
+    @abstractmethod
+    def _delete(self, stream: Stream, spans: Collection[Span], where: str, records: Collection[Record]) -> int:
+        """Delete rows and seals of the days, and keep the records, all or nothing; return how many rows there were.
+
+        ``where`` is the condition for those rows.
+        """
+
+    @abstractmethod
+    def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
+        """Delete the seals of these days; rows stay."""
+
+    @abstractmethod
+    def _make_view(self, view: View) -> None:
+        """Create the view, or replace ours."""
+
+    def _type(self, part: Part) -> str:
+        """Return the type of a column as ``Found`` calls it."""
+        kind = self.dialect.types[part.kind]
+        return self.dialect.list_of.format(kind) if part.many else kind
+
+    def _adopted(self, stream: Stream, there: Found) -> Found:
+        """Give a table that a version without ids made its id; its records get it, too."""
+        return there
+
+    # --- cursors ------------------------------------------------------------------------------------------------------
+
+    def cursors(self) -> dict[tuple[str, str], Known]:
+        """Return what is known of every pair; a cursor counts only for the table and the columns it speaks of."""
+        with self._sentences():
+            return self._known(self._records())
+
+    def _known(self, records: Iterable[Record]) -> dict[tuple[str, str], Known]:
+        records = list(records)
+        tables = {name: self._table(name) for name in {record.object for record in records if record.cursor}}
+        found = {record.pair: known(record, tables.get(record.object)) for record in records}
+        return {pair: one for pair, one in found.items() if one != Known()}
+
+    def _table(self, object_name: str) -> Table | None:
+        found = self._found(table_of(object_name))
+        return Table(found.id, found.types) if found and found.ours else None
+
+    def forget(self, stream: Stream, advertiser_ids: Collection[str]) -> None:
+        """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
+        if advertiser_ids:
+            with self._transaction(stream):
+                self._keep(stream, [Record(stream.name, advertiser_id) for advertiser_id in advertiser_ids])
+                self._unseal(stream, [(advertiser_id, None, None) for advertiser_id in advertiser_ids])
+
+    # --- tables -------------------------------------------------------------------------------------------------------
+
+    def columns(self) -> dict[str, frozenset[str]]:
+        """Return the columns of every table here that is ours, the cursors' included."""
+        with self._sentences():
+            tables = {name: self._found(name) for name in self._ours()}
+        return {name: frozenset(found.types) for name, found in tables.items() if found}
+
+    def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
+        """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
+        with self._transaction(stream):
+            self._make_ready(stream.table, f"{MARK}: {stream.description}", parts_of(stream, columns), stream)
+
+    def _make_ready(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None = None) -> None:
+        there = self._found(name)
+        if there is None:
+            self._create(name, description, parts, stream)
+            return
+        self._refuse(name, there, parts)
+        if stream:
+            there = self._adopted(stream, there)
+        missing = [part for part in parts if part.name not in there.types]
+        if missing:
+            if stream:
+                self._settle(stream, there)
+            self._add(name, missing)
+
+    def _refuse(self, name: str, there: Found, parts: Sequence[Part]) -> None:
+        """Raise StoreFailed for a table that somebody else made, or whose columns are not what they should be."""
+        if there.is_view or not there.ours:
+            raise StoreFailed(
+                f"there is a table {name} that this program did not make",
+                where=self._name,
+                what_to_do=f"Rename that table, or use another {self.other_place}.",
+            )
+        for part in sorted(parts, key=lambda part: part.name not in there.types):
+            type_ = there.types.get(part.name)
+            if type_ is None and part.required:
+                what = f"column {part.name} of {name} is not there any more, and rows are known by it"
+            elif type_ not in (None, self._type(part)):
+                what = f"column {part.name} of {name} is {type_} but should be {self._type(part)}"
+            else:
+                continue
+            what_to_do = "Rename the table, and the next import fills a new one."
+            raise StoreFailed(what, where=self._name, what_to_do=what_to_do)
+
+    def _settle(self, stream: Stream, there: Found) -> None:
+        """Write down what the cursors of a stream still say, before a new column makes their table look whole."""
+        table = Table(there.id, there.types)
+        now = ((record, known(record, table)) for record in self._records(stream) if record.table_id == there.id)
+        lost = [replace(record, cursor=still.cursor) for record, still in now if still.lost]
+        if lost:
+            self._keep(stream, lost)
+
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    def create_views(self, views: Sequence[View]) -> list[str]:
+        """Create or replace the views; return the names of those left alone, because somebody else made them."""
+        alone = []
+        with self._transaction():
+            for view in views:
+                there = self._found(view.name)
+                if there is None or (there.ours and there.is_view):
+                    self._make_view(view)
+                else:
+                    alone.append(view.name)
+        return alone
+
+    # --- pruning ------------------------------------------------------------------------------------------------------
+
+    def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
+        """Delete rows dated before ``keep_from[advertiser]``; return how many there were. Dry: only count."""
+        if stream.time is None or not keep_from:
+            return 0
+        spans = [(advertiser_id, None, day - timedelta(days=1)) for advertiser_id, day in keep_from.items()]
+        old = condition(self.dialect, stream, spans)
+        with self._transaction(stream):
+            if self._found(stream.table) is None:
+                return 0
+            count = self._count(stream, old)
+            if dry_run or not count:
+                return count
+            # A cursor says which days are here, so it lets go of the same days.
+            records = [r for r in self._records(stream) if r.advertiser_id in keep_from]
+            left = {pair: one.cursor for pair, one in self._known(records).items() if one.cursor}
+            kept = [
+                replace(r, cursor=left[r.pair].without_days_before(keep_from[r.advertiser_id]))
+                for r in records
+                if r.pair in left
+            ]
+            return self._delete(stream, spans, old, kept)
+
+
+class Transactional(SqlDestination):
+    """A destination whose statements run one by one, in transactions; a table's id ends its comment, in brackets."""
+
+    # --- what each database does in its own way -----------------------------------------------------------------------
+
+    @abstractmethod
+    def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run a statement, with ``$1`` for the first of the values, and return its rows."""
+
+    @abstractmethod
+    def _changed(self, statement: str, values: Sequence[object] = ()) -> int:
+        """Run a statement that inserts or deletes, and return how many rows it did that to."""
+
+    @abstractmethod
+    def _incoming(self, chunks: Sequence[Chunk]) -> str:
+        """Return what stands for the chunks' rows behind FROM; they have at least one."""
+
+    # --- cursors ------------------------------------------------------------------------------------------------------
+
+    def _make_cursors(self) -> None:
+        """Make the tables of cursors and seals, or add the columns that an earlier version did not have."""
+        with self._transaction():
+            self._make_ready(CURSORS, ABOUT_CURSORS, RECORD)
+            self._make_ready(SEALS, ABOUT_SEALS, SEAL_RECORD)
+
+    def _records(self, stream: Stream | None = None) -> list[Record]:
+        there = self._found(CURSORS)
+        if there is None:
+            return []
+        names = [part.name for part in RECORD if part.name in there.types]
+        # A moment with a zone comes as one of Python's only where its driver has the zones.
+        instants = {part.name for part in RECORD if part.kind is Kind.INSTANT}
+        name, hour = self.dialect.name, self.dialect.types[Kind.HOUR]
+        picked = [f"CAST({name(n)} AT TIME ZONE 'UTC' AS {hour})" if n in instants else name(n) for n in names]
+        where = f" WHERE object = {self.dialect.text(stream.name)}" if stream else ""
+        found = self._rows(f"SELECT {', '.join(picked)} FROM {self.dialect.table(CURSORS)}{where}")
+        return [Record.of(dict(zip(names, row, strict=True))) for row in found]
+
+    def _keep(self, stream: Stream, records: Collection[Record]) -> None:
+        table = self.dialect.table(CURSORS)
+        for record in records:
+            self._changed(f"DELETE FROM {table} WHERE object = $1 AND advertiser_id = $2", record.pair)
+            if record.cursor or record.failure:
+                values = record.values()
+                names = ", ".join(map(self.dialect.name, values))
+                places = ", ".join(f"${n}" for n in range(1, len(values) + 1))
+                self._changed(f"INSERT INTO {table} ({names}) VALUES ({places})", list(values.values()))
+
+    def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
+        """Remember beside the cursor why the pair could not be read."""
+        with self._transaction(stream):
+            had = {r.advertiser_id: r for r in self._records(stream)}.get(advertiser_id)
+            record = had or Record(stream.name, advertiser_id)
+            self._keep(stream, [replace(record, failure=Failure(error, utc(at)))])
+
+    # --- tables -------------------------------------------------------------------------------------------------------
+
+    def _create(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None) -> None:
+        columns = [f"{self._column(part)}{' NOT NULL' * part.required}" for part in parts]
+        self._rows(f"CREATE TABLE {self.dialect.table(name)} ({', '.join(columns)})")
+        self._comment("TABLE", name, with_id(description, new_table_id()) if stream else description)
+        self._describe(name, parts)
+
+    def _add(self, name: str, parts: Sequence[Part]) -> None:
+        for part in parts:
+            self._rows(f"ALTER TABLE {self.dialect.table(name)} ADD COLUMN {self._column(part)}")
+        self._describe(name, parts)
+
+    def _column(self, part: Part) -> str:
+        return f"{self.dialect.name(part.name)} {self._type(part)}"
+
+    def _comment(self, kind: str, name: str, text: str) -> None:
+        self._rows(f"COMMENT ON {kind} {self.dialect.table(name)} IS {self.dialect.text(text)}")
+
+    def _describe(self, name: str, columns: Iterable[Field | Part]) -> None:
+        for column in columns:
+            place = f"{self.dialect.table(name)}.{self.dialect.name(column.name)}"
+            self._rows(f"COMMENT ON COLUMN {place} IS {self.dialect.text(column.description)}")
+
+    # --- the two verbs ------------------------------------------------------------------------------------------------
+
+    def replace(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Make each chunk's window exactly its rows, and store the cursors, in one transaction."""
+        one_scope_each(chunks)
+        return self._store(chunks)
+
+    def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
+        one_scope_each(chunks)
+        return self._store(chunks)
+
+    def _store(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Delete what each chunk takes the place of, insert, count, and move the cursors."""
+        stream, name = chunks[0].stream, self.dialect.name
+        table = self.dialect.table(stream.table)
+        with self._transaction(stream):
+            gone = [self._changed(f"DELETE FROM {table} WHERE {self._picks(chunk)}") for chunk in chunks]
+            rest = {c.advertiser_id: self._rest(c) for c in chunks} if stream.verb == "upsert" else {}
+            filled = [chunk for chunk in chunks if chunk.rows]
+            came = 0
+            if filled:
+                names = ", ".join(name(f.name) for f in filled[0].columns)
+                came = self._changed(f"INSERT INTO {table} ({names}) SELECT {names} FROM {self._incoming(filled)}")
+            check_rows(chunks, came)
+            held = [self._count(stream, self._picks(chunk)) for chunk in chunks]
+            for chunk, rows in zip(chunks, held, strict=True):
+                check_rows([chunk], rows)
+            found = self._found(stream.table)
+            moved = last_cursors(chunks)
+            table_id = found.id if found else ""
+            self._keep(stream, [Record(stream.name, a, c, table_id=table_id) for a, c in moved.items()])
+            self._seal(chunks, rest, table_id)
+        return [Stored(rows, n) for rows, n in zip(held, gone, strict=True)]
+
+    def _picks(self, chunk: Chunk) -> str:
+        """Return the condition for the rows that a chunk takes the place of, and that are its own afterwards."""
+        stream = chunk.stream
+        if stream.verb == "replace":
+            window = chunk.window
+            return condition(
+                self.dialect,
+                stream,
+                [(chunk.advertiser_id, window.first if window else None, window.last if window else None)],
+            )
+        if not chunk.rows:
+            return "FALSE"
+        table, name = self.dialect.table(stream.table), self.dialect.name
+        same = " AND ".join(f"{table}.{name(key)} = incoming.{name(key)}" for key in stream.keys)
+        return f"EXISTS (SELECT 1 FROM {self._incoming([chunk])} AS incoming WHERE {same})"
+
+    # --- seals --------------------------------------------------------------------------------------------------------
+
+    def _seal(self, chunks: Sequence[Chunk], rest: Rest, table_id: str) -> None:
+        """Store the seals of chunks in place of those of the same days."""
+        stream = chunks[0].stream
+        new: dict[str, dict[date | None, Sealed]] = {}
+        for chunk in chunks:
+            new.setdefault(chunk.advertiser_id, {}).update(to_store(chunk, rest))
+        self._changed(forget_sql(self.dialect, stream, spans_of(chunks), table_id))
+        for statement in insert_sql(self.dialect, stream, new, table_id):
+            self._changed(statement)
+
+    def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
+        self._changed(forget_sql(self.dialect, stream, spans))
+
+    def _rest(self, chunk: Chunk) -> dict[date | None, Seal]:
+        """Return the seals of the account's rows that are there, over the columns of a chunk that will join them."""
+        return self._found_seals(chunk.stream, chunk.columns, self._whose(chunk.stream, chunk.advertiser_id, None))
+
+    def _whose(self, stream: Stream, advertiser_id: str, window: Window | None) -> str:
+        if stream.per_app:
+            return "TRUE"
+        days = (window.first, window.last) if window else (None, None)
+        return condition(self.dialect, stream, [(advertiser_id, *days)])
+
+    def _found_seals(self, stream: Stream, columns: Iterable[Field], where: str) -> dict[date | None, Seal]:
+        found = self._found(stream.table)
+        if found is None:
+            return {}
+        sql = recount_sql(self.dialect, stream, tuple(columns), found.types, where)
+        return dict(of_recount(row) for row in self._rows(sql))
+
+    def seals(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
+        """Return the seals that were stored with the rows of a pair, by day; they count only for their own table."""
+        with self._sentences(stream):
+            table = self._table(stream.name)
+            if table is None or self._found(SEALS) is None:
+                return {}
+            rows = self._rows(stored_sql(self.dialect, stream, advertiser_id, table.id))
+            return dict(of_row(dict(zip(STORED_SEAL, row, strict=True))) for row in rows)
+
+    def recount(self, stream: Stream, advertiser_id: str, window: Window | None = None) -> dict[date | None, Seal]:
+        """Return the seals of the rows as they stand there now, of the window or all; days without rows have none."""
+        stored = self.seals(stream, advertiser_id)
+        with self._sentences(stream):
+            whose = self._whose(stream, advertiser_id, window)
+            return recounted(stream, stored, window, lambda columns: self._found_seals(stream, columns, whose))
+
+    # --- views and pruning --------------------------------------------------------------------------------------------
+
+    def _make_view(self, view: View) -> None:
+        self._rows(self.dialect.create_view(view.name, view.sql))
+        self._comment("VIEW", view.name, f"{MARK}: {view.description}")
+        self._describe(view.name, view.fields)
+
+    def _count(self, stream: Stream, where: str) -> int:
+        return int(self._rows(f"SELECT count(*) FROM {self.dialect.table(stream.table)} WHERE {where}")[0][0])
+
+    def _delete(self, stream: Stream, spans: Collection[Span], where: str, records: Collection[Record]) -> int:
+        gone = self._changed(f"DELETE FROM {self.dialect.table(stream.table)} WHERE {where}")
+        self._keep(stream, records)
+        self._changed(forget_sql(self.dialect, stream, spans))
+        return gone
+
+    def row_counts(self, stream: Stream) -> dict[str, int]:
+        """Return how many rows of the stream each advertiser has here; empty where there is no table."""
+        with self._sentences(stream):
+            found = self._found(stream.table)
+            if found is None or "advertiser_id" not in found.types:
+                return {}
+            table = self.dialect.table(stream.table)
+            return dict(self._rows(f"SELECT advertiser_id, count(*) FROM {table} GROUP BY advertiser_id"))
+
+
+def parts_of(stream: Stream, columns: Sequence[Field]) -> list[Part]:
+    """Return the columns of a stream's table; its keys are never null."""
+    return [Part(f.name, f.kind, f.description, required=f.name in stream.keys) for f in columns]
+
+
+def with_id(comment: str, table_id: str) -> str:
+    """Return a table's comment with its id at the end."""
+    return f"{comment} [{table_id}]"
+
+
+def id_in(comment: str) -> str:
+    """Return the id that ends a table's comment, in brackets; empty for a table that the first version made."""
+    found = re.search(r" \[([0-9a-f]{12})\]$", comment)
+    return found[1] if found else ""
+
+
+# --- conditions -------------------------------------------------------------------------------------------------------
+
+Days = tuple[date | None, date | None]
+"""First and last, both included; None: from the beginning, to the end."""
+
+
+def condition(dialect: Dialect, stream: Stream, spans: Iterable[tuple[str, date | None, date | None]]) -> str:
+    """Return the condition for the rows of (advertiser, first day or None, last day or None), both included.
+
+    Days are compared as they are stored: wall clock. The outermost days stand before all else as constants, so that
+    a database that keeps days apart skips every other one, whatever the rest says.
+    """
+    by_advertiser: dict[str, list[Days]] = {}
+    for advertiser_id, first, last in spans:
+        windows = by_advertiser.setdefault(advertiser_id, [])
+        before = windows[-1] if windows else None
+        if before and before[1] and first == before[1] + timedelta(days=1):
+            windows[-1] = (before[0], last)
+        else:
+            windows.append((first, last))
+    alike: dict[tuple[Days, ...], list[str]] = {}
+    for advertiser_id, windows in by_advertiser.items():
+        alike.setdefault(tuple(windows), []).append(advertiser_id)
+    parts = []
+    for windows_of, ids in alike.items():
+        whose = f"{dialect.name('advertiser_id')} IN ({', '.join(map(dialect.text, sorted(ids)))})"
+        days = [_between(dialect, stream, window) for window in windows_of]
+        if not all(days):
+            parts.append(whose)
+        else:
+            either = days[0] if len(days) == 1 else "(" + " OR ".join(f"({d})" for d in days) + ")"
+            parts.append(f"{whose} AND {either}")
+    if len(parts) == 1 and (stream.time is None or len(next(iter(alike))) == 1):
+        return parts[0]
+    firsts = [first for windows in alike for first, _ in windows]
+    lasts = [last for windows in alike for _, last in windows]
+    outermost = (
+        None if None in firsts else min(first for first in firsts if first),
+        None if None in lasts else max(last for last in lasts if last),
+    )
+    bounds = _between(dialect, stream, outermost)
+    either = " OR ".join(f"({part})" for part in parts)
+    return f"{bounds} AND ({either})" if bounds else either
+
+
+def _between(dialect: Dialect, stream: Stream, days: Days) -> str:
+    """Return the condition for days, constant and on the column that dates a row alone; empty where there are none."""
+    if stream.time is None:
+        return ""
+    first, last = days
+    column, kind = dialect.name(stream.time), stream.fields[stream.time].kind
+    conditions = []
+    if first is not None:
+        conditions.append(f"{column} >= {dialect.midnight(first, kind)}")
+    if last is not None:
+        conditions.append(f"{column} < {dialect.midnight(last + timedelta(days=1), kind)}")
+    return " AND ".join(conditions)

@@ -1,0 +1,1 @@
+"""What a number is worth: whether what is stored is still what TikTok sent."""

@@ -1,0 +1,403 @@
+"""Seals: what was stored of one day, small enough to keep and strict enough to compare.
+
+A seal says of one (object, account, day): so many rows, these control sums, this fingerprint. It is made while the rows
+are written into their row file, stored in the transaction that stores the rows, and can be made again at any time from
+the rows as they stand there. If the two differ, somebody has edited a cell, or a row was lost, doubled or moved.
+
+The fingerprint
+
+    of a row    the first 64 bits of the SHA-256 of its line, as a number
+    of a day    the sum of its rows' numbers, modulo 2**64
+
+A row's *line* is the one it has in a row file (``rows.lines_of``): canonical texts of the columns in the order of their
+names, separated by commas, texts in quotes, null as nothing. So null is not the empty text, and neither the order in
+which fields were chosen nor that of a table's columns matters. A sum has no order either: rows may come and lie in any.
+Unlike an exclusive or it notices a row that is there twice, and the seals of the days of a month add up to the month's.
+
+Why so. SHA-256 is a hash that Python, DuckDB and BigQuery all have (CRC, xxHash and FARM_FINGERPRINT are each missing
+somewhere), and for a line of a report it is faster than MD5 where the processor helps, as nearly all do: 0.4 against
+0.65 microseconds. In a database it is read as two halves of 32 bits, which fit the signed integers of all. What a
+database gives back is not what it was given, so each kind has one canonical text that both sides can write:
+
+    money, rates    at least two decimals, no other zero at the end: 12.50, 3.00, 0.1234. TikTok's own spelling of
+                    nearly every amount, so that nothing needs to be rewritten while reading
+    days, moments   2026-01-31, 2026-01-31 13:00:00, 2026-01-31 12:00:00+00
+    lists, objects  the characters of their JSON in the order of the alphabet, because BigQuery does not keep the order
+                    of an object's members. (Two neighbours that changed places are not noticed.)
+
+Columns of our own bookkeeping are not part of a line: only those of the stream that were read. A seal names them, and
+is compared with what is stored in them, whatever columns have come since.
+
+What a seal speaks of
+
+    reports     a day of an account. A day without rows has a seal, too, of no rows: it was read, and there was nothing
+    no days     reports of a whole lifetime, and lists: one seal of the account, under None
+    lists       all rows of the account that are stored: those of the last reading as TikTok sent them, and those that
+                it sent earlier and does not list any more, as they were found then. (An upsert deletes none.)
+    a Sheet     what its cells can hold: numbers of 15 digits, texts of 50,000 characters, and no empty texts
+
+A seal counts only for the table it was written for, like a cursor. It leaves with its day (prune) and with its cursor
+(reset). A window that takes several writes loses its seals with the first and gets new ones with the last.
+
+What builds on it
+
+    only what changed is written    ``Reading.seals`` against ``Destination.seals``: an equal day needs no write
+    are they still those?           ``differing(destination.seals(…), destination.recount(…))``
+    is it what TikTok sent?         the sums of a window's seals, added up by ``together``, against TikTok's totals
+    a month, an account             ``by_month``, ``together``
+
+Pure, but for its clock-less arithmetic: no database, no Sheet, no network. SQL is made here and run elsewhere.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Context, Decimal
+from hashlib import sha256
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from typing import Any
+
+from owox_tiktok.cursors import Part
+from owox_tiktok.dialects import SEALS, Dialect
+from owox_tiktok.errors import StoreFailed
+from owox_tiktok.model import Chunk, Field, Kind, Seal, Sealed, Seals, Stream, Window
+from owox_tiktok.rows import DECIMALS, DIGITS, LARGEST_COUNT, QUOTED, Column, lines_of
+
+COUNTS = ("impressions", "clicks", "conversion")
+CONTROLS = ("spend", *COUNTS)
+"""The columns whose sums a seal has, where the object has them."""
+MODULUS = 2**64
+NOTHING = Seal()
+"""The seal of no rows."""
+
+_WIDE = Context(prec=400)
+_SUMMED = frozenset({Kind.MONEY, Kind.RATE, Kind.COUNT})
+
+
+def in_order(columns: Iterable[Field]) -> tuple[Field, ...]:
+    """Return columns in the order of a line."""
+    return tuple(sorted(columns, key=attrgetter("name")))
+
+
+# --- from rows --------------------------------------------------------------------------------------------------------
+
+
+class Tally:
+    """Makes the seals of rows that are given as columns of canonical text; ``time`` is the column that dates them."""
+
+    def __init__(self, columns: Sequence[Field], time: str | None) -> None:
+        self._columns = columns
+        self._order = sorted(range(len(columns)), key=lambda n: columns[n].name)
+        self._day = next((n for n, f in enumerate(columns) if f.name == time), None)
+        self._json = [n for n, f in enumerate(columns) if f.kind is Kind.JSON]
+        self._sums = {f.name: n for n, f in enumerate(columns) if f.name in CONTROLS and f.kind in _SUMMED}
+        self.as_in_file = not self._json and self._order == list(range(len(columns)))
+        """Whether a row file's lines are what the fingerprint is of."""
+        self._of: dict[str | None, list[int | None]] = {}
+        """By day as text: rows, fingerprint, and the sums in the order of ``_sums``, money in billionths."""
+
+    def add(self, data: Sequence[Column], written: Sequence[bytes] | None = None) -> None:
+        """Take rows, one list of texts per column. ``written`` are their lines, where they were made already."""
+        if not data or not data[0]:
+            return
+        written = self.lines(data) if written is None else written
+        hashed = b"".join([sha256(line).digest() for line in written])
+        prints: Sequence[int] = struct.unpack(f">{4 * len(written)}Q", hashed)[::4]
+        sums = [_amounts(data[n], self._columns[n].kind) for n in self._sums.values()]
+        if self._day is None:
+            self._count(None, prints, sums)
+            return
+        days = data[self._day]
+        if self._columns[self._day].kind is not Kind.DAY:
+            days = [None if t is None else t[:10] for t in days]
+        if days.count(days[0]) < len(days):
+            order = sorted(range(len(days)), key=lambda n: days[n] or "")
+            pick = itemgetter(*order)
+            days, prints, sums = pick(days), pick(prints), [(pick(amounts), unit) for amounts, unit in sums]
+        at = 0
+        for day, run in groupby(days):
+            end = at + sum(1 for _ in run)
+            self._count(day, prints[at:end], [(amounts[at:end], unit) for amounts, unit in sums])
+            at = end
+
+    def lines(self, data: Sequence[Column]) -> list[bytes]:
+        """Return the lines that the fingerprint is of."""
+        of = {n: [None if t is None else "".join(sorted(t)) for t in data[n]] for n in self._json}
+        ordered = lines_of([self._columns[n] for n in self._order], [of.get(n, data[n]) for n in self._order])
+        return [line.encode() for line in ordered]
+
+    def _count(self, day: str | None, prints: Sequence[int], sums: Sequence[tuple[Sequence[int | None], int]]) -> None:
+        totals = self._of.setdefault(day, [0, 0, *(None for _ in sums)])
+        totals[0] = (totals[0] or 0) + len(prints)
+        for n, (amounts, unit) in enumerate(((prints, 1), *sums), 1):
+            there = [a for a in amounts if a is not None] if None in amounts else amounts
+            if there:
+                totals[n] = (totals[n] or 0) + unit * sum(there)  # type: ignore[arg-type]
+
+    def seals(self) -> dict[date | None, Seal]:
+        """Return the seals of the rows so far. Raises ValueError for a row whose day is none."""
+        return {None if day is None else date.fromisoformat(day): self._seal(found) for day, found in self._of.items()}
+
+    def _seal(self, found: Sequence[int | None]) -> Seal:
+        rows, fingerprint, *sums = found
+        amounts: dict[str, Any] = dict(zip(self._sums, sums, strict=True))
+        if amounts.get("spend") is not None:
+            amounts["spend"] = _WIDE.scaleb(Decimal(amounts["spend"]), -DECIMALS)
+        return Seal(rows or 0, (fingerprint or 0) % MODULUS, **amounts)
+
+
+_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
+
+
+def _amounts(texts: Column, kind: Kind) -> tuple[Sequence[int | None], int]:
+    """Return amounts as integers, and by what to multiply them: counts by one, money to have it in billionths."""
+    if kind is Kind.COUNT:
+        if None in texts:
+            return [None if t is None else int(t) for t in texts], 1
+        return list(map(int, texts)), 1  # type: ignore[arg-type]
+    if None not in texts:
+        joined = "\n".join(texts) + "\n"  # type: ignore[arg-type]
+        if joined.encode().translate(_AS_ZERO).count(b".00\n") == len(texts):
+            return list(map(int, joined.replace(".", "").split())), 10 ** (DECIMALS - 2)
+    return [None if t is None else int(_WIDE.scaleb(Decimal(t), DECIMALS)) for t in texts], 1
+
+
+# --- arithmetic -------------------------------------------------------------------------------------------------------
+
+
+def together(seals: Iterable[Seal]) -> Seal:
+    """Return the seal of all the rows that several seals speak of."""
+    all_ = list(seals)
+    sums: dict[str, Any] = {}
+    for name in CONTROLS:
+        amounts = [amount for seal in all_ if (amount := getattr(seal, name)) is not None]
+        sums[name] = None
+        for amount in amounts:
+            sums[name] = amount if sums[name] is None else _WIDE.add(sums[name], amount)
+    for name in COUNTS:
+        sums[name] = None if sums[name] is None else int(sums[name])
+    return Seal(sum(seal.rows for seal in all_), sum(seal.fingerprint for seal in all_) % MODULUS, **sums)
+
+
+def by_month(seals: Seals) -> dict[date, Seal]:
+    """Return the seals of the months, each under its first day; a seal without a day belongs to none."""
+    months: dict[date, list[Seal]] = {}
+    for day, seal in seals.items():
+        if day is not None:
+            months.setdefault(day.replace(day=1), []).append(seal)
+    return {month: together(of) for month, of in sorted(months.items())}
+
+
+def differing(stored: Mapping[date | None, Sealed], found: Seals) -> dict[date | None, tuple[Seal, Seal]]:
+    """Return the days whose rows are not those that were stored: what was sealed, and what was found.
+
+    Days without a stored seal say nothing. (A row that came to one of them from another day is missed there.)
+    """
+    pairs = {day: (sealed.seal, found.get(day, NOTHING)) for day, sealed in stored.items()}
+    return {day: (was, is_) for day, (was, is_) in pairs.items() if was != is_}
+
+
+# --- what is stored ---------------------------------------------------------------------------------------------------
+
+RECORD = (
+    Part("object", Kind.TEXT, "The object", required=True),
+    Part("advertiser_id", Kind.ID, "The advertiser", required=True),
+    Part("day", Kind.DAY, "The day; null for an object without days"),
+    Part("rows", Kind.COUNT, "How many rows were stored"),
+    Part("spend", Kind.MONEY, "Their sum, where the object has it"),
+    *(Part(name, Kind.COUNT, "Their sum, where the object has it") for name in COUNTS),
+    Part("fingerprint", Kind.TEXT, "Of all their values, in whatever order the rows are"),
+    Part("fields", Kind.TEXT, "The columns it is of", many=True),
+    Part("read_at", Kind.INSTANT, "When they were read"),
+    Part("table_id", Kind.TEXT, "Which table it speaks of; another one of the same name does not count"),
+)
+"""The columns of a stored seal, in order."""
+Span = tuple[str, date | None, date | None]
+"""An advertiser, the first and the last day; None: from the beginning, to the end, and what has no day."""
+Rest = Mapping[str, Seals]
+"""Rows that stay beside those of the chunks, by advertiser: what a list had before and does not list any more."""
+
+
+def to_store(chunk: Chunk, rest: Rest | None = None) -> dict[date | None, Sealed]:
+    """Return the seals that land with a chunk: one for each day of its window, also for days without rows.
+
+    Raises StoreFailed if the chunk's seals do not speak of its rows, before they could vouch for others.
+    """
+    days = _days(chunk)
+    if sum(seal.rows for seal in chunk.seals.values()) != chunk.rows or not chunk.seals.keys() <= set(days):
+        sealed = ", ".join(f"{seal.rows:,} of {day or 'no day'}" for day, seal in list(chunk.seals.items())[:5])
+        raise StoreFailed(
+            f"{chunk.rows:,} rows of {chunk.window or 'no days'} were to be stored, and their seals are of {sealed}",
+            where=chunk.stream.table,
+            what_to_do="Nothing was stored; report it as a bug.",
+        )
+    fields = tuple(f.name for f in in_order(chunk.columns))
+    others = (rest or {}).get(chunk.advertiser_id, {})
+    return {
+        day: Sealed(together([chunk.seals.get(day, NOTHING), others.get(day, NOTHING)]), fields, chunk.read_at)
+        for day in days
+    }
+
+
+def _days(chunk: Chunk) -> list[date | None]:
+    if chunk.stream.time is None:
+        return [None]
+    if chunk.window is None:
+        return list(chunk.seals)
+    return [chunk.window.first + timedelta(days=n) for n in range(chunk.window.days)]
+
+
+def spans_of(chunks: Iterable[Chunk]) -> list[Span]:
+    """Return what the chunks take the place of: advertiser, first and last day; None and None for all."""
+    dated = ((c.advertiser_id, c.window if c.stream.time else None) for c in chunks)
+    return [(advertiser_id, w.first if w else None, w.last if w else None) for advertiser_id, w in dated]
+
+
+def recounted(
+    stream: Stream,
+    stored: Mapping[date | None, Sealed],
+    window: Window | None,
+    count: Callable[[Sequence[Field]], Seals],
+) -> dict[date | None, Seal]:
+    """Return the seals of what ``count`` finds for columns, each day with the columns that its stored seal speaks of.
+
+    A day without a stored seal is counted with those of another day, or with all columns of the stream.
+    """
+    within = {d: s for d, s in stored.items() if window is None or d is None or window.first <= d <= window.last}
+    found: dict[date | None, Seal] = {}
+    # Days of old may lack a field that was chosen later: most often there is one kind, at times two.
+    for fields in dict.fromkeys(one.fields for one in within.values()) or [tuple(stream.fields)]:
+        for day, seal in count(in_order(stream.fields[n] for n in fields if n in stream.fields)).items():
+            if day not in within or within[day].fields == fields:
+                found[day] = seal
+    return found
+
+
+def hexadecimal(fingerprint: int) -> str:
+    """Return a fingerprint as it is stored: 16 digits."""
+    return f"{fingerprint:016x}"
+
+
+def of_row(values: Mapping[str, Any]) -> tuple[date | None, Sealed]:
+    """Return a stored seal with its day, from its values by the names in ``RECORD``; a moment may lack its UTC."""
+    sums = {name: values[name] if values[name] is None else int(values[name]) for name in COUNTS}
+    spend = None if values["spend"] is None else Decimal(values["spend"])
+    seal = Seal(int(values["rows"]), int(values["fingerprint"], 16), spend, **sums)
+    read_at: datetime = values["read_at"]
+    read_at = read_at.replace(tzinfo=UTC) if read_at.tzinfo is None else read_at.astimezone(UTC)
+    return values["day"], Sealed(seal, tuple(values["fields"]), read_at)
+
+
+# --- in SQL -----------------------------------------------------------------------------------------------------------
+
+
+def insert_sql(
+    dialect: Dialect, stream: Stream, seals: Mapping[str, Mapping[date | None, Sealed]], table_id: str
+) -> list[str]:
+    """Return the statements that insert the seals of a step, by advertiser and day; there are none yet of those."""
+    alike: dict[tuple[tuple[str, ...], datetime], list[list[str | None]]] = {}
+    for advertiser_id, days in seals.items():
+        for day, one in days.items():
+            alike.setdefault((one.fields, one.read_at), []).append([advertiser_id, *_texts(day, one.seal)])
+    own = RECORD[1:9]
+    statements = []
+    for (fields, read_at), rows in alike.items():
+        # What all have in common is said once: a year of seals would be as long as a book.
+        common = [
+            dialect.text(stream.name),
+            *(f"CAST({dialect.name(p.name)} AS {dialect.types[p.kind]})" for p in own),
+            f"[{', '.join(map(dialect.text, fields))}]",
+            f"CAST({dialect.text(read_at.astimezone(UTC).isoformat(' '))} AS {dialect.types[Kind.INSTANT]})",
+            dialect.text(table_id),
+        ]
+        statements.append(
+            f"INSERT INTO {dialect.table(SEALS)} ({', '.join(dialect.name(p.name) for p in RECORD)}) "
+            f"SELECT {', '.join(common)} FROM {dialect.rows_of_texts([p.name for p in own], rows)}"
+        )
+    return statements
+
+
+def _texts(day: date | None, seal: Seal) -> list[str | None]:
+    sums = [getattr(seal, name) for name in CONTROLS]
+    amounts = [None if s is None or abs(s) >= _most(n) else f"{s:f}" for n, s in zip(CONTROLS, sums, strict=True)]
+    return [None if day is None else day.isoformat(), str(seal.rows), *amounts, hexadecimal(seal.fingerprint)]
+
+
+def _most(name: str) -> int:
+    return LARGEST_COUNT if name in COUNTS else 10**DIGITS
+
+
+def forget_sql(dialect: Dialect, stream: Stream, spans: Iterable[Span], table_id: str | None = None) -> str:
+    """Return the statement that deletes the seals of these days; with ``table_id`` also those of any other table."""
+    name = dialect.name
+    parts = []
+    for advertiser_id, first, last in spans:
+        part = [f"{name('advertiser_id')} = {dialect.text(advertiser_id)}"]
+        part += [f"{name('day')} >= DATE '{first}'"] if first else []
+        part += [f"{name('day')} <= DATE '{last}'"] if last else []
+        parts.append(" AND ".join(part))
+    if table_id is not None:  # they count for nothing, and would stay for ever
+        parts.append(f"table_id <> {dialect.text(table_id)}")
+    whose = " OR ".join(f"({part})" for part in parts) or "FALSE"
+    return f"DELETE FROM {dialect.table(SEALS)} WHERE object = {dialect.text(stream.name)} AND ({whose})"
+
+
+def stored_sql(dialect: Dialect, stream: Stream, advertiser_id: str, table_id: str) -> str:
+    """Return the query for the stored seals of a pair, in the columns of ``STORED``."""
+    hour = dialect.types[Kind.HOUR]
+    picked = [
+        # A moment with a zone comes as one of Python's only where its driver has the zones.
+        f"CAST({dialect.name(n)} AT TIME ZONE 'UTC' AS {hour})"
+        if n == "read_at" and not dialect.escapes
+        else dialect.name(n)
+        for n in STORED
+    ]
+    return (
+        f"SELECT {', '.join(picked)} FROM {dialect.table(SEALS)} WHERE object = {dialect.text(stream.name)} "
+        f"AND advertiser_id = {dialect.text(advertiser_id)} AND table_id = {dialect.text(table_id)}"
+    )
+
+
+STORED = tuple(part.name for part in RECORD[2:-1])
+
+
+def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], there: Collection[str], where: str) -> str:
+    """Return the query for the seals of stored rows: day, rows, two halves of the fingerprint, and ``CONTROLS``.
+
+    ``columns`` are those of the fingerprint; one that is not ``there`` in the table counts as null.
+    """
+    name, number = dialect.name, dialect.types[Kind.MONEY]
+    texts = [_text_sql(dialect, f) if f.name in there else "''" for f in in_order(columns)]
+    commas = ", ',', ".join(texts)
+    line = f"CONCAT({commas})" if len(texts) > 1 else commas
+    digits = dialect.sha256.format(line)
+    day = f"CAST({name(stream.time)} AS DATE)" if stream.time else "CAST(NULL AS DATE)"
+    summed = {f.name for f in columns if f.kind in _SUMMED} & set(there)
+    sums = [f"SUM(CAST({name(n)} AS {number}))" if n in summed else f"CAST(NULL AS {number})" for n in CONTROLS]
+    inner = [f"{day} AS sealed_day", f"{digits} AS digits", *(name(n) for n in CONTROLS if n in summed)]
+    halves = [f"SUM(CAST(CONCAT('0x', SUBSTR(digits, {at}, 8)) AS {dialect.types[Kind.COUNT]}))" for at in (1, 9)]
+    return (
+        f"SELECT sealed_day, COUNT(*), {', '.join([*halves, *sums])} FROM "
+        f"(SELECT {', '.join(inner)} FROM {dialect.table(stream.table)} WHERE {where}) AS found GROUP BY sealed_day"
+    )
+
+
+def _text_sql(dialect: Dialect, field: Field) -> str:
+    """Return a column's text in a line."""
+    value = dialect.name(field.name)
+    text = dialect.canonical[field.kind].format(value) if field.kind in dialect.canonical else value
+    if field.kind in QUOTED:
+        quoted = f"""CONCAT('"', REPLACE({text}, '"', '""'), '"')"""
+        text = f"CASE WHEN {dialect.all_digits.format(text)} THEN {text} ELSE {quoted} END"
+    return f"COALESCE(CASE WHEN {value} IS NULL THEN NULL ELSE {text} END, '')"
+
+
+def of_recount(row: Sequence[Any]) -> tuple[date | None, Seal]:
+    """Return a row of ``recount_sql`` as a seal with its day."""
+    day, rows, high, low, spend, *counts = row
+    sums = {name: None if amount is None else int(amount) for name, amount in zip(COUNTS, counts, strict=True)}
+    fingerprint = ((int(high) << 32) + int(low)) % MODULUS
+    return day, Seal(int(rows), fingerprint, None if spend is None else Decimal(spend), **sums)
