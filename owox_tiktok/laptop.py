@@ -43,7 +43,7 @@ ADDRESS = "https://owox-tiktok.run.app"
 """What the menu believes the service's address to be; the page passes its calls on to the function for Sheets."""
 AUDIENCE = "local-script.apps.googleusercontent.com"
 DAYS = 75
-"""So long ago the made-up ad accounts begin."""
+"""So long ago the simulated ad accounts begin."""
 IMPORTED_DAYS = 30
 """So long ago the first day lies that the Sheet asks for."""
 READY_S = 60.0
