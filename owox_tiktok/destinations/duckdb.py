@@ -120,6 +120,7 @@ class DuckDB:
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, *, read_only: bool = False) -> None:
         self.connection = connection
         self._name = name
+        self._file = None if read_only else self._which_file()
         self._begin()
         with _sentences(name):
             if not read_only:
@@ -131,6 +132,37 @@ class DuckDB:
             self._set_memory(MEMORY_MB)
             # Rows come in portions that one thread stores faster than several, and with less memory.
             self.connection.execute("SET threads = 1")
+
+    def _which_file(self) -> tuple[int, int] | None:
+        """Return what tells the file at our path from another one; None when there is none, or none is needed."""
+        if self._name == IN_MEMORY:
+            return None
+        try:
+            found = Path(self._name).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _check_file(self) -> None:
+        """Raise StoreGone when the file was deleted, moved or replaced: DuckDB would go on writing where nobody looks.
+
+        The system lets an open file be taken away, and a lock does not keep it there.
+        """
+        if self._file != self._which_file():
+            self._file = None  # once is enough
+            raise StoreGone(
+                "the file was deleted, moved or replaced while it was written, and what this run stored went with it",
+                where=self._name,
+                what_to_do="Leave the file alone while an import runs, and import again.",
+            )
+
+    def _check_head(self) -> None:
+        """Raise StoreGone when the file does not even begin as a DuckDB file any more."""
+        with suppress(BadInput, StoreFailed):
+            if _is_ours_to_open(Path(self._name)):
+                return
+        what_to_do = "Delete it, leave the new one alone while an import runs, and import again."
+        raise StoreGone("the file was emptied while it was written", where=self._name, what_to_do=what_to_do)
 
     def _set_memory(self, megabytes: int) -> None:
         self.connection.execute(f"SET memory_limit = '{megabytes}MB'")
@@ -171,6 +203,9 @@ class DuckDB:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.connection.close()
+        if error is None and self._file is not None:
+            self._check_file()
+            self._check_head()
 
     # --- cursors ------------------------------------------------------------------------------------------------------
 
@@ -415,6 +450,7 @@ class DuckDB:
             for chunk, rows in zip(chunks, held, strict=True):
                 check_rows([chunk], rows)
             self._move_cursors(chunks)
+            self._check_file()
         return [Stored(rows, n) for rows, n in zip(held, gone, strict=True)]
 
     def _changed(self, statement: str, values: Sequence[object]) -> int:
