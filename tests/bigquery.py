@@ -211,6 +211,16 @@ class BigQueryKit(Kit):
     def foreign_rows(self, stream: Stream) -> list[Any]:
         return query(f"SELECT * FROM `{self.name(stream)}`")
 
+    def change_cell(self, stream: Stream, key: tuple[str, str], name: str, value: object) -> None:
+        query(f"UPDATE `{self.name(stream)}` SET {name} = {value!r} WHERE {key[0]} = '{key[1]}'")
+
+    def delete_row(self, stream: Stream, key: tuple[str, str]) -> None:
+        query(f"DELETE FROM `{self.name(stream)}` WHERE {key[0]} = '{key[1]}'")
+
+    def copy_row(self, stream: Stream, key: tuple[str, str]) -> None:
+        name = self.name(stream)
+        query(f"INSERT INTO `{name}` SELECT * FROM `{name}` WHERE {key[0]} = '{key[1]}'")
+
     def change_type(self, stream: Stream, name: str) -> None:
         self.drop_column(stream, name)
         query(f"ALTER TABLE `{self.name(stream)}` ADD COLUMN {name} FLOAT64")

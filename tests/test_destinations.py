@@ -6,7 +6,6 @@ import subprocess
 import sys
 import uuid
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ import pytest
 
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, StoreBusy
-from owox_tiktok.model import Kind, Seal, Stream
+from owox_tiktok.model import Kind, Stream
+from owox_tiktok.spool import Writer, read_text
 from owox_tiktok.testing import DestinationPromises, Kit
 from owox_tiktok.testing.kit import HOURLY, ad, day
 from tests import bigquery
 from tests.helpers import Row, columns_of, table
-from tests.sheets import columns_of_tab, in_a_cell, sheet_rows, stand_in, tab_of
+from tests.sheets import columns_of_tab, in_a_cell, numbered_rows, sheet_rows, stand_in, tab_of
 
 
 class DuckDBKit(Kit):
@@ -64,6 +64,15 @@ class DuckDBKit(Kit):
 
     def foreign_rows(self, stream: Stream) -> list[Any]:
         return self.run(f"SELECT * FROM {stream.table}")
+
+    def change_cell(self, stream: Stream, key: tuple[str, str], name: str, value: object) -> None:
+        self.run(f"UPDATE {stream.table} SET {name} = '{value}' WHERE {key[0]} = '{key[1]}'")
+
+    def delete_row(self, stream: Stream, key: tuple[str, str]) -> None:
+        self.run(f"DELETE FROM {stream.table} WHERE {key[0]} = '{key[1]}'")
+
+    def copy_row(self, stream: Stream, key: tuple[str, str]) -> None:
+        self.run(f"INSERT INTO {stream.table} SELECT * FROM {stream.table} WHERE {key[0]} = '{key[1]}'")
 
     def change_type(self, stream: Stream, name: str) -> None:
         self.run(f"ALTER TABLE {stream.table} ALTER {name} TYPE DOUBLE")
@@ -139,6 +148,32 @@ class SheetsKit(Kit):
         sheets = self.server.spreadsheet(self.book).sheets
         return next(list(sheet.values()) for sheet in sheets if sheet.sheet_id == 4242)
 
+    def change_cell(self, stream: Stream, key: tuple[str, str], name: str, value: object) -> None:
+        sheet_id, at = self.tab(stream).sheet_id, columns_of_tab(self.server, self.book, stream)[name]
+        entered = {"stringValue" if isinstance(value, str) else "numberValue": value}
+        for row in self.numbers(stream, key):
+            start = {"sheetId": sheet_id, "rowIndex": row, "columnIndex": at}
+            cells = [{"values": [{"userEnteredValue": entered}]}]
+            self.change({"updateCells": {"start": start, "rows": cells, "fields": "userEnteredValue"}})
+
+    def delete_row(self, stream: Stream, key: tuple[str, str]) -> None:
+        sheet_id = self.tab(stream).sheet_id
+        for row in reversed(self.numbers(stream, key)):
+            place = {"sheetId": sheet_id, "dimension": "ROWS", "startIndex": row, "endIndex": row + 1}
+            self.change({"deleteDimension": {"range": place}})
+
+    def copy_row(self, stream: Stream, key: tuple[str, str]) -> None:
+        sheet_id = self.tab(stream).sheet_id
+        for row in self.numbers(stream, key):
+            self.change({"appendDimension": {"sheetId": sheet_id, "dimension": "ROWS", "length": 1}})
+            last = self.tab(stream).grid.row_count - 1
+            source, target = ({"sheetId": sheet_id, "startRowIndex": at, "endRowIndex": at + 1} for at in (row, last))
+            self.change({"copyPaste": {"source": source, "destination": target, "pasteType": "PASTE_NORMAL"}})
+
+    def numbers(self, stream: Stream, key: tuple[str, str]) -> list[int]:
+        """Where the rows are whose column is this text."""
+        return [n for n, row in numbered_rows(self.server, self.book, stream) if row[key[0]] == key[1]]
+
     def keeps(self, value: Any) -> Any:
         return in_a_cell(value)
 
@@ -179,9 +214,11 @@ def test_very_wide_rows_are_given_the_memory_they_need(tmp_path: Path) -> None:
         text = rows.path.read_text().replace(str(day(1)), str(day(of_day)))
         # The same rows under other ids, at the speed of a text.
         rows.path.write_text("".join(text.replace(",17", f",{17 + n}") for n in range(copies)))
-        (seal,) = rows.seals.values()
-        seals: dict[date | None, Seal] = {day(of_day): replace(seal, rows=1_500 * copies)}
-        (stored,) = kit.store(replace(rows, rows=1_500 * copies, seals=seals))
+        whole = Writer(tmp_path / "sealed.csv", rows.columns, HOURLY.time)
+        for texts in read_text(rows.path):
+            whole.append([[text] for text in texts])
+        whole.close()
+        (stored,) = kit.store(replace(rows, rows=1_500 * copies, seals=whole.seals))
         assert stored.rows == 1_500 * copies
 
 

@@ -31,7 +31,7 @@ from owox_tiktok.cursors import (
 )
 from owox_tiktok.dialects import CURSORS, MARK, SEALS, Dialect
 from owox_tiktok.errors import StoreFailed
-from owox_tiktok.model import Chunk, Failure, Field, Kind, Known, Seal, Sealed, Stored, Stream, Window, utc
+from owox_tiktok.model import Chunk, Failure, Field, Kind, Known, Seal, Sealed, Seals, Stored, Stream, Window, utc
 from owox_tiktok.trust.seals import RECORD as SEAL_RECORD
 from owox_tiktok.trust.seals import STORED as STORED_SEAL
 from owox_tiktok.trust.seals import (
@@ -41,11 +41,11 @@ from owox_tiktok.trust.seals import (
     insert_sql,
     of_recount,
     of_row,
+    of_step,
     recount_sql,
     recounted,
     spans_of,
     stored_sql,
-    to_store,
 )
 from owox_tiktok.views import View
 
@@ -120,6 +120,14 @@ class SqlDestination(ABC):
         """
 
     @abstractmethod
+    def _stored_seals(self, stream: Stream, advertiser_id: str, table_id: str) -> Iterable[Sequence[Any]]:
+        """Return the stored seals of a pair and table, in the columns of ``STORED``."""
+
+    @abstractmethod
+    def _counted(self, stream: Stream, statement: str) -> Iterable[Sequence[Any]]:
+        """Return the rows of a query over the stream's table."""
+
+    @abstractmethod
     def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
         """Delete the seals of these days; rows stay."""
 
@@ -157,8 +165,8 @@ class SqlDestination(ABC):
         """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
         if advertiser_ids:
             with self._transaction(stream):
-                self._keep(stream, [Record(stream.name, advertiser_id) for advertiser_id in advertiser_ids])
                 self._unseal(stream, [(advertiser_id, None, None) for advertiser_id in advertiser_ids])
+                self._keep(stream, [Record(stream.name, advertiser_id) for advertiser_id in advertiser_ids])
 
     # --- tables -------------------------------------------------------------------------------------------------------
 
@@ -227,6 +235,41 @@ class SqlDestination(ABC):
                 else:
                     alone.append(view.name)
         return alone
+
+    # --- seals --------------------------------------------------------------------------------------------------------
+
+    def seals(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
+        """Return the seals that were stored with the rows of a pair, by day; they count only for their own table."""
+        with self._sentences(stream):
+            table = self._table(stream.name)
+            rows = self._stored_seals(stream, advertiser_id, table.id) if table else []
+        return dict(of_row(dict(zip(STORED_SEAL, row, strict=True))) for row in rows)
+
+    def recount(self, stream: Stream, advertiser_id: str, window: Window | None = None) -> dict[date | None, Seal]:
+        """Return the seals of the rows as they stand there now, of the window or all; days without rows have none."""
+        stored = self.seals(stream, advertiser_id)
+        whose = self._whose(stream, [advertiser_id], window)
+
+        def count(columns: Sequence[Field]) -> Seals:
+            return self._found_seals(stream, columns, whose).get(advertiser_id, {})
+
+        with self._sentences(stream):
+            return recounted(stream, stored, window, count)
+
+    def _whose(self, stream: Stream, advertiser_ids: Iterable[str], window: Window | None) -> str:
+        """Return the condition for the rows of accounts, of the window or all."""
+        if stream.per_app:
+            return "TRUE"
+        days = (window.first, window.last) if window else (None, None)
+        return condition(self.dialect, stream, [(advertiser_id, *days) for advertiser_id in advertiser_ids])
+
+    def _found_seals(self, stream: Stream, columns: Sequence[Field], where: str) -> dict[str, dict[date | None, Seal]]:
+        """Return the seals of the rows that a condition picks, by advertiser and day."""
+        found = self._found(stream.table)
+        if found is None:
+            return {}
+        sql = recount_sql(self.dialect, stream, columns, found.types, where)
+        return of_recount(stream, self._counted(stream, sql))
 
     # --- pruning ------------------------------------------------------------------------------------------------------
 
@@ -350,7 +393,7 @@ class Transactional(SqlDestination):
         table = self.dialect.table(stream.table)
         with self._transaction(stream):
             gone = [self._changed(f"DELETE FROM {table} WHERE {self._picks(chunk)}") for chunk in chunks]
-            rest = {c.advertiser_id: self._rest(c) for c in chunks} if stream.verb == "upsert" else {}
+            rest = self._rest(chunks) if stream.verb == "upsert" else {}
             filled = [chunk for chunk in chunks if chunk.rows]
             came = 0
             if filled:
@@ -388,48 +431,26 @@ class Transactional(SqlDestination):
     def _seal(self, chunks: Sequence[Chunk], rest: Rest, table_id: str) -> None:
         """Store the seals of chunks in place of those of the same days."""
         stream = chunks[0].stream
-        new: dict[str, dict[date | None, Sealed]] = {}
-        for chunk in chunks:
-            new.setdefault(chunk.advertiser_id, {}).update(to_store(chunk, rest))
         self._changed(forget_sql(self.dialect, stream, spans_of(chunks), table_id))
-        for statement in insert_sql(self.dialect, stream, new, table_id):
+        for statement in insert_sql(self.dialect, stream, of_step(chunks, rest), table_id):
             self._changed(statement)
 
     def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
         self._changed(forget_sql(self.dialect, stream, spans))
 
-    def _rest(self, chunk: Chunk) -> dict[date | None, Seal]:
-        """Return the seals of the account's rows that are there, over the columns of a chunk that will join them."""
-        return self._found_seals(chunk.stream, chunk.columns, self._whose(chunk.stream, chunk.advertiser_id, None))
+    def _rest(self, chunks: Sequence[Chunk]) -> Rest:
+        """Return the seals of the rows that the accounts of chunks have, over the columns of those that will come."""
+        stream = chunks[0].stream
+        whose = self._whose(stream, [chunk.advertiser_id for chunk in chunks], None)
+        return self._found_seals(stream, chunks[0].columns, whose)
 
-    def _whose(self, stream: Stream, advertiser_id: str, window: Window | None) -> str:
-        if stream.per_app:
-            return "TRUE"
-        days = (window.first, window.last) if window else (None, None)
-        return condition(self.dialect, stream, [(advertiser_id, *days)])
+    def _stored_seals(self, stream: Stream, advertiser_id: str, table_id: str) -> list[tuple[Any, ...]]:
+        if self._found(SEALS) is None:
+            return []
+        return self._rows(stored_sql(self.dialect, stream, advertiser_id, table_id))
 
-    def _found_seals(self, stream: Stream, columns: Iterable[Field], where: str) -> dict[date | None, Seal]:
-        found = self._found(stream.table)
-        if found is None:
-            return {}
-        sql = recount_sql(self.dialect, stream, tuple(columns), found.types, where)
-        return dict(of_recount(row) for row in self._rows(sql))
-
-    def seals(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
-        """Return the seals that were stored with the rows of a pair, by day; they count only for their own table."""
-        with self._sentences(stream):
-            table = self._table(stream.name)
-            if table is None or self._found(SEALS) is None:
-                return {}
-            rows = self._rows(stored_sql(self.dialect, stream, advertiser_id, table.id))
-            return dict(of_row(dict(zip(STORED_SEAL, row, strict=True))) for row in rows)
-
-    def recount(self, stream: Stream, advertiser_id: str, window: Window | None = None) -> dict[date | None, Seal]:
-        """Return the seals of the rows as they stand there now, of the window or all; days without rows have none."""
-        stored = self.seals(stream, advertiser_id)
-        with self._sentences(stream):
-            whose = self._whose(stream, advertiser_id, window)
-            return recounted(stream, stored, window, lambda columns: self._found_seals(stream, columns, whose))
+    def _counted(self, stream: Stream, statement: str) -> list[tuple[Any, ...]]:
+        return self._rows(statement)
 
     # --- views and pruning --------------------------------------------------------------------------------------------
 

@@ -64,6 +64,7 @@ def portions(
     pending: list[frozenset[Key]] = []
     sealed: list[dict[date | None, Sealed]] = []
     for chunk in chunks:
+        to_store(chunk)  # the file is as it was read, before its seals are made of cells
         rows = _load(chunk)
         columns = [chunk.columns.index(f) for f in in_order(chunk.columns)]
         cells = ([values[n] for n in columns] for values in rows.values())

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.model import Chunk, Cursor, Destination, Known, Stored, Stream, Window
+from owox_tiktok.model import Chunk, Cursor, Destination, Known, Sealed, Stored, Stream, Window
 from owox_tiktok.rows import column
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.trust.seals import differing
 
 Row = dict[str, Any]
 """A row as Python values: Decimal, int, bool, date, datetime (a moment is aware, an hour is not), JSON's own."""
@@ -101,6 +102,18 @@ class Kit(ABC):
     def foreign_rows(self, stream: Stream) -> list[Any]:
         """Return what is in that table."""
 
+    @abstractmethod
+    def change_cell(self, stream: Stream, key: tuple[str, str], name: str, value: object) -> None:
+        """Write another value into a column of the rows whose column ``key[0]`` is the text ``key[1]``."""
+
+    @abstractmethod
+    def delete_row(self, stream: Stream, key: tuple[str, str]) -> None:
+        """Delete these rows."""
+
+    @abstractmethod
+    def copy_row(self, stream: Stream, key: tuple[str, str]) -> None:
+        """Put a copy of these rows below all others."""
+
     # --- what a destination may lack ----------------------------------------------------------------------------------
 
     def keeps(self, value: Any) -> Any:
@@ -176,6 +189,17 @@ class Kit(ABC):
         """Return what the next run would know."""
         with self.open(read_only=True) as destination:
             return destination.cursors()
+
+    def seals(self, stream: Stream, advertiser_id: str = "1") -> dict[date | None, Sealed]:
+        """Return the stored seals of a pair."""
+        with self.open(read_only=True) as destination:
+            return destination.seals(stream, advertiser_id)
+
+    def damaged(self, stream: Stream, advertiser_id: str = "1") -> list[date | None]:
+        """Return the days whose rows are not those that were stored."""
+        with self.open(read_only=True) as destination:
+            stored, found = destination.seals(stream, advertiser_id), destination.recount(stream, advertiser_id)
+        return sorted(differing(stored, found), key=str)
 
     def cursors(self) -> dict[tuple[str, str], Cursor]:
         """Return the cursors it would go by."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from owox_tiktok.errors import StoreFailed
-from owox_tiktok.model import Cursor, Failure, Known, Stored, Stream
+from owox_tiktok.model import Cursor, Failure, Known, Stored, Stream, Window
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.testing.kit import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, Kit, Row, ad, day, in_order
 
@@ -405,6 +406,175 @@ class DestinationPromises:
             assert destination.prune(DAILY, {"1": day(300)}, dry_run=False) == 0
             assert destination.prune(DAILY, {}, dry_run=False) == 0
         assert len(kit.read(ADS)) == 1
+
+    # --- seals --------------------------------------------------------------------------------------------------------
+
+    def test_each_day_is_sealed_with_its_rows_and_sums(self, kit: Kit) -> None:
+        rows = [ad(1, 1, spend="0.10"), ad(2, 1, spend="0.20"), ad(1, 3, spend="7", impressions="-")]
+        kit.store(kit.chunk(DAILY, rows, (day(1), day(3))))
+        seals = kit.seals(DAILY)
+        found = {of_day: (one.seal.rows, one.seal.spend, one.seal.impressions) for of_day, one in seals.items()}
+        assert found == {
+            day(1): (2, Decimal("0.30"), 20), day(2): (0, None, None), day(3): (1, Decimal(7), None),
+        }  # fmt: skip
+        assert {one.read_at for one in seals.values()} == {AT}
+        assert {one.fields for one in seals.values()} == {
+            ("ad_id", "ad_name", "advertiser_id", "ctr", "currency", "impressions", "spend", "stat_time_day")
+        }
+        with kit.open(read_only=True) as destination:
+            again = destination.recount(DAILY, "1")
+            assert again == {of_day: one.seal for of_day, one in seals.items() if one.seal.rows}
+            assert destination.recount(DAILY, "1", Window(day(2), day(3))) == {day(3): again[day(3)]}
+            assert destination.recount(DAILY, "2") == destination.seals(DAILY, "2") == {}
+            assert destination.recount(HOURLY, "1") == destination.seals(HOURLY, "1") == {}
+
+    def test_a_seal_follows_every_store(self, kit: Kit) -> None:
+        kit.store(kit.chunk(DAILY, [ad(1, n) for n in range(1, 5)], (day(1), day(4))))
+        kit.store(kit.chunk(DAILY, [ad(1, n) for n in range(1, 5)], (day(1), day(4)), advertiser_id="2"))
+        before = kit.seals(DAILY)
+        kit.store(
+            kit.chunk(DAILY, [ad(1, 2, spend="8"), ad(2, 3)], (day(2), day(3))),
+            kit.chunk(DAILY, [], (day(4), day(5))),
+        )
+        after = kit.seals(DAILY)
+        assert {d for d in before if before[d] == after[d]} == {day(1)}
+        assert [after[day(n)].seal.rows for n in range(1, 6)] == [1, 1, 1, 0, 0]
+        assert kit.damaged(DAILY) == kit.damaged(DAILY, "2") == []
+        kit.store(kit.chunk(DAILY, [ad(1, n) for n in range(1, 5)], (day(1), day(4))))
+        assert {d: s for d, s in kit.seals(DAILY).items() if d != day(5)} == before
+
+    def test_days_with_different_fields_are_each_compared_with_their_own(self, kit: Kit) -> None:
+        kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=["spend"]))
+        kit.store(kit.chunk(DAILY, [ad(1, 2, likes="7")], (day(2), day(2)), fields=["likes", "spend"]))
+        assert kit.damaged(DAILY) == []
+        kit.change_cell(DAILY, ("advertiser_id", "1"), "likes", 8)
+        assert kit.damaged(DAILY) == [day(2)]
+
+    def test_hours_are_sealed_by_day_and_lifetimes_as_a_whole(self, kit: Kit) -> None:
+        times = [f"{day(n)} {hour}:00:00" for n in (1, 2) for hour in ("00", "23")]
+        kit.store(kit.chunk(HOURLY, [{"ad_id": "171", "stat_time_hour": at} for at in times], (day(1), day(2))))
+        assert {d: s.seal.rows for d, s in kit.seals(HOURLY).items()} == {day(1): 2, day(2): 2}
+        kit.store(kit.chunk(LIFETIME, [{"ad_id": "171", "spend": "3"}, {"ad_id": "172", "spend": "4"}]))
+        assert {d: (s.seal.rows, s.seal.spend) for d, s in kit.seals(LIFETIME).items()} == {None: (2, Decimal(7))}
+        assert kit.damaged(HOURLY) == kit.damaged(LIFETIME) == []
+        kit.store(kit.chunk(LIFETIME, []))
+        assert kit.seals(LIFETIME)[None].seal.rows == 0
+        assert kit.damaged(LIFETIME) == []
+
+    def test_the_seal_of_a_list_is_of_all_its_rows_also_of_those_that_are_not_listed_any_more(self, kit: Kit) -> None:
+        kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "old"}, {"ad_id": "172", "ad_name": 'stays "x"'}]))
+        kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "another's"}], advertiser_id="2"))
+        kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "new"}, {"ad_id": "173"}]))
+        assert kit.seals(ADS)[None].seal.rows == 3
+        assert kit.damaged(ADS) == kit.damaged(ADS, "2") == []
+        kit.store(kit.chunk(ADS, []))
+        assert kit.seals(ADS)[None].seal.rows == 3
+        kit.change_cell(ADS, ("ad_id", "173"), "ad_name", "mine")
+        assert kit.damaged(ADS) == [None]
+        kit.store(kit.chunk(ADS, [{"ad_id": "173"}]))
+        assert kit.damaged(ADS) == [], "it was read again"
+
+    def test_a_list_of_the_whole_app_has_one_seal(self, kit: Kit) -> None:
+        listed = STREAMS["advertiser_ids"]
+        rows: list[Row] = [{"advertiser_id": n, "advertiser_name": "a"} for n in ("1", "2")]
+        kit.store(kit.chunk(listed, rows, advertiser_id="", fields=["advertiser_name"]))
+        kit.store(kit.chunk(listed, rows[:1], advertiser_id="", fields=["advertiser_name"]))
+        assert kit.seals(listed, "")[None].seal.rows == 2
+        assert kit.damaged(listed, "") == []
+
+    def test_an_edit_a_loss_a_copy_and_a_moved_amount_are_noticed(self, kit: Kit) -> None:
+        rows = [ad(n, of_day, spend=f"{n}.50") for n in (1, 2) for of_day in (1, 2)]
+        chunk = kit.chunk(DAILY, rows, (day(1), day(2)))
+        kit.store(chunk)
+        kit.change_cell(DAILY, ("ad_id", "171"), "ad_name", "mine")
+        assert kit.damaged(DAILY) == [day(1), day(2)]
+        kit.store(chunk)
+        assert kit.damaged(DAILY) == []
+        kit.change_cell(DAILY, ("ad_id", "171"), "spend", 2.5)
+        kit.change_cell(DAILY, ("ad_id", "172"), "spend", 1.5)
+        assert kit.damaged(DAILY) == [day(1), day(2)], "the sum is the same"
+        kit.store(chunk)
+        kit.copy_row(DAILY, ("ad_id", "172"))
+        assert kit.damaged(DAILY) == [day(1), day(2)]
+        kit.store(chunk)
+        assert kit.damaged(DAILY) == []
+        kit.delete_row(DAILY, ("ad_id", "171"))
+        assert kit.damaged(DAILY) == [day(1), day(2)]
+        kit.store(chunk)
+        assert kit.damaged(DAILY) == []
+
+    def test_a_column_that_was_dropped_is_noticed(self, kit: Kit) -> None:
+        kit.store(kit.whole())
+        kit.drop_column(DAILY, "spend")
+        assert kit.damaged(DAILY) == [day(n) for n in range(1, 6)]
+
+    def test_columns_of_a_person_and_new_ones_are_no_damage(self, kit: Kit) -> None:
+        kit.store(kit.whole())
+        kit.add_column(DAILY, "mine")
+        with kit.open() as destination:
+            destination.prepare(DAILY, DAILY.columns(["likes"]))
+        assert kit.damaged(DAILY) == []
+        assert len(kit.seals(DAILY)) == 5
+
+    def test_all_texts_and_amounts_have_the_same_seal_when_they_are_stored(self, kit: Kit) -> None:
+        kit.store(kit.chunk(ADS, [{"ad_id": f"{n}", "ad_name": text} for n, text in enumerate([*TEXTS, None])]))
+        moments = [{"ad_id": "1000", "create_time": "2026-03-29 01:30:00", "is_aco": True}, {"ad_id": "1001"}]
+        kit.store(kit.chunk(ADS, moments, advertiser_id="2"))
+        amounts = [
+            "0",
+            "-0",
+            "0.01",
+            "-5.10",
+            "0.123456789",
+            "99999999999999999999.99",
+            "1234567.8901",
+            "12.5",
+            "7.100",
+        ]
+        rows = [ad(n, 1, spend=amount, ctr=amount) for n, amount in enumerate([*amounts, "-"])]
+        kit.store(kit.chunk(DAILY, rows, (day(1), day(1))))
+        assert kit.damaged(ADS) == kit.damaged(ADS, "2") == kit.damaged(DAILY) == []
+        assert kit.seals(ADS)[None].seal.rows == len(TEXTS) + 1
+
+    def test_lists_and_objects_have_the_same_seal_when_they_are_stored(self, kit: Kit) -> None:
+        groups = STREAMS["ad_groups"]
+        of = [["b", "a"], [], None, {"z": [1, 2.5], "a": 'say "x" \\'}, [{"é": None, "b": True}]]
+        rows: list[Row] = [{"adgroup_id": f"{n}", "location_ids": given} for n, given in enumerate(of)]
+        kit.store(kit.chunk(groups, rows, fields=["location_ids"]))
+        assert kit.damaged(groups) == []
+        kit.store(kit.chunk(groups, [{"adgroup_id": "0", "location_ids": ["b", "c"]}], fields=["location_ids"]))
+        assert kit.damaged(groups) == []
+
+    def test_seals_leave_with_their_days_their_cursor_and_their_table(self, kit: Kit) -> None:
+        kit.store(kit.whole(), kit.whole("2"))
+        with kit.open() as destination:
+            destination.cursors()
+            destination.prune(DAILY, {"1": day(3)}, dry_run=True)
+            assert len(destination.seals(DAILY, "1")) == 5
+            destination.prune(DAILY, {"1": day(3)}, dry_run=False)
+        assert sorted(kit.seals(DAILY), key=str) == [day(3), day(4), day(5)]
+        assert kit.damaged(DAILY) == kit.damaged(DAILY, "2") == []
+        assert len(kit.seals(DAILY, "2")) == 5
+        with kit.open() as destination:
+            destination.forget(DAILY, ["1"])
+        assert (kit.seals(DAILY), len(kit.seals(DAILY, "2"))) == ({}, 5)
+        kit.drop_table(DAILY)
+        assert kit.seals(DAILY, "2") == {}
+        kit.store(kit.chunk(DAILY, [ad(1, 2)], (day(2), day(2)), advertiser_id="2"))
+        assert list(kit.seals(DAILY, "2")) == [day(2)]
+        assert kit.damaged(DAILY, "2") == []
+
+    def test_a_store_that_fails_leaves_the_seals_as_they_were(self, kit: Kit) -> None:
+        kit.store(kit.whole())
+        before = kit.seals(DAILY)
+        with pytest.raises(StoreFailed):
+            kit.store(replace(kit.chunk(DAILY, [ad(1, 2, spend="9")], (day(2), day(2))), seals={}))
+        short = kit.chunk(DAILY, [ad(1, 2, spend="9"), ad(2, 2)], (day(2), day(2)))
+        short.path.write_text(short.path.read_text().splitlines(keepends=True)[0])
+        with pytest.raises(StoreFailed):
+            kit.store(short)
+        assert kit.seals(DAILY) == before
+        assert kit.damaged(DAILY) == []
 
     # --- opening ------------------------------------------------------------------------------------------------------
 

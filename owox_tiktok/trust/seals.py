@@ -244,6 +244,14 @@ def to_store(chunk: Chunk, rest: Rest | None = None) -> dict[date | None, Sealed
     }
 
 
+def of_step(chunks: Iterable[Chunk], rest: Rest | None = None) -> dict[str, dict[date | None, Sealed]]:
+    """Return the seals that land with the chunks of a step, by advertiser and day; StoreFailed as of ``to_store``."""
+    new: dict[str, dict[date | None, Sealed]] = {}
+    for chunk in chunks:
+        new.setdefault(chunk.advertiser_id, {}).update(to_store(chunk, rest))
+    return new
+
+
 def _days(chunk: Chunk) -> list[date | None]:
     if chunk.stream.time is None:
         return [None]
@@ -297,9 +305,16 @@ def of_row(values: Mapping[str, Any]) -> tuple[date | None, Sealed]:
 
 
 def insert_sql(
-    dialect: Dialect, stream: Stream, seals: Mapping[str, Mapping[date | None, Sealed]], table_id: str
+    dialect: Dialect,
+    stream: Stream,
+    seals: Mapping[str, Mapping[date | None, Sealed]],
+    table_id: str,
+    also: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Return the statements that insert the seals of a step, by advertiser and day; there are none yet of those."""
+    """Return the statements that insert the seals of a step, by advertiser and day.
+
+    ``also`` are columns that a destination adds, with SQL for their value.
+    """
     alike: dict[tuple[tuple[str, ...], datetime], list[list[str | None]]] = {}
     for advertiser_id, days in seals.items():
         for day, one in days.items():
@@ -314,9 +329,11 @@ def insert_sql(
             f"[{', '.join(map(dialect.text, fields))}]",
             f"CAST({dialect.text(read_at.astimezone(UTC).isoformat(' '))} AS {dialect.types[Kind.INSTANT]})",
             dialect.text(table_id),
+            *(also or {}).values(),
         ]
+        names = [*(part.name for part in RECORD), *(also or {})]
         statements.append(
-            f"INSERT INTO {dialect.table(SEALS)} ({', '.join(dialect.name(p.name) for p in RECORD)}) "
+            f"INSERT INTO {dialect.table(SEALS)} ({', '.join(map(dialect.name, names))}) "
             f"SELECT {', '.join(common)} FROM {dialect.rows_of_texts([p.name for p in own], rows)}"
         )
     return statements
@@ -347,8 +364,11 @@ def forget_sql(dialect: Dialect, stream: Stream, spans: Iterable[Span], table_id
     return f"DELETE FROM {dialect.table(SEALS)} WHERE object = {dialect.text(stream.name)} AND ({whose})"
 
 
-def stored_sql(dialect: Dialect, stream: Stream, advertiser_id: str, table_id: str) -> str:
-    """Return the query for the stored seals of a pair, in the columns of ``STORED``."""
+def stored_sql(dialect: Dialect, stream: Stream, advertiser_id: str, table_id: str, *, newest: str = "") -> str:
+    """Return the query for the stored seals of a pair, in the columns of ``STORED``.
+
+    ``newest`` is the column by which the last row of a day counts, where a destination only adds rows.
+    """
     hour = dialect.types[Kind.HOUR]
     picked = [
         # A moment with a zone comes as one of Python's only where its driver has the zones.
@@ -357,9 +377,11 @@ def stored_sql(dialect: Dialect, stream: Stream, advertiser_id: str, table_id: s
         else dialect.name(n)
         for n in STORED
     ]
+    last = f" QUALIFY ROW_NUMBER() OVER (PARTITION BY day ORDER BY {newest} DESC) = 1" if newest else ""
     return (
-        f"SELECT {', '.join(picked)} FROM {dialect.table(SEALS)} WHERE object = {dialect.text(stream.name)} "
-        f"AND advertiser_id = {dialect.text(advertiser_id)} AND table_id = {dialect.text(table_id)}"
+        f"SELECT {', '.join(picked)} FROM (SELECT * FROM {dialect.table(SEALS)} "
+        f"WHERE object = {dialect.text(stream.name)} AND advertiser_id = {dialect.text(advertiser_id)}{last}) AS last "
+        f"WHERE table_id = {dialect.text(table_id)}"
     )
 
 
@@ -367,9 +389,10 @@ STORED = tuple(part.name for part in RECORD[2:-1])
 
 
 def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], there: Collection[str], where: str) -> str:
-    """Return the query for the seals of stored rows: day, rows, two halves of the fingerprint, and ``CONTROLS``.
+    """Return the query for the seals of the rows that ``where`` picks in the stream's table, called ``t``.
 
-    ``columns`` are those of the fingerprint; one that is not ``there`` in the table counts as null.
+    Its rows are for ``of_recount``. ``columns`` are those of the fingerprint; one that is not ``there`` in the table
+    counts as null.
     """
     name, number = dialect.name, dialect.types[Kind.MONEY]
     texts = [_text_sql(dialect, f) if f.name in there else "''" for f in in_order(columns)]
@@ -377,13 +400,19 @@ def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], ther
     line = f"CONCAT({commas})" if len(texts) > 1 else commas
     digits = dialect.sha256.format(line)
     day = f"CAST({name(stream.time)} AS DATE)" if stream.time else "CAST(NULL AS DATE)"
-    summed = {f.name for f in columns if f.kind in _SUMMED} & set(there)
+    summed = [n for n in CONTROLS if n in there and n in {f.name for f in columns if f.kind in _SUMMED}]
     sums = [f"SUM(CAST({name(n)} AS {number}))" if n in summed else f"CAST(NULL AS {number})" for n in CONTROLS]
-    inner = [f"{day} AS sealed_day", f"{digits} AS digits", *(name(n) for n in CONTROLS if n in summed)]
+    inner = [
+        name("advertiser_id"),
+        f"{day} AS sealed_day",
+        f"{digits} AS digits",
+        *map(name, summed),
+    ]
     halves = [f"SUM(CAST(CONCAT('0x', SUBSTR(digits, {at}, 8)) AS {dialect.types[Kind.COUNT]}))" for at in (1, 9)]
     return (
-        f"SELECT sealed_day, COUNT(*), {', '.join([*halves, *sums])} FROM "
-        f"(SELECT {', '.join(inner)} FROM {dialect.table(stream.table)} WHERE {where}) AS found GROUP BY sealed_day"
+        f"SELECT {name('advertiser_id')}, sealed_day, COUNT(*), {', '.join([*halves, *sums])} FROM "
+        f"(SELECT {', '.join(inner)} FROM {dialect.table(stream.table)} AS t WHERE {where}) AS found "
+        f"GROUP BY {name('advertiser_id')}, sealed_day"
     )
 
 
@@ -397,9 +426,13 @@ def _text_sql(dialect: Dialect, field: Field) -> str:
     return f"COALESCE(CASE WHEN {value} IS NULL THEN NULL ELSE {text} END, '')"
 
 
-def of_recount(row: Sequence[Any]) -> tuple[date | None, Seal]:
-    """Return a row of ``recount_sql`` as a seal with its day."""
-    day, rows, high, low, spend, *counts = row
-    sums = {name: None if amount is None else int(amount) for name, amount in zip(COUNTS, counts, strict=True)}
-    fingerprint = ((int(high) << 32) + int(low)) % MODULUS
-    return day, Seal(int(rows), fingerprint, None if spend is None else Decimal(spend), **sums)
+def of_recount(stream: Stream, rows: Iterable[Sequence[Any]]) -> dict[str, dict[date | None, Seal]]:
+    """Return the rows of ``recount_sql`` as seals by advertiser and day; those of the whole app under no advertiser."""
+    found: dict[str, dict[date | None, Seal]] = {}
+    for advertiser_id, day, count, high, low, spend, *counts in rows:
+        sums = {name: None if amount is None else int(amount) for name, amount in zip(COUNTS, counts, strict=True)}
+        fingerprint = ((int(high) << 32) + int(low)) % MODULUS
+        seal = Seal(int(count), fingerprint, None if spend is None else Decimal(spend), **sums)
+        days = found.setdefault("" if stream.per_app else advertiser_id, {})
+        days[day] = together([days[day], seal]) if day in days else seal
+    return found

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
+from typing import Any
 
 import google.api_core.exceptions as refusals
 import google.cloud.bigquery as bq
@@ -18,14 +19,21 @@ from owox_tiktok.cursors import Part, Record, check_rows, last_cursors, one_scop
 from owox_tiktok.destinations.bigquery.address import Address
 from owox_tiktok.destinations.bigquery.advice import HELD, LABEL, OVERTAKEN, expiries, held_in, is_ours, sentences
 from owox_tiktok.destinations.bigquery.jobs import Jobs
-from owox_tiktok.destinations.bigquery.sql import ROWS_OF_CURSORS, TYPES, Parameters, schema_field
-from owox_tiktok.destinations.sql import ABOUT_CURSORS, Found, SqlDestination, condition, parts_of
-from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK
+from owox_tiktok.destinations.bigquery.sql import (
+    ROWS_OF_CURSORS,
+    ROWS_OF_SEALS,
+    TYPES,
+    WRITTEN_AT,
+    Parameters,
+    schema_field,
+)
+from owox_tiktok.destinations.sql import ABOUT_CURSORS, ABOUT_SEALS, Found, SqlDestination, condition, parts_of
+from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK, SEALS
 from owox_tiktok.dialects import bigquery as dialect_of
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed
 from owox_tiktok.model import Chunk, Cursor, Failure, Field, Known, Step, Stored, Stream, Window, utc
 from owox_tiktok.retry import Limits
-from owox_tiktok.trust.seals import Span
+from owox_tiktok.trust.seals import Rest, Span, forget_sql, insert_sql, of_step, stored_sql
 from owox_tiktok.views import View
 
 LOCK = "_owox_tiktok_lock"
@@ -227,6 +235,13 @@ class BigQuery(SqlDestination):
                 "AND newer.written_at > old.written_at)",
                 what="compact",
             )
+            table = self.dialect.table(SEALS)
+            day = "newer.day IS NOT DISTINCT FROM old.day"
+            self._jobs.query(
+                f"DELETE FROM {table} AS old WHERE EXISTS (SELECT 1 FROM {table} AS newer WHERE {same} AND {day} "
+                "AND newer.written_at > old.written_at)",
+                what="compact",
+            )
 
     # --- tables -------------------------------------------------------------------------------------------------------
 
@@ -235,8 +250,12 @@ class BigQuery(SqlDestination):
         if self._ready:
             return
         self._ready = True
-        self._refuse_expiry(CURSORS)
-        self._make_ready(CURSORS, f"{ABOUT_CURSORS}, newest row last", ROWS_OF_CURSORS)
+        for name, about, parts in (
+            (CURSORS, ABOUT_CURSORS, ROWS_OF_CURSORS),
+            (SEALS, ABOUT_SEALS, ROWS_OF_SEALS),
+        ):
+            self._refuse_expiry(name)
+            self._make_ready(name, f"{about}, newest row last", parts)
         if self._looked_at(LOCK) is None:
             # Made with its one row in one step, so that there is never another.
             with suppress(refusals.Conflict):  # another import has made it this very moment
@@ -417,8 +436,12 @@ class BigQuery(SqlDestination):
             try:
                 parameters = Parameters()
                 changes = change(self.dialect.table(staging) if staging else None)
+                table_id = _id(self._looked_at(stream.table))
+                rest = self._rest(chunks, staging) if stream.verb == "upsert" else {}
+                now = {WRITTEN_AT: "CURRENT_TIMESTAMP()"}
+                seals = insert_sql(self.dialect, stream, of_step(chunks, rest), table_id, now)
+                changes += [f"{statement};" for statement in seals]
                 if moved:
-                    table_id = _id(self._looked_at(stream.table))
                     records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
                     changes.append(self._insert_records(records, parameters))
                 try:
@@ -532,6 +555,30 @@ class BigQuery(SqlDestination):
         check_rows(chunks, loaded)
         return name
 
+    # --- seals --------------------------------------------------------------------------------------------------------
+
+    def _rest(self, chunks: Sequence[Chunk], staging: str | None) -> Rest:
+        """Return the seals of the accounts' rows that are not among those that were loaded, which an upsert leaves.
+
+        No transaction is needed: who stores rows of these accounts meanwhile has moved their cursors.
+        """
+        stream, name = chunks[0].stream, self.dialect.name
+        where = self._whose(stream, [chunk.advertiser_id for chunk in chunks], None)
+        if staging:
+            same = " AND ".join(f"s.{name(key)} = t.{name(key)}" for key in stream.keys)
+            where += f" AND NOT EXISTS (SELECT 1 FROM {self.dialect.table(staging)} AS s WHERE {same})"
+        return self._found_seals(stream, chunks[0].columns, where)
+
+    def _stored_seals(self, stream: Stream, advertiser_id: str, table_id: str) -> list[Sequence[Any]]:
+        sql = stored_sql(self.dialect, stream, advertiser_id, table_id, newest=WRITTEN_AT)
+        try:
+            return [row.values() for row in self._jobs.query(sql, stream=stream, what="seals")]
+        except refusals.NotFound:
+            return []
+
+    def _counted(self, stream: Stream, statement: str) -> list[Sequence[Any]]:
+        return [row.values() for row in self._jobs.query(statement, stream=stream, what="recount")]
+
     # --- views --------------------------------------------------------------------------------------------------------
 
     def _make_view(self, view: View) -> None:
@@ -564,12 +611,17 @@ class BigQuery(SqlDestination):
         return int(self._jobs.query(count, stream=stream, what="count")[0][0])
 
     def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
-        """Nothing to do: no seals are stored here."""
+        self._begin()
+        self._jobs.query(forget_sql(self.dialect, stream, spans), stream=stream, what="unseal")
 
     def _delete(self, stream: Stream, spans: Collection[Span], where: str, records: Collection[Record]) -> int:
         self._begin()
         parameters = Parameters()
-        changes = [f"DELETE FROM {self.dialect.table(stream.table)} WHERE {where};", "SET replaced = @@row_count;"]
+        changes = [
+            f"DELETE FROM {self.dialect.table(stream.table)} WHERE {where};",
+            "SET replaced = @@row_count;",
+            f"{forget_sql(self.dialect, stream, spans)};",
+        ]
         if records:
             changes.append(self._insert_records(records, parameters))
         cursors = {record.advertiser_id: record.cursor for record in records}

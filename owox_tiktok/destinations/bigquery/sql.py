@@ -10,6 +10,7 @@ import google.cloud.bigquery as bq
 from owox_tiktok.cursors import RECORD, Part
 from owox_tiktok.dialects import BIGQUERY
 from owox_tiktok.model import Kind
+from owox_tiktok.trust.seals import RECORD as SEAL_RECORD
 
 TYPES: Mapping[Kind, str] = {
     kind: {"INT64": "INTEGER", "BOOL": "BOOLEAN"}.get(name, name) for kind, name in BIGQUERY.types.items()
@@ -22,6 +23,11 @@ ROWS_OF_CURSORS = (
     Part("written_at", Kind.INSTANT, "When; the newest row of a pair counts"),
 )
 """Columns of the table of cursors: those of a record, and which run wrote the row when."""
+
+
+WRITTEN_AT = ROWS_OF_CURSORS[-1].name
+ROWS_OF_SEALS = (*SEAL_RECORD, ROWS_OF_CURSORS[-1])
+"""Columns of the table of seals: it is only added to, so that imports at the same time do not wait for each other."""
 
 
 def schema_field(part: Part) -> bq.SchemaField:
