@@ -105,7 +105,9 @@ def demo(folder: Path, console: Console, halted: Callable[[], Reason | None] = l
 def _import(config: Path, now: datetime, environment: dict[str, str], halted: Callable[[], Reason | None]) -> int:
     settings = read_file(config, now=now, environment=environment)
     with Terminal() as screen:
-        return app.import_(settings, now=now, listen=screen, environment=environment, halted=halted).exit_code
+        return app.import_(
+            settings, now=now, listen=screen, environment=environment, part=app.Part(halted=halted)
+        ).exit_code
 
 
 _BY_DAY = "SELECT stat_time_day, sum(conversion) FROM tiktok_ads_ad_report_daily GROUP BY 1 ORDER BY 1"

@@ -26,8 +26,8 @@ class Dialect:
     """The words in which two databases differ. ``within`` is where tables live: ``project.dataset``, or nothing.
 
     ``list_of`` is the type of a list; ``escapes`` says that a backslash in a text begins an escape, as in JSON.
-    ``canonical`` writes a value of a kind as its canonical text (see ``trust.seals``), ``md5`` a text's MD5 in
-    hexadecimal digits, ``all_digits`` whether a text is digits throughout.
+    ``canonical`` writes a value of a kind as its canonical text (see ``trust.seals``), ``sha256`` a text's hash
+    in hexadecimal digits, ``all_digits`` whether a text is digits throughout.
     """
 
     types: Mapping[Kind, str]
@@ -35,7 +35,7 @@ class Dialect:
     json_as_text: str
     list_of: str
     canonical: Mapping[Kind, str]
-    md5: str
+    sha256: str
     all_digits: str
     escapes: bool = False
     within: str = ""
@@ -100,7 +100,7 @@ DUCKDB = Dialect(
         Kind.INSTANT: "strftime({} AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M:%S+00')",
         Kind.JSON: "array_to_string(list_sort(string_split(CAST({} AS VARCHAR), '')), '')",
     },
-    md5="md5({})",
+    sha256="sha256({})",
     all_digits="regexp_full_match({}, '[0-9]+')",
 )
 
@@ -128,7 +128,7 @@ BIGQUERY = Dialect(
         Kind.INSTANT: "FORMAT_TIMESTAMP('%Y-%m-%d %H:%M:%S+00', {}, 'UTC')",
         Kind.JSON: "(SELECT STRING_AGG(c, '' ORDER BY c) FROM UNNEST(SPLIT(TO_JSON_STRING({}), '')) AS c)",
     },
-    md5="TO_HEX(MD5({}))",
+    sha256="TO_HEX(SHA256({}))",
     all_digits="REGEXP_CONTAINS({}, '^[0-9]+$')",
     escapes=True,
 )

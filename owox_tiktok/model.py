@@ -151,12 +151,41 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """What only a list has: how it is asked for, and where its rows are in the answer.
+
+    ``rows_at`` is the place of the rows, ``lifted`` the path of each field that is deeper in a row. ``by_accounts``: it
+    takes a list of ad accounts where others take one.
+    """
+
+    rows_at: str = "list"
+    can_choose_fields: bool = False
+    by_accounts: bool = False
+    lifted: Mapping[str, str] = field(default_factory=dict)
+    batch: Batch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What only a report has: TikTok's type of it, and what each of its rows is about.
+
+    ``span_days``: its rows are about one range of days, of so many at most; None where they have days of their own, or
+    TikTok answers for a whole life.
+    """
+
+    type: Literal["BASIC", "AUDIENCE"]
+    dimensions: tuple[str, ...]
+    span_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Stream:
-    """Something that can be imported: an entity list or a report. See ``streams.STREAMS``.
+    """Something that can be imported: an entity list or a report, which is its ``kind``. See ``streams.STREAMS``.
 
     ``keys`` identify a row and begin with ``advertiser_id``. ``verb`` says how rows land: ``replace`` makes a window
     exactly what was read, ``upsert`` updates by key. ``time`` is the column that dates a row, if any; ``max_days`` the
-    longest window TikTok answers. Days are the advertiser's, but for the one stream with ``utc_days``.
+    longest window TikTok answers. Days are the advertiser's, but for the one stream with ``utc_days``. ``level`` is
+    what its rows are about, where that is an ad account, campaign, ad group or ad.
     """
 
     name: str
@@ -168,21 +197,15 @@ class Stream:
     keys: tuple[str, ...]
     build_fields: Callable[[], Mapping[str, Field]]
     default: tuple[str, ...]
+    kind: Listing | Report
     page_size: int | None = None
-    rows_at: str = "list"
     time: Literal["stat_time_day", "stat_time_hour"] | None = None
     max_days: int | None = None
     level: Level | None = None
-    report_type: Literal["BASIC", "AUDIENCE"] | None = None
-    dimensions: tuple[str, ...] = ()
-    lifetime: bool = False
     in_sandbox: bool = True
     per_app: bool = False
     hides_deleted: bool = False
     utc_days: bool = False
-    can_choose_fields: bool = False
-    lifted: Mapping[str, str] = field(default_factory=dict)
-    batch: Batch | None = None
 
     @property
     def table(self) -> str:
@@ -195,9 +218,39 @@ class Stream:
         return self.build_fields()
 
     @property
+    def listing(self) -> Listing | None:
+        """What only a list has; None for a report."""
+        return self.kind if isinstance(self.kind, Listing) else None
+
+    @property
+    def report(self) -> Report | None:
+        """What only a report has; None for a list."""
+        return self.kind if isinstance(self.kind, Report) else None
+
+    @property
     def is_report(self) -> bool:
         """Whether this is a report, not a list of entities."""
-        return self.report_type is not None
+        return self.report is not None
+
+    @property
+    def report_type(self) -> Literal["BASIC", "AUDIENCE"] | None:
+        """TikTok's type of a report; None for a list."""
+        return self.report.type if self.report else None
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """What a report's rows are about, in TikTok's words; none for a list."""
+        return self.report.dimensions if self.report else ()
+
+    @property
+    def has_window(self) -> bool:
+        """Whether it is asked for days: its rows are dated, or all of them are about one range."""
+        return self.time is not None or bool(self.report and self.report.span_days)
+
+    @property
+    def can_choose_fields(self) -> bool:
+        """Whether TikTok gives only the fields it is asked for."""
+        return self.listing is None or self.listing.can_choose_fields
 
     def columns(self, chosen: Sequence[str]) -> tuple[Field, ...]:
         """Return the table's columns for the ``chosen`` field names: keys first, currency beside money."""

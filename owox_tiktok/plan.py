@@ -15,8 +15,6 @@ from owox_tiktok.model import Advertiser, Cursor, Cursors, Known, Stream, Window
 from owox_tiktok.settings import Settings
 
 A_DAY = timedelta(days=1)
-LIFETIME_AUDIENCE_DAYS = 365
-"""TikTok has no lifetime for audience reports; the longest range it answers without days takes its place."""
 
 Done = Mapping[str, Mapping[str, date]]
 """What a run in several parts has read already: per stream and advertiser the last day; NO_DAYS where it has none."""
@@ -174,13 +172,13 @@ def _done_through(pair: Pair, done: Done) -> date | None:
 def _windows(settings: Settings, pair: Pair, backfill: tuple[date, date] | None) -> Iterator[Window | None]:
     stream, today = pair.stream, pair.read_on
     if stream.time is None:
-        if not (stream.is_report and stream.report_type == "AUDIENCE"):
+        if stream.report is None or stream.report.span_days is None:
             yield None
             return
-        # An audience "lifetime" is one range; it replaces what the last run stored.
+        # It is one range, and replaces what the last run stored.
         first, last = settings.start_date, min(settings.end_date or today, today)
         if first <= last:
-            yield Window(max(first, last - timedelta(days=LIFETIME_AUDIENCE_DAYS - 1)), last)
+            yield Window(max(first, last - timedelta(days=stream.report.span_days - 1)), last)
         return
     start = settings.start_date
     if pair.oldest_kept:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
+from tenacity import RetryCallState, Retrying, retry_if_exception
 from tenacity.wait import wait_exponential, wait_random
 
 HEADROOM = 1.02
@@ -184,13 +184,15 @@ class Limits:
 
 
 def retrying(
-    on: type[BaseException],
+    on: type[BaseException] | Callable[[BaseException], bool],
     limits: Limits | None = None,
     *,
     before_sleep: Callable[[RetryCallState], None] | None = None,
     **each: Any,
 ) -> Retrying:
     """Return a tenacity loop that tries again on ``on`` within ``limits``; the deadline counts from now on.
+
+    ``on``: errors of this class, or those of which it says yes.
 
     ``each``: the fields of Limits by name, for callers that keep no such value.
     """
@@ -204,7 +206,7 @@ def retrying(
         given.sleep(seconds)
 
     return Retrying(
-        retry=retry_if_exception_type(on),
+        retry=retry_if_exception(lambda error: isinstance(error, on) if isinstance(on, type) else on(error)),
         stop=stop,
         wait=wait_exponential(multiplier=given.first_s, max=given.longest_s) + wait_random(0, given.first_s),
         sleep=sleep,

@@ -122,9 +122,10 @@ class Writer:
         """Add rows given as one list of canonical texts per column, all of one length."""
         if not data or not data[0]:
             return
-        written = lines_of(self.columns, data)
-        self._tally.add(data, written)
-        left = memoryview("\n".join(written).encode() + b"\n")
+        written = [line.encode() for line in lines_of(self.columns, data)]
+        self._tally.add(data, written if self._tally.as_in_file else None)
+        written.append(b"")
+        left = memoryview(b"\n".join(written))
         with _sentences(self.path):
             while left:  # a disk that is nearly full takes a part of it, and says so only in the count
                 left = left[self._file.write(left) :]

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
-from owox_tiktok.model import Batch, Family, Field, Kind, Level, Stream
+from owox_tiktok.model import Batch, Family, Field, Kind, Level, Listing, Report, Stream
 from owox_tiktok.names import bare, resolve, squeezed, synonym, synonyms
 
 LEVELS: tuple[Level, ...] = ("advertiser", "campaign", "ad_group", "ad")
@@ -127,22 +128,26 @@ class _Entity(NamedTuple):
     deletable: bool = False
     choose: bool = False
     per_app: bool = False
+    by_accounts: bool = False
+    level: Level | None = None
+    daily: bool = False
     lifted: Mapping[str, str] = {}
     batch: Batch | None = None
 
 
-# Page sizes are TikTok's maxima; ``choose``: the endpoint takes a list of fields.
+# Page sizes are TikTok's maxima; ``choose``: the endpoint takes a list of fields. Without a key of their own, rows are
+# the ad accounts themselves.
 _ENTITIES = (
     _Entity("advertiser_ids", "Advertiser ids", "Every ad account the authorisation covers", "oauth2/advertiser/get/",
             (), sandbox=False, per_app=True),
     _Entity("advertisers", "Advertisers", "The ad accounts with currency, time zone, status and balance",
-            "advertiser/info/", (), choose=True),
+            "advertiser/info/", (), choose=True, by_accounts=True),
     _Entity("campaigns", "Campaigns", "Campaigns with objective, budget and status", "campaign/get/",
-            ("campaign_id",), 1000, deletable=True, choose=True),
+            ("campaign_id",), 1000, deletable=True, choose=True, level="campaign"),
     _Entity("ad_groups", "Ad groups", "Ad groups with targeting, bids, budget and schedule", "adgroup/get/",
-            ("adgroup_id",), 1000, deletable=True, choose=True),
+            ("adgroup_id",), 1000, deletable=True, choose=True, level="ad_group"),
     _Entity("ads", "Ads", "Ads with creative, text, landing page and status", "ad/get/",
-            ("ad_id",), 1000, deletable=True, choose=True),
+            ("ad_id",), 1000, deletable=True, choose=True, level="ad"),
     _Entity("audiences", "Audiences", "Custom audiences with their size", "dmp/custom_audience/list/",
             ("audience_id",), 100),
     _Entity("images", "Images", "The 10,000 images changed last in the creative library", "file/image/ad/search/",
@@ -160,7 +165,7 @@ _ENTITIES = (
     _Entity("pixel_instant_page_events", "Instant page events", "Events and goals that instant pages can optimise for",
             "pixel/instant_page/event/", ("business_type",), sandbox=False),
     _Entity("pixel_event_statistics", "Pixel event statistics", "Daily counts of each pixel's events, by UTC day",
-            "pixel/event/stats/", ("stat_time_day", "pixel_id"), sandbox=False,
+            "pixel/event/stats/", ("stat_time_day", "pixel_id"), sandbox=False, daily=True,
             batch=Batch("pixels", "pixel_id", "pixel_ids", 10)),
     _Entity("smart_plus_campaigns", "Smart+ campaigns", "Upgraded Smart+ campaigns", "smart_plus/campaign/get/",
             ("campaign_id",), 1000, sandbox=False, deletable=True, choose=True),
@@ -240,16 +245,16 @@ def _entity_fields() -> Mapping[str, Mapping[str, Field]]:
     tables: dict[str, dict[str, Field]] = {}
     for row in _rows("fields.csv"):
         table = tables.setdefault(row["stream"], {})
-        origin: Literal["item", "ours"] = "ours" if row["name"] == "stat_time_day" else "item"
-        table[row["name"]] = Field(row["name"], Kind(row["kind"]), row["description"], origin=origin)
-    for name, table in tables.items():
-        if name not in ("advertisers", "advertiser_ids"):
-            table["advertiser_id"] = ADVERTISER_ID
+        table[row["name"]] = Field(row["name"], Kind(row["kind"]), row["description"])
     return tables
 
 
-def _fields_of_entity(name: str) -> Mapping[str, Field]:
-    fields = dict(_entity_fields()[name])
+def _fields_of_entity(entity: _Entity) -> Mapping[str, Field]:
+    fields = dict(_entity_fields()[entity.name])
+    if entity.key:
+        fields["advertiser_id"] = ADVERTISER_ID
+    if entity.daily:
+        fields["stat_time_day"] = replace(fields["stat_time_day"], origin="ours")
     # Money of an entity is in the account's currency, which the item itself does not name.
     if "currency" not in fields and any(f.kind is Kind.MONEY for f in fields.values()):
         fields["currency"] = CURRENCY
@@ -277,7 +282,7 @@ def _fields_of_report(
 
 
 def _entity(entity: _Entity) -> Stream:
-    build = cache(partial(_fields_of_entity, entity.name))
+    build = cache(partial(_fields_of_entity, entity))
     return Stream(
         name=entity.name,
         family=_FAMILIES[entity.name],
@@ -288,21 +293,20 @@ def _entity(entity: _Entity) -> Stream:
         keys=("advertiser_id", *entity.key),
         build_fields=build,
         default=("*",),
+        kind=Listing(entity.rows_at, entity.choose, entity.by_accounts, entity.lifted, entity.batch),
         page_size=entity.page_size,
-        rows_at=entity.rows_at,
         in_sandbox=entity.sandbox,
         per_app=entity.per_app,
         hides_deleted=entity.deletable,
-        can_choose_fields=entity.choose,
-        level={"campaigns": "campaign", "ad_groups": "ad_group", "ads": "ad"}.get(entity.name),  # type: ignore[arg-type]
-        lifted=entity.lifted,
-        batch=entity.batch,
-        time="stat_time_day" if "stat_time_day" in entity.key else None,
-        max_days=1 if "stat_time_day" in entity.key else None,
-        utc_days="stat_time_day" in entity.key,
+        level=entity.level,
+        time="stat_time_day" if entity.daily else None,
+        max_days=1 if entity.daily else None,
+        utc_days=entity.daily,
     )
 
 
+LIFETIME_AUDIENCE_DAYS = 365
+"""TikTok has no lifetime for audience reports; the longest range it answers without days takes its place."""
 _TIME: Mapping[str, tuple[Literal["stat_time_day", "stat_time_hour"] | None, int | None]] = {
     "daily": ("stat_time_day", 30),
     "hourly": ("stat_time_hour", 1),
@@ -322,7 +326,7 @@ def _report(level: Level, granularity: str, breakdown: str = "", audience: bool 
     name = f"{level}_{'audience_' if audience else ''}report_{granularity}{f'_by_{breakdown}' if breakdown else ''}"
     per = {"daily": "a row per day", "hourly": "a row per hour", "lifetime": "one row for its whole life"}[granularity]
     if audience and granularity == "lifetime":
-        per = "one row for the days from start_date on, the last 365 at most"
+        per = f"one row for the days from start_date on, the last {LIFETIME_AUDIENCE_DAYS} at most"
     if audience:
         sandbox = (level != "advertiser" and breakdown in _SANDBOX_AUDIENCE) or (level, breakdown) == ("ad", "province")
         sandbox = sandbox and granularity == "daily"
@@ -338,16 +342,13 @@ def _report(level: Level, granularity: str, breakdown: str = "", audience: bool 
         keys=tuple(dict.fromkeys(("advertiser_id", *dimensions))),
         build_fields=partial(_fields_of_report, level, report_type, granularity, dimensions),
         default=(*_NAMES_BY_LEVEL[level], *PRESETS["performance"]),
+        kind=Report(report_type, dimensions, LIFETIME_AUDIENCE_DAYS if audience and time is None else None),
         page_size=1000,
         time=time,
         max_days=max_days,
         level=level,
-        report_type=report_type,
-        dimensions=dimensions,
-        lifetime=granularity == "lifetime",
         in_sandbox=sandbox,
         hides_deleted=level != "advertiser",
-        can_choose_fields=True,
     )
 
 

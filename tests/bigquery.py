@@ -33,6 +33,7 @@ from google.auth.credentials import AnonymousCredentials
 
 from owox_tiktok.model import Kind, Stream
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.testing import Kit
 from tests.helpers import Row
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -165,6 +166,61 @@ def _typed(kind: Kind | None, value: Any) -> Any:
     if kind is Kind.INSTANT:
         return value.astimezone(UTC)
     return json.loads(value, parse_float=Decimal) if kind is Kind.JSON else value
+
+
+class BigQueryKit(Kit):
+    """A dataset of the emulator that ``url`` leads to."""
+
+    def __init__(self, folder: Path, dataset: str, url: str) -> None:
+        super().__init__(folder, f"bigquery://{PROJECT}/{dataset}", {"BIGQUERY_API_URL": url})
+        self.dataset = dataset
+
+    def name(self, table: str | Stream) -> str:
+        """A table in full."""
+        return f"{PROJECT}.{self.dataset}.{table if isinstance(table, str) else table.table}"
+
+    def read(self, stream: Stream) -> list[Row]:
+        return rows_of(self.dataset, stream)
+
+    def columns(self, stream: Stream) -> list[str]:
+        return [f.name for f in client().get_table(self.name(stream)).schema]
+
+    def everything(self) -> object:
+        found = {dataset.dataset_id for dataset in client().list_datasets()}
+        there = self.dataset in found
+        return there and sorted(t.table_id for t in client().list_tables(f"{PROJECT}.{self.dataset}"))
+
+    def drop_table(self, stream: Stream) -> None:
+        client().delete_table(self.name(stream))
+
+    def drop_column(self, stream: Stream, name: str) -> None:
+        query(f"ALTER TABLE `{self.name(stream)}` DROP COLUMN {name}")
+
+    def add_column(self, stream: Stream, name: str) -> None:
+        query(f"ALTER TABLE `{self.name(stream)}` ADD COLUMN {name} STRING")
+
+    def replace_table(self, stream: Stream) -> None:
+        query(f"CREATE TABLE `{self.name('copy')}` CLONE `{self.name(stream)}`")
+        query(f"DROP TABLE `{self.name(stream)}`")
+        query(f"CREATE TABLE `{self.name(stream)}` CLONE `{self.name('copy')}`")
+
+    def make_foreign_table(self, stream: Stream) -> None:
+        client().create_dataset(f"{PROJECT}.{self.dataset}", exists_ok=True)
+        query(f"CREATE TABLE `{self.name(stream)}` AS SELECT 42 AS mine")
+
+    def foreign_rows(self, stream: Stream) -> list[Any]:
+        return query(f"SELECT * FROM `{self.name(stream)}`")
+
+    def change_type(self, stream: Stream, name: str) -> None:
+        self.drop_column(stream, name)
+        query(f"ALTER TABLE `{self.name(stream)}` ADD COLUMN {name} FLOAT64")
+
+    def descriptions(self, stream: Stream) -> dict[str, str]:
+        return {f.name: f.description for f in client().get_table(self.name(stream)).schema}
+
+    def make_older(self, stream: Stream) -> None:
+        dropped = ", ".join(f"DROP COLUMN IF EXISTS {name}" for name in ("table_id", "failed_at"))
+        query(f"ALTER TABLE `{self.name('_owox_tiktok_cursors')}` {dropped}")
 
 
 # --- the proxy --------------------------------------------------------------------------------------------------------

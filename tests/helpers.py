@@ -73,7 +73,8 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
+        emulators = {name: os.environ[name] for name in ("BIGQUERY_API_URL", "SHEETS_API_URL") if name in os.environ}
+        return emulators | {
             "TIKTOK_API_URL": self.server.url,
             "TIKTOK_ACCESS_TOKEN": self.server.token,
             "TIKTOK_APP_ID": self.server.app_id,
@@ -172,9 +173,12 @@ def columns_of(database: Path, stream: Stream) -> list[str]:
 
 
 def table(database: Path, stream: str | Stream) -> list[Row]:
-    """The rows of a stream's table as Python values: Decimal, int, bool, date, aware datetimes, JSON's own."""
+    """The rows of a stream's table as Python values: Decimal, int, bool, date, aware datetimes, JSON's own.
+
+    A person's own columns are left out.
+    """
     stream = STREAMS[stream] if isinstance(stream, str) else stream
-    names = columns_of(database, stream)
+    names = [name for name in columns_of(database, stream) if name in stream.fields]
     kinds = {name: stream.fields[name].kind for name in names}
     picked = [
         f"""CAST("{n}" AT TIME ZONE 'UTC' AS TIMESTAMP)""" if kinds[n] is Kind.INSTANT else f'"{n}"' for n in names
@@ -222,13 +226,13 @@ def expected(
             min(last or today, today),
             report_type=stream.report_type,
             include_deleted=include_deleted,
-            lifetime=stream.lifetime and stream.report_type == "BASIC",
+            lifetime=stream.time is None and stream.report_type == "BASIC",
         )
     else:
         rows = oracle.entity_rows(world, advertiser_id, stream.name, include_deleted)
         if stream.name == "advertisers":  # one of its fields comes only when it is named, and we name every field
             rows = entity_rows(world, advertiser_id, stream.name, fields=frozenset(f.name for f in fields))
-        for name, path in stream.lifted.items():
+        for name, path in (stream.listing.lifted if stream.listing else {}).items():
             first, second = path.split(".")
             rows = [{**row, name: row[first][second]} for row in rows]
     ours = {"advertiser_id": "" if stream.per_app else advertiser_id, "currency": advertiser.currency}

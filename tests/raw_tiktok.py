@@ -17,13 +17,13 @@ from owox_tiktok.events import Event
 from owox_tiktok.retry import Pace
 from owox_tiktok.secret import Secret
 from owox_tiktok.states import Reason
-from owox_tiktok.tiktok.client import Limits, TikTok
+from owox_tiktok.tiktok.client import Bounds, TikTok
 from tests.helpers import Ran
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 A_DAY = date(2026, 2, 27)
 ACCOUNT = {"advertiser_id": "1", "name": "One", "currency": "USD", "timezone": "UTC", "display_timezone": "UTC"}
-QUICK = Limits(
+QUICK = Bounds(
     attempts=3, senseless=2, first_wait_s=0.001, longest_wait_s=0.001, rate_s=0, maintenance_s=0, time_out_window_s=0
 )
 """No real waits, but every road is gone."""
@@ -81,14 +81,14 @@ class Raw:
         left = self.answers[name if name in self.answers else "rest"]
         return left.pop(0) if len(left) > 1 else left[0]
 
-    def api(self, limits: Limits = QUICK, **how: Any) -> TikTok:
-        return TikTok(self.url, Secret("token"), Pace(10_000), limits=limits, **how)
+    def api(self, bounds: Bounds = QUICK, **how: Any) -> TikTok:
+        return TikTok(self.url, Secret("token"), Pace(10_000), bounds=bounds, **how)
 
     def import_(
         self,
         folder: Path,
         *,
-        limits: Limits = QUICK,
+        bounds: Bounds = QUICK,
         halted: Callable[[], Reason | None] = lambda: None,
         **more: object,
     ) -> Ran:
@@ -109,7 +109,12 @@ class Raw:
         chosen = config_file.read_file(path, now=NOW, environment=environment)
         events: list[Event] = []
         finished = app.import_(
-            chosen, now=NOW, listen=events.append, environment=environment, limits=limits, halted=halted
+            chosen,
+            now=NOW,
+            listen=events.append,
+            environment=environment,
+            bounds=bounds,
+            part=app.Part(halted=halted),
         )
         return Ran(finished, events)
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from owox_tiktok.errors import AccountRefused, Problem, Refused, RequestRefused, TokenRefused, TooLarge, Unavailable
 from owox_tiktok.events import Failed
 from owox_tiktok.states import Reason
-from owox_tiktok.tiktok.client import Answer, Limits, TimeOuts, of, readable
+from owox_tiktok.tiktok.client import Answer, Bounds, TimeOuts, of, readable
 from owox_tiktok.tiktok.codes import CODES, Does, reaction
 from tests.raw_tiktok import ACCOUNT, QUICK, Raw, envelope, page, raw_tiktok, row, with_body
 
@@ -246,20 +246,20 @@ ENDLESS = {"dripping": dripping, "dripping headers": dripping_headers, "silent":
 
 @pytest.mark.parametrize("how", ENDLESS.values(), ids=ENDLESS)
 def test_a_whole_answer_has_a_deadline(how: Any) -> None:
-    limits = replace(QUICK, answer_s=0.3, silence_s=0.3, glance_s=0.05)
+    bounds = replace(QUICK, answer_s=0.3, silence_s=0.3, glance_s=0.05)
     with raw_tiktok() as raw:
         raw.answer("rest", how(raw), envelope({"n": 1}))
-        assert raw.api(limits).data("any", {}, dict[str, int]) == {"n": 1}
+        assert raw.api(bounds).data("any", {}, dict[str, int]) == {"n": 1}
         raw.answer("rest", how(raw))
         with pytest.raises(Unavailable):
-            raw.api(limits).data("any", {}, dict[str, int])
+            raw.api(bounds).data("any", {}, dict[str, int])
 
 
 @pytest.mark.parametrize("how", ENDLESS.values(), ids=ENDLESS)
 def test_the_end_of_the_run_is_noticed_while_an_answer_is_read(how: Any) -> None:
     with raw_tiktok() as raw:
         raw.answer("rest", how(raw))
-        api = raw.api(Limits(glance_s=0.05))
+        api = raw.api(Bounds(glance_s=0.05))
         ended: list[Exception] = []
 
         def ask() -> None:
@@ -283,7 +283,7 @@ def test_a_run_whose_time_is_over_ends_in_the_middle_of_an_answer(path: str, tmp
         raw.answer("rest", page(row()))
         raw.answer(path, dripping(raw))
         ran = raw.import_(
-            tmp_path, limits=Limits(glance_s=0.05), halted=lambda: Reason.CANCELLED if raw.count(path) else None
+            tmp_path, bounds=Bounds(glance_s=0.05), halted=lambda: Reason.CANCELLED if raw.count(path) else None
         )
     assert ran.exit_code == 3
     assert ran.finished.stopped is Reason.CANCELLED
@@ -306,10 +306,10 @@ LATE = envelope({}, 51001)
     "late", [LATE, envelope({}, 51039), with_body(b"", 504), "silent"], ids=["51001", "51039", "504", "silent"]
 )
 def test_a_request_that_timed_out_twice_is_not_sent_again_where_less_can_be_asked(late: Any) -> None:
-    limits = replace(QUICK, silence_s=0.1, glance_s=0.05, time_out_window_s=600)
+    bounds = replace(QUICK, silence_s=0.1, glance_s=0.05, time_out_window_s=600)
     with raw_tiktok() as raw:
         raw.answer("rest", silent(raw) if late == "silent" else late)
-        api = raw.api(limits)
+        api = raw.api(bounds)
         for asked in (2, 2):  # the second time, it is remembered
             with pytest.raises(TooLarge):
                 api.get("any", {"days": 30}, take=of(dict[str, int]), may_shrink=True)
@@ -321,11 +321,11 @@ def test_a_request_that_timed_out_twice_is_not_sent_again_where_less_can_be_aske
 
 def test_one_that_can_ask_for_no_less_rests_until_tiktok_has_forgotten() -> None:
     waits: list[tuple[float, str]] = []
-    limits = replace(QUICK, attempts=8, time_out_window_s=0.4)
+    bounds = replace(QUICK, attempts=8, time_out_window_s=0.4)
     with raw_tiktok() as raw:
         raw.answer("rest", LATE, LATE, envelope({"n": 1}))
         began = time.monotonic()
-        api = raw.api(limits, on_wait=lambda seconds, reason: waits.append((seconds, reason)))
+        api = raw.api(bounds, on_wait=lambda seconds, reason: waits.append((seconds, reason)))
         assert api.data("any", {}, dict[str, int]) == {"n": 1}
         assert time.monotonic() - began >= 0.39
         assert 0 < waits[0][0] <= 0.4
@@ -339,11 +339,11 @@ def test_a_report_of_one_day_that_times_out_is_asked_by_campaigns(tmp_path: Path
     def late_unless_split(request: BaseHTTPRequestHandler) -> None:
         with_body(page(row()) if "campaign_ids" in request.path else LATE)(request)
 
-    limits = replace(QUICK, attempts=8, time_out_window_s=600)
+    bounds = replace(QUICK, attempts=8, time_out_window_s=600)
     with raw_tiktok() as raw:
         raw.answer("report/integrated/get", late_unless_split)
         raw.answer("campaign/get", page({"campaign_id": "1"}, {"campaign_id": "2"}))
-        ran = raw.import_(tmp_path, limits=limits, objects=["ad_report_hourly"], fields={"ad_report_hourly": ["spend"]})
+        ran = raw.import_(tmp_path, bounds=bounds, objects=["ad_report_hourly"], fields={"ad_report_hourly": ["spend"]})
         whole = [p for p in raw.asked if "report" in p and "campaign_ids" not in p]
         assert len(whole) == 2 * len(set(whole))
     assert all("in time" not in f.message for f in ran.failures)
@@ -407,10 +407,10 @@ def test_unknown_codes_are_tried_again_only_when_the_trouble_is_tiktoks() -> Non
 
 
 def test_maintenance_is_waited_for_by_all_together_and_then_named() -> None:
-    limits = replace(QUICK, maintenance_s=0.2, maintenance_wait_s=0.05)
+    bounds = replace(QUICK, maintenance_s=0.2, maintenance_wait_s=0.05)
     with raw_tiktok() as raw:
         raw.answer("rest", envelope({}, 60001), envelope({}, 60001), envelope({"n": 1}))
-        api = raw.api(limits)
+        api = raw.api(bounds)
         assert api.data("any", {}, dict[str, int]) == {"n": 1}
         raw.answer("rest", envelope({}, 60001))
         with pytest.raises(Unavailable, match="maintenance"):

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,9 +23,13 @@ from sqlglot import exp
 
 from owox_tiktok import app
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, StoreFailed
+from owox_tiktok.destinations.bigquery import open_at
+from owox_tiktok.errors import BadInput, StoreFailed, StoreSilent
 from owox_tiktok.model import Checkable, Metered, Stored, Stream, Window
+from owox_tiktok.retry import Limits
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.testing import Kit
+from owox_tiktok.testing.kit import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, ad, day
 from owox_tiktok.views import HoldsViews, View
 from tests.bigquery import (
     DROP,
@@ -33,6 +38,7 @@ from tests.bigquery import (
     PROJECT,
     TWICE,
     Answer,
+    BigQueryKit,
     Fault,
     Proxy,
     Request,
@@ -42,7 +48,6 @@ from tests.bigquery import (
     rows_of,
 )  # fmt: skip
 from tests.helpers import NOW, Project, Row, differences, expected, process_environment
-from tests.test_destinations import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, Kit, ad, day
 
 
 @pytest.fixture
@@ -61,7 +66,7 @@ def dataset() -> str:
 @pytest.fixture
 def kit(proxy: Proxy, dataset: str, tmp_path: Path) -> Kit:
     """The words of the shared tests, with a proxy in between."""
-    return Kit(tmp_path, f"bigquery://{PROJECT}/{dataset}", lambda stream: rows_of(dataset, stream))
+    return BigQueryKit(tmp_path, dataset, proxy.url)
 
 
 def named(dataset: str, table: str | Stream) -> str:
@@ -534,6 +539,25 @@ def test_a_job_that_failed_at_bigquery_is_followed_by_one_of_another_name(kit: K
     names = [r.body["jobReference"]["jobId"] for r in proxy.jobs if WHICH["the transaction"](r)]
     assert [n.rpartition("_")[2] for n in names] == ["1", "2"]
     assert len(kit.read(DAILY)) == 1
+
+
+@needs_emulator
+def test_a_bigquery_that_does_not_answer_is_asked_within_its_limits(proxy: Proxy, dataset: str) -> None:
+    asked_until: list[float] = []
+    limits = Limits(attempts=3, deadline_s=0.2, first_s=0.01, longest_s=0.02)
+    where = {"BIGQUERY_API_URL": proxy.url}
+    proxy.fault = always(lambda r: r.method == "GET", UNAVAILABLE)
+    with pytest.raises(StoreSilent, match="does not answer"):
+        open_at(f"{PROJECT}/{dataset}", environment=where, limits=limits)
+    proxy.fault = lambda _: None
+    patient = replace(limits, deadline_s=60.0, sleep=asked_until.append)
+    with open_at(f"{PROJECT}/{dataset}", environment=where, limits=patient) as destination:
+        proxy.seen.clear()
+        proxy.fault = always(WHICH["the lock"], Answer(400, "jobBackendError", "try again"))
+        with pytest.raises(StoreFailed, match="try again"):
+            destination.prepare(DAILY, DAILY.columns(["spend"]))
+    assert len([r for r in proxy.jobs if WHICH["the lock"](r)]) == 3
+    assert len(asked_until) == 2
 
 
 # --- two at once ------------------------------------------------------------------------------------------------------

@@ -304,10 +304,10 @@ def test_no_text_becomes_a_formula(sheet: ControlSheet) -> None:
 
 
 def test_a_run_leaves_a_record_of_itself_and_those_before(sheet: ControlSheet, project: Project) -> None:
-    run(sheet, project, run="first")
+    run(sheet, project, part=app.Part("first"))
     sheet.set("Start Date*", "nonsense")
     with pytest.raises(BadInput):
-        run(sheet, project, run="second")
+        run(sheet, project, part=app.Part("second"))
     found = report.record(Spreadsheet(sheet.book))
     assert found is not None
     assert (found.run.run, found.run.state) == ("second", "error")
@@ -388,12 +388,12 @@ def test_an_interruption_at_any_batch_is_reported(sheet: ControlSheet, project: 
     left = iter(range(batch - 1, -1, -1))
     interrupts(sheet, lambda path: path.endswith(":batchUpdate") and next(left) == 0)
     with pytest.raises(KeyboardInterrupt):
-        run(sheet, project, run="mine")
+        run(sheet, project, part=app.Part("mine"))
     assert not sheet.status.startswith("Importing")
     assert sheet.status.startswith("Partly done") or batch == 1
     assert lease.holder(Spreadsheet(sheet.book)) is None
     assert len(set(sheet.messages("WARNING"))) == len(sheet.messages("WARNING"))
-    assert run(sheet, project, run="mine").exit_code == 0
+    assert run(sheet, project, part=app.Part("mine")).exit_code == 0
     assert wrong(sheet, project) == []
 
 
@@ -739,8 +739,7 @@ def test_a_run_in_parts_ends_each_cleanly_and_goes_on(
                 now=project.server.world.now(),
                 listen=listen,
                 environment=environment,
-                halted=halted,
-                run="one run",
+                part=app.Part("one run", halted=halted),
             )
         if not finished.left:
             break

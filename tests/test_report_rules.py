@@ -61,7 +61,7 @@ def test_a_report_is_grouped_as_the_table_allows(stream: Stream) -> None:
     if stream.report_type == "BASIC":
         assert splits(stream) in BASIC["splits"]
         assert (times(stream) or ["none"])[0] in BASIC["times"]
-        if stream.lifetime:
+        if stream.time is None:
             assert not set(stream.dimensions) & set(BASIC["lifetime_excludes"])
     else:
         permitted = AUDIENCE["daily"] + ([] if times(stream) else AUDIENCE["without_a_day_only"])

@@ -22,6 +22,7 @@ from owox_tiktok.local.identity import Issuer, without_signature
 from owox_tiktok.local.sheets import Server as Google
 from owox_tiktok.local.sheets import serve as serve_sheets
 from owox_tiktok.local.tasks import Queue
+from owox_tiktok.local.tiktok import World
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import RECORD, RECORD_ID, Record, Run
@@ -37,6 +38,12 @@ GONE = "1" + "g" * 43
 """A spreadsheet that is registered and is not there."""
 TOKEN, APP_SECRET = "5ec4e7" * 6 + "7e57", "a99" * 13 + "0"
 """Planted: TikTok's are 40 hexadecimal digits as well."""
+
+
+@pytest.fixture
+def small_world() -> World:
+    """As everywhere, but with ordinary ads alone: these tests count in seconds how far a part of a run comes."""
+    return World(seed=1, advertisers=2, campaigns=3, ad_groups=6, ads=12, as_of=NOW)
 
 
 @dataclass

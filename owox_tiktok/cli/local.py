@@ -128,26 +128,21 @@ def local_tiktok(
         click.echo(f"  export TIKTOK_ACCESS_TOKEN={'sandbox' if sandbox else 'local'}-token-not-a-secret")
 
     def serve() -> None:
-        from owox_tiktok.local.tiktok import run
+        from owox_tiktok.local.tiktok import Faults, Limits, World, run
 
-        run(
-            port,
+        world = World(
             seed=seed,
             advertisers=advertisers,
             ads=ads,
             start=start,
             as_of=as_of,
-            qps=qps or None,
-            per_minute=per_minute or None,
-            latency_ms=latency_ms,
-            fault_rate=fault_rate,
-            cache=cache,
-            sandbox=sandbox,
             hidden_kinds=hidden_kinds,
             smart_plus=smart_plus,
             late_data=late_data,
-            ready=ready,
         )
+        limits = Limits(qps=qps or None, per_minute=per_minute or None)
+        faults = Faults(rate=fault_rate, latency_s=latency_ms / 1000, seed=seed)
+        run(port, world, limits=limits, faults=faults, cache=cache, sandbox=sandbox, ready=ready)
 
     _serve(serve)
 

@@ -48,22 +48,14 @@ def import_(given: Asked, first: date | None, last: date | None, dry_run: bool, 
         _plan(given, first, last, log)
 
     def work(screen: Screen) -> int:
-
         backfill = app.backfill_range(first, last, given.now)
-        halted = stopped_by(screen)
+        part = app.Part(halted=stopped_by(screen))
         if given.sheet:
+            selection = app.Selection(given.names, given.advertisers, backfill)
             with app.open_sheet(given.sheet) as control:
-                finished = app.import_sheet(
-                    control,
-                    now=given.now,
-                    listen=screen,
-                    backfill=backfill,
-                    names=given.names,
-                    advertisers=given.advertisers,
-                    halted=halted,
-                )
+                finished = app.import_sheet(control, now=given.now, listen=screen, selection=selection, part=part)
         else:
-            finished = app.import_(given.settings(), now=given.now, listen=screen, backfill=backfill, halted=halted)
+            finished = app.import_(given.settings(), now=given.now, listen=screen, backfill=backfill, part=part)
         by_signal = finished.stopped and finished.stopped == INTERRUPTION.asked()
         return INTERRUPTION.exit_code if by_signal else finished.exit_code
 
@@ -97,7 +89,6 @@ def plan(given: Asked, first: date | None, last: date | None, log: str) -> None:
 
 def _plan(given: Asked, first: date | None, last: date | None, log: str) -> None:
     def work(screen: Screen) -> int:
-
         settings, backfill = given.settings(), app.backfill_range(first, last, given.now)
         planned = app.plan(settings, now=given.now, backfill=backfill, halted=stopped_by(screen))
         if log == "json":
@@ -129,7 +120,6 @@ def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-
         gone = app.prune_(given.settings(), now=given.now, dry_run=dry_run, listen=screen, halted=stopped_by(screen))
         if not gone and log == "text" and not quiet:
             click.echo("None of the objects has dated rows.", err=True)
@@ -164,7 +154,6 @@ def reset(given: Asked, name: str, ids: tuple[str, ...], yes: bool, dry_run: boo
     """
 
     def work(screen: Screen) -> int:
-
         settings = given.settings()
         found = app.reset(settings, name, ids, dry_run=True)
         for pair in found:
@@ -203,7 +192,6 @@ def views(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-
         found = app.views(given.settings(), dry_run=dry_run)
         if log == "json":
             for v in found:

@@ -121,8 +121,7 @@ def _set_up(address: str, work: Callable[[Spreadsheet], list[str]], dry_run: boo
                 done = work(book)
         finally:
             book.close()
-        what = f"{'would be done: ' if dry_run else ''}{'; '.join(done)}" if done else "everything is there already"
-        click.echo(f"{what[0].upper()}{what[1:]}.", err=True)
+        click.echo(setup.sentence(done, dry_run=dry_run), err=True)
         return 0
 
     guarded(

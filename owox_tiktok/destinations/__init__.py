@@ -1,45 +1,70 @@
-"""Where rows can go: one module each, chosen by the scheme of its address and imported only when used."""
+"""Where rows can go: each destination is chosen by the scheme of its address, and imported only when used.
+
+Another package can add one: an entry point of the group ``owox_tiktok.destinations``, named after the scheme, for a
+function that opens it (see ``Open``). CONTRIBUTING tells how, and ``owox_tiktok.testing`` has the tests it must pass.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Protocol
 
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Destination
 from owox_tiktok.names import nearest
 
+GROUP = "owox_tiktok.destinations"
+
 SCHEMES: Mapping[str, str] = {
-    "bigquery": "owox_tiktok.destinations.bigquery",
-    "duckdb": "owox_tiktok.destinations.duckdb",
-    "sheets": "owox_tiktok.sheets.destination",
+    "bigquery": "owox_tiktok.destinations.bigquery:open_at",
+    "duckdb": "owox_tiktok.destinations.duckdb:open_at",
+    "sheets": "owox_tiktok.sheets.destination:open_at",
 }
-"""Module of each destination by the scheme of its address. A new destination is a new line and a new module."""
+"""Our own, by scheme. They are named here as well as found: where the program runs from its source (the deployed
+function does), nothing is installed that has entry points."""
 
 
-def open_destination(address: str, *, read_only: bool = False) -> Destination:
+class Open(Protocol):
+    """Opens the destination whose address is ``scheme://`` and ``rest``; ``read_only`` never creates anything.
+
+    ``environment`` is read in place of ``os.environ``. Raises BadInput for an address that cannot be, StoreBusy and
+    StoreFailed.
+    """
+
+    def __call__(self, rest: str, *, read_only: bool, environment: Mapping[str, str]) -> Destination:
+        """Return the destination, for a ``with`` block."""
+        ...
+
+
+def open_destination(
+    address: str, *, read_only: bool = False, environment: Mapping[str, str] | None = None
+) -> Destination:
     """Return the destination at ``address`` (``duckdb:///tiktok_ads.duckdb``), to be used in a ``with`` block.
 
     Raises BadInput for an unknown scheme or a missing package, StoreBusy when another import holds it, StoreFailed
-    when it cannot be opened. ``read_only`` never creates anything.
+    when it cannot be opened. ``read_only`` never creates anything. ``environment``: this process's where it is None.
     """
     scheme, _, rest = address.partition("://")
-    module = SCHEMES.get(scheme)
-    if module is None:
-        near = nearest(scheme, SCHEMES)
-        advice = f"Did you mean {near}://?" if near else f"Use one of {', '.join(f'{s}://' for s in SCHEMES)}."
-        raise BadInput([Mistake("destination", f"{scheme}:// is not a destination", advice)])
     try:
-        opened: Destination = import_module(module).open_at(rest, read_only=read_only)
+        opening: Open = _entry_point(scheme).load()
     except ModuleNotFoundError as error:
         package = (error.name or scheme).partition(".")[0]
-        raise BadInput(
-            [
-                Mistake(
-                    "destination",
-                    f"{scheme}:// needs the package {package}",
-                    f"pip install 'owox-tiktok[{scheme}]'",
-                )
-            ]
-        ) from None
-    return opened
+        wanted = f"owox-tiktok[{scheme}]" if scheme in SCHEMES else package
+        mistake = Mistake("destination", f"{scheme}:// needs the package {package}", f"pip install '{wanted}'")
+        raise BadInput([mistake]) from None
+    return opening(rest, read_only=read_only, environment=os.environ if environment is None else environment)
+
+
+def _entry_point(scheme: str) -> EntryPoint:
+    """Return where a scheme's destination is; raises BadInput for one that nobody has."""
+    if scheme in SCHEMES:
+        return EntryPoint(scheme, SCHEMES[scheme], GROUP)
+    others = {found.name: found for found in entry_points(group=GROUP)}
+    if scheme in others:
+        return others[scheme]
+    known = sorted({*SCHEMES, *others})
+    near = nearest(scheme, known)
+    advice = f"Did you mean {near}://?" if near else f"Use one of {', '.join(f'{s}://' for s in known)}."
+    raise BadInput([Mistake("destination", f"{scheme}:// is not a destination", advice)])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -40,8 +40,11 @@ MAGIC = b"DUCK"
 IN_MEMORY = ":memory:"
 
 
-def open_at(rest: str, *, read_only: bool = False) -> DuckDB:
-    """Open the file named by the address after ``duckdb://``; creates it unless ``read_only``."""
+def open_at(rest: str, *, read_only: bool = False, environment: Mapping[str, str] = os.environ) -> DuckDB:
+    """Open the file named by the address after ``duckdb://``; creates it unless ``read_only``.
+
+    The environment says nothing about it.
+    """
     path = rest.removeprefix("/")
     if not path:
         raise BadInput([Mistake("destination", "no file given", "Write duckdb:///tiktok_ads.duckdb.")])

@@ -170,9 +170,8 @@ class SqlDestination(ABC):
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
-        parts = [Part(f.name, f.kind, f.description, required=f.name in stream.keys) for f in columns]
         with self._transaction(stream):
-            self._make_ready(stream.table, f"{MARK}: {stream.description}", parts, stream)
+            self._make_ready(stream.table, f"{MARK}: {stream.description}", parts_of(stream, columns), stream)
 
     def _make_ready(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None = None) -> None:
         there = self._found(name)
@@ -196,7 +195,7 @@ class SqlDestination(ABC):
                 where=self._name,
                 what_to_do=f"Rename that table, or use another {self.other_place}.",
             )
-        for part in parts:
+        for part in sorted(parts, key=lambda part: part.name not in there.types):
             type_ = there.types.get(part.name)
             if type_ is None and part.required:
                 what = f"column {part.name} of {name} is not there any more, and rows are known by it"
@@ -456,6 +455,11 @@ class Transactional(SqlDestination):
                 return {}
             table = self.dialect.table(stream.table)
             return dict(self._rows(f"SELECT advertiser_id, count(*) FROM {table} GROUP BY advertiser_id"))
+
+
+def parts_of(stream: Stream, columns: Sequence[Field]) -> list[Part]:
+    """Return the columns of a stream's table; its keys are never null."""
+    return [Part(f.name, f.kind, f.description, required=f.name in stream.keys) for f in columns]
 
 
 def with_id(comment: str, table_id: str) -> str:

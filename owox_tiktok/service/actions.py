@@ -20,14 +20,10 @@ from owox_tiktok.service.runs import Runs, moment_of, say
 from owox_tiktok.service.sheet import Sheet
 from owox_tiktok.service.stopping import Stopping
 from owox_tiktok.sheets import lease, report, setup
-from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.control import Control
 from owox_tiktok.sheets.errors import SheetRefused
 from owox_tiktok.sheets.lease import Holder, Lease
 from owox_tiktok.sheets.report import Run, record
-from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.tabs import TAB, find_headings, normal, tab_called
-from owox_tiktok.sheets.template import FIELDS, FIELDS_HEADINGS
 from owox_tiktok.states import ABOUT, Reason, State
 from owox_tiktok.streams import STREAMS
 
@@ -38,7 +34,7 @@ WAITS_AT_MOST = timedelta(hours=1)
 QUICK_S = 5.0
 """Somebody looks at a menu: no longer than this is Google asked again about a state."""
 
-_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", "K_SERVICE", RATE)
+_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", "BIGQUERY_API_URL", "K_SERVICE", RATE)
 """Variables of the deployment that say where things are and how fast; nothing in a Sheet can."""
 
 _OPTIONS = {"--from": "start_date", "--to": "end_date", "--object": "objects"}
@@ -197,21 +193,10 @@ class Actions:
 def _fields(sheet: Sheet) -> Answer:
 
     with sheet.open() as control, Lease(control.book, environment=sheet.environment):
-        before = _listed(control.book)
+        before = setup.listed(control.book)
         done = setup.fields(control.book)
-        added = _listed(control.book) - before if done else 0
-    what = "; ".join(done) if done else "everything is there already"
-    return Answer(200, {"added": added, "message": f"{what[0].upper()}{what[1:]}."})
-
-
-def _listed(book: Spreadsheet) -> int:
-    """Return how many objects and fields the tab Fields lists."""
-    tab = tab_called(book.structure((TAB,)), FIELDS)
-    rows = book.values([Block(tab.id, 0, tab.rows, 0, min(tab.columns, 26))])[0] if tab else []
-    place = find_headings(tab, rows, FIELDS_HEADINGS[:3]) if tab else None
-    if place is None:
-        return 0
-    return sum(row[place.columns[normal(FIELDS_HEADINGS[1])]] is not None for row in rows[place.row + 1 :])
+        added = setup.listed(control.book) - before if done else 0
+    return Answer(200, {"added": added, "message": setup.sentence(done)})
 
 
 # --- the state of runs ------------------------------------------------------------------------------------------------

@@ -113,12 +113,13 @@ class Runs:
             control,
             now=now,
             listen=listen,
-            backfill=app.backfill_range(*asked.days, now),
-            names=asked.objects,
-            until=time.monotonic() + self._deployment.budget_s,
-            halted=lambda: Reason.TO_BE_CONTINUED if self._stopping.asked() else None,
-            run=run_id,
-            done=asked.done,
+            selection=app.Selection(asked.objects, days=app.backfill_range(*asked.days, now)),
+            part=app.Part(
+                run_id,
+                until=time.monotonic() + self._deployment.budget_s,
+                halted=lambda: Reason.TO_BE_CONTINUED if self._stopping.asked() else None,
+                done=asked.done,
+            ),
             environment=sheet.environment,
         )
         return finished, progress
@@ -242,7 +243,6 @@ def _inline(asked: Asked, run_id: str, finished: Finished) -> Answer:
 
 
 def _log(event: Event, log: logs.Log) -> None:
-
     match event:
         case Started():
             log.info("the plan has %s windows", event.windows)

@@ -10,7 +10,8 @@ From the ground up; each module uses those below it in this list's turn, and non
     client           read, and apply a batch exactly once
     layout           which cells of a person's tab change
     template         the template as data
-    state            the hidden tab with the cursors
+    seals            what was stored of each day, from cells and in them
+    state            the hidden tab with the cursors and seals
     portions         chunks become batches' worth of rows
     lease            one import at a time
     control          what people wrote, as settings, each with its cell

@@ -15,24 +15,26 @@ than one batch brings its cursor in the last.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from types import TracebackType
 
 from owox_tiktok.cursors import Record, one_scope_each
 from owox_tiktok.errors import Problem, StoreFailed
-from owox_tiktok.model import Chunk, Failure, Field, Known, Step, Stored, Stream, utc
+from owox_tiktok.model import Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
 from owox_tiktok.sheets import requests
-from owox_tiktok.sheets.cells import Json, seconds_of
+from owox_tiktok.sheets.cells import Cell, Json, seconds_of
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.errors import WAYS_OUT, SheetRefused, TooManyCells
-from owox_tiktok.sheets.layout import PRUNED, Done, Layout, Portion
+from owox_tiktok.sheets.layout import PRUNED, Done, Layout, Portion, spans_of
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.portions import portions, scopes
 from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.seals import changed, days_in, is_key_of, seals_of
 from owox_tiktok.sheets.state import (
     STATE_COLUMNS,
     Pair,
@@ -40,6 +42,7 @@ from owox_tiktok.sheets.state import (
     known,
     pairs_seen,
     records_in,
+    seals_in,
     state_keys,
     state_requests,
     state_tab,
@@ -47,20 +50,24 @@ from owox_tiktok.sheets.state import (
 )
 from owox_tiktok.sheets.table import KEYS, Key, Table, new_columns, row_keys, table_of, unmoved
 from owox_tiktok.sheets.tabs import TAB, Structure
+from owox_tiktok.streams import STREAMS
+from owox_tiktok.trust.seals import NOTHING, in_order, recounted, together
 
 log = logging.getLogger(__name__)
 
+CELLS_AT_ONCE = 500_000
+"""So many cells are read at a time when a tab is recounted."""
 LAYOUTS = 8
 """How often a step is laid out before it gives up because somebody keeps changing the tab."""
 
 
-def open_at(rest: str, *, read_only: bool = False) -> Sheets:
+def open_at(rest: str, *, read_only: bool = False, environment: Mapping[str, str] = os.environ) -> Sheets:
     """Open the spreadsheet whose id follows ``sheets://``; nothing is read or made before it is asked for."""
     name = spreadsheet_id(rest, "destination")
     # Asked for here, so that a missing package is reported before anything is read from TikTok.
     import owox_tiktok.sheets.transport  # noqa: F401
 
-    return Sheets(Spreadsheet(name), read_only=read_only)
+    return Sheets(Spreadsheet(name, environment=environment), read_only=read_only)
 
 
 class Sheets:
@@ -77,6 +84,10 @@ class Sheets:
         self._records: dict[Pair, Record] | None = None
         """What the hidden tab says; None until it was read."""
         self._unwritten: dict[Pair, Record] = {}
+        """What goes along with the next batch."""
+        self._sealed: dict[Pair, str] | None = None
+        """The months of seals in the hidden tab that speak of tabs that are there; None until they were read."""
+        self._unwritten_seals: dict[Pair, str] = {}
         """What goes along with the next batch."""
         self._keys: dict[str, list[Key | None]] = {}
         """By stream, the key of each row of its tab."""
@@ -108,7 +119,7 @@ class Sheets:
         them, so that the next import reads them again.
         """
         structure = self._look()
-        records = {**self._read_state(structure), **self._unwritten}
+        records = {**self._read_state(structure, with_seals=True), **self._unwritten}
         tables = {name: table_of(structure, name) for name in {r.object for r in records.values()}}
         return {pair: known(record, tables[record.object]) for pair, record in records.items()}
 
@@ -121,31 +132,44 @@ class Sheets:
 
     def forget(self, stream: Stream, advertiser_ids: Collection[str]) -> None:
         """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
+        self._read_state(with_seals=True)
         for advertiser_id in advertiser_ids:
             self._unwritten[stream.name, advertiser_id] = Record(stream.name, advertiser_id)
+            gone = [key for key in self._sealed or {} if is_key_of(stream, advertiser_id, key)]
+            self._unwritten_seals.update(dict.fromkeys(gone, ""))
         self._flush()
 
     def _flush(self) -> None:
         """Write what no batch took along."""
-        if not self._unwritten or self._read_only:
+        if not (self._unwritten or self._unwritten_seals) or self._read_only:
             return
         structure = self._look()
         state = state_tab(structure)
         pairs = self.book.values([state_keys(state)])[0] if state else []
-        records = dict(self._unwritten)
-        self.book.apply(state_requests(structure, state, pairs, records))
-        self._remember(records)
+        records, seals = dict(self._unwritten), dict(self._unwritten_seals)
+        self.book.apply(state_requests(structure, state, pairs, records, seals))
+        self._remember(records, seals)
 
-    def _read_state(self, structure: Structure | None = None) -> dict[Pair, Record]:
-        """Return what the hidden tab says."""
-        state = state_tab(structure or self._look())
-        self._records = {}
+    def _read_state(self, structure: Structure | None = None, *, with_seals: bool = False) -> dict[Pair, Record]:
+        """Return what the hidden tab says of cursors and failures; ``with_seals`` remember its seals, too."""
+        structure = structure or self._look()
+        state = state_tab(structure)
+        rows: list[list[Cell]] = []
         if state:
-            width = min(state.columns, len(STATE_COLUMNS))
-            self._records = records_in(self.book.values([Block(state.id, 0, state.rows, 0, width)])[0])
+            width = min(state.columns, len(STATE_COLUMNS) - (not with_seals))
+            rows = self.book.values([Block(state.id, 0, state.rows, 0, width)])[0]
+        self._records = records_in(rows)
+        if with_seals:
+            tables = {name: table_of(structure, name) for name in STREAMS}
+            self._sealed = seals_in(rows, {name: tab_id(table) for name, table in tables.items() if table})
         return self._records
 
-    def _remember(self, records: Mapping[Pair, Record]) -> None:
+    def _remember(self, records: Mapping[Pair, Record], seals: Mapping[Pair, str]) -> None:
+        if self._sealed is not None:
+            self._sealed.update(seals)
+        for key, text in seals.items():
+            if self._unwritten_seals.get(key) == text:
+                del self._unwritten_seals[key]
         if self._records is not None:
             self._records.update(records)
         for pair, record in records.items():
@@ -196,7 +220,7 @@ class Sheets:
         self._structure = None
         self._keys.pop(stream.name, None)
         self.book.apply(batch)
-        self._remember(settled)
+        self._remember(settled, {})
         self._look()
         return True
 
@@ -270,11 +294,15 @@ class Sheets:
         if dry_run:
             self._keys.pop(stream.name, None)
             return sum(k is not None and old(k) is not None for k in self._row_keys(table, stream))
-        for pair, record in self._read_state(structure).items():
+        for pair, record in self._read_state(structure, with_seals=True).items():
             if record.cursor and record.object == stream.name and record.advertiser_id in keep_from:
                 cursor = record.cursor.without_days_before(keep_from[record.advertiser_id])
                 self._unwritten[pair] = replace(self._unwritten.get(pair, record), cursor=cursor)
-        done = self._step(Portion(stream, ends=old))
+        seals: dict[str, dict[date | None, Sealed | None]] = {
+            advertiser_id: {d: None for d in self._days(stream, advertiser_id) if d and d < first}
+            for advertiser_id, first in keep_from.items()
+        }
+        done = self._step(Portion(stream, ends=old, seals=seals))
         if done.kept:
             log.warning("%s", _kept(stream, [row for _, row in done.kept]))
         return done.gone
@@ -322,6 +350,9 @@ class Sheets:
         if layout.is_bare and not fresh:
             return None  # no key could tell whether the headings have moved
         values, cells = book.values(layout.compared), book.cells(layout.around)
+        seals = self._seals_after(portion, structure, table)
+        if seals is None:
+            return None
         state = state_tab(structure)
         seen = book.snapshot([*layout.looked_at, *([state_keys(state)] if state else [])])
         pairs = pairs_seen(state, seen)
@@ -335,16 +366,119 @@ class Sheets:
         _check_count(portion, layout.done)
         records = {p: Record(*p, cursor, None, tab_id(table)) for p, cursor in portion.cursors.items()}
         records = {**self._unwritten, **records}
-        if records:
-            batch += state_requests(structure, state, pairs, records)
+        seals = {**self._unwritten_seals, **seals}
+        if records or seals:
+            batch += state_requests(structure, state, pairs, records, seals, tab_id(table))
         if batch:
             book.apply(batch)
         self._structure = structure.after(batch)
         self._keys[stream.name] = keys
         for pair in portion.cursors:
             self._unwritten.pop(pair, None)  # it could be read after all
-        self._remember(records)
+        self._remember(records, seals)
         return layout.done
+
+    # --- seals --------------------------------------------------------------------------------------------------------
+
+    def seals(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
+        """Return the seals that were stored with the rows of a pair, by day; they count only for their own tab."""
+        self._read_state(with_seals=True)
+        return self._days(stream, advertiser_id)
+
+    def _days(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
+        found: dict[date | None, Sealed] = {}
+        for key, text in (self._sealed or {}).items():
+            if is_key_of(stream, advertiser_id, key):
+                found |= days_in(key, text)
+        return found
+
+    def recount(self, stream: Stream, advertiser_id: str, window: Window | None = None) -> dict[date | None, Seal]:
+        """Return the seals of the rows as they stand there now, of the window or all; days without rows have none.
+
+        They are of cells, as those are that were stored (see ``sheets.seals``).
+        """
+        structure = self._look()
+        self._read_state(structure, with_seals=True)
+        table = table_of(structure, stream.name)
+        if table is None or not self._usable(table, stream):
+            return {}
+        who = stream.keys.index("advertiser_id")
+        when = None if stream.time is None else stream.keys.index(stream.time)
+        begin, end = (seconds_of(window.first), seconds_of(window.last + timedelta(days=1))) if window else (0, 0)
+
+        def picked(key: Key) -> bool:
+            if not stream.per_app and key[who] != (advertiser_id or None):
+                return False
+            at = None if when is None else key[when]
+            return window is None or not isinstance(at, int) or begin <= at < end
+
+        def count(columns: Sequence[Field]) -> dict[date | None, Seal]:
+            return seals_of(columns, self._lines(table, stream, columns, picked), stream.time)
+
+        return recounted(stream, self._days(stream, advertiser_id), window, count)
+
+    def _lines(
+        self, table: Table, stream: Stream, columns: Sequence[Field], picked: Callable[[Key], bool]
+    ) -> Iterator[list[Cell]]:
+        """Yield the cells of the rows whose key is picked, some thousand rows in memory at a time."""
+        strips = table.strips()
+        names = [n for strip in strips for n in strip.names]
+        at = [names.index(f.name) if f.name in names else None for f in columns]
+        step = max(1, CELLS_AT_ONCE // len(names))
+        for top in range(0, table.tab.rows, step):
+            blocks = self.book.values(table.blocks([(top, min(top + step, table.tab.rows))], strips))
+            for row, key in enumerate(row_keys(stream, strips, blocks), top):
+                if key is not None and row != table.header and picked(key):
+                    line = [value for block in blocks for value in block[row - top]]
+                    yield [None if n is None else line[n] for n in at]
+
+    def _seals_after(self, portion: Portion, structure: Structure, table: Table) -> dict[Pair, str] | None:
+        """Return the months of seals that change with a portion; None when the tab is not as it was remembered."""
+        if not portion.seals:
+            return {}
+        if self._sealed is None:
+            self._read_state(structure, with_seals=True)
+        changes: dict[str, dict[date | None, Sealed | None]] = {a: dict(days) for a, days in portion.seals.items()}
+        if portion.stream.verb == "upsert":
+            for advertiser_id, days in changes.items():
+                for day, sealed in days.items():
+                    if sealed is not None:
+                        rest = self._rest(portion, table, advertiser_id, sealed.fields)
+                        if rest is None:
+                            return None
+                        days[day] = replace(sealed, seal=together([sealed.seal, rest]))
+        return changed(portion.stream, self._sealed or {}, changes)
+
+    def _rest(self, portion: Portion, table: Table, advertiser_id: str, fields: Sequence[str]) -> Seal | None:
+        """Return the seal of the account's rows that are not among those of a list that was read.
+
+        None when the tab is not as it was remembered.
+        """
+        stream = portion.stream
+        who = stream.keys.index("advertiser_id")
+        keys = self._row_keys(table, stream)
+        rows = [
+            row
+            for row, key in enumerate(keys)
+            if key is not None
+            and row != table.header
+            and (stream.per_app or key[who] == (advertiser_id or None))
+            and portion.completes(key) is None
+        ]
+        strips, spans = table.strips(), spans_of(rows, gap=0)
+        found = self.book.values(table.blocks(spans, strips))
+        names = [n for strip in strips for n in strip.names]
+        columns = in_order(stream.fields[n] for n in fields)
+        at = [names.index(f.name) if f.name in names else None for f in columns]
+        cells = []
+        for number, (top, bottom) in enumerate(spans):
+            blocks = found[number * len(strips) : (number + 1) * len(strips)]
+            if row_keys(stream, strips, blocks) != keys[top:bottom]:
+                return None
+            for row in range(bottom - top):
+                line = [value for block in blocks for value in block[row]]
+                cells.append([None if n is None else line[n] for n in at])
+        return seals_of(columns, cells, stream.time).get(None, NOTHING)
 
     def _row_keys(self, table: Table, stream: Stream) -> list[Key | None]:
         """Return the key of each row of the tab, None where there is none; read once per tab and run."""

@@ -58,8 +58,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
-from owox_tiktok.model import Cursor, Kind, Stream
+from owox_tiktok.model import Cursor, Kind, Sealed, Stream
 from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.cells import Cell, Json, cell, same
 from owox_tiktok.sheets.requests import Block
@@ -90,7 +91,8 @@ class Portion:
     Windows are numbered. ``ends`` says which completed window (or PRUNED) a stored row vanishes with, None when it
     stays; ``replaces``, to which window that begins here (or which list) it is counted as replaced; ``completes``, to
     which window that is complete with this portion a row of the tab counts. Each of those was ``promised`` so many
-    rows. ``pending`` are the keys of all windows of the step, on its first portion, so that room can be checked for
+    rows. ``seals`` are the seals that land with them, by advertiser and day; None for a day whose rows are on their
+    way. ``pending`` are the keys of all windows of the step, on its first portion, so that room can be checked for
     the whole.
     """
 
@@ -102,6 +104,7 @@ class Portion:
     completes: Callable[[Key], int | None] = lambda _: None
     promised: Mapping[int, int] = field(default_factory=dict)
     cursors: Mapping[tuple[str, str], Cursor] = field(default_factory=dict)
+    seals: Mapping[str, Mapping[date | None, Sealed | None]] = field(default_factory=dict)
     pending: Sequence[frozenset[Key]] = ()
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from decimal import InvalidOperation
 
 from owox_tiktok.cursors import check_rows
 from owox_tiktok.errors import StoreFailed
-from owox_tiktok.model import Chunk, Cursor, Stream
+from owox_tiktok.model import Chunk, Cursor, Sealed, Stream
 from owox_tiktok.sheets.cells import CELLS, Cell, bytes_of, seconds_of
 from owox_tiktok.sheets.layout import Portion
+from owox_tiktok.sheets.seals import seals_of
 from owox_tiktok.sheets.table import Key, row_key
 from owox_tiktok.spool import read_text
+from owox_tiktok.trust.seals import in_order, to_store
 
 VALUES_IN_MEMORY = 1_500_000
 """Up to so many values of a step are kept in memory; of more, one window at a time."""
@@ -60,8 +62,12 @@ def portions(
     small = sum(c.rows * len(c.columns) for c in chunks) <= VALUES_IN_MEMORY
     loaded: list[dict[Key, tuple[Cell, ...]]] = []
     pending: list[frozenset[Key]] = []
+    sealed: list[dict[date | None, Sealed]] = []
     for chunk in chunks:
         rows = _load(chunk)
+        columns = [chunk.columns.index(f) for f in in_order(chunk.columns)]
+        cells = ([values[n] for n in columns] for values in rows.values())
+        sealed.append(to_store(replace(chunk, seals=seals_of(in_order(chunk.columns), cells, chunk.stream.time))))
         pending.append(frozenset(rows))
         if small:
             loaded.append(rows)
@@ -70,6 +76,7 @@ def portions(
     for number, chunk in enumerate(chunks):
         rows = loaded[number] if small else _load(chunk)
         draft.begins.add(number)
+        draft.seals.setdefault(chunk.advertiser_id, {}).update(dict.fromkeys(sealed[number]))
         for key, values in rows.items():
             # What a row takes as requests: its cells, and the frame of a write of its own.
             bytes_ = sum(map(bytes_of, values)) + 100
@@ -81,6 +88,7 @@ def portions(
             size += bytes_
         draft.completes[number] = pending[number]
         draft.promised[number] = chunk.rows
+        draft.seals.setdefault(chunk.advertiser_id, {}).update(sealed[number])
         if chunk.cursor is not None:
             draft.cursors[chunk.stream.name, chunk.advertiser_id] = chunk.cursor
     yield _portion(chunks[0], scope, draft, pending if first else ())
@@ -96,6 +104,7 @@ class _Draft:
     completes: dict[int, frozenset[Key]] = field(default_factory=dict)
     promised: dict[int, int] = field(default_factory=dict)
     cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
+    seals: dict[str, dict[date | None, Sealed | None]] = field(default_factory=dict)
 
 
 def _portion(
@@ -130,6 +139,7 @@ def _portion(
         completes=completes,
         promised=draft.promised,
         cursors=draft.cursors,
+        seals=draft.seals,
         pending=pending,
     )
 

@@ -31,6 +31,7 @@ from owox_tiktok.sheets.tabs import (
     letters,
     new_tab,
     normal,
+    tab_called,
     tagged_tab,
 )
 from owox_tiktok.sheets.template import Chart, Item, Line, Names, Page, Rule, SheetKind
@@ -79,6 +80,22 @@ def fields(book: Spreadsheet, *, dry_run: bool = False) -> list[str]:
         what_to_do = f"Build it with: owox-tiktok sheet init {book.id}"
         raise BadInput([Mistake(template.FIELDS, "there is no such tab", what_to_do)])
     return _bring(book, structure, [page], [], [], first=None, place=0, dry_run=dry_run, refresh=True)
+
+
+def sentence(done: Sequence[str], *, dry_run: bool = False) -> str:
+    """Return what ``init`` or ``fields`` did as a sentence."""
+    what = f"{'would be done: ' if dry_run else ''}{'; '.join(done)}" if done else "everything is there already"
+    return f"{what[0].upper()}{what[1:]}."
+
+
+def listed(book: Spreadsheet) -> int:
+    """Return how many objects and fields the tab Fields lists."""
+    tab = tab_called(book.structure((TAB,)), template.FIELDS)
+    rows = book.values([Block(tab.id, 0, tab.rows, 0, min(tab.columns, 26))])[0] if tab else []
+    place = find_headings(tab, rows, template.FIELDS_HEADINGS[:3]) if tab else None
+    if place is None:
+        return 0
+    return sum(row[place.columns[normal(template.FIELDS_HEADINGS[1])]] is not None for row in rows[place.row + 1 :])
 
 
 def _bring(

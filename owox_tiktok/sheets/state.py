@@ -1,6 +1,7 @@
 """The hidden tab: what is known of each pair of an object and an advertiser, written along with the rows it speaks of.
 
-One row per pair, in the columns of ``cursors.RECORD``. Rows are known by their first two cells, never by their place.
+One row per pair, in the columns of ``cursors.RECORD``, and one per pair and month with its seals in the column after
+those (see ``seals``). Rows are known by their first two cells, never by their place.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from owox_tiktok.sheets.tabs import Snapshot, Structure, Tab, new_tab, tagged_ta
 STATE = "(state)"
 """The hidden tab's name in its tag; no stream is called that."""
 STATE_TITLE = "_owox_tiktok_state"
-STATE_COLUMNS = tuple(part.name for part in RECORD)
+STATE_COLUMNS = (*(part.name for part in RECORD), "seals")
+_TABLE_ID = STATE_COLUMNS.index("table_id")
 Pair = tuple[str, str]
 
 
@@ -61,6 +63,19 @@ def records_in(rows: Iterable[Sequence[Cell]]) -> dict[Pair, Record]:
     return found
 
 
+def seals_in(rows: Iterable[Sequence[Cell]], table_ids: Mapping[str, str]) -> dict[Pair, str]:
+    """Return the months of seals in the rows of the hidden tab that speak of the tabs (by object) that are there."""
+    found = {}
+    for row in rows:
+        if len(row) < len(STATE_COLUMNS):
+            continue
+        name, advertiser_id, table_id, text = (row[n] for n in (0, 1, _TABLE_ID, -1))
+        object_name = str(name).partition(" ")[0]
+        if isinstance(text, str) and table_id is not None and table_id == table_ids.get(object_name):
+            found[str(name), str(advertiser_id or "")] = text
+    return found
+
+
 def adopted(record: Record, table: Table | None) -> Record:
     """Return a record with the tab it speaks of. The first version named none: it meant the one that is there."""
     if table is None or record.cursor is None or record.table_id:
@@ -84,8 +99,13 @@ def state_requests(
     state: Tab | None,
     rows: Sequence[Sequence[Cell]],
     records: Mapping[Pair, Record],
+    seals: Mapping[Pair, str] | None = None,
+    table_id: str = "",
 ) -> list[Json]:
-    """Return writes of records into the hidden tab; makes it when it is not there. An empty record blanks its row."""
+    """Return writes of records and months of seals into the hidden tab; makes it when it is not there.
+
+    An empty record blanks its row, and so does an empty month. ``table_id`` is that of the tab the seals speak of.
+    """
     batch: list[Json] = []
     if state is None:
         state = Tab(structure.free_id(), structure.free_title(STATE_TITLE), 2, len(STATE_COLUMNS), 1)
@@ -95,16 +115,28 @@ def state_requests(
     at = {(str(r[0] or ""), str(r[1] or "")): n for n, r in enumerate(rows) if any(v is not None for v in r)}
     end = max([*at.values(), 0]) + 1
     writes = []
-    for pair, record in records.items():
-        empty = record.cursor is None and record.failure is None
+    lines = {pair: _line_of(record) for pair, record in records.items()}
+    lines |= {pair: _line_of_month(pair, text, table_id) for pair, text in (seals or {}).items()}
+    for pair, values in lines.items():
         if pair not in at:
-            if empty:
+            if not any(values):
                 continue
             at[pair], end = end, end + 1
-        values = [None if empty else text_cell(text) for text in record.texts()]
         writes.append(requests.write(state.id, at[pair], 0, [{"values": [cell(v) for v in values]}]))
     if end > state.rows:
         batch.append(requests.append(state.id, "ROWS", end - state.rows))
     if state.columns < len(STATE_COLUMNS):
         batch.append(requests.append(state.id, "COLUMNS", len(STATE_COLUMNS) - state.columns))
     return batch + writes
+
+
+def _line_of(record: Record) -> list[Cell]:
+    empty = record.cursor is None and record.failure is None
+    return [*(None if empty else text_cell(text) for text in record.texts()), None]
+
+
+def _line_of_month(pair: Pair, text: str, table_id: str) -> list[Cell]:
+    line: list[Cell] = [None] * len(STATE_COLUMNS)
+    if text:
+        line[0], line[1], line[_TABLE_ID], line[-1] = pair[0], pair[1] or None, table_id, text
+    return line

@@ -42,8 +42,8 @@ SANDBOX = "https://sandbox-ads.tiktok.com/open_api/v1.3/"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How often and how long TikTok is asked, in seconds and times; tests ask less."""
+class Bounds:
+    """What a call to TikTok may take: attempts, seconds and bytes; tests give less."""
 
     attempts: int = 8
     senseless: int = 4
@@ -70,7 +70,7 @@ class Limits:
     """Bytes of an answer."""
 
 
-LIMITS = Limits()
+BOUNDS = Bounds()
 
 CUT_HEADER = "X-Tt-Ads-Throttle"
 """Set when a report covers only the 20,000 newest ads; nothing else on the answer tells."""
@@ -180,12 +180,12 @@ class TikTok:
         on_wait: Callable[[float, str], None] = lambda seconds, reason: None,
         on_warning: Callable[[str, str], None] = lambda advertiser_id, message: None,
         stopped: threading.Event | None = None,
-        limits: Limits = LIMITS,
+        bounds: Bounds = BOUNDS,
     ) -> None:
         self.url = url
         self.pace = pace
         self.counts = Counts()
-        self.limits = limits
+        self.bounds = bounds
         self._token = token
         self._app_id = app_id
         self._app_secret = app_secret or Secret("")
@@ -194,7 +194,7 @@ class TikTok:
         self._proxies = requests.utils.get_environ_proxies(url)
         self._stopped = stopped or threading.Event()
         self._verify: bool | str = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        self._time_outs = TimeOuts(limits.time_outs, limits.time_out_window_s)
+        self._time_outs = TimeOuts(bounds.time_outs, bounds.time_out_window_s)
         self._down_since: float | None = None
         self._warned: set[tuple[str, str]] = set()
 
@@ -257,7 +257,7 @@ class TikTok:
 
     def _retry(self, call: _Call, take: Callable[[Answer], T]) -> T:
         """Return what ``take`` makes of the answer, however often the call must be made."""
-        limits, where = self.limits, call.where
+        bounds, where = self.bounds, call.where
 
         def tell(state: RetryCallState) -> None:
             wait = state.next_action.sleep if state.next_action else 0.0
@@ -265,7 +265,7 @@ class TikTok:
                 self._on_wait(wait, f"TikTok had a fault at {where}; trying again")
 
         too_much = senseless = timed_out = 0
-        slow_until = time.monotonic() + limits.rate_s
+        slow_until = time.monotonic() + bounds.rate_s
 
         def once() -> T:
             nonlocal too_much, senseless, timed_out
@@ -279,7 +279,7 @@ class TikTok:
                     return taken
                 except _Nonsense as nonsense:
                     senseless += 1
-                    if senseless >= limits.senseless:
+                    if senseless >= bounds.senseless:
                         raise Unavailable(
                             f"TikTok could not be read after {senseless} attempts: {nonsense}",
                             where=where,
@@ -313,7 +313,7 @@ class TikTok:
                     self._time_outs.add(call.key)
                     if call.may_ask_less and self._time_outs.wait(call.key):
                         raise TooLarge("TikTok could not answer in time", request_id=late.request_id) from None
-                    if timed_out >= 2 * limits.time_outs:  # before the wait and after it
+                    if timed_out >= 2 * bounds.time_outs:  # before the wait and after it
                         raise Unavailable(
                             f"TikTok could not answer in time, {timed_out} times",
                             where=where,
@@ -328,17 +328,17 @@ class TikTok:
         try:
             taken: T = retrying(
                 _Again,
-                attempts=limits.attempts,
-                deadline_s=limits.deadline_s,
-                first_s=limits.first_wait_s,
-                longest_s=limits.longest_wait_s,
+                attempts=bounds.attempts,
+                deadline_s=bounds.deadline_s,
+                first_s=bounds.first_wait_s,
+                longest_s=bounds.longest_wait_s,
                 sleep=self._stopped.wait,
                 before_sleep=tell,
             )(once)
             return taken
         except _Again as last:
             raise Unavailable(
-                f"TikTok could not be read after {limits.attempts} attempts: {last}",
+                f"TikTok could not be read after {bounds.attempts} attempts: {last}",
                 where=where,
                 what_to_do="The next run continues from here.",
             ) from None
@@ -366,15 +366,15 @@ class TikTok:
         now = time.monotonic()
         if self._down_since is None:  # only the first that meets it says so
             self._down_since = now
-            self._on_wait(self.limits.maintenance_wait_s, "TikTok is closed for maintenance")
-        if now - self._down_since >= self.limits.maintenance_s:
+            self._on_wait(self.bounds.maintenance_wait_s, "TikTok is closed for maintenance")
+        if now - self._down_since >= self.bounds.maintenance_s:
             raise Unavailable(
                 "TikTok is closed for maintenance",
                 where=where,
                 what_to_do="Import again later; it continues from here.",
                 request_id=request_id,
             ) from None
-        self._stopped.wait(self.limits.maintenance_wait_s)
+        self._stopped.wait(self.bounds.maintenance_wait_s)
 
     # --- one request --------------------------------------------------------------------------------------------------
 
@@ -439,10 +439,10 @@ class TikTok:
         )
 
     def _send(self, call: _Call) -> tuple[int, Mapping[str, str], bytes]:
-        limits = self.limits
+        bounds = self.bounds
         connection: Adapter | None = getattr(self._local, "connection", None)
         if connection is None:
-            watch = Watch(self._stopped.is_set, limits.silence_s, limits.answer_s)
+            watch = Watch(self._stopped.is_set, bounds.silence_s, bounds.answer_s)
             connection = self._local.connection = Adapter(watch)
         request = requests.Request(
             "GET" if call.body is None else "POST",
@@ -462,12 +462,12 @@ class TikTok:
             with connection.send(
                 request.prepare(),
                 stream=True,
-                timeout=(limits.connect_s, limits.glance_s),
+                timeout=(bounds.connect_s, bounds.glance_s),
                 verify=self._verify,
                 proxies=self._proxies,
             ) as response:
-                content = response.raw.read(limits.largest, decode_content=True)
-                if len(content) == limits.largest:
+                content = response.raw.read(bounds.largest, decode_content=True)
+                if len(content) == bounds.largest:
                     raise Unavailable("TikTok's answer was larger than any page", where=call.where)
                 with self.counts.lock:
                     self.counts.bytes += len(content)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from owox_tiktok.errors import Senseless
-from owox_tiktok.model import Field, Stream
+from owox_tiktok.model import Field, Listing, Stream
 from owox_tiktok.rows import NOTHING, Column, column
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import ID_OF
@@ -67,7 +67,7 @@ Extract = Callable[[bytes], Page]
 
 def extractor(stream: Stream, names: tuple[str, ...]) -> Extract:
     """Return a function from a body to its page; it raises Senseless or what msgspec raises for what is no page."""
-    extract = _report_extractor(stream.dimensions, names) if stream.is_report else _entity_extractor(stream, names)
+    extract = _list_extractor(stream.listing, names) if stream.listing else _report_extractor(stream.dimensions, names)
 
     def checked(body: bytes) -> Page:
         page = extract(body)
@@ -78,11 +78,11 @@ def extractor(stream: Stream, names: tuple[str, ...]) -> Extract:
     return checked
 
 
-def _entity_extractor(stream: Stream, names: Sequence[str]) -> Extract:
+def _list_extractor(listing: Listing, names: Sequence[str]) -> Extract:
     data = msgspec.defstruct(
         "Data",
         [("rows", list[dict[str, Any]] | None, None), ("page_info", PageInfo | None, None)],
-        rename={"rows": stream.rows_at},
+        rename={"rows": listing.rows_at},
     )
     decoder = msgspec.json.Decoder(Body[data], float_hook=Decimal)  # type: ignore[valid-type]
 
@@ -90,7 +90,7 @@ def _entity_extractor(stream: Stream, names: Sequence[str]) -> Extract:
         page: Any = decoder.decode(body).data
         items = page.rows or ()
         values: dict[str, Sequence[Any]] = {n: [item.get(n) for item in items] for n in names}
-        for name, path in stream.lifted.items():
+        for name, path in listing.lifted.items():
             values[name] = [_at(item, path) for item in items]
         return Page(values, len(items), page.page_info)
 

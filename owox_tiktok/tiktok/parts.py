@@ -43,7 +43,8 @@ class Parts:
 
     def first(self, question: Question) -> tuple[Part, ...]:
         """Return the parts that a question must be asked in from the beginning; none: there is nothing to ask for."""
-        batch = question.stream.batch
+        listing = question.stream.listing
+        batch = listing.batch if listing else None
         if batch is None:
             return (WHOLE,)
         ids = self._ids(STREAMS[batch.stream], question.advertiser, batch.field, {})

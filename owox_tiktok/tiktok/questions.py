@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from owox_tiktok.model import Advertiser, Field, Stream, Window
+from owox_tiktok.model import Advertiser, Field, Listing, Stream, Window
 from owox_tiktok.tiktok.kinds import ORDINARY, AdKind
 from owox_tiktok.trust.seals import in_order
 
@@ -60,10 +60,10 @@ class Question:
     def names(self) -> tuple[str, ...]:
         """What must be asked of TikTok for the fields: a report's metrics, a list's fields with its keys."""
         stream, known = self.stream, self.stream.fields
-        if stream.is_report:
+        if stream.listing is None:
             return tuple(n for n in self.fields if known[n].origin == "metric")
         wanted = dict.fromkeys((*stream.keys, *self.fields))
-        names = tuple(n for n in wanted if known[n].origin == "item" and n not in stream.lifted)
+        names = tuple(n for n in wanted if known[n].origin == "item" and n not in stream.listing.lifted)
         # Where fields can be chosen the account is asked for too: a row of another one is not stored.
         return tuple(dict.fromkeys(("advertiser_id", *names))) if stream.can_choose_fields else names
 
@@ -113,25 +113,25 @@ class Series:
         """Return the parameters of one page."""
         stream, advertiser = self.question.stream, self.question.advertiser
         params: dict[str, Any] = {}
-        if stream.path == "advertiser/info/":
+        if stream.listing and stream.listing.by_accounts:
             params["advertiser_ids"] = [advertiser.id]
         elif not stream.per_app:
             params["advertiser_id"] = advertiser.id
-        params |= self._of_report() if stream.is_report else self._of_list()
+        params |= self._of_list(stream.listing) if stream.listing else self._of_report()
         if stream.page_size is not None:
             params |= {"page": page, "page_size": page_size or stream.page_size}
         return params
 
-    def _of_list(self) -> dict[str, Any]:
+    def _of_list(self, listing: Listing) -> dict[str, Any]:
         stream, window = self.question.stream, self.question.window
         params: dict[str, Any] = {}
-        if stream.can_choose_fields:
+        if listing.can_choose_fields:
             params["fields"] = list(self.names)
         if stream.hides_deleted and self.question.with_deleted:
             params["filtering"] = {"primary_status": "STATUS_ALL"}
         if self.part.ids:
             params[self.part.parameter] = list(self.part.ids)
-        if stream.batch and window:
+        if listing.batch and window:
             params["date_range"] = {"start_date": f"{window.first}", "end_date": f"{window.last}"}
         return params
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from owox_tiktok.errors import AccountRefused, FieldsRefused, RequestRefused, TooLarge, Unavailable
-from owox_tiktok.model import Advertiser, Halve, Reading
+from owox_tiktok.model import Advertiser, Halve, Reading, Stream
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import MAX_METRICS, STREAMS
 from owox_tiktok.tiktok import tasks
@@ -203,10 +203,14 @@ class Source:
 
     # --- kinds of ads -------------------------------------------------------------------------------------------------
 
+    def looks_for(self, stream: Stream) -> list[AdKind]:
+        """Return the kinds of hidden ads that a stream is read for, where an account has them: asked once for each."""
+        return [kind for kind in HIDDEN if self._with_hidden and kind.fits(stream)]
+
     def _kinds(self, question: Question, hidden: Sequence[AdKind] = HIDDEN) -> list[AdKind]:
         """Return the kinds of ads to read a question for, ordinary ones last."""
-        kinds = [k for k in hidden if self._with_hidden and k.fits(question.stream)]
-        return [*(k for k in kinds if self._has(question, k)), ORDINARY]
+        kinds = [k for k in self.looks_for(question.stream) if k in hidden and self._has(question, k)]
+        return [*kinds, ORDINARY]
 
     def _has(self, question: Question, kind: AdKind) -> bool:
         if (question.pair, kind.name) in self._without:

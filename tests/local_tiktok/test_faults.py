@@ -350,7 +350,7 @@ def test_run_serves_until_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(requests.get(f"{url}user/info/", timeout=5).json()["code"])
         stop.set()
 
-    run(0, seed=3, advertisers=1, ads=2, ready=ready)
+    run(0, World(seed=3, advertisers=1, ads=2), ready=ready)
     assert seen == [40104]
 
 

@@ -17,7 +17,7 @@ from owox_tiktok import app
 from owox_tiktok.local.tiktok import Fault, Rules, Server, World, serve
 from owox_tiktok.model import Stream
 from owox_tiktok.streams import STREAMS
-from owox_tiktok.tiktok.client import Limits
+from owox_tiktok.tiktok.client import Bounds
 from tests.helpers import NOW, Project, differences, expected
 from tests.raw_tiktok import A_DAY, Raw, Say, envelope, page, raw_tiktok, row, with_body
 
@@ -93,7 +93,7 @@ def test_metrics_by_country_that_a_connector_asks_for_arrive_or_fall_away(tmp_pa
 # --- too much for TikTok ----------------------------------------------------------------------------------------------
 
 
-PATIENT = Limits(first_wait_s=0.001, longest_wait_s=0.001)
+PATIENT = Bounds(first_wait_s=0.001, longest_wait_s=0.001)
 
 
 CAMPAIGNS = {"1": ["11", "12"], "2": ["21", "22"]}
@@ -149,7 +149,7 @@ def test_a_report_of_one_day_that_times_out_is_asked_for_in_smaller_parts_and_ne
         return with_body(page(*({**r, "metrics": {m: r["metrics"][m] for m in names}} for r in rows)))(request)
 
     with tree(report) as raw:
-        ran = raw.import_(tmp_path, limits=PATIENT, end_date=f"{A_DAY}")
+        ran = raw.import_(tmp_path, bounds=PATIENT, end_date=f"{A_DAY}")
         queries = [one for one in raw.asked if "/report/" in one]
     assert (ran.exit_code, ran.failures) == (0, [])
     assert ran.finished.rows == {"ad_report_daily": len(ADS)}

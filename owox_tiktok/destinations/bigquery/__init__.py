@@ -23,22 +23,26 @@ the place of, inserts them and appends the cursors. Why it looks as it does:
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import google.cloud.bigquery as bq
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
 
 from owox_tiktok.destinations.bigquery.address import parse
-from owox_tiktok.destinations.bigquery.destination import BigQuery
+from owox_tiktok.destinations.bigquery.destination import LIMITS, BigQuery
 from owox_tiktok.errors import StoreFailed
+from owox_tiktok.retry import Limits
 
 __all__ = ["BigQuery", "open_at"]
 
 
-def open_at(rest: str, *, read_only: bool = False) -> BigQuery:
+def open_at(
+    rest: str, *, read_only: bool = False, environment: Mapping[str, str] = os.environ, limits: Limits = LIMITS
+) -> BigQuery:
     """Open the dataset named by the address after ``bigquery://``; creates it unless ``read_only``."""
     address = parse(rest)
-    endpoint = os.environ.get("BIGQUERY_API_URL", "").rstrip("/")
+    endpoint = environment.get("BIGQUERY_API_URL", "").rstrip("/")
     try:
         if endpoint:
             anybody = AnonymousCredentials()  # type: ignore[no-untyped-call]
@@ -51,4 +55,4 @@ def open_at(rest: str, *, read_only: bool = False) -> BigQuery:
             where=address.name,
             what_to_do="Run: gcloud auth application-default login. A server has those of its service account.",
         ) from None
-    return BigQuery(client, address, read_only=read_only)
+    return BigQuery(client, address, read_only=read_only, limits=limits)

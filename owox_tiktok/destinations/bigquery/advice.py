@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import google.api_core.exceptions as refusals
 import google.cloud.bigquery as bq
 import requests.exceptions
+from google.auth.exceptions import GoogleAuthError
 
+from owox_tiktok.destinations.bigquery.address import Address
 from owox_tiktok.dialects import MARK
+from owox_tiktok.errors import StoreFailed, StoreSilent
+from owox_tiktok.model import Stream
 
 LABEL = {"app": "owox_tiktok"}
 """Tells what is ours, beside the mark in the description."""
 
 _PASSING = {"backendError", "internalError", "jobBackendError", "jobInternalError", "jobRateLimitExceeded",
             "rateLimitExceeded"}  # fmt: skip
+OVERTAKEN = "owox_tiktok: another import has moved the cursors"
+"""Our own error, which a script raises."""
+HELD = "owox_tiktok: rows in their windows: "
+"""Another one of ours; behind it stands how many there are, which is not as many as were read."""
 _ABORTED = ("Transaction is aborted due to concurrent update", "Could not serialize access to table")
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Return BigQuery's word for what went wrong."""
     errors = getattr(error, "errors", None) or [{}]
     return str(errors[0].get("reason", "")) if isinstance(errors[0], dict) else ""
 
 
-def passes(error: Exception) -> bool:
+def passes(error: BaseException) -> bool:
     """Whether the same may succeed later."""
     if any(text in str(error) for text in _ABORTED) or reason_of(error) in _PASSING:
         return True
@@ -42,14 +51,15 @@ def first_line(error: Exception) -> str:
     return text.splitlines()[0][:300] if text else type(error).__name__
 
 
+def held_in(error: Exception) -> int | None:
+    """Return what stands behind ``HELD`` in an error; None where it is another error."""
+    found = re.search(rf"{HELD}(\d+)", str(error))
+    return int(found[1]) if found else None
+
+
 def is_ours(table: bq.Table) -> bool:
     """Whether this program made the table or view."""
     return LABEL.items() <= table.labels.items() or (table.description or "").startswith(MARK)
-
-
-def texts_of(table: bq.Table) -> dict[str, str]:
-    """Return the description of each column."""
-    return {f.name: f.description or "" for f in table.schema}
 
 
 def account_of(credentials: object) -> str:
@@ -65,3 +75,77 @@ def expiries(expires: datetime | None, partitioning: bq.TimePartitioning | None)
     if partitioning is not None and partitioning.expiration_ms:
         days = int(partitioning.expiration_ms) / 86_400_000
         yield f"its days are deleted by BigQuery after {days:g} days"
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def sentences(address: Address, client: bq.Client, stream: Stream | None = None) -> Iterator[None]:
+    """What BigQuery refuses becomes a StoreFailed that says what to do."""
+    where = f"{address.name}.{stream.table}" if stream else address.name
+    try:
+        yield
+    except refusals.GoogleAPICallError as error:
+        what, what_to_do = _advice(error, address, account_of(client._credentials))
+        raise StoreFailed(what, where=where, what_to_do=what_to_do) from error
+    except (refusals.RetryError, requests.exceptions.RequestException, TimeoutError) as error:
+        what = "BigQuery does not answer"
+        raise StoreSilent(what, where=where, what_to_do="The next run goes on; try again later.") from error
+    except GoogleAuthError as error:
+        what = f"Google refuses the credentials ({first_line(error)})"
+        what_to_do = "Run: gcloud auth application-default login. A server needs a service account."
+        raise StoreFailed(what, where=where, what_to_do=what_to_do) from error
+
+
+def _advice(error: refusals.GoogleAPICallError, address: Address, account: str) -> tuple[str, str]:
+    """Return what a refusal means and what a person can do."""
+    text, reason = first_line(error), reason_of(error)
+    if OVERTAKEN in text:
+        what = "another import has stored the same object of the same advertiser since this one began"
+        return what, "Let one import at a time read an object; the next run goes on where that one ended."
+    if reason == "billingNotEnabled":
+        what = (
+            f"the project {address.project} has no billing account; Google then lets nobody change rows, and "
+            "deletes tables and days after 60 days"
+        )
+        return what, "Link a billing account in the Google Cloud console (this much stays within what is free)."
+    if reason == "quotaExceeded":
+        return (
+            f"a quota is used up ({text})",
+            "Wait until it is filled up again, run less often, or raise the quota.",
+        )
+    if reason == "bytesBilledLimitExceeded" or "limit for bytes billed" in text:
+        return f"the ceiling max_bytes stops it ({text})", "Raise max_bytes in the address, or read fewer days."
+    if reason == "stopped":
+        return "somebody has cancelled the job", "Run again."
+    if "streaming buffer" in text:
+        what = "another program streams rows into this table, which cannot be changed for up to 90 minutes"
+        return what, "Stop it: the tables of this program are for this program alone."
+    if isinstance(error, refusals.Forbidden):
+        return _denied(text, address, account)
+    if isinstance(error, refusals.NotFound):
+        return text, "Check project, dataset and location in the destination's address."
+    return text, ""
+
+
+def _denied(text: str, address: Address, account: str) -> tuple[str, str]:
+    """Return which role is missing and how it is granted."""
+    if "has not been used" in text or "is disabled" in text:
+        what_to_do = f"Run: gcloud services enable bigquery.googleapis.com --project {address.project}"
+        return f"the project {address.project} has BigQuery switched off", what_to_do
+    if "jobs.create" in text:
+        what = f"the account may not run jobs in the project {address.project}: it lacks the role BigQuery Job User"
+        return what, (
+            f"Run: gcloud projects add-iam-policy-binding {address.project} --member={account} "
+            "--role=roles/bigquery.jobUser"
+        )
+    if "datasets.create" in text:
+        what = f"there is no dataset {address.name}, and the account may not create one"
+        place = f"--location={address.location} " if address.location else ""
+        return what, f"Let an owner of the project run: bq {place}mk -d {address.project}:{address.dataset}"
+    what = f"the account may not use the dataset {address.name}: it lacks the role BigQuery Data Editor ({text})"
+    return what, (
+        f"Run: bq query --use_legacy_sql=false 'GRANT `roles/bigquery.dataEditor` ON SCHEMA `{address.name}` TO "
+        f'"{account}"\''
+    )

@@ -34,6 +34,17 @@ class Box(NamedTuple):
         """Whether it holds no cell."""
         return self.bottom <= self.top or self.right <= self.left
 
+    @property
+    def grid_range(self) -> dict[str, int]:
+        """The API's ``GridRange`` for it, with every bound."""
+        return {
+            "sheetId": self.sheet_id,
+            "startRowIndex": self.top,
+            "endRowIndex": self.bottom,
+            "startColumnIndex": self.left,
+            "endColumnIndex": self.right,
+        }
+
     def meets(self, other: Box) -> bool:
         """Whether both share a cell."""
         return (

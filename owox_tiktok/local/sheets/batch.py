@@ -63,13 +63,7 @@ class Batch:
     def full_range(self, grid_range: Any) -> Json:
         """A ``GridRange`` with every bound made concrete."""
         _, box = self.box(grid_range)
-        return {
-            "sheetId": box.sheet_id,
-            "startRowIndex": box.top,
-            "endRowIndex": box.bottom,
-            "startColumnIndex": box.left,
-            "endColumnIndex": box.right,
-        }
+        return box.grid_range
 
     def mask(self, body: Json) -> masks.Mask:
         """The ``fields`` of a request, which must name something."""

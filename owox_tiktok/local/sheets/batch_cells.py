@@ -278,16 +278,6 @@ def update_borders(batch: Batch, body: Json) -> None:
 # --- merging ----------------------------------------------------------------------------------------------------------
 
 
-def _merge_json(box: Box) -> Json:
-    return {
-        "sheetId": box.sheet_id,
-        "startRowIndex": box.top,
-        "endRowIndex": box.bottom,
-        "startColumnIndex": box.left,
-        "endColumnIndex": box.right,
-    }
-
-
 def merge_cells(batch: Batch, body: Json) -> None:
     """Merge a range as a whole, or its rows or columns each; only the first value stays."""
     sheet, box = batch.box(body["range"])
@@ -314,7 +304,7 @@ def merge_cells(batch: Batch, body: Json) -> None:
     for part in boxes:
         if part.height * part.width < 2:
             continue
-        kept.append(_merge_json(part))
+        kept.append(part.grid_range)
         keep = next(
             (
                 (row, column)
@@ -449,7 +439,7 @@ def _paste_rules(batch: Batch, source: tuple[Sheet, Box], sheet: Sheet, target: 
         covered = from_sheet is sheet and any(
             batch.spreadsheet.box_of(one).meets(from_box) for one in rule.get("ranges", [])
         )
-        fresh.append({**rule, "ranges": [*rule["ranges"], _merge_json(target)]} if covered else rule)
+        fresh.append({**rule, "ranges": [*rule["ranges"], target.grid_range]} if covered else rule)
     sheet.parts["conditionalFormats"] = fresh
 
 
@@ -462,7 +452,7 @@ def _paste_merges(batch: Batch, source: tuple[Sheet, Box], sheet: Sheet, target:
         rows, columns = target.top - from_box.top, target.left - from_box.left
         moved = Box(sheet.sheet_id, box.top + rows, box.bottom + rows, box.left + columns, box.right + columns)
         if not any(batch.spreadsheet.box_of(other).meets(moved) for other in sheet.parts["merges"]):
-            sheet.parts["merges"] = [*sheet.parts["merges"], _merge_json(moved)]
+            sheet.parts["merges"] = [*sheet.parts["merges"], moved.grid_range]
 
 
 def cut_paste(batch: Batch, body: Json) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
+from owox_tiktok.local.adjustable import Adjustable
 from owox_tiktok.local.sheets.errors import quota
 
 KINDS = (
@@ -31,7 +32,7 @@ AFTER = frozenset(("lost", "late_500", "late_503", "late_timeout"))
 
 
 @dataclass
-class Faults:
+class Faults(Adjustable):
     """What goes wrong. May be changed while serving; nothing goes wrong by default.
 
     ``script`` names the failures of the next requests in order, an empty text lets one pass.
@@ -43,6 +44,8 @@ class Faults:
     that selects nothing an error; it is not known which of the two the real API does.
     ``clock_ahead_s`` puts the answers' ``Date`` ahead, so that what runs out by Google's clock does so without waiting.
     """
+
+    makers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"kinds": tuple, "forbidden": set, "office": set}
 
     rate: float = 0.0
     kinds: tuple[str, ...] = ("http_429", "http_500", "http_503", "reset", "lost", "late_500")
@@ -62,17 +65,6 @@ class Faults:
         unknown = [kind for kind in (*self.kinds, *self.script) if kind and kind not in KINDS]
         if unknown:
             raise ValueError(f"unknown kinds of failure: {unknown}")
-
-    def update(self, values: dict[str, Any]) -> None:
-        """Set fields from JSON values; an unknown name is a ValueError."""
-        known = {one.name for one in fields(self)}
-        unknown = [name for name in values if name not in known]
-        if unknown:
-            raise ValueError(f"unknown faults: {unknown}")
-        for name, value in values.items():
-            made: Callable[[Any], Any] = {"kinds": tuple, "forbidden": set, "office": set}.get(name, lambda one: one)
-            setattr(self, name, made(value))
-        self.__post_init__()
 
 
 class FaultState:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
+
+from owox_tiktok.local.adjustable import Adjustable
 
 KINDS = (
     "http_500",
@@ -98,8 +100,12 @@ class Fault:
         return all(text in params.get(name, "") for name, text in self.where.items())
 
 
+def _places(values: Iterable[Any]) -> tuple[Fault, ...]:
+    return tuple(one if isinstance(one, Fault) else Fault(**one) for one in values)
+
+
 @dataclass
-class Faults:
+class Faults(Adjustable):
     """What goes wrong. May be changed while serving; nothing goes wrong by default.
 
     Passing failures: ``rate`` is the share of requests that fail, taking turns among ``kinds``;
@@ -119,6 +125,8 @@ class Faults:
     requests the token is dead; the first ``failing_tasks`` report tasks fail; after ``hang_after``
     requests nothing is answered any more.
     """
+
+    makers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"kinds": tuple, "forbidden": set, "at": _places}
 
     rate: float = 0.0
     kinds: tuple[str, ...] = tuple(kind for kind in KINDS if kind != "timeout")
@@ -149,24 +157,6 @@ class Faults:
         unknown = [kind for kind in asked if kind not in KINDS and kind not in ON_REQUEST]
         if unknown:
             raise ValueError(f"unknown kinds of failure: {unknown}")
-
-    def update(self, values: dict[str, Any]) -> None:
-        """Set fields from JSON values; an unknown name is a ValueError."""
-        known = {one.name for one in fields(self)}
-        unknown = [name for name in values if name not in known]
-        if unknown:
-            raise ValueError(f"unknown faults: {unknown}")
-        for name, value in values.items():
-            setattr(self, name, _MAKERS[name](value) if name in _MAKERS else value)
-        self.__post_init__()
-
-
-def _places(values: Iterable[Any]) -> tuple[Fault, ...]:
-    return tuple(one if isinstance(one, Fault) else Fault(**one) for one in values)
-
-
-_MAKERS: Mapping[str, Callable[[Any], Any]] = {"kinds": tuple, "forbidden": set, "at": _places}
-"""Fields of :class:`Faults` whose JSON value has another type."""
 
 
 class FaultState:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -390,35 +390,14 @@ def serve(
 
 def run(
     port: int,
+    world: World,
     *,
-    seed: int = 1,
-    advertisers: int = 3,
-    ads: int = 24,
-    start: date = date(2026, 1, 1),
-    as_of: datetime | None = None,
-    qps: int | None = 10,
-    per_minute: int | None = 600,
-    latency_ms: float = 0.0,
-    fault_rate: float = 0.0,
+    limits: Limits | None = None,
+    faults: Faults | None = None,
     cache: bool = True,
     sandbox: bool = False,
-    hidden_kinds: bool = False,
-    smart_plus: bool = False,
-    late_data: bool = False,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM. ``ready`` is called with the base address; nothing is printed."""
-    world = World(
-        seed=seed,
-        advertisers=advertisers,
-        ads=ads,
-        start=start,
-        as_of=as_of,
-        hidden_kinds=hidden_kinds,
-        smart_plus=smart_plus,
-        late_data=late_data,
-    )
-    limits = Limits(qps=qps, per_minute=per_minute)
-    faults = Faults(rate=fault_rate, latency_s=latency_ms / 1000, seed=seed)
+    """Serve ``world`` until Ctrl-C or SIGTERM. ``ready`` is called with the base address; nothing is printed."""
     server = serve(world, limits=limits, faults=faults, port=port, sandbox=sandbox, cache=cache)
     run_until_stopped(server, ready)

@@ -1,0 +1,45 @@
+"""One real run: open the edges, plan, run, report. The command line and any other surface call only this.
+
+    common        which part of the settings is meant, TikTok's API, its accounts
+    imports       one import
+    steered       … that a Sheet steers
+    plans         what an import would do
+    checks        whether everything an import needs is there
+    freshness     how fresh what is stored is
+    upkeep        prune and reset
+    report_views  the views to report on
+
+Everything a surface may pass in comes as arguments: settings, ``now``, a listener for events. No surface is known here.
+"""
+
+from owox_tiktok.app.checks import Checked, check
+from owox_tiktok.app.common import Selection, backfill_range, connect, only
+from owox_tiktok.app.freshness import Freshness, Standing, status
+from owox_tiktok.app.imports import Part, import_
+from owox_tiktok.app.plans import Planned, plan
+from owox_tiktok.app.report_views import Viewed, views
+from owox_tiktok.app.steered import import_sheet, open_sheet
+from owox_tiktok.app.upkeep import Forgotten, prune_, reset
+
+__all__ = [
+    "Checked",
+    "Forgotten",
+    "Freshness",
+    "Part",
+    "Planned",
+    "Selection",
+    "Standing",
+    "Viewed",
+    "backfill_range",
+    "check",
+    "connect",
+    "import_",
+    "import_sheet",
+    "only",
+    "open_sheet",
+    "plan",
+    "prune_",
+    "reset",
+    "status",
+    "views",
+]

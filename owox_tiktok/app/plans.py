@@ -1,0 +1,116 @@
+"""What an import would do: days, requests and rows to expect. Writes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, side_by_side, unless
+from owox_tiktok.destinations import open_destination
+from owox_tiktok.errors import Problem
+from owox_tiktok.model import Advertiser, Destination, Metered, Window
+from owox_tiktok.plan import Pair
+from owox_tiktok.plan import plan as make_plan
+from owox_tiktok.settings import Settings
+from owox_tiktok.states import Reason
+from owox_tiktok.tiktok.reader import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What one pair would read: days and windows, and the requests and rows to expect (None: not known beforehand).
+
+    ``bytes_processed`` is what the destination would read to make room, reported once per object.
+    """
+
+    object: str
+    advertiser: Advertiser
+    first: date | None
+    last: date | None
+    windows: int
+    requests: int
+    rows: int | None
+    problem: str = ""
+    bytes_processed: int = 0
+
+
+def plan(
+    settings: Settings,
+    *,
+    now: datetime,
+    backfill: Days | None = None,
+    environment: Mapping[str, str] | None = None,
+    halted: Callable[[], Reason | None] = lambda: None,
+) -> list[Planned]:
+    """Return what an import would do now. TikTok is asked one small question per pair; nothing is written.
+
+    Raises Halted as soon as ``halted`` gives a reason.
+    """
+    check_kept(settings, backfill, now)
+    api = connect(settings, lambda _: None, environment)
+    source = Source(api, hidden_kinds=not settings.sandbox_mode)
+    with open_destination(settings.destination, read_only=True, environment=environment) as destination:
+        cursors = destination.cursors()
+        accounts = unless(halted, lambda: accounts_of(source, settings))
+        pairs = make_plan(settings, accounts.found, cursors, now, backfill)
+        read_there = _estimated(destination, pairs)
+    planned = side_by_side(api, lambda pair: _expect(source, pair), pairs, settings, halted)
+    for number, count in _look_ups(source, pairs).items():
+        planned[number] = replace(planned[number], requests=planned[number].requests + count)
+    for name, count in read_there.items():
+        first = next(n for n, p in enumerate(planned) if p.object == name)
+        planned[first] = replace(planned[first], bytes_processed=count)
+    for advertiser_id, error in accounts.refused.items():
+        planned.append(Planned("", Advertiser(advertiser_id), None, None, 0, 0, None, error.sentence))
+    return planned
+
+
+def _look_ups(source: Source, pairs: Sequence[Pair]) -> dict[int, int]:
+    """Return how many requests ask once per account for kinds of ads, by the first pair of it that wants to know."""
+    asked: set[tuple[str, str]] = set()
+    found: dict[int, int] = {}
+    for number, pair in enumerate(pairs):
+        wanted = {(pair.advertiser.id, kind.name) for kind in source.looks_for(pair.stream)} - asked
+        if wanted:
+            found[number] = len(wanted)
+            asked |= wanted
+    return found
+
+
+def _estimated(destination: Destination, pairs: Sequence[Pair]) -> dict[str, int]:
+    """Return how many bytes the destination would read for each object; nothing where that costs nothing."""
+    if not isinstance(destination, Metered):
+        return {}
+    read: dict[str, int] = {}
+    for stream in {p.stream.name: p.stream for p in pairs}.values():
+        spans = {
+            p.advertiser.id: Window(p.windows[0].first, p.windows[-1].last) if p.windows[0] and p.windows[-1] else None
+            for p in pairs
+            if p.stream.name == stream.name and p.windows
+        }
+        read[stream.name] = destination.estimate(stream, spans)
+    return {name: count for name, count in read.items() if count}
+
+
+def _expect(source: Source, pair: Pair) -> Planned:
+    windows = [w for w in pair.windows if w is not None]
+    first, last = (windows[0].first, windows[-1].last) if windows else (None, None)
+    # A full window near the end says most about what is to come; the last one may hold a day that has just begun.
+    full = [w for w in windows[:-1] or windows if w.days == max(x.days for x in windows)] or windows
+    sample = full[len(full) * 2 // 3] if full else None
+    try:
+        expected = source.probe(question(pair, sample), every_kind=True)
+    except Problem as error:
+        return Planned(pair.stream.name, pair.advertiser, first, last, len(pair.windows), 0, None, error.sentence)
+    size = pair.stream.page_size or 1
+    # The ordinary ads and each kind that TikTok hides, all in as many requests as the fields need.
+    counts = (expected.rows or 0, *expected.hidden.values())
+    rows = None if expected.rows is None else sum(counts)
+    if rows is None or sample is None:
+        requests = expected.groups * sum(max(1, math.ceil(n / size)) for n in counts) * len(pair.windows)
+        return Planned(pair.stream.name, pair.advertiser, first, last, len(pair.windows), requests, rows)
+    pages = sum(max(1, math.ceil(n / sample.days * w.days / size)) for w in windows for n in counts)
+    total = round(rows / sample.days * sum(w.days for w in windows))
+    return Planned(pair.stream.name, pair.advertiser, first, last, len(windows), expected.groups * pages, total)

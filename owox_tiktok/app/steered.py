@@ -1,0 +1,88 @@
+"""An import that a Sheet steers: its tabs say what to do, and it shows how far that is and what came of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from owox_tiktok.app.common import EVERYTHING, Selection, only
+from owox_tiktok.app.imports import WHOLE_RUN, Part, import_
+from owox_tiktok.destinations import open_destination
+from owox_tiktok.errors import Problem
+from owox_tiktok.events import Event, Finished, Listener, Warned
+from owox_tiktok.model import Destination
+from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
+from owox_tiktok.sheets.control import Control
+from owox_tiktok.sheets.destination import Sheets
+from owox_tiktok.sheets.lease import Lease
+from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
+
+
+def open_sheet(
+    spreadsheet: str, *, environment: Mapping[str, str] | None = None, datasets: Collection[str] | None = None
+) -> Control:
+    """Return the control Sheet with this id or address; the token comes from the environment, never from the Sheet.
+
+    ``datasets`` are those of BigQuery it may name; None: any.
+    """
+    env = os.environ if environment is None else environment
+    return Control(Spreadsheet(spreadsheet_id(spreadsheet), environment=env), environment=env, datasets=datasets)
+
+
+def import_sheet(
+    control: Control,
+    *,
+    now: datetime,
+    listen: Listener,
+    selection: Selection = EVERYTHING,
+    part: Part = WHOLE_RUN,
+    intervals: Intervals = INTERVALS,
+    environment: Mapping[str, str] | None = None,
+) -> Finished:
+    """Import what a Sheet says, and report to it how far it is and what came of it: status, log and record.
+
+    ``part`` names the run in the Sheet's record; the same name continues a run that stopped, and what came of its
+    earlier parts is read from there. Whoever cancels it ends it early. Raises what ``import_`` raises, once it is in
+    the Sheet; StoreBusy when another run holds the Sheet, and nothing is written.
+    """
+    book = control.book
+    with Lease(book, part.run, environment=os.environ if environment is None else environment) as lease:
+        book.until = part.until
+        report = Report(book, lease.run, intervals=intervals)
+
+        def emit(event: Event) -> None:
+            listen(event)
+            report(event)
+
+        def open_(address: str) -> Destination:
+            if address == f"sheets://{book.id}":
+                return Sheets(book, lease=lease)
+            return open_destination(address, environment=environment)
+
+        try:
+            report.begin()
+            reading = control.read(now)
+            for warning in reading.warnings:
+                emit(Warned("", "", warning))
+            return import_(
+                only(reading.settings, selection.objects, selection.advertisers),
+                now=now,
+                listen=emit,
+                backfill=selection.days,
+                part=replace(part, halted=lambda: report.halted() or part.halted(), earlier=report.earlier),
+                environment=environment,
+                open_=open_,
+            )
+        except Exception as error:
+            what = f"an unexpected {type(error).__name__}"
+            problem = error if isinstance(error, Problem) else Problem(what, what_to_do="Report it with the log.")
+            with suppress(Problem):  # the lease may be another's, and then nothing more is written to the Sheet
+                report.problem(problem)
+            raise
+        except BaseException:
+            with suppress(Problem):
+                report.interrupted("the run was interrupted; the next one continues where it ended")
+            raise

@@ -1,0 +1,416 @@
+"""What every destination must survive: a class of tests, which asks nothing but what ``Kit`` can do."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from owox_tiktok.errors import StoreFailed
+from owox_tiktok.model import Cursor, Failure, Known, Stored, Stream
+from owox_tiktok.streams import STREAMS
+from owox_tiktok.testing.kit import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, Kit, Row, ad, day, in_order
+
+TEXTS = ["", " ", "=SUM(A1)", "+1", "-1", "@x", "Весна 🌞", "日本語", 'say "x"', "two\nlines",
+         "carriage\rreturn", "\r\n", "a,b",
+         "back\\slash", "NULL", "null", "'; DROP TABLE x; --", "tab\there", "x" * 20_000, "\\N", "nan"]  # fmt: skip
+
+
+def _a_line_feed(text: str) -> str:
+    """What ``rows`` makes of each line break before a destination sees it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class DestinationPromises:
+    """The promises of a destination (see ``model.Destination``). A subclass has a fixture ``kit`` for its own."""
+
+    # --- the two verbs ------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize(
+        ("stream", "rows", "window"),
+        [
+            (DAILY, [ad(1, 1), ad(2, 1), ad(1, 2)], (day(1), day(3))),
+            (ADS, [{"ad_id": "171", "ad_name": "a"}, {"ad_id": "172", "ad_name": "b"}], None),
+            (LIFETIME, [{"ad_id": "171", "spend": "3"}], None),
+        ],
+    )
+    def test_storing_twice_is_storing_once(self, kit: Kit, stream: Stream, rows: list[Row], window: Any) -> None:
+        assert kit.store(kit.chunk(stream, rows, window)) == [Stored(len(rows), 0)]
+        once, cursors = in_order(kit.read(stream)), kit.cursors()
+        assert kit.store(kit.chunk(stream, rows, window)) == [Stored(len(rows), len(rows))]
+        assert in_order(kit.read(stream)) == once
+        assert len(once) == len(rows)
+        assert kit.cursors() == cursors
+
+    def test_a_window_becomes_exactly_what_was_read_for_it(self, kit: Kit) -> None:
+        kit.store(kit.chunk(DAILY, [ad(1, 1), ad(2, 1), ad(3, 2)], (day(1), day(2))))
+        kit.store(kit.chunk(DAILY, [ad(1, 1, spend="9.99"), ad(4, 2)], (day(1), day(2))))
+        assert {(r["ad_id"], r["stat_time_day"], r["spend"]) for r in kit.read(DAILY)} == {
+            ("171", day(1), Decimal("9.99")),
+            ("174", day(2), Decimal("1.50")),
+        }
+
+    def test_a_window_without_rows_empties_its_days(self, kit: Kit) -> None:
+        kit.store(kit.chunk(DAILY, [ad(1, 1), ad(1, 2), ad(1, 3)], (day(1), day(3))))
+        assert kit.store(kit.chunk(DAILY, [], (day(2), day(2)))) == [Stored(0, 1)]
+        assert kit.days() == [day(1), day(3)]
+
+    def test_replacing_a_window_touches_no_other_day_and_no_other_advertiser(self, kit: Kit) -> None:
+        rows = [ad(1, n) for n in range(1, 8)]
+        kit.store(kit.chunk(DAILY, rows, (day(1), day(7))))
+        kit.store(kit.chunk(DAILY, rows, (day(1), day(7)), advertiser_id="2"))
+        other = kit.chunk(LIFETIME, [{"ad_id": "171", "spend": "3"}])
+        kit.store(other)
+        kit.store(kit.chunk(DAILY, [], (day(3), day(5))))
+        assert kit.days() == [day(n) for n in (1, 2, 6, 7)]
+        assert kit.days("2") == [day(n) for n in range(1, 8)]
+        assert len(kit.read(LIFETIME)) == 1
+
+    def test_replacing_a_day_of_hours_takes_all_24_of_it_and_none_of_its_neighbours(self, kit: Kit) -> None:
+        hours = [(n, h) for n in (1, 2, 3) for h in range(24)]
+        for n in (1, 2, 3):
+            rows = [
+                {"ad_id": "171", "stat_time_hour": f"{day(n)} {h:02}:00:00", "spend": "1"} for m, h in hours if m == n
+            ]
+            kit.store(kit.chunk(HOURLY, rows, (day(n), day(n))))
+        assert kit.store(kit.chunk(HOURLY, [], (day(2), day(2)))) == [Stored(0, 24)]
+        left = sorted((r["stat_time_hour"].date(), r["stat_time_hour"].hour) for r in kit.read(HOURLY))
+        assert left == [(day(n), h) for n, h in hours if n != 2]
+
+    def test_what_has_no_days_is_replaced_per_advertiser(self, kit: Kit) -> None:
+        kit.store(kit.chunk(LIFETIME, [{"ad_id": "171", "spend": "3"}, {"ad_id": "172", "spend": "4"}]))
+        kit.store(kit.chunk(LIFETIME, [{"ad_id": "171", "spend": "3"}], advertiser_id="2"))
+        kit.store(kit.chunk(LIFETIME, [{"ad_id": "173", "spend": "5"}]))
+        assert {(r["advertiser_id"], r["ad_id"]) for r in kit.read(LIFETIME)} == {("1", "173"), ("2", "171")}
+
+    def test_an_upsert_changes_what_it_names_and_keeps_the_rest(self, kit: Kit) -> None:
+        kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "old"}, {"ad_id": "172", "ad_name": "stays"}]))
+        kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "of another"}], advertiser_id="2"))
+        kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "new"}, {"ad_id": "173", "ad_name": "more"}]))
+        kit.store(kit.chunk(ADS, []))
+        assert {(r["advertiser_id"], r["ad_id"]): r["ad_name"] for r in kit.read(ADS)} == {
+            ("1", "171"): "new", ("1", "172"): "stays", ("1", "173"): "more", ("2", "171"): "of another",
+        }  # fmt: skip
+
+    def test_a_list_of_the_whole_app_holds_every_advertiser_once(self, kit: Kit) -> None:
+        listed = STREAMS["advertiser_ids"]
+        rows: list[Row] = [{"advertiser_id": n, "advertiser_name": "a"} for n in ("1", "2")]
+        kit.store(kit.chunk(listed, rows, advertiser_id="", fields=["advertiser_name"]))
+        rows[1]["advertiser_name"] = "b"
+        kit.store(kit.chunk(listed, rows, advertiser_id="", fields=["advertiser_name"]))
+        assert sorted((r["advertiser_id"], r["advertiser_name"]) for r in kit.read(listed)) == [("1", "a"), ("2", "b")]
+
+    def test_several_windows_can_be_stored_in_one_step(self, kit: Kit) -> None:
+        chunks = [kit.chunk(DAILY, [ad(1, n)] * (n != 2), (day(n), day(n))) for n in (1, 2, 3)]
+        chunks += [kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), advertiser_id="2")]
+        assert [s.rows for s in kit.store(*chunks)] == [1, 0, 1, 1]
+        assert kit.days() == [day(1), day(3)]
+        assert kit.cursors()[DAILY.name, "1"].through == day(3)
+        assert kit.cursors()[DAILY.name, "2"].through == day(1)
+
+    # --- values -------------------------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("texts", [TEXTS[:7], TEXTS[7:14], TEXTS[14:]], ids=["1", "2", "3"])
+    def test_texts_come_back_as_they_are(self, kit: Kit, texts: list[str]) -> None:
+        """Each in a file of its own, since what is made of a text may hang on the texts beside it."""
+        with kit.open() as destination:
+            destination.prepare(ADS, ADS.columns(FIELDS[ADS.name]))
+            for n, text in enumerate(texts):
+                rows: list[Row] = [{"ad_id": "7012345678901234567", "ad_name": text}, {"ad_id": "0", "ad_name": None}]
+                destination.upsert([kit.chunk(ADS, rows, advertiser_id=f"{n}")])
+        stored = {(r["advertiser_id"], r["ad_id"]): r["ad_name"] for r in kit.read(ADS)}
+        for n, text in enumerate(texts):
+            assert stored[f"{n}", "7012345678901234567"] == kit.keeps(_a_line_feed(text))
+            assert stored[f"{n}", "0"] is None
+
+    def test_all_texts_together_come_back_as_they_are(self, kit: Kit) -> None:
+        kit.store(kit.chunk(ADS, [{"ad_id": f"{n}", "ad_name": text} for n, text in enumerate(TEXTS)]))
+        assert [r["ad_name"] for r in sorted(kit.read(ADS), key=lambda r: int(r["ad_id"]))] == [
+            kit.keeps(_a_line_feed(text)) for text in TEXTS
+        ]
+
+    def test_money_comes_back_exactly_to_the_ninth_decimal(self, kit: Kit) -> None:
+        amounts = ["0", "0.01", "-5.10", "0.123456789", "99999999999999999999.99", "1234567.8901", "0.1234567891", "-"]
+        kit.store(kit.chunk(DAILY, [ad(n, 1, spend=amount) for n, amount in enumerate(amounts)], (day(1), day(1))))
+        assert [r["spend"] for r in sorted(kit.read(DAILY), key=lambda r: r["ad_id"])] == [
+            *(kit.keeps(Decimal(amount)) for amount in amounts[:-2]), Decimal("0.123456789"), None,
+        ]  # fmt: skip
+
+    def test_moments_and_hours_come_back_as_they_are(self, kit: Kit) -> None:
+        kit.store(kit.chunk(ADS, [{"ad_id": "171", "create_time": "2026-03-29 01:30:00", "is_aco": True}]))
+        assert [(r["create_time"], r["is_aco"]) for r in kit.read(ADS)] == [
+            (datetime(2026, 3, 29, 1, 30, tzinfo=UTC), True)
+        ]
+        kit.store(
+            kit.chunk(HOURLY, [{"ad_id": "171", "stat_time_hour": "2026-03-29 02:00:00"}], (date(2026, 3, 29),) * 2)
+        )
+        assert [r["stat_time_hour"] for r in kit.read(HOURLY)] == [datetime(2026, 3, 29, 2)]
+
+    # --- tables -------------------------------------------------------------------------------------------------------
+
+    def test_a_new_field_becomes_a_new_column_and_old_rows_stay(self, kit: Kit) -> None:
+        kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=["spend"]))
+        kit.store(kit.chunk(DAILY, [ad(1, 2, likes="7")], (day(2), day(2)), fields=["likes", "spend"]))
+        kit.store(kit.chunk(DAILY, [ad(1, 3)], (day(3), day(3)), fields=["impressions"]))
+        rows = sorted(kit.read(DAILY), key=lambda r: r["stat_time_day"])
+        assert [(r["spend"], r["likes"], r["impressions"]) for r in rows] == [
+            (Decimal("1.50"), None, None), (Decimal("1.50"), 7, None), (None, None, 10),
+        ]  # fmt: skip
+
+    def test_a_table_of_somebody_else_is_refused_or_left_alone(self, kit: Kit) -> None:
+        kit.make_foreign_table(DAILY)
+        before = kit.foreign_rows(DAILY)
+        assert before
+        refused = None
+        try:
+            kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+        except StoreFailed as error:
+            refused = error
+        if refused is None:  # it found another place
+            assert kit.days() == [day(1)]
+        else:
+            assert DAILY.table in refused.sentence
+            assert refused.what_to_do
+            assert kit.cursors() == {}
+        assert kit.foreign_rows(DAILY) == before
+
+    def test_a_column_whose_type_was_changed_is_refused_by_name(self, kit: Kit) -> None:
+        kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+        kit.change_type(DAILY, "spend")
+        with pytest.raises(StoreFailed, match="spend"):
+            kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+
+    def test_columns_that_a_user_added_survive(self, kit: Kit) -> None:
+        kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "a"}]))
+        kit.add_column(ADS, "my_note")
+        kit.store(kit.chunk(ADS, [{"ad_id": "172", "ad_name": "b"}]))
+        assert len(kit.read(ADS)) == 2
+        assert "my_note" in kit.columns(ADS)
+
+    def test_every_column_is_described(self, kit: Kit) -> None:
+        for fields in (["spend"], ["spend", "likes"]):
+            kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=fields))
+        assert kit.descriptions(DAILY) == {f.name: f.description for f in DAILY.columns(["spend", "likes"])}
+
+    # --- all or nothing -----------------------------------------------------------------------------------------------
+
+    def test_when_one_row_does_not_fit_neither_rows_nor_cursor_change(self, kit: Kit) -> None:
+        kit.store(kit.chunk(DAILY, [ad(1, 1), ad(2, 1)], (day(1), day(1))))
+        before, cursors = in_order(kit.read(DAILY)), kit.cursors()
+        good = kit.chunk(DAILY, [ad(1, 1, spend="7")], (day(1), day(1)))
+        wrong = {"spend": "twelve", "impressions": "99999999999999999999", "stat_time_day": "2026-02-31", "ad_id": ""}
+        with kit.open() as destination:
+            destination.prepare(DAILY, good.columns)
+            for name, value in wrong.items():
+                broken = kit.chunk(DAILY, [ad(1, 2), ad(3, 2)], (day(2), day(2)))
+                lines = broken.path.read_text().splitlines()
+                cells = lines[1].split(",")
+                cells[[f.name for f in broken.columns].index(name)] = value
+                broken.path.write_text("\n".join([lines[0], ",".join(cells)]) + "\n")
+                with pytest.raises(StoreFailed) as caught:
+                    destination.replace([good, broken])
+                assert DAILY.table in caught.value.sentence
+            # The connection is good for more.
+            destination.replace([kit.chunk(DAILY, [ad(9, 5)], (day(5), day(5)), cursor=None)])
+        rows = [r for r in kit.read(DAILY) if r["stat_time_day"] != day(5)]
+        assert in_order(rows) == before
+        assert kit.cursors() == cursors
+
+    def test_two_chunks_of_the_same_rows_are_refused_and_nothing_is_stored(self, kit: Kit) -> None:
+        ads = [kit.chunk(ADS, [{"ad_id": "171"}]) for _ in range(2)]
+        days = [kit.chunk(DAILY, [ad(1, 2)], (day(n), day(n + 1))) for n in (1, 2)]
+        for chunks in (ads, days):
+            with pytest.raises(StoreFailed, match="twice"):
+                kit.store(*chunks)
+            assert kit.read(chunks[0].stream) == []
+        assert kit.cursors() == {}
+
+    def test_a_row_file_that_lost_rows_moves_no_cursor(self, kit: Kit) -> None:
+        kit.store(kit.whole())
+        before, cursors = in_order(kit.read(DAILY)), kit.cursors()
+        for stream, short in (
+            (DAILY, kit.chunk(DAILY, [ad(1, n, spend="7") for n in (6, 7)], (day(6), day(7)))),
+            (ADS, kit.chunk(ADS, [{"ad_id": "171"}, {"ad_id": "172"}])),
+        ):
+            short.path.write_text(short.path.read_text().splitlines(keepends=True)[0])
+            with pytest.raises(StoreFailed, match=r"2 rows .* 1 "):
+                kit.store(short)
+            assert (stream.name, "1") not in kit.cursors() or kit.cursors() == cursors
+        assert in_order(kit.read(DAILY)) == before
+        assert kit.read(ADS) == []
+
+    def test_rows_outside_their_window_are_not_stored_quietly(self, kit: Kit) -> None:
+        with pytest.raises(StoreFailed, match="2 rows"):
+            kit.store(kit.chunk(DAILY, [ad(1, 1), ad(1, 9)], (day(1), day(2))))
+        assert kit.read(DAILY) == []
+
+    # --- cursors ------------------------------------------------------------------------------------------------------
+
+    def test_cursors_come_back_as_they_were_stored(self, kit: Kit) -> None:
+        assert kit.cursors() == {}
+        whole = Cursor(frozenset({"spend", "likes"}), AT, day(60), day(1), day(59), frozenset({"reach"}))
+        without_days = Cursor(frozenset({"ad_name"}), AT, day(60))
+        kit.store(kit.chunk(DAILY, [], (day(1), day(59)), fields=["spend", "likes"], cursor=whole))
+        kit.store(kit.chunk(ADS, [], cursor=without_days))
+        kit.store(kit.chunk(DAILY, [], (day(1), day(59)), advertiser_id="2", cursor=None))
+        assert kit.cursors() == {(DAILY.name, "1"): whole, (ADS.name, "1"): without_days}
+
+    def test_a_failure_is_remembered_beside_the_cursor_until_the_next_success(self, kit: Kit) -> None:
+        cursor = Cursor(frozenset({"spend"}), AT, day(60), day(1), day(59))
+        kit.store(kit.chunk(DAILY, [], (day(1), day(59)), cursor=cursor))
+        with kit.open() as destination:
+            destination.failed(DAILY, "1", 'TikTok refused: it\'s "no"', AT + timedelta(days=1))
+            destination.failed(DAILY, "2", "never read", AT)
+        assert kit.known() == {
+            (DAILY.name, "1"): Known(cursor, Failure('TikTok refused: it\'s "no"', AT + timedelta(days=1))),
+            (DAILY.name, "2"): Known(None, Failure("never read", AT)),
+        }
+        kit.store(kit.chunk(DAILY, [], (day(1), day(59)), cursor=cursor))
+        assert kit.known()[DAILY.name, "1"] == Known(cursor)
+
+    def test_forgotten_pairs_are_as_if_never_read_and_their_rows_stay(self, kit: Kit) -> None:
+        for advertiser_id in ("1", "2"):
+            kit.store(kit.whole(advertiser_id))
+        kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
+        with kit.open() as destination:
+            destination.cursors()
+            destination.failed(DAILY, "1", "no answer", AT)
+            destination.forget(DAILY, ["1", "3"])
+            destination.forget(LIFETIME, [])
+        assert set(kit.known()) == {(DAILY.name, "2"), (ADS.name, "1")}
+        assert len(kit.read(DAILY)) == 10
+        kit.store(kit.whole())
+        assert set(kit.cursors()) == {(DAILY.name, "1"), (DAILY.name, "2"), (ADS.name, "1")}
+        assert len(kit.read(DAILY)) == 10
+
+    # --- what a person does behind the program's back -----------------------------------------------------------------
+
+    def test_a_table_that_was_dropped_has_no_days_and_says_so(self, kit: Kit) -> None:
+        kit.store(kit.whole())
+        kit.store(kit.whole("2"))
+        kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
+        kit.drop_table(DAILY)
+        for advertiser_id in ("1", "2"):
+            found = kit.known()[DAILY.name, advertiser_id]
+            assert found.cursor is None
+            assert DAILY.name in found.lost
+        assert kit.known()[ADS.name, "1"].lost == ""
+        # A run that is killed once the new table is there, or has filled it for one account, leaves nothing to go by.
+        with kit.open() as destination:
+            destination.prepare(DAILY, kit.whole().columns)
+        assert {pair for pair in kit.cursors() if pair[0] == DAILY.name} == set()
+        kit.store(kit.whole("2"))
+        assert {pair for pair in kit.cursors() if pair[0] == DAILY.name} == {(DAILY.name, "2")}
+        assert len(kit.read(DAILY)) == 5
+
+    def test_a_column_that_was_dropped_is_no_longer_complete_and_says_so(self, kit: Kit) -> None:
+        chunk = kit.whole()
+        kit.store(chunk)
+        kit.store(kit.whole("2"))
+        kit.drop_column(DAILY, "impressions")
+        found = kit.known()[DAILY.name, "1"]
+        assert "impressions" in found.lost
+        assert found.cursor is not None
+        assert found.cursor.fields == {"ad_name", "spend", "ctr"}
+        assert (found.cursor.since, found.cursor.through) == (day(1), day(5))
+        # The column is there again after this, and empty; only who is read again has it.
+        kit.store(kit.whole("2"))
+        assert kit.cursors()[DAILY.name, "1"].fields == {"ad_name", "spend", "ctr"}
+        assert kit.cursors()[DAILY.name, "2"].fields == {"ad_name", "spend", "ctr", "impressions"}
+        assert {r["advertiser_id"]: r["impressions"] for r in kit.read(DAILY)} == {"1": None, "2": 10}
+
+    def test_a_key_that_was_dropped_is_refused_in_words(self, kit: Kit) -> None:
+        kit.store(kit.whole())
+        kit.drop_column(DAILY, "ad_id")
+        with pytest.raises(StoreFailed, match="ad_id"):
+            kit.store(kit.whole())
+
+    def test_pruning_and_failures_are_no_harm(self, kit: Kit) -> None:
+        kit.store(kit.whole())
+        with kit.open() as destination:
+            destination.prune(DAILY, {"1": day(3)}, dry_run=False)
+            destination.failed(DAILY, "1", "no answer", AT)
+        found = kit.known()[DAILY.name, "1"]
+        assert found.lost == ""
+        assert found.cursor is not None
+        assert (found.cursor.since, found.cursor.through) == (day(3), day(5))
+
+    def test_what_the_first_version_stored_counts_and_adopts_its_table_once(self, kit: Kit) -> None:
+        chunk = kit.whole()
+        kit.store(chunk)
+        kit.make_older(DAILY)
+        assert kit.known() == {(DAILY.name, "1"): Known(chunk.cursor)}
+        kit.store(kit.whole("2"))
+        assert kit.known()[DAILY.name, "1"] == Known(chunk.cursor)
+        kit.drop_table(DAILY)
+        kit.store(kit.whole("2"))
+        assert set(kit.cursors()) == {(DAILY.name, "2")}
+
+    def test_a_table_of_the_first_version_that_is_not_there_any_more_is_adopted_by_nobody(self, kit: Kit) -> None:
+        kit.store(kit.whole())
+        kit.store(kit.whole("2"))
+        kit.make_older(DAILY)
+        kit.drop_table(DAILY)
+        kit.store(kit.whole("2"))
+        assert set(kit.cursors()) == {(DAILY.name, "2")}
+
+    def test_a_table_put_in_the_place_of_another_does_not_count(self, kit: Kit) -> None:
+        kit.store(kit.whole(), kit.whole("2"))
+        kit.replace_table(DAILY)
+        assert kit.cursors() == {}
+        assert [DAILY.name in known.lost for known in kit.known().values()] == [True, True]
+
+    def test_a_report_that_lost_its_currency_is_read_again_whole(self, kit: Kit) -> None:
+        kit.store(kit.whole())
+        kit.drop_column(DAILY, "currency")
+        assert "currency" in kit.known()[DAILY.name, "1"].lost
+        kit.store(kit.whole("2"))
+        assert set(kit.cursors()) == {(DAILY.name, "2")}
+
+    # --- pruning ------------------------------------------------------------------------------------------------------
+
+    def test_the_cutoff_day_stays_and_each_advertiser_has_its_own(self, kit: Kit) -> None:
+        for advertiser_id in ("1", "2", "3"):
+            rows = [ad(1, n) for n in range(1, 6)]
+            kit.store(kit.chunk(DAILY, rows, (day(1), day(5)), advertiser_id=advertiser_id))
+        keep_from = {"1": day(3), "2": day(5)}
+        with kit.open() as destination:
+            assert destination.prune(DAILY, keep_from, dry_run=True) == 2 + 4
+            assert destination.prune(DAILY, keep_from, dry_run=True) == 2 + 4
+            assert destination.prune(DAILY, keep_from, dry_run=False) == 2 + 4
+            assert destination.prune(DAILY, keep_from, dry_run=False) == 0
+        assert kit.days("1") == [day(3), day(4), day(5)]
+        since = {advertiser_id: cursor.since for (_, advertiser_id), cursor in kit.cursors().items()}
+        assert since == {"1": day(3), "2": day(5), "3": day(1)}, "a cursor claims no day that was deleted"
+        assert kit.days("2") == [day(5)]
+        assert kit.days("3") == [day(n) for n in range(1, 6)]
+
+    def test_the_first_hour_of_the_cutoff_day_stays_and_the_last_before_it_goes(self, kit: Kit) -> None:
+        rows = [
+            {"ad_id": "171", "stat_time_hour": f"{d} {h}:00:00"}
+            for d, h in ((day(1), 23), (day(2), "00"), (day(2), 23))
+        ]
+        kit.store(kit.chunk(HOURLY, rows, (day(1), day(2))))
+        with kit.open() as destination:
+            assert destination.prune(HOURLY, {"1": day(2)}, dry_run=False) == 1
+        assert sorted(r["stat_time_hour"].hour for r in kit.read(HOURLY)) == [0, 23]
+        assert {r["stat_time_hour"].date() for r in kit.read(HOURLY)} == {day(2)}
+
+    def test_lists_and_tables_that_are_not_there_are_not_pruned(self, kit: Kit) -> None:
+        kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
+        with kit.open() as destination:
+            assert destination.prune(ADS, {"1": day(300)}, dry_run=False) == 0
+            assert destination.prune(DAILY, {"1": day(300)}, dry_run=False) == 0
+            assert destination.prune(DAILY, {}, dry_run=False) == 0
+        assert len(kit.read(ADS)) == 1
+
+    # --- opening ------------------------------------------------------------------------------------------------------
+
+    def test_reading_only_creates_nothing(self, kit: Kit) -> None:
+        before = kit.everything()
+        with kit.open(read_only=True) as destination:
+            assert destination.cursors() == {}
+            assert destination.prune(DAILY, {"1": day(3)}, dry_run=True) == 0
+        assert kit.everything() == before
