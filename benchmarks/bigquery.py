@@ -62,7 +62,7 @@ def chunks(folder: Path, first: date, days: int) -> list[Chunk]:
         window = Window(first + timedelta(days=at), first + timedelta(days=at + DAYS_PER_CHUNK - 1))
         cursor = Cursor(frozenset(CHOSEN), datetime.now(UTC), window.last, FIRST, window.last)
         path = folder / f"{window.first}.csv"
-        made.append(Chunk(DAILY, ADVERTISER, window, COLUMNS, path, ADS * DAYS_PER_CHUNK, cursor))
+        made.append(Chunk(DAILY, ADVERTISER, window, COLUMNS, path, ADS * DAYS_PER_CHUNK, cursor, {}, cursor.read_at))
     return made
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from owox_tiktok import rows
-from owox_tiktok.destinations import duckdb as destination
+from owox_tiktok.destinations.duckdb import DuckDB
 from owox_tiktok.model import Chunk, Field, Kind
 from owox_tiktok.rows import UnexpectedValue, column, typed
 from owox_tiktok.spool import Writer, read
@@ -268,15 +268,14 @@ def test_rows_reach_duckdb_as_they_went_into_the_row_file(
     given_rows: list[dict[Kind, str | None]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "rows_for_duckdb.csv"
-    spooled(given_rows, path)
-    chunk = Chunk(STREAMS["ads"], "1", None, COLUMNS, path, len(given_rows), None)
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    writer = spooled(given_rows, path)
+    chunk = Chunk(STREAMS["ads"], "1", None, COLUMNS, path, writer.rows, None, writer.seals, datetime.now(UTC))
+    with duckdb.connect() as connection, DuckDB(connection, ":memory:") as destination:
         picked = ", ".join(
             f"CAST(\"{f.name}\" AT TIME ZONE 'UTC' AS TIMESTAMP)" if f.kind is Kind.INSTANT else f'"{f.name}"'
             for f in COLUMNS
         )
-        found = connection.execute(f"SELECT {picked} FROM ({destination._rows([chunk])})").fetchall()
+        found = connection.execute(f"SELECT {picked} FROM {destination._incoming([chunk])}").fetchall()
     for got, row in zip(found, given_rows, strict=True):
         for field, have in zip(COLUMNS, got, strict=True):
             want = typed(field, row[field.kind])
