@@ -9,6 +9,8 @@
     bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
     start      --help, and what importing the package loads
 
+``python -m benchmarks break`` measures no speed: see ``benchmarks/breaking.py``.
+
 The emulators of TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
 clock starts, so that the figures are the loader's. One run each; the machine should have nothing else to do.
 """
@@ -29,7 +31,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import bigquery, pace
+from benchmarks import bigquery, breaking, pace
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
 
@@ -273,6 +275,8 @@ def start() -> None:
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
+    if sys.argv[1:2] == ["break"]:
+        sys.exit(breaking.main(sys.argv[2:]))
     names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "bigquery", "pace", "paced"]
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
     if "start" in names:

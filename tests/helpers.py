@@ -208,6 +208,7 @@ def expected(
     start: date = START,
     last: date | None = None,
     include_deleted: bool = True,
+    top_view_at_advertiser: bool = True,
 ) -> list[Row]:
     """The rows of ``stream`` of one advertiser with the columns ``names``, from the oracle, typed."""
     advertiser = world.advertiser(advertiser_id)
@@ -227,6 +228,7 @@ def expected(
             report_type=stream.report_type,
             include_deleted=include_deleted,
             lifetime=stream.time is None and stream.report_type == "BASIC",
+            top_view_at_advertiser=top_view_at_advertiser,
         )
     else:
         rows = oracle.entity_rows(world, advertiser_id, stream.name, include_deleted)

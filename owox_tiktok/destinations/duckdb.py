@@ -111,6 +111,7 @@ class DuckDB(Transactional):
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, *, read_only: bool = False) -> None:
         super().__init__(name)
         self.connection = connection
+        self._file = None if read_only else self._which_file()
         self._begin()
         if not read_only:
             self._make_cursors()
@@ -121,6 +122,37 @@ class DuckDB(Transactional):
             self._set_memory(MEMORY_MB)
             # Rows come in portions that one thread stores faster than several, and with less memory.
             self.connection.execute("SET threads = 1")
+
+    def _which_file(self) -> tuple[int, int] | None:
+        """Return what tells the file at our path from another one; None when there is none, or none is needed."""
+        if self._name == IN_MEMORY:
+            return None
+        try:
+            found = Path(self._name).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _check_file(self) -> None:
+        """Raise StoreGone when the file was deleted, moved or replaced: DuckDB would go on writing where nobody looks.
+
+        The system lets an open file be taken away, and a lock does not keep it there.
+        """
+        if self._file != self._which_file():
+            self._file = None  # once is enough
+            raise StoreGone(
+                "the file was deleted, moved or replaced while it was written, and what this run stored went with it",
+                where=self._name,
+                what_to_do="Leave the file alone while an import runs, and import again.",
+            )
+
+    def _check_head(self) -> None:
+        """Raise StoreGone when the file does not even begin as a DuckDB file any more."""
+        with suppress(BadInput, StoreFailed):
+            if _is_ours_to_open(Path(self._name)):
+                return
+        what_to_do = "Delete it, leave the new one alone while an import runs, and import again."
+        raise StoreGone("the file was emptied while it was written", where=self._name, what_to_do=what_to_do)
 
     def _set_memory(self, megabytes: int) -> None:
         self.connection.execute(f"SET memory_limit = '{megabytes}MB'")
@@ -145,6 +177,9 @@ class DuckDB(Transactional):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.connection.close()
+        if error is None and self._file is not None:
+            self._check_file()
+            self._check_head()
 
     # --- statements ---------------------------------------------------------------------------------------------------
 
@@ -229,7 +264,9 @@ class DuckDB(Transactional):
         while True:
             try:
                 self._set_memory(megabytes)
-                return super()._store(chunks)
+                stored = super()._store(chunks)
+                self._check_file()
+                return stored
             except StoreFailed as error:
                 failure, cause = error, error.__cause__
             except duckdb.Error as error:
