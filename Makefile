@@ -59,13 +59,13 @@ docs: setup  ## write what the documents take from the program
 	$(BIN)/python tools/make_commands_doc.py
 	$(BIN)/python tools/make_blocks.py
 	$(BIN)/python tools/play_documents.py
-	$(BIN)/python tools/make_picture.py
 
 templates: setup  ## rebuild the template Sheets
 	$(BIN)/python tools/make_templates.py
 
-pictures: setup $(MENU_STAMP)  ## retake docs/pictures/menu-*.png, with a browser
-	MENU_PICTURES=docs/pictures $(BIN)/python -m pytest tests/test_menu.py -k in_a_browser -n 2
+# Chromium, and the fonts that make the pictures look the same everywhere: fonts-liberation, fonts-noto-color-emoji.
+pictures: setup setup-bigquery $(MENU_STAMP)  ## refresh docs/pictures from real runs; PICTURES="demo terminal" names some
+	$(BIN)/python -m tools.make_pictures $(PICTURES)
 
 bench: setup  ## measure; prints each figure with its bound
 	$(BIN)/python -m benchmarks

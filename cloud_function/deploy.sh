@@ -272,7 +272,7 @@ uninstall() {
   local found='' one listed answer listing=$dry_run
   dry_run='' # to list what is there, Google has to be asked
   keep() { found+="$1$line"; }
-  step 'see what was made'
+  step 'find what was created'
   for one in "$name" "$name-worker"; do
     listed=$(ask gcloud run services describe "$one" "${in_region[@]}" --format='value(metadata.name)') || exit 1
     [ -z "$listed" ] || keep "run services delete $one ${in_region[*]}"
@@ -456,7 +456,7 @@ for api in run cloudbuild artifactregistry secretmanager cloudtasks cloudschedul
 done
 [ ${#missing[@]} -eq 0 ] || run gcloud services enable "${missing[@]}" "${in_project[@]}"
 
-step 'make the service accounts'
+step 'create the service accounts'
 account() { # account ID WHAT-FOR
   local there
   there=$(ask gcloud iam service-accounts describe "$1@$project.iam.gserviceaccount.com" "${in_project[@]}" --format='value(email)') ||
@@ -487,7 +487,7 @@ optional GOOGLE_CHAT_WEBHOOK_URL "$name-google-chat-webhook"
 optional SLACK_WEBHOOK_URL "$name-slack-webhook"
 optional SMTP_PASSWORD "$name-smtp-password"
 
-step 'make the queue'
+step 'create the queue'
 # As many imports at once as there are TikTok apps; an import that fails is tried again after 10 s, 20 s … 5 minutes.
 wanted="$at_once 1.0 10 10s 300s 3"
 there=$(ask gcloud tasks queues describe "$queue" "${in_location[@]}" --format='value(rateLimits.maxConcurrentDispatches,rateLimits.maxDispatchesPerSecond,retryConfig.maxAttempts,retryConfig.minBackoff,retryConfig.maxBackoff,retryConfig.maxDoublings)')

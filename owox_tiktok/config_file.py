@@ -67,11 +67,11 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "its name is none"
+        why = getattr(error, "strerror", None) or "the name is not valid"
         raise BadInput([Mistake(str(path), f"cannot be read ({why})", example)]) from None
     if len(raw) > MOST_BYTES:
         raise BadInput(
-            [Mistake(str(path), f"holds more than {MOST_BYTES:,} bytes, so it is not a configuration", example)]
+            [Mistake(str(path), f"holds more than {MOST_BYTES:,} bytes, so it cannot be a configuration", example)]
         )
     try:
         return raw.decode("utf-8-sig")
@@ -94,7 +94,7 @@ def parsed(text: str, name: str) -> yaml.Node | None:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.reader.ReaderError as error:
         at = f"{name}:{text[: error.position].count(chr(10)) + 1}"
-        what = f"holds a character that no text has (U+{ord(text[error.position]):04X})"
+        what = f"contains a character that no text can have (U+{ord(text[error.position]):04X})"
         raise BadInput([Mistake(at, what, "Delete it, or write the line again.")]) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -107,10 +107,10 @@ _OPENING = (yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken, yaml.Flow
             yaml.FlowSequenceStartToken)  # fmt: skip
 _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 _PROBLEMS = (
-    ("'\\t'", "a tab stands where spaces belong"),
+    ("'\\t'", "a tab is used where spaces belong"),
     ("could not find expected ':'", "a colon is missing after the name"),
     ("mapping values are not allowed", "a second colon, or a line that begins too far to the right"),
-    ("expected <block end>", "the line does not begin where the others of its list begin"),
+    ("expected <block end>", "the line is not indented like the others in its list"),
     ("but found another document", "--- begins a second document, and only one is read"),
 )
 """What the YAML library says, in words for people who do not know its terms; what is not here is shown as it is."""

@@ -67,6 +67,7 @@ def demo(folder: Path, console: Console, halted: Callable[[], Reason | None] = l
         start=date(2026, 8, 15),
         as_of=TODAY,
         hidden_kinds=True,
+        pleasant_names=True,
     )
     with serve(world, limits=Limits(qps=60, per_minute=None)) as server:
         ids = ", ".join(f'"{one}"' for one in world.advertiser_ids)

@@ -43,7 +43,7 @@ ADDRESS = "https://owox-tiktok.run.app"
 """What the menu believes the service's address to be; the page passes its calls on to the function for Sheets."""
 AUDIENCE = "local-script.apps.googleusercontent.com"
 DAYS = 75
-"""So long ago the made-up ad accounts begin."""
+"""So long ago the simulated ad accounts begin."""
 IMPORTED_DAYS = 30
 """So long ago the first day lies that the Sheet asks for."""
 READY_S = 60.0
@@ -53,6 +53,7 @@ class Laptop(Emulator):
     """Everything at once, for a ``with`` block; ``url`` is the page. Raises Problem where something cannot start.
 
     ``timeout_s`` is when the platform would cut a request of the worker off; a run that takes longer goes on in parts.
+    ``days`` is how long ago the first day lies that the Sheet asks for.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class Laptop(Emulator):
         timeout_s: float = 1800.0,
         qps: int = 10,
         latency_s: float = 0.0,
+        days: int = IMPORTED_DAYS,
     ) -> None:
         super().__init__(port)
         self._stack = ExitStack()
         self._world = world
         self._timeout_s = timeout_s
+        self._days = days
         self._limits = local_tiktok.Limits(qps=qps, per_minute=None)
         self._faults = local_tiktok.Faults(latency_s=latency_s)
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -75,14 +78,16 @@ class Laptop(Emulator):
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             start = datetime.now(UTC).date() - timedelta(days=DAYS)
-            world = self._world or local_tiktok.World(seed=37, advertisers=3, ads=40, start=start, hidden_kinds=True)
+            world = self._world or local_tiktok.World(
+                37, 3, campaigns=12, ad_groups=20, ads=40, start=start, hidden_kinds=True, pleasant_names=True
+            )
             self.tiktok = stack.enter_context(local_tiktok.serve(world, limits=self._limits, faults=self._faults))
             self.google = stack.enter_context(local_sheets.serve())
             self.issuer = stack.enter_context(Issuer())
             self.cloud_tasks = stack.enter_context(local_tasks.Server(self.issuer))
             self.queue = self.cloud_tasks.add(min_backoff_s=1.0, max_concurrent_dispatches=2)
             self.book = self.google.create("TikTok Ads")
-            self.first_day = world.now().date() - timedelta(days=IMPORTED_DAYS)
+            self.first_day = world.now().date() - timedelta(days=self._days)
             self._set_up(world)
             stack.callback(self._end)
             worker = self._deploy("worker", _free_port())

@@ -262,47 +262,79 @@ def column(field: Field, values: Sequence[object], *, metric: bool = False) -> C
     """
     try:
         joined = "\n".join(values)  # type: ignore[arg-type]
-        if not (metric and "-" in joined and "-" in values) and _canonical_already(field.kind, joined, values):
-            return list(values)  # type: ignore[arg-type]
+        if not (metric and "-" in joined and "-" in values):
+            return _of_texts(field, joined, values)  # type: ignore[arg-type]
     except TypeError:
         pass  # there are nulls, numbers or lists among them
     if metric and "-" in values:
         values = [None if v == "-" else v for v in values]
     if None in values:
-        # Often only some are missing, and the others are as they should be.
+        # Often only some are missing, and the others are texts.
         there = [v for v in values if v is not None]
         try:
-            if not there or _canonical_already(field.kind, "\n".join(there), there):  # type: ignore[arg-type]
-                return list(values)  # type: ignore[arg-type]
+            texts = iter(_of_texts(field, "\n".join(there), there) if there else ())  # type: ignore[arg-type]
+            return [None if v is None else next(texts) for v in values]
         except TypeError:
             pass
     convert = _CANONICAL[field.kind]
     return [None if v is None else convert(field, v) for v in values]
 
 
-def _canonical_already(kind: Kind, joined: str, values: Sequence[Any]) -> bool:
+def _of_texts(field: Field, joined: str, values: Sequence[str]) -> Column:
+    """Return the canonical texts of values that are all texts, also given ``joined`` by line breaks."""
+    if field.kind in (Kind.MONEY, Kind.RATE):
+        of_two = _of_two_decimals(joined, values)
+        if of_two is not None:
+            if of_two == len(values):
+                return list(values)
+            return [t if t[-1] != "0" or t[-3] == "." else plain_amount(t) for t in values]
+    elif _canonical_already(field.kind, joined, values):
+        return list(values)
+    # Days, among others, repeat from row to row: each is converted once.
+    convert = _CANONICAL[field.kind]
+    once = {text: convert(field, text) for text in set(values)}
+    return list(map(once.__getitem__, values))
+
+
+def _canonical_already(kind: Kind, joined: str, values: Sequence[str]) -> bool:
     """Whether the values, also given ``joined`` by line breaks, are all canonical: judged together, at C speed."""
     if kind is Kind.TEXT:
         return not _has_controls(joined)
-    lines = f"\n{joined}\n"
-    if "\n\n" in lines or "\n-\n" in lines:
-        return False  # there is an empty one, or a missing one
     if kind is Kind.ID:
-        return not _has_controls(joined)
-    if kind not in (Kind.COUNT, Kind.MONEY, Kind.RATE):
-        return False
-    if joined.count("\n") != len(values) - 1:
-        return False  # one of them holds a line break
-    if max(map(len, values)) >= SHORT:
-        return False  # one of them may be too large
-    if _LEADING_ZERO(lines):
-        return False
+        lines = f"\n{joined}\n"
+        return not ("\n\n" in lines or "\n-\n" in lines or _has_controls(joined))
     if kind is Kind.COUNT:
-        return not joined.encode().translate(None, _DIGITS).strip(b"\n")
-    # Each has one point, with two digits behind it and at least one before, and there is nothing else.
-    shape = lines.encode().translate(_AS_ZERO)
+        return _plain_numbers(joined, values) and not joined.encode().translate(None, _DIGITS).strip(b"\n")
+    return False
+
+
+def _plain_numbers(joined: str, values: Sequence[str]) -> bool:
+    """Whether none of the values is empty, has a zero too many in front, holds a line break or may be too large."""
+    lines = f"\n{joined}\n"
+    return (
+        "\n\n" not in lines
+        and joined.count("\n") == len(values) - 1
+        and max(map(len, values)) < SHORT
+        and not _LEADING_ZERO(lines)
+    )
+
+
+def _of_two_decimals(joined: str, values: Sequence[str]) -> int | None:
+    """Return how many values have two decimals, if all others have more (but not too many); else None.
+
+    All of them are digits, a point and digits, and nothing else.
+    """
+    if not _plain_numbers(joined, values):
+        return None
+    shape = f"\n{joined}\n".encode().translate(_AS_ZERO)
+    of_two = shape.count(b".00\n")
+    if of_two < len(values) and (shape.count(b".00") < len(values) or _TOO_MANY in shape):
+        return None
     points = shape.translate(None, b"0\n")
-    return points == b"." * len(values) and shape.count(b".00\n") == len(values) and b"\n." not in shape
+    return of_two if points == b"." * len(values) and b"\n." not in shape else None
+
+
+_TOO_MANY = b"." + b"0" * (DECIMALS + 1)
 
 
 QUOTED = frozenset({Kind.ID, Kind.TEXT, Kind.JSON})
@@ -323,12 +355,13 @@ def _bare(texts: Column) -> Sequence[str]:
 
 
 def _quoted(texts: Column) -> Sequence[str]:
-    if None not in texts and "" not in texts:
-        joined = "".join(texts)  # type: ignore[arg-type]
+    # Names and ids repeat from row to row: each is looked at once.
+    different = set(texts)
+    if None not in different and "" not in different:
+        joined = "".join(different)  # type: ignore[arg-type]
         if joined.isascii() and joined.isdigit():
             return texts  # type: ignore[return-value]
-    # Names repeat from row to row: each is quoted once.
-    once = {t: _in_quotes(t) for t in set(texts)}
+    once = {t: _in_quotes(t) for t in different}
     return list(map(once.__getitem__, texts))
 
 

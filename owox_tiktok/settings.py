@@ -272,7 +272,7 @@ def _emails(value: Value) -> tuple[str, ...]:
 
 def _when(value: Value) -> str:
     if value.text.lower() not in NOTIFY_WHEN:
-        raise _Wrong(f"{value.shown} is not a time to notify", f"Write one of: {', '.join(NOTIFY_WHEN)}.")
+        raise _Wrong(f"{value.shown} is not one of the choices", f"Use one of: {', '.join(NOTIFY_WHEN)}.")
     return value.text.lower()
 
 
@@ -341,9 +341,9 @@ SETTINGS: tuple[Setting, ...] = (
             label="Notify When", form="choice", choices=NOTIFY_WHEN, filled=True),
     Setting("notify_by_email", _emails, "[me@example.com]", "Send it to these e-mail addresses",
             label="Notify By E-mail", also=("Notify By Email",)),
-    Setting("notify_by_google_chat", _switch, "true", "Send it to the Google Chat space the deployment names",
+    Setting("notify_by_google_chat", _switch, "true", "Send it to the Google Chat space set up in the deployment",
             label="Notify By Google Chat", also=("Notify By GoogleChat",), form="switch", filled=True),
-    Setting("notify_by_slack", _switch, "true", "Send it to the Slack channel the deployment names",
+    Setting("notify_by_slack", _switch, "true", "Send it to the Slack channel set up in the deployment",
             label="Notify By Slack", form="switch", filled=True),
     Setting("app_id", _text, "${TIKTOK_APP_ID}", "The developer app; only for advertiser_ids: all"),
     Setting("app_secret", _app_secret, "${TIKTOK_APP_SECRET}", "The app's secret; only for advertiser_ids: all"),

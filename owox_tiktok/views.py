@@ -451,7 +451,7 @@ def _dbt_report(there: _There, wanted: _DbtReport) -> View:
     elif stream.time is not None:
         select.add(stream.fields[stream.time], of(stream.time))
     select.add(CURRENCY, of("currency"))
-    # Beyond what the package reads by itself, it can be told to take further metrics along.
+    # Beyond what the package reads by itself, it can be configured to take further metrics along.
     others = [f.name for f in there.fields(source) if f.origin == "metric" and f.group != "attribute"]
     for name in dict.fromkeys([*wanted.metrics, *others]):
         metric = stream.fields[name]

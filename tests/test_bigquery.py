@@ -115,13 +115,13 @@ def test_an_address_that_cannot_be_is_a_mistake_with_advice(address: str, words:
     assert words in caught.value.sentence
 
 
-def test_all_mistakes_of_an_address_are_told_at_once() -> None:
+def test_all_mistakes_of_an_address_are_reported_at_once() -> None:
     with pytest.raises(BadInput) as caught:
         open_destination("bigquery://My Project/tik-tok?max_bytes=1&x=2")
     assert len(caught.value.mistakes) == 4
 
 
-def test_a_machine_without_google_credentials_is_told_what_to_do(
+def test_a_machine_without_google_credentials_gets_a_sentence_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("BIGQUERY_API_URL", raising=False)
@@ -313,7 +313,7 @@ def test_tables_do_not_take_on_the_expiry_of_their_dataset(kit: Kit, dataset: st
 
 
 @needs_emulator
-def test_a_table_whose_days_expire_is_refused_with_the_command_that_mends_it(kit: Kit, dataset: str) -> None:
+def test_a_table_whose_days_expire_is_refused_with_the_command_that_fixes_it(kit: Kit, dataset: str) -> None:
     kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
     table = client().get_table(named(dataset, DAILY))
     partitioning = table.time_partitioning
@@ -374,7 +374,7 @@ def test_jobs_carry_labels_and_a_name_of_their_own(kit: Kit, proxy: Proxy) -> No
 
 
 @needs_emulator
-def test_the_ceiling_is_sent_with_every_statement_and_told_when_it_stops_one(kit: Kit, proxy: Proxy) -> None:
+def test_the_ceiling_is_sent_with_every_statement_and_named_when_it_stops_one(kit: Kit, proxy: Proxy) -> None:
     kit.address += "?max_bytes=2GB"
     kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
     assert {r.job["query"]["maximumBytesBilled"] for r in proxy.jobs if r.sql} == {str(2 * 2**30)}
@@ -550,8 +550,8 @@ def test_a_bigquery_that_does_not_answer_is_asked_within_its_limits(proxy: Proxy
     with pytest.raises(StoreSilent, match="does not answer"):
         open_at(f"{PROJECT}/{dataset}", environment=where, limits=limits)
     proxy.fault = lambda _: None
-    patient = replace(limits, deadline_s=60.0, sleep=asked_until.append)
-    with open_at(f"{PROJECT}/{dataset}", environment=where, limits=patient) as destination:
+    longer = replace(limits, deadline_s=60.0, sleep=asked_until.append)
+    with open_at(f"{PROJECT}/{dataset}", environment=where, limits=longer) as destination:
         proxy.seen.clear()
         proxy.fault = always(WHICH["the lock"], Answer(400, "jobBackendError", "try again"))
         with pytest.raises(StoreFailed, match="try again"):
@@ -564,7 +564,7 @@ def test_a_bigquery_that_does_not_answer_is_asked_within_its_limits(proxy: Proxy
 
 
 @needs_emulator
-def test_who_stores_second_is_told_and_changes_nothing(kit: Kit) -> None:
+def test_who_stores_second_gets_a_sentence_and_changes_nothing(kit: Kit) -> None:
     """Else it would say that its fields are there for days that the other one has filled without them."""
     chunk = kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=["spend", "likes"])
     with kit.open() as first, kit.open() as second:
@@ -666,7 +666,7 @@ def test_what_is_not_allowed_is_one_sentence_with_what_to_do_and_nothing_changes
 
 
 @needs_emulator
-def test_without_the_right_to_make_a_dataset_the_command_for_an_owner_is_told(kit: Kit, proxy: Proxy) -> None:
+def test_without_the_right_to_make_a_dataset_the_command_for_an_owner_is_shown(kit: Kit, proxy: Proxy) -> None:
     text = f"Access Denied: Project {PROJECT}: User does not have bigquery.datasets.create permission."
     proxy.fault = always(lambda r: r.path.endswith("/datasets"), Answer(403, "accessDenied", text))
     with pytest.raises(StoreFailed, match=rf"bq --location=EU mk -d {PROJECT}:d_"):

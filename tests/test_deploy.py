@@ -391,9 +391,9 @@ def test_every_mistake_is_told_at_once_and_nothing_is_run(cloud: Cloud) -> None:
     [
         ("projects describe", "Are you signed in"),
         ("services enable", "could not switch on the APIs"),
-        ("service-accounts create", "could not make the service accounts"),
+        ("service-accounts create", "could not create the service accounts"),
         ("secrets create", "could not store the secret owox-tiktok-token-default"),
-        ("queues create", "could not make the queue"),
+        ("queues create", "could not create the queue"),
         ("run deploy owox-tiktok-worker", "could not deploy the worker"),
         ("roles/run.invoker", "could not set who may call"),
         ("scheduler jobs create", "could not set the schedule"),

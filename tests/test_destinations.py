@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, StoreBusy
-from owox_tiktok.model import Kind, Stream
+from owox_tiktok.model import Kind, Seal, Stream
 from owox_tiktok.testing import DestinationPromises, Kit
 from owox_tiktok.testing.kit import HOURLY, ad, day
 from tests import bigquery
@@ -178,7 +179,9 @@ def test_very_wide_rows_are_given_the_memory_they_need(tmp_path: Path) -> None:
         text = rows.path.read_text().replace(str(day(1)), str(day(of_day)))
         # The same rows under other ids, at the speed of a text.
         rows.path.write_text("".join(text.replace(",17", f",{17 + n}") for n in range(copies)))
-        (stored,) = kit.store(replace(rows, rows=1_500 * copies))
+        (seal,) = rows.seals.values()
+        seals: dict[date | None, Seal] = {day(of_day): replace(seal, rows=1_500 * copies)}
+        (stored,) = kit.store(replace(rows, rows=1_500 * copies, seals=seals))
         assert stored.rows == 1_500 * copies
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 
@@ -22,9 +21,8 @@ def world() -> World:
 
 
 def visit(laptop: Laptop, scenario: str) -> None:
-    """Carry out a scenario of laptop.cjs; with MENU_PICTURES its pictures are put into that folder."""
-    folder = os.environ.get("MENU_PICTURES", "")
-    command = ["node", str(HERE / "laptop.cjs"), CHROMIUM, laptop.url, scenario, *([folder] if folder else [])]
+    """Carry out a scenario of laptop.cjs."""
+    command = ["node", str(HERE / "laptop.cjs"), CHROMIUM, laptop.url, scenario]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
 

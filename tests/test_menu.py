@@ -36,8 +36,6 @@ TOOLS = HERE / "node_modules"
 SCRIPT = menu.script_folder()
 AUDIENCE = "612345678901-k3v7abc.apps.googleusercontent.com"
 OBJECTS = {"ads": ("ad_name",), "ad_report_daily": ("spend", "clicks"), "campaign_report_hourly": ("spend",)}
-PICTURES = os.environ.get("MENU_PICTURES", "")
-"""A folder for pictures of what is seen in the browser; `make pictures` names it."""
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
@@ -119,7 +117,7 @@ def platform() -> Iterator[Platform]:
 def slowly(place: Place) -> Iterator[None]:
     """TikTok takes so long that a run can be looked at and cancelled."""
     faults = place.project.server.faults
-    faults.latency_s, before = 4.0 if PICTURES else 2.0, faults.latency_s
+    faults.latency_s, before = 2.0, faults.latency_s
     yield
     faults.latency_s = before
 
@@ -486,7 +484,7 @@ def test_a_command_holds_nothing_that_a_terminal_would_run(script: Script, platf
 
 def visit(scenario: str, page: MenuPage) -> str:
     """Carry out a scenario of browser.cjs; what it printed."""
-    command = ["node", str(HERE / "browser.cjs"), CHROMIUM, page.url, NOW.isoformat(), scenario, PICTURES]
+    command = ["node", str(HERE / "browser.cjs"), CHROMIUM, page.url, NOW.isoformat(), scenario]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout

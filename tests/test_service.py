@@ -339,7 +339,7 @@ def test_a_registry_in_a_file_is_read_again_after_a_minute(tmp_path: Path) -> No
         registry.entry(SHEET, Caller(ANNA))
 
 
-def test_a_secret_is_read_by_its_alias_from_a_file_or_the_environment_and_anew_each_time(tmp_path: Path) -> None:
+def test_a_secret_is_read_by_its_alias_from_a_file_or_the_environment_and_again_each_time(tmp_path: Path) -> None:
     environment = {
         "OWOX_AUDIENCES": AUDIENCE,
         "OWOX_SECRETS": str(tmp_path),

@@ -236,7 +236,7 @@ def test_a_foreign_tab_of_the_wanted_title_is_left_alone(server: Server, tmp_pat
     assert len(sheets) == 4
 
 
-def test_a_tab_the_person_deleted_is_filled_anew_from_its_first_day(person: Person) -> None:
+def test_a_tab_the_person_deleted_is_filled_again_from_its_first_day(person: Person) -> None:
     person.store(person.chunk([ad(1, 1)]))
     person.does({"deleteSheet": {"sheetId": person.tab.sheet_id}})
     assert person.cursors() == {}, "no cursor claims days that are gone"

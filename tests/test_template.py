@@ -241,7 +241,7 @@ def test_the_files_are_in_step_with_the_definition() -> None:
 
 
 def test_init_builds_the_whole_template_in_a_blank_spreadsheet(book: Book) -> None:
-    assert book.init() == f"made the tabs {', '.join([*TABS, DATA])}"
+    assert book.init() == f"created the tabs {', '.join([*TABS, DATA])}"
     assert book.titles == [*TABS, DATA]
     tags = {m.sheet_id: m.value for m in book.server.spreadsheet(book.id).metadata if m.key == "owox.tab"}
     for title in TABS:
@@ -290,7 +290,7 @@ def test_a_second_init_changes_nothing(book: Book, kind: SheetKind) -> None:
 
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(book: Book) -> None:
     before = book.picture()
-    assert book.init(dry_run=True) == f"made the tabs {', '.join([*TABS, DATA])}"
+    assert book.init(dry_run=True) == f"created the tabs {', '.join([*TABS, DATA])}"
     assert book.picture() == before
 
 
@@ -543,7 +543,7 @@ def test_a_dashboard_that_lost_its_data_shows_blanks_and_is_repaired(imported: P
     built.person({"deleteSheet": {"sheetId": built.tab(DATA).sheet_id}})
     assert not any(str(v).startswith("#") for line in built.shown(DASHBOARD) for v in line if v is not None)
     said = built.init()
-    assert said.startswith("made the tab Ad report daily")
+    assert said.startswith("created the tab Ad report daily")
     assert "formulas now follow the tab of the data" in said
     imported.import_()
     check_dashboard(built, imported)
@@ -590,7 +590,7 @@ def test_the_commands_take_an_address_and_say_in_a_sentence_what_was_done(book: 
     would = command(book.server, "init", address, "--dry-run")
     assert (would.returncode, would.stderr.splitlines()) == (
         0,
-        [f"Would be done: made the tabs {', '.join([*TABS, DATA])}."],
+        [f"Would be done: created the tabs {', '.join([*TABS, DATA])}."],
     )
     done = command(book.server, "init", address)
     assert (done.returncode, done.stderr) == (0, f"Made the tabs {', '.join([*TABS, DATA])}.\n")

@@ -91,7 +91,7 @@ def destinations() -> str:
     rows = []
     for scheme, module in SCHEMES.items():
         page, address = guide(scheme) or (GUIDES[0], f"{scheme}://")
-        words = (inspect.getdoc(import_module(module)) or "").split("\n\n")[0].replace("\n", " ")
+        words = (inspect.getdoc(import_module(module.partition(":")[0])) or "").split("\n\n")[0].replace("\n", " ")
         rows.append((code(address), sentence(words), f"[{page.name}]({page.name})"))
     return table(("destination", "what it is", "page"), rows)
 

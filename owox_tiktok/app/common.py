@@ -112,7 +112,7 @@ def backfill_range(first: date | None, last: date | None, now: datetime) -> Days
     if first < EARLIEST:
         raise BadInput([before_tiktok("--from", first)])
     if first > tomorrow:
-        raise BadInput([Mistake("--from", f"{first} is in the future", "Name a day that has begun.")])
+        raise BadInput([Mistake("--from", f"{first} is in the future", "Give a day that is not in the future.")])
     last = last or tomorrow
     if first > last:
         raise BadInput([Mistake("--from", f"{first} is after --to {last}", "Swap the two dates.")])
@@ -125,7 +125,7 @@ def check_kept(settings: Settings, backfill: Days | None, now: datetime) -> None
     if keep and backfill and backfill[0] < (oldest := oldest_kept(now.date(), keep)):
         name = settings.wording.say(BY_NAME["clean_up_to_keep_window"])
         what = f"{backfill[0]} is before {oldest}, the oldest day that {name} keeps"
-        raise BadInput([Mistake("--from", what, "Begin later, or keep more days.")])
+        raise BadInput([Mistake("--from", what, "Start later, or keep more days.")])
 
 
 def accounts_of(source: Source, settings: Settings) -> Accounts:

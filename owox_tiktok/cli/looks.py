@@ -129,7 +129,7 @@ def objects(name: str | None, log: str) -> None:
             return 0
         stream = find(name)
         if stream is None:
-            advice = instead("object", name, STREAMS) or "`owox-tiktok objects` lists what there is."
+            advice = instead("object", name, STREAMS) or "`owox-tiktok objects` lists them."
             raise BadInput([Mistake(name, "is not an object", advice)])
         if log == "json":
             for f in stream.fields.values():

@@ -18,12 +18,12 @@ from owox_tiktok.names import nearest
 GROUP = "owox_tiktok.destinations"
 
 SCHEMES: Mapping[str, str] = {
-    "bigquery": "owox_tiktok.destinations.bigquery:open_at",
-    "duckdb": "owox_tiktok.destinations.duckdb:open_at",
-    "sheets": "owox_tiktok.sheets.destination:open_at",
+    "bigquery": "owox_tiktok.destinations.bigquery",
+    "duckdb": "owox_tiktok.destinations.duckdb",
+    "sheets": "owox_tiktok.sheets.destination",
 }
-"""Our own, by scheme. They are named here as well as found: where the program runs from its source (the deployed
-function does), nothing is installed that has entry points."""
+"""Modules of our own, by scheme. They need no entry points: the deployed function runs from its source, where nothing
+is installed that could have some. A new one is a new line and a new module."""
 
 
 class Open(Protocol):
@@ -60,7 +60,7 @@ def open_destination(
 def _entry_point(scheme: str) -> EntryPoint:
     """Return where a scheme's destination is; raises BadInput for one that nobody has."""
     if scheme in SCHEMES:
-        return EntryPoint(scheme, SCHEMES[scheme], GROUP)
+        return EntryPoint(scheme, f"{SCHEMES[scheme]}:open_at", GROUP)
     others = {found.name: found for found in entry_points(group=GROUP)}
     if scheme in others:
         return others[scheme]

@@ -36,7 +36,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SHAPES: Mapping[str, tuple[type[Any], str, str]] = {
-    "action": (str, "a text", f"Write one of: {', '.join(ACTIONS)}."),
+    "action": (str, "a text", f"Use one of: {', '.join(ACTIONS)}."),
     "spreadsheet_id": (str, "a text", "Copy the id from the spreadsheet's address, between /d/ and /edit."),
     "start_date": (str, "a day", "Write one such as 2026-01-31."),
     "end_date": (str, "a day", "Write one such as 2026-01-31."),
@@ -126,7 +126,7 @@ def _between(values: Mapping[str, Any]) -> list[Mistake]:
     if last and not first:
         mistakes.append(Mistake("end_date", "needs a first day as well", "Add start_date."))
     if action == "backfill" and not first:
-        mistakes.append(Mistake("start_date", "is missing, and a backfill needs it", "Name its first day."))
+        mistakes.append(Mistake("start_date", "is missing, and a backfill needs it", "Give its first day."))
     return mistakes
 
 
@@ -135,6 +135,6 @@ def _unknown_objects(names: Sequence[str]) -> list[Mistake]:
     mistakes = []
     for name in names:
         if find(name) is None:
-            advice = instead("object", name, STREAMS) or "The tab Fields lists what there is."
+            advice = instead("object", name, STREAMS) or "The tab Fields lists the objects."
             mistakes.append(Mistake("objects", f"there is no object called {name[:40]!r}", advice))
     return mistakes

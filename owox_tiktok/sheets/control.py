@@ -250,7 +250,7 @@ def _ticked(place: Place, lines: Sequence[tuple[Cell, ...]]) -> tuple[dict[str, 
         else:
             fields.setdefault(object_.strip(), []).append(Value(str(field_).strip(), at))
     warnings = [
-        f"{one.where}: no field of {one.text} is ticked, so a useful few are imported"
+        f"{one.where}: no field of {one.text} is ticked, so a default set is imported"
         for one in objects
         if not fields.get(one.text)
     ]

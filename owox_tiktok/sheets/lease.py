@@ -136,7 +136,7 @@ class Lease:
                 self._alive.start()
                 return
         raise StoreFailed(
-            "several imports want it at once", where=self._book.where, what_to_do="Import again in a minute."
+            "several imports are competing for it", where=self._book.where, what_to_do="Import again in a minute."
         )
 
     def release(self) -> None:

@@ -126,7 +126,7 @@ def _bring(
         place += use is None
         new.append(page.title)
     if made := [*new, *made]:
-        done.insert(0, f"made the tab{'s' if len(made) > 1 else ''} {', '.join(made)}")
+        done.insert(0, f"created the tab{'s' if len(made) > 1 else ''} {', '.join(made)}")
     if not dry_run:
         for batch in _batches(steps, book.sizes.batch_bytes):
             book.apply(batch)

@@ -231,7 +231,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Fill in Config",
-        "Parameters marked with * are needed: the first day, and the ids of your ad accounts (in TikTok Ads Manager, "
+        "Parameters marked with * are required: the first day, and the ids of your ad accounts (in TikTok Ads Manager, "
         "above the account's name). Everything else has a sensible default.",
     ),
     (

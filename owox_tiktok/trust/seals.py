@@ -52,11 +52,12 @@ Pure, but for its clock-less arithmetic: no database, no Sheet, no network. SQL 
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
+from functools import partial
 from hashlib import sha256
-from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -113,15 +114,12 @@ class Tally:
         days = data[self._day]
         if self._columns[self._day].kind is not Kind.DAY:
             days = [None if t is None else t[:10] for t in days]
-        if days.count(days[0]) < len(days):
-            order = sorted(range(len(days)), key=lambda n: days[n] or "")
-            pick = itemgetter(*order)
-            days, prints, sums = pick(days), pick(prints), [(pick(amounts), unit) for amounts, unit in sums]
-        at = 0
-        for day, run in groupby(days):
-            end = at + sum(1 for _ in run)
-            self._count(day, prints[at:end], [(amounts[at:end], unit) for amounts, unit in sums])
-            at = end
+        rows_of: defaultdict[str | None, list[int]] = defaultdict(list)
+        for row, day in enumerate(days):
+            rows_of[day].append(row)
+        for day, rows in rows_of.items():
+            pick = itemgetter(*rows) if len(rows) > 1 else partial(_only, rows[0])
+            self._count(day, pick(prints), [(pick(amounts), unit) for amounts, unit in sums])
 
     def lines(self, data: Sequence[Column]) -> list[bytes]:
         """Return the lines that the fingerprint is of."""
@@ -147,6 +145,10 @@ class Tally:
         if amounts.get("spend") is not None:
             amounts["spend"] = _WIDE.scaleb(Decimal(amounts["spend"]), -DECIMALS)
         return Seal(rows or 0, (fingerprint or 0) % MODULUS, **amounts)
+
+
+def _only(row: int, values: Sequence[Any]) -> tuple[Any]:
+    return (values[row],)
 
 
 _AS_ZERO = bytes.maketrans(b"123456789", b"000000000")

@@ -1,21 +1,15 @@
 /**
  * The menu in headless Chromium, used as a person uses it.
  *
- *   node browser.cjs CHROMIUM URL NOW SCENARIO [FOLDER]
+ *   node browser.cjs CHROMIUM URL NOW SCENARIO
  *
- * Each scenario is a visit to the page at URL at the moment NOW; an assertion that fails ends the process with 1. With
- * FOLDER, pictures of the interesting moments are put there.
+ * Each scenario is a visit to the page at URL at the moment NOW; an assertion that fails ends the process with 1.
  */
 "use strict";
 const assert = require("node:assert/strict");
-const path = require("node:path");
 const { chromium } = require("playwright-core");
 
-const [executablePath, url, now, scenario, folder] = process.argv.slice(2);
-
-async function picture(box, name) {
-  if (folder) await box.screenshot({ path: path.join(folder, `menu-${name}.png`) });
-}
+const [executablePath, url, now, scenario] = process.argv.slice(2);
 
 async function choose(page, item) {
   await page.getByRole("button", { name: "OWOX", exact: true }).click();
@@ -60,8 +54,6 @@ const scenarios = {
     const bar = side.getByRole("progressbar", { name: "Progress of the import" });
     await bar.waitFor();
     await underWay(page);
-    if (folder) await until(page, "percents", async () => (await bar.evaluate((one) => one.value)) > 5);
-    await picture(page, "running");
     await state(page, "Done");
     await side.getByText("Finished runs").waitFor();
     assert.equal(await bar.isVisible(), false);
@@ -105,7 +97,6 @@ const scenarios = {
     await box.getByRole("button", { name: "Show the plan" }).click();
     await box.getByText(/rows? in .* requests?, /).waitFor();
     assert.equal(await start.isEnabled(), true);
-    await picture(page.locator(".owox-dialog"), "backfill");
     const one = box.getByRole("checkbox").last();
     await one.uncheck();
     assert.equal(await start.isEnabled(), false); // the plan is out of date
@@ -124,7 +115,6 @@ const scenarios = {
     const button = box.getByRole("button", { name: /^Delete .* rows?$/ });
     await button.waitFor();
     assert.equal(await button.isEnabled(), false);
-    await picture(page.locator(".owox-dialog"), "clean-up");
     await box.getByLabel("Delete these rows for good").check();
     await button.click();
     await box.getByRole("columnheader", { name: "Rows deleted" }).waitFor();
@@ -136,7 +126,6 @@ const scenarios = {
     const box = dialog(page);
     await box.getByRole("table").waitFor();
     assert.ok((await box.getByText("✓").count()) >= 1);
-    await picture(page.locator(".owox-dialog"), "check");
   },
 
   async the_tab_fields_is_opened(page) {
@@ -147,8 +136,7 @@ const scenarios = {
 
   async a_failed_run_says_what_to_do(page) {
     await choose(page, "Run import");
-    await state(page, "Failed");
-    await picture(page.locator(".owox-sidebar"), "error");
+    await state(page, "Error");
     process.stdout.write(await sidebar(page).locator("main").innerText());
     await sidebar(page).getByRole("button", { name: "Run import" }).waitFor();
   },
@@ -167,7 +155,6 @@ const scenarios = {
     await box.getByRole("button", { name: "Save and test" }).click();
     const alert = box.getByRole("alert");
     await alert.waitFor();
-    await picture(page.locator(".owox-dialog"), "set-up");
     process.stdout.write(await alert.innerText());
   },
 

@@ -146,7 +146,7 @@ def test_formulas(book: Book, formula: str, result: Any) -> None:
     assert book.values("D1", "FORMULA") == [[formula.replace("'Sheet1'", "Sheet1")]]
 
 
-def test_formulas_work_out_anew(book: Book) -> None:
+def test_formulas_are_calculated_again(book: Book) -> None:
     book.put("A1", [[1, "=A1+1", "=B1+1", "=D1"]], "USER_ENTERED")
     assert book.values("A1:D1") == [["1", "2", "3", "#REF!"]]
     book.put("A1", [[10]])

@@ -46,6 +46,16 @@ def test_the_seed_decides_everything() -> None:
     assert look(1) != look(2)
 
 
+def test_pleasant_names_change_names_and_nothing_else() -> None:
+    odd, pleasant = World(as_of=AS_OF, ads=40), World(as_of=AS_OF, ads=40, pleasant_names=True)
+    for before, after in zip(odd.advertisers, pleasant.advertisers, strict=True):
+        names = [ad.name for ad in after.ads]
+        assert len(set(names)) == len(names) == 40
+        assert [ad.id for ad in before.ads] == [ad.id for ad in after.ads]
+        assert not set(names) & {ad.name for ad in before.ads}
+        assert odd.cells(before.ads[0], 1, 10**6) == pleasant.cells(after.ads[0], 1, 10**6)
+
+
 def test_ids_are_19_digits_and_some_are_equal_under_two_accounts() -> None:
     world = World(as_of=AS_OF)
     assert len(set(world.advertiser_ids)) == 3

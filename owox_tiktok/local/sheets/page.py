@@ -36,43 +36,46 @@ _VIEW = r"""<!doctype html>
 <meta charset="utf-8">
 <title>{{title}}</title>
 <style>
-  body { font: 13px Arial, sans-serif; margin: 0; display: flex; flex-direction: column; height: 100vh; }
-  header { padding: 8px 12px; border-bottom: 1px solid #ddd; display: flex; gap: 12px; align-items: center; }
-  header h1 { font-size: 17px; margin: 0; }
-  #where { width: 70px; color: #555; }
-  #formula { flex: 1; font: inherit; padding: 4px 6px; border: 1px solid #ccc; }
-  #message { color: #b00020; }
+  body { font: 13px Arial, sans-serif; margin: 0; display: flex; flex-direction: column; height: 100vh; color: #202124; background: #fff; }
+  header { height: 42px; padding: 0 12px; border-bottom: 1px solid #dadce0; display: flex; gap: 10px; align-items: center; flex: none; }
+  header h1 { font-size: 16px; margin: 0 8px 0 0; white-space: nowrap; }
+  header button { border: 1px solid #dadce0; border-radius: 4px; background: #fff; color: #3c4043; font: inherit; padding: 4px 8px; cursor: pointer; white-space: nowrap; }
+  .embedded h1, .embedded #reload { display: none; }
+  #where { width: 46px; color: #3c4043; font-weight: bold; text-align: center; }
+  #formula { flex: 1; min-width: 0; font: inherit; color: inherit; padding: 6px 10px; border: 0; border-left: 1px solid #dadce0; outline: none; }
+  #message { color: #b3261e; }
   main { flex: 1; overflow: auto; position: relative; }
   table { border-collapse: separate; border-spacing: 0; table-layout: fixed; }
-  td, th { border-right: 1px solid #e0e0e0; border-bottom: 1px solid #e0e0e0; height: 21px; padding: 0 3px; }
-  td { overflow: hidden; white-space: nowrap; background: #fff; position: relative; vertical-align: bottom; }
+  td, th { border-right: 1px solid #e2e4e7; border-bottom: 1px solid #e2e4e7; height: 21px; padding: 0 6px; }
+  td { overflow: hidden; white-space: nowrap; background: #fff; position: relative; vertical-align: bottom; line-height: 16px; }
   td.number { text-align: right; }
-  td.error { color: #b00020; }
+  td.error { color: #b3261e; }
   td.note::after { content: ""; position: absolute; top: 0; right: 0; border: 4px solid; border-color: #f5a623 #f5a623 transparent transparent; }
   td.chosen { outline: 2px solid #1a73e8; outline-offset: -2px; }
   td input[type=text] { width: 100%; border: 0; font: inherit; padding: 0; }
-  th { background: #f3f3f3; font-weight: normal; color: #444; position: sticky; }
+  td input[type=checkbox] { accent-color: #1a73e8; margin: 0; vertical-align: middle; }
+  th { background: #f8f9fa; font-weight: normal; font-size: 12px; color: #5f6368; position: sticky; }
   thead th { top: 0; z-index: 3; }
   tbody th { left: 0; z-index: 2; white-space: nowrap; }
   thead th:first-child { left: 0; z-index: 5; }
   td.free:not(.number, .frozen) { overflow: visible; z-index: 1; }
   .frozen { position: sticky; z-index: 2; }
   .frozen.corner { z-index: 3; }
-  .lastfrozen td, .lastfrozen th { border-bottom: 2px solid #bbb; }
+  .lastfrozen td, .lastfrozen th { border-bottom: 2px solid #bdc1c6; }
   .bare td { border-color: transparent; }
-  th button { border: 1px solid #bbb; background: #fff; padding: 0; width: 13px; height: 13px; font-size: 10px; line-height: 10px; cursor: pointer; margin-right: 3px; }
+  th button { border: 1px solid #bdc1c6; border-radius: 2px; background: #fff; color: #3c4043; padding: 0; width: 14px; height: 14px; font-size: 11px; line-height: 11px; cursor: pointer; margin-right: 4px; }
   td a { color: inherit; }
-  nav { border-top: 1px solid #ddd; padding: 6px 8px; display: flex; gap: 4px; flex-wrap: wrap; }
-  nav button { border: 1px solid #ccc; background: #f8f8f8; padding: 4px 10px; cursor: pointer; border-bottom-width: 3px; }
-  nav button.chosen { background: #e8f0fe; font-weight: bold; }
-  nav button.hidden { opacity: .5; font-style: italic; }
+  nav { border-top: 1px solid #dadce0; background: #f8f9fa; padding: 0 6px; display: flex; overflow-x: auto; flex: none; scrollbar-width: thin; }
+  nav button { border: 0; border-bottom: 3px solid transparent; background: none; color: #5f6368; font: inherit; padding: 9px 10px 7px; cursor: pointer; white-space: nowrap; }
+  nav button.chosen { background: #fff; color: #202124; font-weight: bold; }
+  nav button.hidden { opacity: .6; font-style: italic; }
   #charts { position: absolute; left: 0; top: 0; z-index: 4; }
-  .chart { position: absolute; background: #fff; border: 1px solid #bbb; box-shadow: 0 1px 4px #0002; }
+  .chart { position: absolute; background: #fff; border: 1px solid #dadce0; border-radius: 8px; overflow: hidden; }
 </style>
 </head>
 <body>
 <header><h1>{{title}}</h1><span id="where"></span><input id="formula" aria-label="Content of the chosen cell">
-<button id="before">◀ rows</button><button id="after">rows ▶</button><button id="reload">↻</button><span id="message"></span></header>
+<button id="before">◀ rows</button><button id="after">rows ▶</button><button id="reload" title="Read again">↻</button><span id="message"></span></header>
 <main id="main"><div id="grid"></div><div id="charts"></div></main>
 <nav id="tabs"></nav>
 <script>
@@ -80,7 +83,9 @@ _VIEW = r"""<!doctype html>
 const setting = {{setting}};
 const PAGE = 200, COLOURS = ["#4285f4", "#ea4335", "#fbbc04", "#34a853", "#ff6d01", "#46bdc6"];
 const base = "/v4/spreadsheets/" + setting.id;
-let meta = null, current = null, first = 0, data = {}, chosen = null;
+let meta = null, current = null, first = 0, data = {}, chosen = null, hiddenToo = false;
+// A page that has a heading of its own shows this one with ?embedded.
+document.body.classList.toggle("embedded", new URLSearchParams(location.search).has("embedded"));
 
 const el = (id) => document.getElementById(id);
 async function api(method, path, body) {
@@ -112,14 +117,20 @@ async function load() {
   await loadGrid();
 }
 function showTabs() {
-  el("tabs").replaceChildren(...meta.sheets.map((one) => {
+  const tab = (text, title, look, act) => {
     const button = document.createElement("button");
-    button.textContent = one.properties.title + (one.properties.hidden ? " (hidden)" : "");
-    button.className = (one === current ? "chosen " : "") + (one.properties.hidden ? "hidden" : "");
-    if (one.properties.tabColor) button.style.borderBottomColor = css(one.properties.tabColor);
-    button.onclick = () => { open(one); };
+    Object.assign(button, { textContent: text, title, className: look, onclick: act });
+    el("tabs").append(button);
     return button;
-  }));
+  };
+  el("tabs").replaceChildren();
+  for (const one of meta.sheets) {
+    const { title, hidden, tabColor } = one.properties;
+    if (hidden && !hiddenToo && one !== current) continue;
+    const button = tab(title, hidden ? "A hidden tab" : "", (one === current ? "chosen " : "") + (hidden ? "hidden" : ""), () => open(one));
+    if (tabColor) button.style.borderBottomColor = css(tabColor);
+  }
+  if (meta.sheets.some((one) => one.properties.hidden)) tab("⋯", "Show or hide the hidden tabs", "", () => { hiddenToo = !hiddenToo; showTabs(); });
 }
 function open(tab) {
   current = tab; first = 0; chosen = null;
@@ -158,6 +169,7 @@ async function loadGrid() {
     data[(some.startRow || 0) + offset] = { cells: (some.rowData && some.rowData[offset] && some.rowData[offset].values) || [], about };
   });
   data.columns = found[0].columnMetadata || [];
+  el("before").hidden = el("after").hidden = rows.length <= PAGE;
   draw();
   drawCharts();
 }
@@ -178,13 +190,13 @@ function draw() {
   const corner = document.createElement("th");
   head.append(corner);
   const lefts = {}, margin = (current.rowGroups || []).length ? 72 : 49;
-  corner.style.width = margin - 7 + "px";
+  corner.style.width = margin - 13 + "px";
   let left = margin;
   for (const column of columns) {
     const th = document.createElement("th");
     const width = (data.columns[column] || {}).pixelSize || 100;
     th.textContent = letters(column);
-    th.style.width = th.style.minWidth = width - 7 + "px";
+    th.style.width = th.style.minWidth = width - 13 + "px";
     if (column < frozenColumns) { lefts[column] = left; th.style.left = left + "px"; th.style.zIndex = 4; }
     left += width;
     head.append(th);
@@ -237,8 +249,10 @@ function draw() {
     if (row < frozenRows) top += (about.pixelSize || 21) + 1;
   }
   el("grid").replaceChildren(table);
+  if (chosen && data[chosen.row]) mark(body.querySelector(`td[data-at="${chosen.row},${chosen.column}"]`), data[chosen.row].cells[chosen.column] || {});
 }
 function fill(td, cell, row, column) {
+  td.dataset.at = row + "," + column;
   const format = cell.effectiveFormat || {}, text = format.textFormat || {}, value = cell.effectiveValue || {};
   const rule = cell.dataValidation && cell.dataValidation.condition.type;
   if (rule === "BOOLEAN") {
@@ -278,11 +292,15 @@ const entered = (cell) => {
   return cell.formattedValue || "";
 };
 function choose(td, cell, row, column) {
-  document.querySelectorAll("td.chosen").forEach((one) => one.classList.remove("chosen"));
-  td.classList.add("chosen");
   chosen = { row, column };
-  el("where").textContent = letters(column) + (row + 1);
-  el("formula").value = entered(cell);
+  mark(td, cell);
+}
+// What the bar shows follows the cell, also when somebody else writes into it.
+function mark(td, cell) {
+  document.querySelectorAll("td.chosen").forEach((one) => one.classList.remove("chosen"));
+  if (td) td.classList.add("chosen");
+  el("where").textContent = letters(chosen.column) + (chosen.row + 1);
+  if (document.activeElement !== el("formula")) el("formula").value = entered(cell);
 }
 function edit(td, cell, row, column) {
   if (td.querySelector("input")) return;
@@ -350,9 +368,9 @@ function shape(name, attributes, text) {
   return one;
 }
 async function picture(spec, width, height) {
-  const svg = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "font-family": "Arial", "font-size": 11 });
+  const svg = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "font-family": "Arial", "font-size": 13 });
   const look = spec.titleTextFormat || {};
-  svg.append(shape("text", { x: 12, y: 24, "font-size": (look.fontSize || 12) * 1.25, "font-weight": look.bold ? "bold" : "normal", fill: "#444" }, spec.title || ""));
+  svg.append(shape("text", { x: 16, y: 28, "font-size": (look.fontSize || 12) * 1.33, "font-weight": look.bold ? "bold" : "normal", fill: "#202124" }, spec.title || ""));
   const pie = spec.pieChart, basic = spec.basicChart, score = spec.scorecardChart;
   const source = (one) => one.sourceRange.sources[0];
   if (score) {
@@ -385,53 +403,71 @@ function drawPie(svg, labels, points, width, height) {
     angle = next;
   });
 }
+// Numbers and days as short as an axis needs them.
+const brief = (value) => Math.abs(value) >= 1e6 ? +(value / 1e6).toPrecision(3) + "M" : Math.abs(value) >= 1e4 ? +(value / 1e3).toPrecision(3) + "K" : Math.abs(value) >= 1e3 ? Math.round(value).toLocaleString("en") : String(+value.toPrecision(3));
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+function label(text, length) {
+  const day = /^\d{4}-(\d\d)-(\d\d)$/.exec(text ?? "");
+  if (day) return `${MONTHS[day[1] - 1]} ${+day[2]}`;
+  return String(text ?? "").length > length ? String(text).slice(0, length - 1) + "…" : String(text ?? "");
+}
 function drawBasic(svg, basic, labels, lines, width, height) {
   const stacked = basic.stackedType && basic.stackedType !== "NOT_STACKED", flat = basic.chartType === "BAR";
   const count = Math.max(1, ...lines.map((one) => one.points.findLastIndex((value) => value !== null) + 1));
   const step = Math.max(1, Math.ceil(count / 400)), places = Array.from({ length: Math.ceil(count / step) }, (_, index) => index * step);
-  const rightward = lines.some((one) => one.right), area = { x: flat ? 150 : 60, y: 40, w: width - (flat ? 170 : rightward ? 120 : 80), h: height - 96 };
+  const words = places.map((at) => label(labels[at], flat ? 20 : 17)), longest = 7 * Math.max(1, ...words.map((one) => one.length));
+  const legend = basic.legendPosition !== "NO_LEGEND", rightward = lines.some((one) => one.right);
+  const x = flat ? Math.min(width / 3, longest) + 22 : 62;
+  const slanted = !flat && places.length <= 12 && longest > (width - x - 60) / places.length, below = (slanted ? Math.min(90, longest * 0.55) : 14) + (legend ? 36 : 12);
+  const area = { x, y: 48, w: width - x - (rightward ? 56 : 24), h: height - 56 - below };
   const axis = (some, right) => {
     const all = stacked ? places.map((at) => some.reduce((sum, one) => sum + (one.points[at] || 0), 0)) : some.flatMap((one) => places.map((at) => one.points[at] || 0));
     const top = Math.max(0, ...all), unit = Math.pow(10, Math.floor(Math.log10(top / 4 || 1)));
-    const low = Math.min(0, ...all), high = top ? [1, 2, 2.5, 5, 10].map((one) => one * unit * 4).find((one) => one >= top) : 1, span = high - low;
+    const low = Math.min(0, ...all), high = top ? [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map((one) => one * unit * 4).find((one) => one >= top) : 1, span = high - low;
     const scale = (value) => flat ? area.x + (value - low) / span * area.w : area.y + area.h - (value - low) / span * area.h;
     for (let tick = 0; tick <= 4; tick++) {
       const value = low + span * tick / 4, at = scale(value);
-      const text = Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : high <= 1 && right ? +(value * 100).toPrecision(3) + "%" : +value.toPrecision(3);
+      const text = high <= 1 && right ? +(value * 100).toPrecision(3) + "%" : brief(value);
       if (!right) svg.append(flat ? shape("line", { x1: at, x2: at, y1: area.y, y2: area.y + area.h, stroke: "#e8eaed" }) : shape("line", { x1: area.x, x2: area.x + area.w, y1: at, y2: at, stroke: "#e8eaed" }));
-      svg.append(flat ? shape("text", { x: at, y: area.y + area.h + 14, "text-anchor": "middle", fill: "#666" }, text)
-        : shape("text", { x: right ? area.x + area.w + 6 : area.x - 6, y: at + 4, "text-anchor": right ? "start" : "end", fill: "#666" }, text));
+      svg.append(flat ? shape("text", { x: at, y: area.y + area.h + 18, "text-anchor": "middle", fill: "#5f6368" }, text)
+        : shape("text", { x: right ? area.x + area.w + 8 : area.x - 8, y: at + 4, "text-anchor": right ? "start" : "end", fill: "#5f6368" }, text));
     }
     return scale;
   };
   const left = axis(lines.filter((one) => !one.right), false), right = rightward ? axis(lines.filter((one) => one.right), true) : left;
-  const slot = (flat ? area.h : area.w) / places.length, letters = Math.max(1, ...labels.map((one) => String(one).length));
-  const most = flat ? 20 : Math.max(2, Math.floor(area.w / Math.min(16, letters + 1) / 6)), each = Math.ceil(places.length / most);
+  const slot = (flat ? area.h : area.w) / places.length;
+  const each = flat ? Math.ceil(16 / slot) : slanted ? 1 : Math.ceil((longest + 14) / slot);
   const middle = (index) => (flat ? area.y : area.x) + slot * (index + 0.5);
-  const short = (text, length) => String(text ?? "").length > length ? String(text).slice(0, length - 1) + "…" : text ?? "";
-  places.forEach((at, index) => {
+  words.forEach((text, index) => {
     if (index % each) return;
-    svg.append(flat ? shape("text", { x: area.x - 6, y: middle(index) + 4, "text-anchor": "end", fill: "#666" }, short(labels[at], 24)) : shape("text", { x: middle(index), y: area.y + area.h + 14, "text-anchor": "middle", fill: "#666" }, short(labels[at], 16)));
+    const at = flat ? { x: area.x - 8, y: middle(index) + 4, "text-anchor": "end" }
+      : slanted ? { x: middle(index) + 5, y: area.y + area.h + 15, "text-anchor": "end", "font-size": 12, transform: `rotate(-33 ${middle(index) + 5} ${area.y + area.h + 15})` }
+      : { x: middle(index), y: area.y + area.h + 18, "text-anchor": "middle" };
+    svg.append(shape("text", { ...at, fill: "#5f6368" }, text));
   });
   const bars = lines.filter((one) => ["COLUMN", "BAR", "STEPPED_AREA"].includes(one.type || basic.chartType));
   const base = places.map(() => 0);
+  let from = area.x;
   lines.forEach((one, number) => {
     const colour = one.colour || COLOURS[number % COLOURS.length], index = bars.indexOf(one), scale = one.right ? right : left;
     if (index >= 0) {
       places.forEach((at, place) => {
         const value = one.points[at] || 0, from = scale(stacked ? base[place] : 0), to = scale((stacked ? base[place] : 0) + value);
         const thick = Math.max(1, slot * 0.7 / (stacked ? 1 : bars.length)), start = middle(place) - slot * 0.35 + (stacked ? 0 : thick * index);
-        svg.append(flat ? shape("rect", { x: Math.min(from, to), y: start, width: Math.abs(to - from), height: thick, fill: colour }) : shape("rect", { x: start, y: Math.min(from, to), width: thick, height: Math.abs(to - from), fill: colour }));
+        const along = Math.min(from, to), size = Math.abs(to - from);
+        svg.append(shape("rect", { ...(flat ? { x: along, y: start, width: size, height: thick } : { x: start, y: along, width: thick, height: size }), rx: 1.5, fill: colour }));
         if (stacked) base[place] += value;
       });
     } else {
       const dots = places.map((at, place) => one.points[at] === null || one.points[at] === undefined ? null : [middle(place), scale(one.points[at])]).filter(Boolean);
       if (one.dots || (one.type || basic.chartType) === "SCATTER") dots.forEach(([x, y]) => svg.append(shape("circle", { cx: x, cy: y, r: one.dots ? 4.5 : 3, fill: colour })));
-      else svg.append(shape("polyline", { points: dots.map((dot) => dot.join()).join(" "), fill: "none", stroke: colour, "stroke-width": 2 }));
+      else svg.append(shape("polyline", { points: dots.map((dot) => dot.join()).join(" "), fill: "none", stroke: colour, "stroke-width": 2.5, "stroke-linejoin": "round" }));
     }
-    if (basic.legendPosition === "NO_LEGEND") return;
-    svg.append(shape("rect", { x: area.x + number * 120, y: height - 26, width: 10, height: 10, fill: colour }));
-    svg.append(shape("text", { x: area.x + number * 120 + 14, y: height - 17, fill: "#444" }, one.name.slice(0, 16)));
+    if (!legend) return;
+    const name = one.name.slice(0, 24);
+    svg.append(shape("rect", { x: from, y: height - 25, width: 11, height: 11, rx: 2, fill: colour }));
+    svg.append(shape("text", { x: from + 17, y: height - 15, fill: "#3c4043" }, name));
+    from += 44 + 7 * name.length;
   });
 }
 load();

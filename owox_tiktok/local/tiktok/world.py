@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from zoneinfo import ZoneInfo
 
+from .names import pleasant
+
 _MASK = (1 << 64) - 1
 
 Cell = tuple[int, int, int, int, int]
@@ -172,7 +174,8 @@ class World:
     everything else stays the same with or without them. ``smart_plus`` makes every second campaign an
     Upgraded Smart+ one. ``late_data`` makes numbers as late as TikTok's: people counted and money by voucher
     16 hours after the day, most audience splits too (two of them 24), a correction of yesterday's delivery at
-    12:00 UTC, and conversions that grow within each ad group's own attribution window.
+    12:00 UTC, and conversions that grow within each ad group's own attribution window. ``pleasant_names``
+    are for people who look; the others are odd on purpose, for tests.
     """
 
     def __init__(
@@ -188,6 +191,7 @@ class World:
         hidden_kinds: bool = False,
         smart_plus: bool = False,
         late_data: bool = False,
+        pleasant_names: bool = False,
     ) -> None:
         if min(advertisers, campaigns, ad_groups, ads) < 1:
             raise ValueError("a world needs at least one advertiser, campaign, ad group and ad")
@@ -196,6 +200,7 @@ class World:
         self.hidden_kinds = hidden_kinds
         self.smart_plus = smart_plus
         self.late_data = late_data
+        self.pleasant_names = pleasant_names
         self.version = 0
         """Grows with every change of the entities; part of every cache key."""
         self.as_of = as_of
@@ -279,6 +284,8 @@ class World:
     # --- making the entities ------------------------------------------------------------------------------------------
 
     def _name(self, what: str, seed: int, index: int) -> str:
+        if self.pleasant_names:
+            return pleasant(what, index)
         return f"{_NAMES[(seed + index) % len(_NAMES)]} {what} {index + 1}"
 
     def _times(self, seed: int, created: datetime) -> tuple[datetime, datetime]:

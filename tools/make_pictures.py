@@ -1,0 +1,408 @@
+"""Take the pictures in docs/pictures from real runs against the emulators: ``python -m tools.make_pictures [NAME …]``.
+
+Each name is a function below that makes one or more pictures; without a name all are made. Terminals become SVG from
+what the commands print; pages are photographed in Chromium by ``make_pictures.cjs``. The browser needs the fonts
+Liberation Sans and Noto Color Emoji, so that pictures look the same wherever they are taken.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import trustme
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
+
+from owox_tiktok import app, notify
+from owox_tiktok.config_file import read_settings
+from owox_tiktok.laptop import Laptop
+from owox_tiktok.local.http import Answer, Call, Emulator
+from owox_tiktok.local.identity import Issuer
+from owox_tiktok.local.tiktok import Limits, World, serve
+from tests import bigquery as emulated
+from tests.apps_script.page import MenuPage
+from tests.apps_script.platform import Platform
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "pictures"
+SCRIPT = Path(__file__).with_suffix(".cjs")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or "chromium"
+NODE = shutil.which("node") or "node"
+PROGRAM = str(Path(sys.executable).with_name("owox-tiktok"))
+WIDTH = 104
+"""Columns of a terminal; so many can be read at 800 pixels."""
+COLOURS = 256
+"""Of a picture of a page, the most frequent ones: a third of the bytes of a full one, and no difference to see."""
+
+_INK, _PAPER, _EDGE = (32, 33, 36), (255, 255, 255), "#c4c7cc"
+THEME = TerminalTheme(
+    _PAPER,
+    _INK,
+    [(32, 33, 36), (179, 38, 30), (19, 115, 51), (148, 98, 0), (24, 90, 188), (126, 46, 150), (0, 110, 125),
+     (95, 99, 104)],
+)  # fmt: skip
+FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{ font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: {char_height}px;
+ line-height: {line_height}px; }}
+.{unique_id}-title {{ font-family: Arial, sans-serif; font-size: 18px; font-weight: bold; }}
+{styles}
+</style>
+<defs>{lines}</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+
+CONFIG = """\
+access_token: ${TIKTOK_ACCESS_TOKEN}
+advertiser_ids: [%s]
+start_date: %s
+objects: [advertisers, campaigns, ad_groups, ads, ad_report_daily, campaign_report_daily]
+requests_per_second: 50
+destination: %s
+"""
+
+
+QUESTION = """\
+SELECT campaign_name, SUM(spend) AS spend, SUM(clicks) AS clicks, SUM(conversion) AS conversions
+FROM `{dataset}.tiktok_ads_ad_report_daily`
+WHERE currency = 'USD' GROUP BY campaign_name ORDER BY spend DESC LIMIT 5"""
+
+
+def world() -> World:
+    """A shop's ad accounts over two months, with names that a person could have given."""
+    start = datetime.now(UTC).date() - timedelta(days=130)
+    return World(11, 2, campaigns=12, ad_groups=12, ads=40, start=start, pleasant_names=True)
+
+
+def config(seen: World, destination: str) -> str:
+    """A tiktok.yaml for the accounts of a world, for their last 30 days."""
+    ids = ", ".join(f'"{one}"' for one in seen.advertiser_ids)
+    return CONFIG % (ids, datetime.now(UTC).date() - timedelta(days=30), destination)
+
+
+# --- terminals --------------------------------------------------------------------------------------------------------
+
+
+def on_a_terminal(command: list[str], folder: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return what a command prints when its output is a terminal of our width."""
+    ours, its = pty.openpty()
+    size = {"COLUMNS": str(WIDTH), "LINES": "60", "TERM": "xterm-256color"}
+    variables = {**os.environ, **(environment or {}), **size}
+    process = subprocess.Popen(command, stdout=its, stderr=its, stdin=its, env=variables, cwd=folder, close_fds=True)
+    os.close(its)
+    said = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        said += part
+    process.wait()
+    os.close(ours)
+    return said.decode()
+
+
+def screen(said: str) -> list[str]:
+    """Return the lines that stand on the screen at the end (the last state of each progress bar)."""
+    lines: list[str] = [""]
+    at = 0
+    for part in re.split(r"(\r\n|\n|\r|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh])", said):
+        if part in ("\n", "\r\n"):
+            at += 1
+        elif re.fullmatch(r"\x1b\[\d*A", part):
+            at -= int(part[2:-1] or 1)
+        elif part == "\x1b[2K":
+            lines[at] = ""
+        elif part and part != "\r" and not part.startswith("\x1b[?25"):
+            lines[at] += part
+        while len(lines) <= at:
+            lines.append("")
+    return lines
+
+
+def recorder() -> Console:
+    """A console that keeps what is printed on it and shows it nobody."""
+    return Console(record=True, width=WIDTH, file=io.StringIO(), color_system="truecolor", force_terminal=True)
+
+
+def draw(name: str, console: Console, title: str) -> None:
+    """Write what stands on the console as docs/pictures/NAME.svg."""
+    text = console.export_svg(title=title, theme=THEME, code_format=FORMAT, unique_id=name)
+    text = text.replace("rgba(255,255,255,0.35)", _EDGE)  # the edge of a window on a dark page
+    _write(f"{name}.svg", text.encode())
+
+
+def typed(console: Console, command: str, said: str) -> None:
+    """Put a command and what it printed onto a console."""
+    console.print(Text.from_ansi(f"\x1b[1m$ {command}\x1b[0m"))
+    for line in screen(said.rstrip()):
+        console.print(Text.from_ansi(line.rstrip()), overflow="fold")
+
+
+def demo() -> None:
+    """The demonstration: two imports into DuckDB, two days apart."""
+    console = recorder()
+    with tempfile.TemporaryDirectory() as folder:
+        said, _, _ = on_a_terminal([PROGRAM, "demo"], folder).partition("Try next")
+        typed(console, "owox-tiktok demo", said)
+    draw("demo", console, "owox-tiktok demo")
+
+
+@contextmanager
+def project(destination: str, **variables: str) -> Iterator[Callable[..., str]]:
+    """A folder with a tiktok.yaml, and what runs a command of ours in it."""
+    seen = world()
+    with serve(seen, limits=Limits(qps=60, per_minute=None)) as server, tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "tiktok.yaml").write_text(config(seen, destination), encoding="utf-8")
+        environment = {"TIKTOK_API_URL": server.url, "TIKTOK_ACCESS_TOKEN": server.token, **variables}
+        yield lambda *words: on_a_terminal([PROGRAM, *words], folder, environment)
+
+
+def terminal() -> None:
+    """The commands check, plan and status, before and after an import into DuckDB."""
+    with project("duckdb:///tiktok_ads.duckdb") as run:
+        for command in ("check", "plan", "import", "status"):
+            console = recorder()
+            typed(console, f"owox-tiktok {command}", run(command))
+            if command != "import":
+                draw(f"terminal-{command}", console, f"owox-tiktok {command}")
+
+
+def bigquery_tables() -> None:
+    """The tables of an import into BigQuery, as the emulator's API describes them, and a question to one."""
+    dataset = f"{emulated.PROJECT}.tiktok_ads"
+    running = emulated.Emulator()
+    try:
+        with project(f"bigquery://{emulated.PROJECT}/tiktok_ads", BIGQUERY_API_URL=running.url) as run:
+            said = run("import")
+        anybody = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        client = bigquery.Client(emulated.PROJECT, anybody, client_options={"api_endpoint": running.url})
+        console = recorder()
+        typed(console, "owox-tiktok import", said)
+        table = Table(
+            title=f"\nThe tables of {dataset}, as the API describes them",
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            pad_edge=False,
+        )
+        for heading in ("Table", "Rows", "Columns", "Partitioned by", "Clustered by"):
+            table.add_column(
+                heading, justify="right" if heading in ("Rows", "Columns") else "left", header_style="bold"
+            )
+        for item in client.list_tables(dataset):
+            found = client.get_table(item.reference)
+            by = found.time_partitioning
+            table.add_row(
+                found.table_id,
+                f"{found.num_rows:,}",
+                str(len(found.schema)),
+                f"{by.type_.lower()} of {by.field}" if by else "–",
+                ", ".join(found.clustering_fields or ["–"]),
+            )
+        console.print(table)
+        console.print(f"\n[bold]A query[/bold]\n{QUESTION.format(dataset=dataset)}\n", highlight=False)
+        answer = Table(box=None, pad_edge=False, header_style="bold")
+        rows = list(client.query_and_wait(QUESTION.format(dataset=dataset)))
+        for heading in rows[0].keys():  # noqa: SIM118 - a Row iterates over its values
+            answer.add_column(heading, justify="left" if heading == "campaign_name" else "right")
+        for row in rows:
+            answer.add_row(
+                *(
+                    value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+                    for value in row
+                )
+            )
+        console.print(answer)
+        draw("bigquery-tables", console, "BigQuery emulator")
+        client.close()  # type: ignore[no-untyped-call]
+    finally:
+        running.close()
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+
+def photograph(scenario: str, url: str) -> None:
+    """Carry out a scenario of make_pictures.cjs and keep its pictures, with fewer colours."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([NODE, SCRIPT, CHROMIUM, folder, scenario, url], check=True, timeout=300)
+        for path in sorted(Path(folder).iterdir()):
+            _write(path.name, _smaller(Image.open(path).convert("RGB")))
+
+
+def _smaller(image: Image.Image) -> bytes:
+    """A picture as PNG with a palette that has every flat colour exactly; only edges of letters are rounded."""
+    pixels = image.tobytes()
+    pixels_as_colours = list(zip(pixels[::3], pixels[1::3], pixels[2::3], strict=True))
+    counted = Counter(pixels_as_colours)
+    palette = [colour for colour, _ in counted.most_common(COLOURS)]
+    index = {colour: at for at, colour in enumerate(palette)}
+    for colour in counted.keys() - index.keys():
+        index[colour] = index[
+            min(palette, key=lambda other: sum((a - b) ** 2 for a, b in zip(colour, other, strict=True)))
+        ]
+    # Pillow's own way to a given palette is coarser: its white is nearly white.
+    small = Image.frombytes("P", image.size, bytes(map(index.__getitem__, pixels_as_colours)))
+    small.putpalette([part for colour in palette for part in colour])
+    written = io.BytesIO()
+    small.save(written, "PNG", optimize=True)
+    return written.getvalue()
+
+
+def sheet() -> None:
+    """The Sheet with its menu: an import from its start to its end, every tab, the dialogs, a mistake."""
+    with Laptop(world=world(), latency_s=4.0, qps=1, days=120) as laptop:
+        photograph("laptop", laptop.url)
+        laptop.tiktok.faults.latency_s = 0.0
+        photograph("dashboard", f"{laptop.google.url}/view/{laptop.book}")
+        photograph("tabs", f"{laptop.google.url}/view/{laptop.book}")
+        photograph("dialogs", laptop.url)
+        photograph("mistake", laptop.url)
+        photograph("logs", f"{laptop.google.url}/view/{laptop.book}")
+
+
+def set_up() -> None:
+    """Set up…, where Google Cloud does not know the Sheet's script yet."""
+    address, audience = (
+        "https://owox-tiktok-123456789.europe-west1.run.app",
+        "612345678901-k3v7abc.apps.googleusercontent.com",
+    )
+    with Issuer() as issuer, Platform() as refusing:
+        refusing.replies["status"] = Answer(401, b"<html>Unauthorized", "text/html")
+        with MenuPage(address, issuer.token("you@example.com", audience), "1AbC", where=refusing.url) as page:
+            photograph("set_up", page.url)
+
+
+class _Page(Emulator):
+    """Serves one page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def answer(self, call: Call) -> Answer:
+        """Answer with the page, whatever is asked."""
+        return Answer(200, self._text.encode(), "text/html; charset=utf-8")
+
+
+CARD = """<!doctype html><html lang="en"><meta charset="utf-8">
+<style>
+  body { margin: 0; padding: 24px; font: 16px/24px Arial, "Noto Color Emoji", sans-serif; color: #202124; }
+  #card { width: 660px; padding: 18px 20px; border: 1px solid #dadce0; border-radius: 12px; display: flex; gap: 14px; }
+  .who { flex: none; width: 40px; height: 40px; line-height: 40px; border-radius: 8px; text-align: center;
+         background: #e8f0fe; color: #174ea6; font-weight: bold; }
+  p { margin: 4px 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+  small { color: #5f6368; font-weight: normal; }
+  a { color: #174ea6; }
+</style>
+<div id="card"><div class="who">O</div>
+<div><b>OWOX TikTok</b> <small>09:04</small><p>{{text}}</p></div></div></html>
+"""
+
+
+def message() -> None:
+    """The message that a webhook of Slack gets about a run with an account that TikTok refuses."""
+    seen = world()
+    authority, trust = trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(trust)
+    with serve(seen, limits=Limits(qps=60, per_minute=None)) as server, tempfile.TemporaryDirectory() as folder:
+        server.faults.forbidden = {seen.advertiser_ids[1]}
+        environment = {"TIKTOK_API_URL": server.url, "TIKTOK_ACCESS_TOKEN": server.token}
+        now = datetime.now(UTC)
+        text = config(seen, f"duckdb:///{folder}/tiktok_ads.duckdb")
+        settings = read_settings(text, "tiktok.yaml", now=now, environment=environment)
+        ended = app.import_(settings, now=now, listen=lambda _: None, environment=environment)
+    to_slack = replace(settings, notify_when="on error", notify_by_slack=True, destination="sheets://1aBcD2eFgH3iJkL")
+    with webhook(authority) as (host, received):
+        level, sentence = notify.outcome(ended)
+        hook = {"SLACK_WEBHOOK_URL": f"https://{host}/services/T/B/x"}
+        wrong = notify.send(to_slack, level, sentence, hook, slack_hosts=[host], tls=trust)
+        assert not wrong, wrong
+    body = json.loads(received[0])
+    # Slack shows addresses as links; its own escapes of &, < and > are HTML's as well.
+    linked = re.sub(r"https://\S+", r'<a href="#">\g<0></a>', body["text"])
+    with _Page(CARD.replace("{{text}}", linked)) as page:
+        photograph("message", page.url)
+
+
+@contextmanager
+def webhook(authority: trustme.CA) -> Iterator[tuple[str, list[bytes]]]:
+    """A host that takes messages over HTTPS; yields its name and what it received."""
+    received: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("localhost", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield f"localhost:{server.server_port}", received
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+PICTURES: Mapping[str, Callable[[], None]] = {
+    "demo": demo,
+    "terminal": terminal,
+    "bigquery": bigquery_tables,
+    "sheet": sheet,
+    "set_up": set_up,
+    "message": message,
+}
+
+
+def _write(name: str, content: bytes) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / name).write_bytes(content)
+    print(f"{name}: {len(content) // 1000} kB")
+
+
+def main() -> None:
+    """Make what is named on the command line, or everything."""
+    for name in sys.argv[1:] or PICTURES:
+        PICTURES[name]()
+
+
+if __name__ == "__main__":
+    main()
