@@ -554,11 +554,11 @@ def test_the_real_cli_takes_every_command(cloud: Cloud) -> None:
 
 
 def documented(program: str) -> list[list[str]]:
-    """Every command of ``program`` that the documents show for a shell, as its words."""
+    """Every command of ``program`` that the documents show for a shell, as its words, also in a list."""
     found = []
     for document in sorted((ROOT / "docs").glob("*.md")):
         for block in re.findall(r"```sh\n(.*?)```", document.read_text("utf-8"), re.S):
-            for line in block.replace("\\\n", " ").splitlines():
+            for line in map(str.strip, block.replace("\\\n", " ").splitlines()):
                 if line.startswith(f"{program} "):
                     found.append(shlex.split(line)[len(program.split()) :])
     return found
@@ -566,8 +566,8 @@ def documented(program: str) -> list[list[str]]:
 
 def test_the_documents_deploy(cloud: Cloud) -> None:
     (cloud.folder / "registry.yaml").write_text(documented_registry())
-    commands = documented("cloud_function/deploy.sh")
-    assert len(commands) >= 6
+    commands = [*documented("cloud_function/deploy.sh"), *documented("owox-tiktok deploy")]
+    assert len(commands) >= 9
     for words in commands:
         ran = cloud.deploy(*words, given="owox-tiktok\n", TIKTOK_ACCESS_TOKEN=TOKEN, TIKTOK_ACCESS_TOKEN_ACME=TOKEN)
         assert ran.returncode == 0, (words, ran.stderr)
