@@ -72,6 +72,15 @@ class SQLiteKit(Kit):
     def foreign_rows(self, stream: Stream) -> list[Any]:
         return self.run(f"SELECT * FROM {stream.table}")
 
+    def change_cell(self, stream: Stream, key: tuple[str, str], name: str, value: object) -> None:
+        self.run(f"UPDATE {stream.table} SET {name} = '{value}' WHERE {key[0]} = '{key[1]}'")
+
+    def delete_row(self, stream: Stream, key: tuple[str, str]) -> None:
+        self.run(f"DELETE FROM {stream.table} WHERE {key[0]} = '{key[1]}'")
+
+    def copy_row(self, stream: Stream, key: tuple[str, str]) -> None:
+        self.run(f"INSERT INTO {stream.table} SELECT * FROM {stream.table} WHERE {key[0]} = '{key[1]}'")
+
 
 class TestSQLite(DestinationPromises):
     @pytest.fixture
