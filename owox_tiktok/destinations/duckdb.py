@@ -36,6 +36,8 @@ LEAST_MOST_MB = 512
 
 MAGIC = b"DUCK"
 """A DuckDB file begins with eight bytes of checksum and this."""
+HEADERS_BYTES = 3 * 4096
+"""A shorter file holds no rows yet: it was left when the disk was full, or the program killed, while it was made."""
 
 IN_MEMORY = ":memory:"
 
@@ -55,39 +57,47 @@ def open_at(rest: str, *, read_only: bool = False, environment: Mapping[str, str
         raise BadInput([Mistake("destination", f"there is no folder {file.parent}", "Create it, or name another.")])
     is_there = _is_ours_to_open(file)
     if read_only and not is_there:
-        return DuckDB(duckdb.connect(IN_MEMORY), str(file))
+        return DuckDB(duckdb.connect(IN_MEMORY), str(file), read_only=True)
     if not is_there:
-        file.unlink(missing_ok=True)  # an empty one is in DuckDB's way
+        file.unlink(missing_ok=True)  # one that is empty or only begun is in DuckDB's way
     try:
         return DuckDB(duckdb.connect(str(file), read_only=read_only), str(file), read_only=read_only)
-    except duckdb.IOException as error:
-        text = str(error)
-        if "lock" in text.lower():
-            holder = re.search(r"PID (\d+)", text)
-            who = f" (process {holder[1]})" if holder else ""
-            raise StoreBusy(
-                f"another program{who} is using the file, perhaps another import",
-                where=str(file),
-                what_to_do="Wait for it to end, or close it.",
-            ) from None
-        raise StoreFailed(_first_line(error), where=str(file), what_to_do="Check the path and its rights.") from None
-    except duckdb.Error as error:
-        advice = f"Restore {file.name} from a copy, or delete it: the next import reads everything again."
-        raise StoreFailed(
-            f"the file cannot be opened, it may be damaged ({_first_line(error)})",
+    except (duckdb.Error, StoreFailed) as error:
+        raise _cannot_open(file, error, is_there=is_there, read_only=read_only) from None
+
+
+def _cannot_open(file: Path, error: duckdb.Error | StoreFailed, *, is_there: bool, read_only: bool) -> StoreFailed:
+    """Return why the file cannot be opened, and what to do."""
+    text = str(error).replace(str(file), file.name)
+    if "Could not set lock" in text or "another process" in text:  # DuckDB gives every fault of a file one type
+        holder = re.search(r"PID (\d+)", text)
+        who = f" (process {holder[1]})" if holder else ""
+        return StoreBusy(
+            f"another program{who} is using the file, perhaps another import",
             where=str(file),
-            what_to_do=advice,
-        ) from None
+            what_to_do="Wait for it to end, or close it.",
+        )
+    first = error.message if isinstance(error, StoreFailed) else _first_line(error)
+    if not is_there or not os.access(file, os.R_OK if read_only else os.R_OK | os.W_OK):
+        what_to_do = "Check the path, its rights and the room on that disk."
+        return StoreFailed(first, where=str(file), what_to_do=what_to_do)
+    return StoreFailed(
+        f"the file cannot be opened, it may be damaged ({first})",
+        where=str(file),
+        what_to_do=f"If the disk has room, restore {file.name} from a copy, or delete it: the next import reads "
+        "everything again.",
+    )
 
 
 def _is_ours_to_open(file: Path) -> bool:
-    """Whether there is a DuckDB file; an empty file is none. Raises BadInput for a folder or a file of another kind.
+    """Whether there is a DuckDB file that may hold rows. Raises BadInput for a folder or a file of another kind.
 
     DuckDB would look for an extension on the internet that opens a file of another database.
     """
     try:
         with file.open("rb") as opened:
             head = opened.read(len(b"checksum") + len(MAGIC))
+            size = os.fstat(opened.fileno()).st_size
     except FileNotFoundError:
         return False
     except IsADirectoryError:
@@ -98,7 +108,7 @@ def _is_ours_to_open(file: Path) -> bool:
         ) from None
     if head and head[-len(MAGIC) :] != MAGIC:
         raise BadInput([Mistake("destination", f"{file} is not a DuckDB file", "Choose another file.")])
-    return bool(head)
+    return size >= HEADERS_BYTES or Path(f"{file}.wal").exists()
 
 
 class DuckDB(Transactional):
@@ -194,7 +204,10 @@ class DuckDB(Transactional):
         try:
             yield
         except duckdb.Error as error:
-            raise StoreFailed(_first_line(error), where=stream.table if stream else self._name) from error
+            damaged = isinstance(error, duckdb.IOException)
+            what_to_do = "See that the disk has room, and that the file is not damaged." if damaged else ""
+            where = stream.table if stream else self._name
+            raise StoreFailed(_first_line(error), where=where, what_to_do=what_to_do) from error
 
     @contextmanager
     def _transaction(self, stream: Stream | None = None) -> Iterator[None]:

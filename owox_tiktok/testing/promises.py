@@ -519,7 +519,10 @@ class DestinationPromises:
 
     def test_all_texts_and_amounts_have_the_same_seal_when_they_are_stored(self, kit: Kit) -> None:
         kit.store(kit.chunk(ADS, [{"ad_id": f"{n}", "ad_name": text} for n, text in enumerate([*TEXTS, None])]))
-        moments: list[Row] = [{"ad_id": "1000", "create_time": "2026-03-29 01:30:00", "is_aco": True}, {"ad_id": "1001"}]
+        moments: list[Row] = [
+            {"ad_id": "1000", "create_time": "2026-03-29 01:30:00", "is_aco": True},
+            {"ad_id": "1001"},
+        ]
         kit.store(kit.chunk(ADS, moments, advertiser_id="2"))
         amounts = [
             "0",
