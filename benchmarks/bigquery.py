@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -62,7 +63,9 @@ def chunks(folder: Path, first: date, days: int) -> list[Chunk]:
         window = Window(first + timedelta(days=at), first + timedelta(days=at + DAYS_PER_CHUNK - 1))
         cursor = Cursor(frozenset(CHOSEN), datetime.now(UTC), window.last, FIRST, window.last)
         path = folder / f"{window.first}.csv"
-        made.append(Chunk(DAILY, ADVERTISER, window, COLUMNS, path, ADS * DAYS_PER_CHUNK, cursor, {}, cursor.read_at))
+        seals = pickle.loads(_seals_of(path).read_bytes()) if _seals_of(path).exists() else {}  # noqa: S301 -- our own
+        rows = ADS * DAYS_PER_CHUNK
+        made.append(Chunk(DAILY, ADVERTISER, window, COLUMNS, path, rows, cursor, seals, cursor.read_at))
     return made
 
 
@@ -70,11 +73,17 @@ def write(given: Sequence[Chunk]) -> int:
     """Write the row files."""
     for chunk in given:
         assert chunk.window is not None
-        writer = Writer(chunk.path, COLUMNS)
+        writer = Writer(chunk.path, COLUMNS, DAILY.time)
         for n in range(chunk.window.days):
             writer.append([column_of(f, chunk.window.first + timedelta(days=n)) for f in COLUMNS])
         writer.close()
+        _seals_of(chunk.path).write_bytes(pickle.dumps(writer.seals))
     return 0
+
+
+def _seals_of(path: Path) -> Path:
+    """Return where the seals of a row file are kept for the process that stores it."""
+    return path.with_suffix(".seals")
 
 
 # --- what one process does --------------------------------------------------------------------------------------------

@@ -14,7 +14,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from owox_tiktok.destinations import open_destination
 from owox_tiktok.local.tiktok import Faults, World, serve
+from owox_tiktok.streams import STREAMS
+from owox_tiktok.trust.seals import differing
 from tests.helpers import NOW, Project, in_order, process_environment
 
 OBJECTS = ["campaigns", "ads", "ad_report_daily", "campaign_report_hourly", "campaign_report_lifetime"]
@@ -46,6 +49,19 @@ def killed_after(project: Project, requests: int, how: signal.Signals = signal.S
     return running
 
 
+def damaged(project: Project) -> list[object]:
+    """What is not as its seal says: object, account and day."""
+    with open_destination(f"duckdb:///{project.database}", read_only=True) as destination:
+        return [
+            (name, advertiser_id, day)
+            for name in OBJECTS
+            for advertiser_id in project.server.advertiser_ids
+            for day in differing(
+                destination.seals(STREAMS[name], advertiser_id), destination.recount(STREAMS[name], advertiser_id)
+            )
+        ]
+
+
 def state(project: Project) -> dict[str, Any]:
     return {"cursors": project.cursors()} | {name: in_order(project.table(name)) for name in OBJECTS}
 
@@ -70,8 +86,10 @@ def test_a_killed_run_and_another_one_equal_one_clean_run(seed: int, tmp_path: P
                 server.faults.latency_s, server.faults.jitter_s = chance.choice([(0, 0), (0.005, 0.02), (0.02, 0.08)])
                 killed_after(project, at)
                 server.faults.latency_s = server.faults.jitter_s = 0
+            assert not project.database.exists() or damaged(project) == []
         assert project.import_().exit_code == 0
         assert state(project) == state(clean)
+        assert damaged(project) == damaged(clean) == []
         for name in OBJECTS:
             assert project.wrong(name, start=NOW.date() - timedelta(days=19)) == []
 

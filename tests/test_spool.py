@@ -160,7 +160,8 @@ def chunk(advertiser_id, rows):
     for ad_id in range(rows):
         writer.append([[advertiser_id], [str(ad_id)], [random.randbytes(200).hex()]])
     writer.close()
-    return Chunk(ads, advertiser_id, None, columns, writer.path, rows, Cursor(frozenset({"ad_name"}), at, at.date()))
+    cursor = Cursor(frozenset({"ad_name"}), at, at.date())
+    return Chunk(ads, advertiser_id, None, columns, writer.path, rows, cursor, writer.seals, at)
 with open_destination(f"duckdb:///{sys.argv[1]}/x.duckdb") as destination:
     destination.prepare(ads, columns)
     destination.upsert([chunk("1", 10)])
