@@ -164,7 +164,8 @@ def test_a_long_sentence_is_cut(room: Room, trust: ssl.SSLContext) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(302, "redirect, which is not followed"), (404, "Make a new webhook"), (500, "answered 500")]
+    ("status", "words"),
+    [(302, "redirect, which is not followed"), (404, "a new webhook"), (500, "answered 500")],
 )
 def test_a_host_that_refuses_is_a_warning_and_is_not_followed(
     status: int, words: str, room: Room, trust: ssl.SSLContext

@@ -593,7 +593,7 @@ def test_the_commands_take_an_address_and_say_in_a_sentence_what_was_done(book: 
         [f"Would be done: created the tabs {', '.join([*TABS, DATA])}."],
     )
     done = command(book.server, "init", address)
-    assert (done.returncode, done.stderr) == (0, f"Made the tabs {', '.join([*TABS, DATA])}.\n")
+    assert (done.returncode, done.stderr) == (0, f"Created the tabs {', '.join([*TABS, DATA])}.\n")
     again = command(book.server, "fields", book.id)
     assert (again.returncode, again.stderr) == (0, "Everything is there already.\n")
 

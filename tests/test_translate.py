@@ -321,7 +321,7 @@ def test_the_command_writes_the_file_once_and_says_what_is_left_out(tmp_path: Pa
     assert TOKEN not in before + done.output
     again = CliRunner().invoke(cli, ["init", str(target), "--from", str(source)])
     assert again.exit_code == 2
-    assert "is there already" in again.output
+    assert "already exists" in again.output
     assert target.read_text() == before
     gone = CliRunner().invoke(cli, ["init", str(tmp_path / "b.yaml"), "--from", str(tmp_path / "nowhere.json")])
     assert gone.exit_code == 2
