@@ -13,6 +13,7 @@ from pathlib import Path
 from owox_tiktok.model import Stream
 from owox_tiktok.settings import BY_NAME, Settings
 from owox_tiktok.spool import read_text
+from owox_tiktok.trust.seals import in_order
 
 DAYS: Mapping[str, int] = {
     "OFF": 0, "ONE_DAY": 1, "SEVEN_DAYS": 7, "FOURTEEN_DAYS": 14, "TWENTY_EIGHT_DAYS": 28, "THIRTY_DAYS": 30,
@@ -34,7 +35,7 @@ class LongestWindow:
         """Look at rows of ad groups that were just read into ``path``; other streams are none of its business."""
         if stream.name not in STREAMS:
             return
-        names = [f.name for f in stream.columns(fields)]
+        names = [f.name for f in in_order(stream.columns(fields))]
         at = [n for n, name in enumerate(names) if name in FIELDS]
         status = names.index("secondary_status") if "secondary_status" in names else None
         longest = 0

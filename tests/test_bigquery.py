@@ -258,7 +258,9 @@ def test_each_table_is_looked_at_once_per_run(kit: Kit, proxy: Proxy) -> None:
             destination.prepare(DAILY, DAILY.columns(FIELDS[DAILY.name]))
             destination.replace([kit.chunk(DAILY, [ad(1, n)], (day(n), day(n)))])
     looked = [r.path.rpartition("/")[2] for r in proxy.seen if r.method == "GET" and "/tables/" in r.path]
-    assert sorted(looked) == sorted(["_owox_tiktok_cursors", "_owox_tiktok_lock", ADS.table, DAILY.table])
+    assert sorted(looked) == sorted(
+        ["_owox_tiktok_cursors", "_owox_tiktok_days", "_owox_tiktok_lock", ADS.table, DAILY.table]
+    )
 
 
 @needs_emulator
@@ -350,7 +352,7 @@ def test_a_load_says_exactly_which_columns_come_and_forgives_nothing(kit: Kit, p
     assert all(0 < at - time.time() < 86_400 for at in expires)
     assert len(expires) == 1
     left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")]
-    assert sorted(left) == ["_owox_tiktok_cursors", "_owox_tiktok_lock", DAILY.table]
+    assert sorted(left) == ["_owox_tiktok_cursors", "_owox_tiktok_days", "_owox_tiktok_lock", DAILY.table]
 
 
 @needs_emulator

@@ -251,6 +251,8 @@ class SqlDestination(ABC):
         whose = self._whose(stream, [advertiser_id], window)
 
         def count(columns: Sequence[Field]) -> Seals:
+            if not stored and (found := self._found(stream.table)):  # no seal says which columns it is about
+                columns = [c for c in columns if c.name in found.types]
             return self._found_seals(stream, columns, whose).get(advertiser_id, {})
 
         with self._sentences(stream):
