@@ -129,7 +129,11 @@ BIGQUERY = Dialect(
     list_of="ARRAY<{}>",
     canonical={
         **dict.fromkeys((Kind.COUNT, Kind.BOOLEAN, Kind.DAY), "CAST({} AS STRING)"),
-        **dict.fromkeys((Kind.MONEY, Kind.RATE), "REGEXP_REPLACE(FORMAT('%.9f', {}), '0{{1,7}}$', '')"),
+        **dict.fromkeys(
+            (Kind.MONEY, Kind.RATE),
+            "REGEXP_EXTRACT(CONCAT(CAST({0} AS STRING), IF(STRPOS(CAST({0} AS STRING), '.') > 0, '00', '.00')), "
+            "'^(-?[0-9]+[.][0-9][0-9][0-9]*?)0*$')",
+        ),
         Kind.HOUR: "FORMAT_DATETIME('%Y-%m-%d %H:%M:%S', {})",
         Kind.INSTANT: "FORMAT_TIMESTAMP('%Y-%m-%d %H:%M:%S+00', {}, 'UTC')",
         Kind.JSON: "(SELECT STRING_AGG(c, '' ORDER BY c) FROM UNNEST(SPLIT(TO_JSON_STRING({}), '')) AS c)",

@@ -763,7 +763,7 @@ def test_plan_and_check_say_what_bigquery_says_and_write_nothing(project: Projec
     proxy.seen.clear()
     answered = project.cli("plan", "tiktok.yaml")
     assert answered.returncode == 0
-    assert "would read 5.0 MB" in answered.stdout
+    assert "would scan 5.0 MB" in answered.stdout
     assert [r.job["dryRun"] for r in proxy.jobs if "DELETE" in r.sql] == [True]
     assert all(r.job.get("dryRun") or CURSORS_READ in r.sql for r in proxy.jobs)
     proxy.fault = always(lambda r: r.job.get("dryRun"), NO_JOBS)
