@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import date
@@ -12,7 +13,11 @@ from typing import Any
 
 import duckdb
 import pytest
+from click.testing import CliRunner
 
+from owox_tiktok.cli.group import cli
+from owox_tiktok.destinations import open_destination
+from owox_tiktok.errors import BadInput
 from owox_tiktok.local.tiktok import Faults, World, serve
 from tests.helpers import NOW, Project, process_environment
 
@@ -106,3 +111,69 @@ def test_row_files_that_somebody_cleans_up_are_read_again_by_the_next_run(tmp_pa
         assert "a bug" not in said
         assert project.import_().exit_code == 0
         assert project.wrong("ad_report_daily", start=START) == []
+
+
+LITTLE_ROOM = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Lets no file grow over so many bytes, as a full disk would."""
+
+
+@pytest.mark.parametrize("room", [0, 5_000, 12_000])
+def test_a_file_that_was_only_begun_when_the_disk_was_full_is_made_by_the_next_run(room: int, tmp_path: Path) -> None:
+    with serve(a_world()) as server:
+        project = Project(tmp_path, server, say=SAY)
+        ran = subprocess.run(
+            [sys.executable, "-c", LITTLE_ROOM, str(room), *project.command("import", str(project.write()))],
+            env=process_environment(project.environment),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 1
+        assert "the room on that disk" in ran.stderr
+        assert project.cli("status", str(project.write())).returncode == 3
+        assert project.import_().exit_code == 0
+        assert project.wrong("campaigns") == []
+
+
+def test_a_file_that_ends_too_early_is_not_called_a_matter_of_rights_nor_of_a_lock(tmp_path: Path) -> None:
+    folder = tmp_path / "blocks"  # which has a "lock" in it
+    folder.mkdir()
+    with serve(a_world()) as server:
+        project = Project(folder, server, say=SAY)
+        project.import_()
+        os.truncate(project.database, 12_288)
+        ran = project.cli("status", str(project.write()))
+    assert ran.returncode == 1
+    assert "may be damaged" in ran.stderr
+    assert "another import" not in ran.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_what_is_no_file_is_neither_waited_for_nor_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.duckdb"
+    os.mkfifo(pipe)
+    for read_only in (False, True):
+        with pytest.raises(BadInput, match="is not a file"):
+            open_destination(f"duckdb:///{pipe}", read_only=read_only)
+    assert pipe.is_fifo()
+    null = tmp_path / "null.duckdb"
+    null.symlink_to(os.devnull)  # it reads like an empty file
+    with pytest.raises(BadInput, match="is not a file"):
+        open_destination(f"duckdb:///{null}")
+    assert null.is_symlink()
+
+
+def test_a_null_byte_is_no_path(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be a path"):
+        open_destination(f"duckdb:///{tmp_path}/a\0b")
+
+
+@pytest.mark.parametrize("now", ["9999-12-31T23:59Z", "0001-01-01T00:00+14:00"])
+def test_a_moment_at_an_end_of_the_calendar_is_no_moment(now: str, tmp_path: Path) -> None:
+    ran = CliRunner().invoke(cli, ["plan", str(tmp_path / "none.yaml"), "--now", now])
+    assert ran.exit_code == 2
+    assert "is not a moment" in ran.output

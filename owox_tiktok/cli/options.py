@@ -15,6 +15,8 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> dat
         return None
     try:
         moment = datetime.fromisoformat(value)
+        if not 1970 <= moment.year < 3000:  # near the ends of the calendar a day more does not exist
+            raise ValueError
     except ValueError:
         raise click.BadParameter(
             f"{value!r} is not a moment; write one such as 2026-01-31T12:00Z", ctx, param

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -92,14 +93,20 @@ def _cannot_open(file: Path, error: duckdb.Error | StoreFailed, *, is_there: boo
 def _is_ours_to_open(file: Path) -> bool:
     """Whether there is a DuckDB file that may hold rows. Raises BadInput for a folder or a file of another kind.
 
-    DuckDB would look for an extension on the internet that opens a file of another database.
+    DuckDB would look for an extension on the internet that opens a file of another database. A device or a pipe is not
+    touched: it may answer like an empty file, and an empty file is replaced.
     """
     try:
+        mode = file.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise BadInput([Mistake("destination", f"{file} is not a file", "Choose another name.")])
         with file.open("rb") as opened:
             head = opened.read(len(b"checksum") + len(MAGIC))
             size = os.fstat(opened.fileno()).st_size
     except FileNotFoundError:
         return False
+    except ValueError:  # a null byte
+        raise BadInput([Mistake("destination", f"{str(file)!r} cannot be a path", "Choose another name.")]) from None
     except IsADirectoryError:
         raise BadInput([Mistake("destination", f"{file} is a folder", f"Name a file in it: {file}/…")]) from None
     except OSError as error:
