@@ -401,7 +401,7 @@ def test_what_somebody_else_made_is_left_alone_and_said(small: Project) -> None:
         connection.execute("CREATE TABLE V_Latest_Entities AS SELECT 43 AS mine")
     ran = small.cli("views", "tiktok.yaml")
     assert ran.returncode == 3
-    assert "taken v_ad_performance_daily: somebody else made what has this name" in ran.stdout
+    assert "taken v_ad_performance_daily: something else already has this name" in ran.stdout
     assert "taken v_latest_entities" in ran.stdout
     assert rows(small.database, "SELECT * FROM v_ad_performance_daily") == [{"mine": 42}]
     assert rows(small.database, "SELECT * FROM v_latest_entities") == [{"mine": 43}]
@@ -430,7 +430,7 @@ def test_before_the_first_import_there_is_nothing_to_view(project: Project) -> N
     for words in ((), ("--dry-run",)):
         ran = project.cli("views", "tiktok.yaml", *words)
         assert ran.returncode == 1
-        assert "no view can be made. Import first, then create the views." in ran.stderr
+        assert "no view can be created. Import first, then create the views." in ran.stderr
     assert not project.database.exists(), "nothing was created"
 
 
