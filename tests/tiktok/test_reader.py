@@ -70,10 +70,11 @@ def source(*bodies: object) -> Iterator[Source]:
 def test_an_hour_that_the_clock_gives_twice_is_added_up(tmp_path: Path) -> None:
     the_day = Window(date(2026, 11, 1), date(2026, 11, 1))
     with source(answer([hour(0), hour(1, "1.25"), hour(1, "2.00"), hour(2)])) as it:
-        reading = it.read(Question(HOURLY, CALIFORNIA, the_day, FIELDS), tmp_path / "rows")
+        question = Question(HOURLY, CALIFORNIA, the_day, FIELDS)
+        reading = it.read(question, tmp_path / "rows")
     assert reading.rows == 3
     assert "set back" in reading.notes[0]
-    rows = {r["stat_time_hour"]: r for r in read(tmp_path / "rows", HOURLY.columns(FIELDS))}
+    rows = {r["stat_time_hour"]: r for r in read(tmp_path / "rows", question.columns)}
     twice = rows[datetime(2026, 11, 1, 1)]
     assert (twice["spend"], twice["impressions"], twice["ctr"]) == (Decimal("3.25"), 20, None)
     assert rows[datetime(2026, 11, 1, 2)]["ctr"] == Decimal("1.2")
@@ -116,7 +117,8 @@ def test_a_list_that_names_an_entity_twice_is_stored_once(tmp_path: Path) -> Non
     images = STREAMS["images"]
     rows = [{"image_id": "a", "file_name": "x"}, {"image_id": "b"}, {"image_id": "a", "file_name": "x"}]
     with source(answer(rows)) as it:
-        reading = it.read(Question(images, CALIFORNIA, None, ("file_name",)), tmp_path / "rows")
-    stored = [r["image_id"] for r in read(tmp_path / "rows", images.columns(("file_name",)))]
+        question = Question(images, CALIFORNIA, None, ("file_name",))
+        reading = it.read(question, tmp_path / "rows")
+    stored = [r["image_id"] for r in read(tmp_path / "rows", question.columns)]
     assert sorted(stored) == ["a", "b"]
     assert "counts 3" in reading.notes[0]
