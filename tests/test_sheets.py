@@ -269,7 +269,7 @@ def test_a_window_that_would_hold_fewer_rows_than_were_read_moves_no_cursor(serv
     for stream, window in ((DAILY, (1, 9)), (ADS, None)):
         person = Person(server, tmp_path, stream)
         rows = [ad(1, 1), ad(1, 1)] if window else [{"ad_id": "1"}, {"ad_id": "1"}]
-        with pytest.raises(StoreFailed, match="2 rows .*(the tab would hold 1|seals are of 1)"):
+        with pytest.raises(StoreFailed, match=r"2 rows .*(the tab would hold 1|seals are of 1)"):
             person.store(person.chunk(rows, window, fields=("ad_name",)))
         assert person.rows == []
         assert person.cursors() == {}
