@@ -408,7 +408,7 @@ def test_what_somebody_else_made_is_left_alone_and_said(small: Project) -> None:
     assert rows(small.database, "SELECT count(*) AS n FROM v_campaign_performance_daily")[0]["n"] > 0
     again = small.import_(views=True)
     assert again.exit_code == 0, "the rows are there all the same"
-    assert sum("v_ad_performance_daily was not made" in w for w in again.warnings) == 1
+    assert sum("v_ad_performance_daily was not created" in w for w in again.warnings) == 1
 
 
 def test_somebody_elses_table_is_not_reported_on(small: Project) -> None:
