@@ -347,10 +347,14 @@ Cursors = Mapping[tuple[str, str], Known]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How much a destination takes in one step: ``values`` (rows times columns), and ``size_bytes`` of row files."""
+    """How much a destination takes in one step: ``values`` (rows times columns), and ``size_bytes`` of row files.
+
+    ``linger_s`` is how many seconds rows may wait for others: where a step costs much, few large ones are better.
+    """
 
     values: int = 10_000_000
     size_bytes: int = 256 * 2**20
+    linger_s: float = 4.0
 
 
 class Destination(Protocol):

@@ -59,8 +59,6 @@ DECIMALS = 9
 DIGITS = 29
 """Digits there may be before the point; the warehouses' decimal types hold no more."""
 LARGEST_COUNT = 2**63 - 1
-SHORT = 19
-"""A number of fewer characters is surely small enough."""
 
 _CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n"})
 _CONTROL = re.compile(r"\r\n?|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -250,10 +248,6 @@ _CANONICAL: Mapping[Kind, Callable[[Field, object], Text]] = {
     Kind.JSON: _json,
 }
 
-_DIGITS = b"0123456789"
-_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
-_LEADING_ZERO = re.compile(r"\n0[0-9]").search
-
 
 def column(field: Field, values: Sequence[object], *, metric: bool = False) -> Column:
     """Return the canonical texts of one field's ``values``; raises UnexpectedValue.
@@ -303,18 +297,17 @@ def _canonical_already(kind: Kind, joined: str, values: Sequence[str]) -> bool:
     if kind is Kind.ID:
         lines = f"\n{joined}\n"
         return not ("\n\n" in lines or "\n-\n" in lines or _has_controls(joined))
-    if kind is Kind.COUNT:
-        return _plain_numbers(joined, values) and not joined.encode().translate(None, _DIGITS).strip(b"\n")
-    return False
+    return kind is Kind.COUNT and _plain_counts(joined, values)
 
 
-def _plain_numbers(joined: str, values: Sequence[str]) -> bool:
-    """Whether none of the values is empty, has a zero too many in front, holds a line break or may be too large."""
-    lines = f"\n{joined}\n"
+def _plain_counts(joined: str, values: Sequence[str]) -> bool:
+    """Whether all values are digits without a zero too many in front, and few enough."""
+    lines = f"\n{joined}\n".encode()
+    shape = lines.translate(AS_ZERO)
     return (
-        "\n\n" not in lines
-        and joined.count("\n") == len(values) - 1
-        and max(map(len, values)) < SHORT
+        shape.translate(None, b"0") == b"\n" * (len(values) + 1)
+        and b"\n\n" not in shape
+        and _TOO_LONG not in shape
         and not _LEADING_ZERO(lines)
     )
 
@@ -322,19 +315,26 @@ def _plain_numbers(joined: str, values: Sequence[str]) -> bool:
 def _of_two_decimals(joined: str, values: Sequence[str]) -> int | None:
     """Return how many values have two decimals, if all others have more (but not too many); else None.
 
-    All of them are digits, a point and digits, and nothing else.
+    All of them are digits without a zero too many in front, a point and digits, and nothing else.
     """
-    if not _plain_numbers(joined, values):
+    lines = f"\n{joined}\n".encode()
+    shape = lines.translate(AS_ZERO)
+    if shape.translate(None, b"0") != b"\n" + b".\n" * len(values) or _TOO_LONG in shape:
         return None
-    shape = f"\n{joined}\n".encode().translate(_AS_ZERO)
-    of_two = shape.count(b".00\n")
-    if of_two < len(values) and (shape.count(b".00") < len(values) or _TOO_MANY in shape):
+    if lines.count(b"\n0") != lines.count(b"\n0."):
         return None
-    points = shape.translate(None, b"0\n")
-    return of_two if points == b"." * len(values) and b"\n." not in shape else None
+    of_two = shape.count(b"0.00\n")
+    if of_two < len(values) and (shape.count(b"0.00") < len(values) or _TOO_MANY in shape):
+        return None
+    return of_two
 
 
+AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
+"""Makes every digit a zero, so that the shape of many numbers can be judged at once."""
+_LEADING_ZERO = re.compile(rb"\n0[0-9]").search
 _TOO_MANY = b"." + b"0" * (DECIMALS + 1)
+_TOO_LONG = b"0" * 17
+"""A number without so many digits in a row is surely small enough."""
 
 
 QUOTED = frozenset({Kind.ID, Kind.TEXT, Kind.JSON})

@@ -27,9 +27,7 @@ from owox_tiktok.states import Reason
 from owox_tiktok.trust.seals import in_order
 
 ENOUGH = 0.6
-"""The writer waits until so much of a step has arrived …"""
-LINGER_S = 4.0
-"""… but no longer than this: many small steps cost a database several times as much."""
+"""The writer waits until so much of a step has arrived, but no longer than the destination's ``linger_s``."""
 ASK_S = 1.0
 """At least this often the run asks whether it is to stop, also while it lingers."""
 
@@ -156,10 +154,11 @@ class _Board:
         with self._lock:
             asked = time.monotonic()
             while True:
-                if self._worth_waiting():
-                    if time.monotonic() - asked >= ASK_S:
+                if (wait_s := self._worth_waiting()) > 0:
+                    left_s = ASK_S - (time.monotonic() - asked)
+                    if left_s <= 0:
                         return [], []
-                    self._lock.wait(0.05)
+                    self._lock.wait(min(wait_s, left_s))
                     continue
                 self._since = None
                 ready = self._storable()
@@ -178,15 +177,18 @@ class _Board:
         with self._lock:
             return self._storable()
 
-    def _worth_waiting(self) -> bool:
-        """Whether more rows may soon make a better step: there are some, not enough, and windows still being read."""
+    def _worth_waiting(self) -> float:
+        """Return for how many seconds more rows may soon make a better step: while windows are read, and few are here.
+
+        Whoever hands over rows or a reason why there are none wakes the writer.
+        """
         if not self._arrived or self._troubles:
-            return False
+            return 0
         here = sum(a.share_of(self._step) for a in self._arrived.values())
         if len(self._arrived) == self._under_way or here >= ENOUGH:
-            return False
+            return 0
         self._since = self._since or time.monotonic()
-        return time.monotonic() - self._since < LINGER_S
+        return self._since + self._step.linger_s - time.monotonic()
 
     def _storable(self) -> list[_Arrived]:
         ready: list[_Arrived] = []

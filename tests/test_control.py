@@ -23,6 +23,7 @@ from owox_tiktok import app
 from owox_tiktok.errors import BadInput, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Started, Stored
 from owox_tiktok.local.sheets import Server, serve
+from owox_tiktok.model import Step
 from owox_tiktok.sheets import lease, report
 from owox_tiktok.sheets.client import LIMITS, Spreadsheet
 from owox_tiktok.sheets.errors import ArrivedLate
@@ -664,7 +665,7 @@ class Stopper(list[Event]):
 def test_cancelled_between_windows_and_the_next_run_goes_on(
     sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("owox_tiktok.run.LINGER_S", 0.0)
+    monkeypatch.setattr("owox_tiktok.sheets.destination.Sheets.step", Step(linger_s=0))
     project.server.faults.latency_s = 0.05
     finished = run(sheet, project, listen=Stopper(1, lambda: report.cancel(Spreadsheet(sheet.book))), intervals=ALWAYS)
     assert finished.stopped is Reason.CANCELLED
@@ -692,7 +693,7 @@ def test_a_run_that_is_cancelled_as_soon_as_it_is_there_ends(sheet: ControlSheet
 def test_a_google_that_falls_silent_ends_the_run_and_not_window_by_window(
     sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("owox_tiktok.run.LINGER_S", 0.0)
+    monkeypatch.setattr("owox_tiktok.sheets.destination.Sheets.step", Step(linger_s=0))
     faults = sheet.server.faults
     asked: list[int] = []
 
@@ -719,7 +720,7 @@ def test_nothing_to_cancel(sheet: ControlSheet) -> None:
 def test_a_run_in_parts_ends_each_cleanly_and_goes_on(
     sheet: ControlSheet, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("owox_tiktok.run.LINGER_S", 0.0)
+    monkeypatch.setattr("owox_tiktok.sheets.destination.Sheets.step", Step(linger_s=0))
     project.server.faults.latency_s = 0.1
     environment = project.environment | sheet.environment
     turns = 0

@@ -124,7 +124,7 @@ def test_a_dash_is_no_value_in_every_metric(kind: Kind) -> None:
     ("kind", "wire"),
     [
         (Kind.MONEY, "twenty"), (Kind.MONEY, "NaN"), (Kind.MONEY, "Infinity"), (Kind.MONEY, "1.2.3"),
-        (Kind.MONEY, "$5"),
+        (Kind.MONEY, "$5"), (Kind.MONEY, "1.000.00"), (Kind.COUNT, "1\n2"),
         (Kind.MONEY, True), (Kind.MONEY, [1]), (Kind.RATE, "5%"), (Kind.RATE, float("nan")), (Kind.RATE, "--"),
         (Kind.COUNT, "5.5"), (Kind.COUNT, "many"), (Kind.COUNT, 0.1), (Kind.COUNT, False), (Kind.COUNT, {"a": 1}),
         (Kind.BOOLEAN, "perhaps"), (Kind.BOOLEAN, 2), (Kind.DAY, "31.01.2026"), (Kind.DAY, "today"),
@@ -136,7 +136,7 @@ def test_a_dash_is_no_value_in_every_metric(kind: Kind) -> None:
         pytest.param(Kind.MONEY, 10**5000, id="endless"), pytest.param(Kind.JSON, [10**5000], id="endless in JSON"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("beside", [[], ["-"]])
+@pytest.mark.parametrize("beside", [[], ["-"], ["5", "7"], ["5.00"]])
 def test_nonsense_is_refused_with_the_name_of_the_field(kind: Kind, wire: object, beside: list[object]) -> None:
     with pytest.raises(UnexpectedValue) as caught:
         column(a(kind), [*beside, wire], metric=True)

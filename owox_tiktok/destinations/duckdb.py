@@ -123,7 +123,7 @@ class DuckDB(Transactional):
 
     dialect = DUCKDB
     other_place = "file"
-    step = Step(values=5_000_000, size_bytes=64 * 2**20)
+    step = Step(values=5_000_000, size_bytes=64 * 2**20, linger_s=15)
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, *, read_only: bool = False) -> None:
         super().__init__(name)

@@ -116,7 +116,7 @@ def _report_extractor(dimensions: tuple[str, ...], names: tuple[str, ...]) -> Ex
         "Data", [("list", items, msgspec.field(default_factory=list)), ("page_info", PageInfo | None, None)]
     )
     decoder = msgspec.json.Decoder(Body[data], float_hook=Decimal)  # type: ignore[valid-type]
-    get_dimensions, get_metrics = _getter(len(dimensions)), _getter(len(names))
+    getters = [attrgetter(f"f{n}") for n in range(max(len(dimensions), len(names)))]
 
     def extract(body: bytes) -> Page:
         try:
@@ -124,10 +124,11 @@ def _report_extractor(dimensions: tuple[str, ...], names: tuple[str, ...]) -> Ex
         except msgspec.ValidationError:
             return _incomplete(_ANY_REPORT.decode(body).data, dimensions, names)
         values: dict[str, Sequence[Any]] = {}
-        for group, get, part in (("dimensions", get_dimensions, dimensions), ("metrics", get_metrics, names)):
-            if part and page.list:
-                columns = zip(*map(get, map(attrgetter(group), page.list)), strict=True)
-                values.update(zip(part, columns, strict=True))
+        if page.list:
+            # A column at a time: a tuple for each row would set off Python's garbage collector several times a page.
+            for group, part in (("dimensions", dimensions), ("metrics", names)):
+                found = list(map(attrgetter(group), page.list))
+                values |= {name: list(map(get, found)) for name, get in zip(part, getters, strict=False)}
         return Page(values, len(page.list), page.page_info)
 
     return extract
@@ -164,13 +165,6 @@ def _incomplete(data: _Items, dimensions: Sequence[str], names: Sequence[str]) -
     absent = frozenset(n for n in names if all(n not in item.metrics for item in data.items))
     values |= {n: [item.metrics.get(n) for item in data.items] for n in names if n not in absent}
     return Page(values, len(data.items), data.page_info, absent)
-
-
-def _getter(count: int) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a function from a struct to the tuple of its values."""
-    if count > 1:
-        return attrgetter(*(f"f{n}" for n in range(count)))
-    return lambda item: (item.f0,)
 
 
 # --- from a page to columns -------------------------------------------------------------------------------------------
@@ -269,7 +263,8 @@ class Rows:
     def keys_of(self, data: Sequence[Column]) -> Sequence[object]:
         """Return the keys of rows, one each."""
         columns = [data[n] for n in self._at]
-        return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+        # One text is smaller than a tuple of several, and nothing to the garbage collector.
+        return columns[0] if len(columns) == 1 else list(map(_BETWEEN.join, zip(*columns, strict=True)))
 
     def add(self, data: Sequence[Column], given: frozenset[str]) -> None:
         """Put rows into the file; ``given`` are the fields that TikTok was asked for."""
@@ -321,8 +316,12 @@ class Rows:
         return True
 
 
+_BETWEEN = "\x1f"
+"""Stands between the parts of a key; a control character that is in no canonical text."""
+
+
 def _in_words(key: object) -> str:
-    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+    return str(key).replace(_BETWEEN, " ")
 
 
 class _Known(NamedTuple):

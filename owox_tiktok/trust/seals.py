@@ -65,7 +65,7 @@ from owox_tiktok.cursors import Part
 from owox_tiktok.dialects import SEALS, Dialect
 from owox_tiktok.errors import StoreFailed
 from owox_tiktok.model import Chunk, Field, Kind, Seal, Sealed, Seals, Stream, Window
-from owox_tiktok.rows import DECIMALS, DIGITS, LARGEST_COUNT, QUOTED, Column, lines_of
+from owox_tiktok.rows import AS_ZERO, DECIMALS, DIGITS, LARGEST_COUNT, QUOTED, Column, lines_of
 
 COUNTS = ("impressions", "clicks", "conversion")
 CONTROLS = ("spend", *COUNTS)
@@ -106,7 +106,7 @@ class Tally:
             return
         written = self.lines(data) if written is None else written
         hashed = b"".join([sha256(line).digest() for line in written])
-        prints: Sequence[int] = struct.unpack(f">{4 * len(written)}Q", hashed)[::4]
+        prints: Sequence[int] = struct.unpack(">" + len(written) * "Q24x", hashed)
         sums = [_amounts(data[n], self._columns[n].kind) for n in self._sums.values()]
         if self._day is None:
             self._count(None, prints, sums)
@@ -131,9 +131,14 @@ class Tally:
         totals = self._of.setdefault(day, [0, 0, *(None for _ in sums)])
         totals[0] = (totals[0] or 0) + len(prints)
         for n, (amounts, unit) in enumerate(((prints, 1), *sums), 1):
-            there = [a for a in amounts if a is not None] if None in amounts else amounts
-            if there:
-                totals[n] = (totals[n] or 0) + unit * sum(there)  # type: ignore[arg-type]
+            try:
+                total = sum(amounts)  # type: ignore[arg-type]
+            except TypeError:  # nulls are among them
+                there = [a for a in amounts if a is not None]
+                if not there:
+                    continue
+                total = sum(there)
+            totals[n] = (totals[n] or 0) + unit * total
 
     def seals(self) -> dict[date | None, Seal]:
         """Return the seals of the rows so far. Raises ValueError for a row whose day is none."""
@@ -151,9 +156,6 @@ def _only(row: int, values: Sequence[Any]) -> tuple[Any]:
     return (values[row],)
 
 
-_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
-
-
 def _amounts(texts: Column, kind: Kind) -> tuple[Sequence[int | None], int]:
     """Return amounts as integers, and by what to multiply them: counts by one, money to have it in billionths."""
     if kind is Kind.COUNT:
@@ -162,7 +164,7 @@ def _amounts(texts: Column, kind: Kind) -> tuple[Sequence[int | None], int]:
         return list(map(int, texts)), 1  # type: ignore[arg-type]
     if None not in texts:
         joined = "\n".join(texts) + "\n"  # type: ignore[arg-type]
-        if joined.encode().translate(_AS_ZERO).count(b".00\n") == len(texts):
+        if joined.encode().translate(AS_ZERO).count(b".00\n") == len(texts):
             return list(map(int, joined.replace(".", "").split())), 10 ** (DECIMALS - 2)
     return [None if t is None else int(_WIDE.scaleb(Decimal(t), DECIMALS)) for t in texts], 1
 
