@@ -14,6 +14,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from email.message import EmailMessage
 from functools import partial
 from http.client import HTTPException, HTTPSConnection
@@ -29,8 +30,6 @@ from owox_tiktok.states import ABOUT, Reason, State
 Level = Literal["done", "warnings", "error"]
 """How a run ended: all well, all well but with warnings, or nothing or not everything imported."""
 
-GOOGLE_CHAT_HOSTS = ("chat.googleapis.com",)
-SLACK_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
 LONGEST = 3000
 """Characters of a message; Google Chat takes 4,096 bytes, and the Logs have the rest anyway."""
 MOST_RECIPIENTS = 20
@@ -48,6 +47,23 @@ CALL_S = 5.0
 """A connection, and each wait for an answer, may take so long …"""
 ALL_S = 12.0
 """… and all messages of a run together so long. They are sent side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which servers a message may go to, and how long all of a run's messages may take; only tests change it.
+
+    A webhook has one of these hosts, with a port where it is not 443. ``tls`` says which certificates are trusted:
+    None, those that the system trusts.
+    """
+
+    google_chat_hosts: Sequence[str] = ("chat.googleapis.com",)
+    slack_hosts: Sequence[str] = ("hooks.slack.com", "hooks.slack-gov.com")
+    tls: ssl.SSLContext | None = None
+    within_s: float = ALL_S
+
+
+REACH = Reach()
 
 _SUBJECTS: Mapping[Level, str] = {"done": "done", "warnings": "done, with warnings", "error": "needs you"}
 
@@ -71,18 +87,16 @@ def mistakes(settings: Settings, environment: Mapping[str, str]) -> list[Mistake
     """Return what keeps the messages that ``settings`` ask for from being sent; empty when nothing does."""
     if settings.notify_when == "never":
         return []
-    return [m for wrong in _wrong(settings, environment, GOOGLE_CHAT_HOSTS, SLACK_HOSTS).values() for m in wrong]
+    return [m for wrong in _wrong(settings, environment, REACH).values() for m in wrong]
 
 
-def _wrong(
-    settings: Settings, environment: Mapping[str, str], google_chat_hosts: Sequence[str], slack_hosts: Sequence[str]
-) -> dict[str, list[Mistake]]:
+def _wrong(settings: Settings, environment: Mapping[str, str], reach: Reach) -> dict[str, list[Mistake]]:
     """Return the mistakes per way that is chosen."""
     wrong: dict[str, list[Mistake]] = {}
     if settings.notify_by_google_chat:
-        wrong["Google Chat"] = _webhook_mistakes("GOOGLE_CHAT_WEBHOOK_URL", environment, google_chat_hosts)
+        wrong["Google Chat"] = _webhook_mistakes("GOOGLE_CHAT_WEBHOOK_URL", environment, reach.google_chat_hosts)
     if settings.notify_by_slack:
-        wrong["Slack"] = _webhook_mistakes("SLACK_WEBHOOK_URL", environment, slack_hosts)
+        wrong["Slack"] = _webhook_mistakes("SLACK_WEBHOOK_URL", environment, reach.slack_hosts)
     if settings.notify_by_email:
         wrong["e-mail"] = _mail_mistakes(settings, environment)
     if not wrong:
@@ -152,19 +166,11 @@ def send(
     level: Level,
     sentence: str,
     environment: Mapping[str, str],
-    *,
-    google_chat_hosts: Sequence[str] = GOOGLE_CHAT_HOSTS,
-    slack_hosts: Sequence[str] = SLACK_HOSTS,
-    tls: ssl.SSLContext | None = None,
-    within_s: float = ALL_S,
+    reach: Reach = REACH,
 ) -> list[str]:
-    """Send ``sentence`` by the ways that ``settings`` choose and return warnings; raises nothing.
-
-    ``google_chat_hosts`` and ``slack_hosts`` are the only hosts a webhook may have (with a port where it is not 443),
-    ``tls`` says which certificates are trusted: both stay as they are outside of tests.
-    """
-    wrong = _wrong(settings, environment, google_chat_hosts, slack_hosts)
-    trust = tls or ssl.create_default_context()
+    """Send ``sentence`` by the ways that ``settings`` choose and return warnings; raises nothing."""
+    wrong = _wrong(settings, environment, reach)
+    trust = reach.tls or ssl.create_default_context()
     text = _text(settings, sentence)
     ways: dict[str, Callable[[], None]] = {}
     if wrong.get("Google Chat") == []:
@@ -178,7 +184,7 @@ def send(
         ways["Slack"] = partial(_post, hook, {"text": shown, "unfurl_links": False}, trust)
     if wrong.get("e-mail") == []:
         ways["e-mail"] = partial(_mail, settings, level, text, environment, trust)
-    return [str(m) for found in wrong.values() for m in found] + _side_by_side(ways, within_s)
+    return [str(m) for found in wrong.values() for m in found] + _side_by_side(ways, reach.within_s)
 
 
 def _text(settings: Settings, sentence: str) -> str:

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 from tenacity.wait import wait_exponential, wait_random
@@ -185,30 +184,26 @@ class Limits:
 
 def retrying(
     on: type[BaseException] | Callable[[BaseException], bool],
-    limits: Limits | None = None,
+    limits: Limits,
     *,
     before_sleep: Callable[[RetryCallState], None] | None = None,
-    **each: Any,
 ) -> Retrying:
-    """Return a tenacity loop that tries again on ``on`` within ``limits``; the deadline counts from now on.
+    """Return a tenacity loop that retries ``on`` within ``limits``; the deadline counts from now on.
 
-    ``on``: errors of this class, or those of which it says yes.
-
-    ``each``: the fields of Limits by name, for callers that keep no such value.
+    ``on`` is a class of errors, or a function that says of an error whether to retry.
     """
-    given = limits or Limits(**each)
-    until = given.clock() + given.deadline_s
+    until = limits.clock() + limits.deadline_s
 
     def stop(state: RetryCallState) -> bool:
-        return state.attempt_number >= given.attempts or given.clock() >= until
+        return state.attempt_number >= limits.attempts or limits.clock() >= until
 
     def sleep(seconds: float) -> None:
-        given.sleep(seconds)
+        limits.sleep(seconds)
 
     return Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, on) if isinstance(on, type) else on(error)),
         stop=stop,
-        wait=wait_exponential(multiplier=given.first_s, max=given.longest_s) + wait_random(0, given.first_s),
+        wait=wait_exponential(multiplier=limits.first_s, max=limits.longest_s) + wait_random(0, limits.first_s),
         sleep=sleep,
         before_sleep=before_sleep,
         reraise=True,

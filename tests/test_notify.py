@@ -25,7 +25,7 @@ from aiosmtpd.smtp import AuthResult, Envelope
 
 from owox_tiktok.errors import Problem
 from owox_tiktok.events import Finished
-from owox_tiktok.notify import LONGEST, MOST_RECIPIENTS, mistakes, notify, outcome, send, wanted
+from owox_tiktok.notify import LONGEST, MOST_RECIPIENTS, Reach, mistakes, notify, outcome, send, wanted
 from owox_tiktok.secret import Secret
 from owox_tiktok.settings import NOTIFY_WHEN, Settings
 from owox_tiktok.states import Reason
@@ -120,9 +120,7 @@ def test_google_chat_and_slack_get_the_sentence_and_the_address_of_the_sheet(roo
         "error",
         SENTENCE,
         {"GOOGLE_CHAT_WEBHOOK_URL": room.hook, "SLACK_WEBHOOK_URL": f"https://{room.host}/services/T/B/x\n"},
-        google_chat_hosts=[room.host],
-        slack_hosts=[room.host],
-        tls=trust,
+        Reach(google_chat_hosts=[room.host], slack_hosts=[room.host], tls=trust),
     )
     assert said == []
     posts = {path: json.loads(body) for path, kind, body in room.posts if kind.startswith("application/json")}
@@ -139,9 +137,7 @@ def test_names_that_came_from_tiktok_call_nobody_and_link_nowhere(room: Room, tr
         "done",
         evil,
         {"GOOGLE_CHAT_WEBHOOK_URL": room.hook, "SLACK_WEBHOOK_URL": f"https://{room.host}/s"},
-        google_chat_hosts=[room.host],
-        slack_hosts=[room.host],
-        tls=trust,
+        Reach(google_chat_hosts=[room.host], slack_hosts=[room.host], tls=trust),
     )
     texts = {path: json.loads(body)["text"] for path, _, body in room.posts}
     assert "<" not in "".join(texts.values())
@@ -155,8 +151,7 @@ def test_a_long_sentence_is_cut(room: Room, trust: ssl.SSLContext) -> None:
         "done",
         "x" * 100_000,
         {"SLACK_WEBHOOK_URL": room.hook},
-        slack_hosts=[room.host],
-        tls=trust,
+        Reach(slack_hosts=[room.host], tls=trust),
     )
     text = json.loads(room.posts[0][2])["text"]
     assert LONGEST < len(text) < LONGEST + 200
@@ -176,8 +171,7 @@ def test_a_host_that_refuses_is_a_warning_and_is_not_followed(
         "done",
         SENTENCE,
         {"SLACK_WEBHOOK_URL": room.hook},
-        slack_hosts=[room.host],
-        tls=trust,
+        Reach(slack_hosts=[room.host], tls=trust),
     )
     assert said.startswith("The message by Slack was not sent: ")
     assert words in said
@@ -192,10 +186,7 @@ def test_a_host_that_hangs_holds_the_run_up_for_a_moment_only(room: Room, trust:
         "done",
         SENTENCE,
         {"GOOGLE_CHAT_WEBHOOK_URL": room.hook, "SLACK_WEBHOOK_URL": room.hook},
-        google_chat_hosts=[room.host],
-        slack_hosts=[room.host],
-        tls=trust,
-        within_s=0.3,
+        Reach(google_chat_hosts=[room.host], slack_hosts=[room.host], tls=trust, within_s=0.3),
     )
     assert time.monotonic() - began < 2
     assert said == [f"The message by {way} was not sent: no answer within 0.3 s" for way in ("Google Chat", "Slack")]
@@ -203,7 +194,11 @@ def test_a_host_that_hangs_holds_the_run_up_for_a_moment_only(room: Room, trust:
 
 def test_a_server_without_a_trusted_certificate_gets_nothing(room: Room) -> None:
     (said,) = send(
-        settings(notify_by_slack=True), "done", SENTENCE, {"SLACK_WEBHOOK_URL": room.hook}, slack_hosts=[room.host]
+        settings(notify_by_slack=True),
+        "done",
+        SENTENCE,
+        {"SLACK_WEBHOOK_URL": room.hook},
+        Reach(slack_hosts=[room.host]),
     )
     assert said == "The message by Slack was not sent: the certificate of its server is not trusted"
     assert room.posts == []
@@ -218,8 +213,7 @@ def test_a_server_that_is_not_there_is_a_warning(room: Room, trust: ssl.SSLConte
             "done",
             SENTENCE,
             {"SLACK_WEBHOOK_URL": f"https://{host}/{KEY}"},
-            slack_hosts=[host],
-            tls=trust,
+            Reach(slack_hosts=[host], tls=trust),
         )
     assert "could not be reached" in said
     assert KEY not in said
@@ -268,8 +262,7 @@ def test_the_address_is_in_no_log_line_even_when_everything_is_logged(
             "done",
             SENTENCE,
             {"SLACK_WEBHOOK_URL": room.hook},
-            slack_hosts=[room.host],
-            tls=trust,
+            Reach(slack_hosts=[room.host], tls=trust),
         )
     assert http.client.HTTPConnection.debuglevel == 0
     assert len(room.posts) == 1
@@ -335,7 +328,7 @@ def post(authority: trustme.CA) -> Iterator[Post]:
 
 def test_an_e_mail_goes_encrypted_and_signed_in_to_every_address(post: Post, trust: ssl.SSLContext) -> None:
     chosen = settings(notify_by_email=("a@example.com", "b@example.com"))
-    assert send(chosen, "error", SENTENCE + "\nBcc: c@example.com", post.environment, tls=trust) == []
+    assert send(chosen, "error", SENTENCE + "\nBcc: c@example.com", post.environment, Reach(tls=trust)) == []
     (letter,) = post.letters
     assert isinstance(letter.content, bytes)
     message = email.message_from_bytes(letter.content, policy=email.policy.default)
@@ -352,7 +345,7 @@ def test_an_e_mail_goes_encrypted_and_signed_in_to_every_address(post: Post, tru
 
 def test_a_wrong_password_is_a_warning_that_does_not_show_it(post: Post, trust: ssl.SSLContext) -> None:
     environment = post.environment | {"SMTP_PASSWORD": "planted-but-wrong"}
-    (said,) = send(settings(notify_by_email=("a@example.com",)), "done", SENTENCE, environment, tls=trust)
+    (said,) = send(settings(notify_by_email=("a@example.com",)), "done", SENTENCE, environment, Reach(tls=trust))
     assert said == "The message by e-mail was not sent: the mail server refused SMTP_USER and SMTP_PASSWORD"
     assert post.letters == []
 
@@ -362,14 +355,14 @@ def test_an_address_that_is_refused_does_not_keep_the_others_from_their_message(
 ) -> None:
     post.refuse = "gone@example.com"
     chosen = settings(notify_by_email=("a@example.com", "gone@example.com"))
-    (said,) = send(chosen, "done", SENTENCE, post.environment, tls=trust)
+    (said,) = send(chosen, "done", SENTENCE, post.environment, Reach(tls=trust))
     assert "refused 1 of the addresses" in said
     assert post.letters[0].rcpt_tos == ["a@example.com"]
 
 
 def test_a_mail_server_without_encryption_gets_neither_password_nor_message(trust: ssl.SSLContext) -> None:
     with mail_server(Post(), auth_require_tls=False) as plain:
-        (said,) = send(settings(notify_by_email=("a@b.cd",)), "done", SENTENCE, plain.environment, tls=trust)
+        (said,) = send(settings(notify_by_email=("a@b.cd",)), "done", SENTENCE, plain.environment, Reach(tls=trust))
     assert "offers no encryption" in said
     assert plain.signed_in == []
     assert plain.letters == []
@@ -462,8 +455,7 @@ def test_one_way_that_is_not_set_up_does_not_silence_the_other(room: Room, trust
         "done",
         SENTENCE,
         {"SLACK_WEBHOOK_URL": room.hook, "SMTP_FROM": "reports@example.com"},
-        slack_hosts=[room.host],
-        tls=trust,
+        Reach(slack_hosts=[room.host], tls=trust),
     )
     assert said.startswith("SMTP_HOST: is not set")
     assert len(room.posts) == 1

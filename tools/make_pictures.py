@@ -347,7 +347,7 @@ def message() -> None:
     with webhook(authority) as (host, received):
         level, sentence = notify.outcome(ended)
         hook = {"SLACK_WEBHOOK_URL": f"https://{host}/services/T/B/x"}
-        wrong = notify.send(to_slack, level, sentence, hook, slack_hosts=[host], tls=trust)
+        wrong = notify.send(to_slack, level, sentence, hook, notify.Reach(slack_hosts=[host], tls=trust))
         assert not wrong, wrong
     body = json.loads(received[0])
     # Slack shows addresses as links; its own escapes of &, < and > are HTML's as well.

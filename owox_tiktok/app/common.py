@@ -22,7 +22,7 @@ from owox_tiktok.settings import BY_NAME, EARLIEST, Settings, before_tiktok
 from owox_tiktok.states import Reason
 from owox_tiktok.streams import find
 from owox_tiktok.tiktok.accounts import Accounts
-from owox_tiktok.tiktok.client import BOUNDS, Bounds, TikTok, base_url
+from owox_tiktok.tiktok.client import BOUNDS, App, Bounds, TikTok, base_url
 from owox_tiktok.tiktok.questions import Question
 from owox_tiktok.tiktok.reader import Source
 
@@ -48,8 +48,7 @@ def connect(
         settings.access_token,
         Pace(settings.requests_per_second, sleep=stopped.wait),
         stopped=stopped,
-        app_id=settings.app_id,
-        app_secret=settings.app_secret,
+        app=App(settings.app_id, settings.app_secret),
         on_wait=lambda seconds, reason: listen(Waiting(seconds, reason)),
         on_warning=lambda advertiser_id, message: listen(Warned("", advertiser_id, message)),
         bounds=bounds,

@@ -17,7 +17,7 @@ from owox_tiktok.cli.options import examples
 from owox_tiktok.retry import Pace
 from owox_tiktok.secret import Secret
 from owox_tiktok.terminal import Screen
-from owox_tiktok.tiktok.client import TikTok, base_url
+from owox_tiktok.tiktok.client import App, TikTok, base_url
 from owox_tiktok.tiktok.login import authorisation_url, exchange, revoke
 
 
@@ -132,4 +132,4 @@ def _ask(variable: str, prompt: str) -> Secret:
 
 def _app_api(secret: Secret) -> TikTok:
 
-    return TikTok(base_url(False), Secret(""), Pace(1.0), app_secret=secret)
+    return TikTok(base_url(False), Secret(""), Pace(1.0), app=App("", secret))

@@ -54,19 +54,19 @@ def init(book: Spreadsheet, kind: SheetKind | None = None, *, dry_run: bool = Fa
     first = _one_blank_tab(book, structure)
     if kind is None:
         kind = _kind(book, structure)
-    made: list[str] = []
-    done: list[str] = []
+    work = _Work(place=before, blank=first)
     if kind == "sheets" and not _has_data(structure):
         if there := tagged_tab(structure, template.DATA.name):
-            done.append(f"completed the tab {there[0].title}")
+            work.done.append(f"completed the tab {there[0].title}")
         else:
-            made.append(template.DATA.title)
+            work.made.append(template.DATA.title)
         if not dry_run:
             # By the destination itself, so that the first import finds it; the Dashboard has something to point at.
             Sheets(book).prepare(template.DATA, template.DATA.columns(template.DATA_FIELDS))
             structure = book.structure((TAB, COLUMN))
     pages = template.pages(kind, _columns(structure).__getitem__ if _has_data(structure) else None)
-    return _bring(book, structure, pages, made, done, first=first, place=before, dry_run=dry_run)
+    _bring(work, book, structure, pages)
+    return work.carry_out(book, dry_run=dry_run)
 
 
 def fields(book: Spreadsheet, *, dry_run: bool = False) -> list[str]:
@@ -79,7 +79,9 @@ def fields(book: Spreadsheet, *, dry_run: bool = False) -> list[str]:
     if _find(book, structure, [page])[page.title] is None:
         what_to_do = f"Build it with: owox-tiktok sheet init {book.id}"
         raise BadInput([Mistake(template.FIELDS, "there is no such tab", what_to_do)])
-    return _bring(book, structure, [page], [], [], first=None, place=0, dry_run=dry_run, refresh=True)
+    work = _Work()
+    _bring(work, book, structure, [page], refresh=True)
+    return work.carry_out(book, dry_run=dry_run)
 
 
 def sentence(done: Sequence[str], *, dry_run: bool = False) -> str:
@@ -98,39 +100,46 @@ def listed(book: Spreadsheet) -> int:
     return sum(row[place.columns[normal(template.FIELDS_HEADINGS[1])]] is not None for row in rows[place.row + 1 :])
 
 
+@dataclass(slots=True)
+class _Work:
+    """What is to be written, step by step, and what a person hears of it: tabs that were made, and all else.
+
+    ``blank`` is a tab to use for the first page that has none; other new tabs come at ``place``, one after another.
+    """
+
+    place: int = 0
+    blank: Tab | None = None
+    steps: list[list[Json]] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+
+    def carry_out(self, book: Spreadsheet, *, dry_run: bool) -> list[str]:
+        """Write it, unless it is a dry run, and return it in words."""
+        if not dry_run:
+            for batch in _batches(self.steps, book.sizes.batch_bytes):
+                book.apply(batch)
+        created = f"created the tab{'s' if len(self.made) > 1 else ''} {', '.join(self.made)}"
+        return [created, *self.done] if self.made else self.done
+
+
 def _bring(
-    book: Spreadsheet,
-    structure: Structure,
-    pages: Sequence[Page],
-    made: Sequence[str],
-    done: list[str],
-    *,
-    first: Tab | None,
-    place: int,
-    dry_run: bool,
-    refresh: bool = False,
-) -> list[str]:
-    """Make or complete the pages; ``first`` is a blank tab to use, and ``place`` where a new tab goes."""
+    work: _Work, book: Spreadsheet, structure: Structure, pages: Sequence[Page], *, refresh: bool = False
+) -> None:
+    """Add to ``work`` what makes the pages that are missing and completes the others."""
     found = _find(book, structure, pages)
-    steps: list[list[Json]] = []
     new: list[str] = []
     for page in pages:
         seen = found[page.title]
         if seen is not None and not seen.bare:
-            steps += _complete(page, seen, done, refresh=refresh)
+            work.steps += _complete(page, seen, work.done, refresh=refresh)
             continue
-        use = seen.tab if seen else first
-        if use is first:
-            first = None
-        steps += _make(structure, page, use, place, tagged=seen is not None and seen.tagged)
-        place += use is None
+        use = seen.tab if seen else work.blank
+        if use is work.blank:
+            work.blank = None
+        work.steps += _make(structure, page, use, work.place, tagged=seen is not None and seen.tagged)
+        work.place += use is None
         new.append(page.title)
-    if made := [*new, *made]:
-        done.insert(0, f"created the tab{'s' if len(made) > 1 else ''} {', '.join(made)}")
-    if not dry_run:
-        for batch in _batches(steps, book.sizes.batch_bytes):
-            book.apply(batch)
-    return done
+    work.made[:0] = new
 
 
 def _batches(steps: Iterable[Sequence[Json]], batch_bytes: int) -> Iterator[list[Json]]:

@@ -32,7 +32,7 @@ from owox_tiktok.errors import (
     TooLarge,
     Unavailable,
 )
-from owox_tiktok.retry import Pace, Turn, retrying
+from owox_tiktok.retry import Limits, Pace, Turn, retrying
 from owox_tiktok.secret import Secret
 from owox_tiktok.tiktok.codes import Does, reaction
 from owox_tiktok.tiktok.wire import Adapter, Stopped, TooSlow, Watch
@@ -76,6 +76,17 @@ CUT_HEADER = "X-Tt-Ads-Throttle"
 """Set when a report covers only the 20,000 newest ads; nothing else on the answer tells."""
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The developer app, which a few calls name besides the token."""
+
+    id: str
+    secret: Secret
+
+
+NO_APP = App("", Secret(""))
 
 
 class Envelope(msgspec.Struct):
@@ -175,8 +186,7 @@ class TikTok:
         token: Secret,
         pace: Pace,
         *,
-        app_id: str = "",
-        app_secret: Secret | None = None,
+        app: App = NO_APP,
         on_wait: Callable[[float, str], None] = lambda seconds, reason: None,
         on_warning: Callable[[str, str], None] = lambda advertiser_id, message: None,
         stopped: threading.Event | None = None,
@@ -187,8 +197,7 @@ class TikTok:
         self.counts = Counts()
         self.bounds = bounds
         self._token = token
-        self._app_id = app_id
-        self._app_secret = app_secret or Secret("")
+        self._app = app
         self._on_wait, self._on_warning = on_wait, on_warning
         self._local = threading.local()
         self._proxies = requests.utils.get_environ_proxies(url)
@@ -241,7 +250,7 @@ class TikTok:
         """
         secret: dict[str, str] = {}
         if with_app:
-            secret = {"app_id": self._app_id, "secret": self._app_secret.reveal()}
+            secret = {"app_id": self._app.id, "secret": self._app.secret.reveal()}
         query = urlencode({**{k: in_query(v) for k, v in params.items()}, **secret})
         return self._retry(_Call(path, query, None, advertiser_id, may_shrink, may_split, text), take)
 
@@ -328,11 +337,13 @@ class TikTok:
         try:
             taken: T = retrying(
                 _Again,
-                attempts=bounds.attempts,
-                deadline_s=bounds.deadline_s,
-                first_s=bounds.first_wait_s,
-                longest_s=bounds.longest_wait_s,
-                sleep=self._stopped.wait,
+                Limits(
+                    bounds.attempts,
+                    bounds.deadline_s,
+                    first_s=bounds.first_wait_s,
+                    longest_s=bounds.longest_wait_s,
+                    sleep=self._stopped.wait,
+                ),
                 before_sleep=tell,
             )(once)
             return taken
@@ -487,7 +498,7 @@ class TikTok:
 
     def _clean(self, message: str) -> str:
         """Return TikTok's message on one line, without anything of ours that is secret."""
-        for secret in (self._token.reveal(), self._app_secret.reveal()):
+        for secret in (self._token.reveal(), self._app.secret.reveal()):
             if secret:
                 message = message.replace(secret, "****")
         return printable(message)[:400]

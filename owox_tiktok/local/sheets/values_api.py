@@ -246,14 +246,13 @@ def set_number_format(sheet: Sheet, row: int, column: int, form: Json) -> None:
 def _write_block(
     spreadsheet: Spreadsheet,
     caller: Caller,
-    sheet: Sheet,
-    box: Box,
-    single: bool,
-    lines: list[list[Any]],
-    option: str,
     request: str,
+    place: tuple[Sheet, Box, bool],
+    lines: list[list[Any]],
     options: Json,
 ) -> Json:
+    """Write rows at a place as ``resolve`` returns it; ``request`` is what the call is named in errors."""
+    sheet, box, single = place
     height, width = len(lines), max((len(line) for line in lines), default=0)
     target = Box(sheet.sheet_id, box.top, box.top + max(height, 1), box.left, box.left + max(width, 1))
     if not single:
@@ -265,7 +264,7 @@ def _write_block(
     if target.bottom > sheet.grid.row_count or target.right > sheet.grid.column_count:
         raise spreadsheet.outside(sheet, box if box.top >= sheet.grid.row_count or not single else target)
     spreadsheet.check_writable(caller, target)
-    write = _writer(spreadsheet, sheet, option)
+    write = _writer(spreadsheet, sheet, str(options.get("valueInputOption")))
     rows: set[int] = set()
     columns: set[int] = set()
     cells = 0
@@ -304,6 +303,10 @@ def _body_lines(body: Json) -> list[list[Any]]:
     return lines
 
 
+def _major(body: Json) -> Json:
+    return {"majorDimension": body["majorDimension"]} if body.get("majorDimension") else {}
+
+
 def update(spreadsheet: Spreadsheet, caller: Caller, text: str, body: Json, options: Json) -> Json:
     """``values.update``."""
     lines = _body_lines(body)
@@ -316,16 +319,10 @@ def update(spreadsheet: Spreadsheet, caller: Caller, text: str, body: Json, opti
                 f"range[{range_name(other.title, its_box)}]"
             )
     with spreadsheet.transaction():
-        option = str(options.get("valueInputOption"))
-        answer = _write_block(
-            spreadsheet, caller, sheet, box, single, lines, option, "values.update", {**options, **_major(body)}
-        )
+        place = sheet, box, single
+        answer = _write_block(spreadsheet, caller, "values.update", place, lines, {**options, **_major(body)})
     del answer["_"]
     return answer
-
-
-def _major(body: Json) -> Json:
-    return {"majorDimension": body["majorDimension"]} if body.get("majorDimension") else {}
 
 
 def _totals(spreadsheet: Spreadsheet, answers: list[Json]) -> Json:
@@ -352,20 +349,9 @@ def batch_update(spreadsheet: Spreadsheet, caller: Caller, body: Json) -> Json:
     with spreadsheet.transaction():
         for data in body.get("data") or []:
             lines = _body_lines(data)
-            sheet, box, single = spreadsheet.resolve(str(data.get("range", "")))
-            answers.append(
-                _write_block(
-                    spreadsheet,
-                    caller,
-                    sheet,
-                    box,
-                    single,
-                    lines,
-                    str(body.get("valueInputOption")),
-                    "values.batchUpdate",
-                    {**body, **_major(data)},
-                )
-            )
+            place = spreadsheet.resolve(str(data.get("range", "")))
+            options = {**body, **_major(data)}
+            answers.append(_write_block(spreadsheet, caller, "values.batchUpdate", place, lines, options))
     return _totals(spreadsheet, answers)
 
 
@@ -373,22 +359,11 @@ def write_boxes(
     spreadsheet: Spreadsheet, caller: Caller, targets: list[tuple[Sheet, Box, Json]], body: Json
 ) -> list[Json]:
     """Write the data of filters to the boxes they matched; the caller holds the transaction."""
-    answers = []
-    for sheet, box, data in targets:
-        answers.append(
-            _write_block(
-                spreadsheet,
-                caller,
-                sheet,
-                box,
-                False,
-                _body_lines(data),
-                str(body.get("valueInputOption")),
-                "values.batchUpdateByDataFilter",
-                {**body, **_major(data)},
-            )
-        )
-    return answers
+    request = "values.batchUpdateByDataFilter"
+    return [
+        _write_block(spreadsheet, caller, request, (sheet, box, False), _body_lines(data), {**body, **_major(data)})
+        for sheet, box, data in targets
+    ]
 
 
 def totals(spreadsheet: Spreadsheet, answers: list[Json]) -> Json:
@@ -491,9 +466,7 @@ def append(spreadsheet: Spreadsheet, caller: Caller, text: str, body: Json, opti
             spreadsheet.apply_change(sheet, Change(sheet.sheet_id, ROWS, "insert", top, height))
         spreadsheet.grow(sheet, top + height, left + width)
         start = Box(sheet.sheet_id, top, top + 1, left, left + 1)
-        option = str(options.get("valueInputOption"))
-        updates = _write_block(
-            spreadsheet, caller, sheet, start, True, lines, option, "values.append", {**options, **_major(body)}
-        )
+        place = sheet, start, True
+        updates = _write_block(spreadsheet, caller, "values.append", place, lines, {**options, **_major(body)})
     del updates["_"]
     return {**answer, "updates": updates}
