@@ -120,9 +120,9 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One parameter: its name, how its value is read, an example and what it is for.
+    """One parameter: its name, how its value is read, an example and what it is for, in a file and in a Sheet.
 
-    ``label`` is its name in a Sheet, empty where a Sheet cannot say it; ``also`` are labels it had elsewhere.
+    ``label`` is its name in a Sheet, empty where a Sheet cannot say it; ``labelled`` knows its other names.
     ``form`` says what a Sheet's cell takes; ``filled`` has the template fill in the default; ``only_bigquery`` leaves
     it out of the template for Sheets. ``in_file`` is False for what only a Sheet says.
     """
@@ -133,7 +133,6 @@ class Setting:
     description: str
     required: bool = False
     label: str = ""
-    also: tuple[str, ...] = ()
     form: Form = "text"
     choices: tuple[str, ...] = ()
     filled: bool = False
@@ -310,40 +309,49 @@ NOTIFY_WHEN = ("never", "on error", "on warnings", "always")
 SETTINGS: tuple[Setting, ...] = (
     Setting("access_token", _token, "${TIKTOK_ACCESS_TOKEN}", "TikTok's access token, from the environment", True),
     Setting("advertiser_ids", _ids, '["7012345678901234567"]',
-            "Ad accounts to read, or all (needs app_id and app_secret)", True,
-            label="Advertiser IDs", also=("Advertiser ID", "Account IDs", "Advertisers"), form="ids"),
-    Setting("start_date", _day, "2026-01-01", "First day to import, in each ad account's time zone", True,
+            "Ids of the ad accounts, separated by commas; or all, which needs the app's id and secret", True,
+            label="Advertiser IDs", form="ids"),
+    Setting("start_date", _day, "2026-01-01", "First day to import, in each ad account's own time zone", True,
             label="Start Date", form="day"),
     Setting("objects", _raw, "[advertisers, campaigns, ad_groups, ads, ad_report_daily]",
             "What to import; `owox-tiktok objects` lists everything", True),
-    Setting("end_date", _day, "2026-01-31", "Last day to import; omit it to import up to today",
+    Setting("end_date", _day, "2026-01-31", "Last day to import; without it, up to today",
             label="End Date", form="day"),
     Setting("fields", _raw, "{ad_report_daily: [spend, impressions, clicks]}",
             "Chosen fields or presets per object; omit them for a useful preset"),
-    Setting("reimport_lookback_window", _lookback, "7", "Days read again in every run, for late conversions",
-            label="Reimport Lookback Window", also=("Lookback Window",), form="number", filled=True),
-    Setting("clean_up_to_keep_window", _keep, "400", "Days of reports to keep; omit it to keep everything",
+    Setting("reimport_lookback_window", _lookback, "7",
+            "Recent days to read again in every run, because TikTok still adds conversions to them",
+            label="Reimport Lookback Window", form="number", filled=True),
+    Setting("clean_up_to_keep_window", _keep, "400",
+            "Days of reports to keep; older rows are deleted. Without it, everything is kept",
             label="Clean Up To Keep Window", form="number"),
-    Setting("include_deleted", _switch, "true", "Also read deleted campaigns, ad groups and ads",
+    Setting("include_deleted", _switch, "true",
+            "Also import deleted campaigns, ad groups and ads, so that past spend adds up",
             label="Include Deleted", form="switch", filled=True),
-    Setting("sandbox_mode", _switch, "false", "Read TikTok's sandbox instead of production",
-            label="Sandbox Mode", also=("Sandbox",), form="switch", filled=True),
+    Setting("sandbox_mode", _switch, "false", "Read TikTok's sandbox, which has test data, instead of real accounts",
+            label="Sandbox Mode", form="switch", filled=True),
     Setting("requests_per_second", _rate, "10", "What TikTok allows your app (Basic: 10)"),
-    Setting("max_run_timeout", _minutes, "30", "Minutes after which a run stops; the next one continues from there",
-            label="Max Run Timeout", also=("Maximum Run Timeout",), form="number"),
+    Setting("max_run_timeout", _minutes, "30",
+            "Minutes after which a run stops; the next one continues from there. Without it, no limit",
+            label="Max Run Timeout", form="number"),
     Setting("destination", _url, "duckdb:///tiktok_ads.duckdb", "Where the rows go"),
-    Setting("destination_dataset_id", _dataset, "my-project.tiktok_ads", "BigQuery dataset the rows go to",
+    Setting("destination_dataset_id", _dataset, "my-project.tiktok_ads",
+            "BigQuery dataset the tables go to: project.dataset, such as my-project.tiktok_ads",
             label="Destination Dataset ID", only_bigquery=True, in_file=False),
-    Setting("destination_location", _location, "EU", "Where BigQuery creates the dataset if it does not exist yet",
+    Setting("destination_location", _location, "EU",
+            "Where BigQuery creates the dataset if it does not exist yet, such as EU or europe-west3",
             label="Destination Location", filled=True, only_bigquery=True, in_file=False),
     Setting("views", _switch, "true", "Refresh the views after each import; `owox-tiktok views` does it by hand"),
-    Setting("notify_when", _when, "on error", "When to send a message about a run: " + ", ".join(NOTIFY_WHEN),
+    Setting("notify_when", _when, "on error",
+            "When to send a message about a run: " + ", ".join(NOTIFY_WHEN) + "; each includes those before it",
             label="Notify When", form="choice", choices=NOTIFY_WHEN, filled=True),
-    Setting("notify_by_email", _emails, "[me@example.com]", "Send it to these e-mail addresses",
-            label="Notify By E-mail", also=("Notify By Email",)),
-    Setting("notify_by_google_chat", _switch, "true", "Send it to the Google Chat space set up in the deployment",
-            label="Notify By Google Chat", also=("Notify By GoogleChat",), form="switch", filled=True),
-    Setting("notify_by_slack", _switch, "true", "Send it to the Slack channel set up in the deployment",
+    Setting("notify_by_email", _emails, "[me@example.com]",
+            "E-mail addresses that get the message, separated by commas",
+            label="Notify By E-mail"),
+    Setting("notify_by_google_chat", _switch, "true",
+            "Also send it to the Google Chat space that was set up with the import",
+            label="Notify By Google Chat", form="switch", filled=True),
+    Setting("notify_by_slack", _switch, "true", "Also send it to the Slack channel that was set up with the import",
             label="Notify By Slack", form="switch", filled=True),
     Setting("app_id", _text, "${TIKTOK_APP_ID}", "The developer app; only for advertiser_ids: all"),
     Setting("app_secret", _app_secret, "${TIKTOK_APP_SECRET}", "The app's secret; only for advertiser_ids: all"),
@@ -354,6 +362,12 @@ SETTINGS: tuple[Setting, ...] = (
 
 
 BY_NAME: Mapping[str, Setting] = {s.name: s for s in SETTINGS}
+
+
+def labelled(label: str) -> Setting | None:
+    """Return the parameter that a row of a Sheet with this label is: ours, or what other loaders call it."""
+    name = resolve("setting", label, [s.name for s in SETTINGS if s.label])
+    return BY_NAME[name] if name else None
 
 
 def build(

@@ -289,13 +289,13 @@ def test_a_peers_name_of_a_setting_means_ours(name: str, ours: str) -> None:
     ("name", "expected"),
     [
         ("credentials", "TIKTOK_ACCESS_TOKEN"),
-        ("page_size", "leave it out"),
+        ("page_size", "omit it"),
         ("report_type", "init --from"),
         ("data_level", "init --from"),
         ("metrics", "fields:"),
         ("timezone", "time zone"),
         ("report_granularity", "by themselves"),
-        ("CreateEmptyTables", "leave it out"),
+        ("CreateEmptyTables", "omit it"),
     ],
 )
 def test_a_setting_that_is_not_needed_here_is_said_in_words(name: str, expected: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 from owox_tiktok.config_file import FILE_SETTINGS, example, read_file
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.secret import Secret
-from owox_tiktok.settings import SETTINGS, Setting, Settings, Value
+from owox_tiktok.settings import SETTINGS, Setting, Settings, Value, labelled
 from owox_tiktok.streams import ALIASES, MAX_METRICS, PRESETS, STREAMS, default_fields
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -20,7 +20,7 @@ from typing import Self
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.names import nearest
 from owox_tiktok.secret import looks_secret
-from owox_tiktok.settings import BY_NAME, SETTINGS, Setting, Settings, Value, Wording, build
+from owox_tiktok.settings import BY_NAME, SETTINGS, Setting, Settings, Value, Wording, build, labelled
 from owox_tiktok.sheets.cells import EPOCH, Cell
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.requests import Block
@@ -57,10 +57,6 @@ ENVIRONMENT = {
 
 _SECRET_LABEL = re.compile(r"token|secret|password|apikey|privatekey|authcode")
 """What the (``normal``) label of a cell that is meant for a secret has in it."""
-
-Labels = Mapping[str, Setting]
-LABELS: Labels = {normal(label): s for s in SETTINGS if s.label for label in (s.label, *s.also)}
-"""Parameters by every label they have or had."""
 
 
 @dataclass(slots=True)
@@ -197,7 +193,7 @@ def _parameters(config: Place, rows: Sequence[Sequence[Cell]]) -> tuple[dict[str
         if not isinstance(label, str) or normal(label) in outputs:
             continue
         at = address(config.tab, number, value_at)
-        setting = LABELS.get(normal(label)) or _by_name(label)
+        setting = labelled(label)
         if setting is None:
             if content is not None:
                 near = nearest(label.strip(" *"), [s.label for s in SETTINGS if s.label])
@@ -208,10 +204,6 @@ def _parameters(config: Place, rows: Sequence[Sequence[Cell]]) -> tuple[dict[str
         else:
             values[setting.name] = _value(content, at, setting)
     return values, warnings, mistakes
-
-
-def _by_name(label: str) -> Setting | None:
-    return next((s for s in SETTINGS if s.label and normal(s.name) == normal(label)), None)
 
 
 def _value(content: Cell, at: str, setting: Setting) -> Value:

@@ -358,17 +358,17 @@ def _complete_config(page: Page, seen: _Seen, done: list[str]) -> list[list[Json
     for row in range(top + 1, seen.end):
         name = seen.at(row, label_at)
         if isinstance(name, str):
-            rows.setdefault(normal(name), row)
+            rows.setdefault(template.row_name(name), row)
     step: list[Json] = []
     lacking: list[Line] = []
     for line in page.lines[1:]:
         if not line:
             continue
-        known = [rows[name] for name in template.known_as(str(line[0].value)) if name in rows]
-        if not known:
+        known = rows.get(template.row_name(str(line[0].value)))
+        if known is None:
             lacking.append(line)
-        elif not _takes(line[1].takes, seen, row := min(known), value_at):
-            step.append(_valid(Block(seen.tab.id, row, row + 1, value_at, value_at + 1), line[1]))
+        elif not _takes(line[1].takes, seen, known, value_at):
+            step.append(_valid(Block(seen.tab.id, known, known + 1, value_at, value_at + 1), line[1]))
     if step:
         done.append(f"{seen.tab.title}: {_many(len(step), 'cell')} got a tick box or a list")
     if lacking:
@@ -378,7 +378,7 @@ def _complete_config(page: Page, seen: _Seen, done: list[str]) -> list[list[Json
         step += _lines(seen.tab, end, lacking, at)
         done.append(f"{seen.tab.title}: added {', '.join(str(line[0].value) for line in lacking)}")
     if not seen.rules:
-        status = rows.get(normal(template.CURRENT_STATUS))
+        status = rows.get(template.row_name(template.CURRENT_STATUS))
         rules = template.status_rules(status, value_at) if status is not None else ()
         required = template.required_rule(top + 1, seen.end + len(lacking), label_at, value_at)
         step += [_rule(seen.tab, rule) for rule in (*rules, required)]

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Literal
 
 from owox_tiktok.model import Field, Stream
-from owox_tiktok.settings import SETTINGS, Form, Setting
+from owox_tiktok.settings import SETTINGS, Form, Setting, labelled
 from owox_tiktok.sheets.tabs import letters, normal
 from owox_tiktok.streams import STREAMS, default_fields
 
@@ -262,8 +262,8 @@ _NEVER = (
     "Whoever set the import up keeps them elsewhere."
 )
 _MORE = (
-    "In the project's folder docs: sheets.md (this Sheet, tab by tab), objects.md (every object and field), "
-    "behavior.md (why the figures equal TikTok Ads Manager)."
+    "The documentation of owox-tiktok has a page about this spreadsheet, one about every object and field, and one "
+    "about why the figures equal those in TikTok Ads Manager. Whoever set the import up has it."
 )
 
 
@@ -289,25 +289,6 @@ def _start(kind: SheetKind) -> Page:
 
 # --- Config -----------------------------------------------------------------------------------------------------------
 
-_WORDS: Mapping[str, str] = {
-    "advertiser_ids": "Ids of the ad accounts to import, separated by commas, such as 7012345678901234567. "
-    "Write all to import every account the authorisation covers.",
-    "start_date": "First day to import. Days are those of each ad account's own time zone.",
-    "end_date": "Last day to import. Leave it blank to import up to today.",
-    "reimport_lookback_window": "How many recent days are read again in every run. TikTok still adds conversions to "
-    "them; 7 is enough for most accounts.",
-    "clean_up_to_keep_window": "How many days of reports to keep; older rows are deleted. Leave it blank to keep all.",
-    "include_deleted": "Ticked: deleted campaigns, ad groups and ads are imported too, so that past spend adds up.",
-    "sandbox_mode": "Ticked: read TikTok's sandbox, which has test data. Leave it unticked for real accounts.",
-    "max_run_timeout": "Minutes after which a run stops; the next one continues from there. Blank: no limit.",
-    "destination_dataset_id": "Where the tables go: project.dataset, such as my-project.tiktok_ads.",
-    "destination_location": "Where Google keeps the dataset if it has to be made, such as EU, US or europe-west3.",
-    "notify_when": "When to send a message about a run. Each choice also covers those before it.",
-    "notify_by_email": "E-mail addresses that get the messages, separated by commas.",
-    "notify_by_google_chat": "Ticked: messages also go to the Google Chat space that was set up with the import.",
-    "notify_by_slack": "Ticked: messages also go to the Slack channel that was set up with the import.",
-}
-"""What a parameter is for, in a marketer's words; one that is not here is explained as in the configuration file."""
 _OUTPUT_WORDS: Mapping[str, str] = {
     CURRENT_STATUS: "Written by the import: how far it is, and how it ended.",
     LAST_IMPORT_DATE: "Written by the import: when it last ended, in this spreadsheet's time zone.",
@@ -316,13 +297,10 @@ _OUTPUT_WORDS: Mapping[str, str] = {
 NOT_YET = "Not run yet"
 
 
-def known_as(label: str) -> frozenset[str]:
-    """Return every ``normal`` label by which a row of Config is this one."""
-    names = {normal(label)}
-    for setting in SETTINGS:
-        if normal(setting.label) in names:
-            names |= {normal(other) for other in (setting.name, *setting.also)}
-    return frozenset(names)
+def row_name(label: str) -> str:
+    """Return the name by which a row of Config is known, whatever its label calls it."""
+    setting = labelled(label)
+    return setting.name if setting else normal(label)
 
 
 def label(setting: Setting) -> str:
@@ -335,7 +313,7 @@ def parameter_line(setting: Setting) -> Line:
     return (
         Item(label(setting), "label"),
         _value_item(setting),
-        Item(_WORDS.get(setting.name, setting.description), "help"),
+        Item(f"{setting.description}.", "help"),
     )
 
 
@@ -395,7 +373,6 @@ def required_rule(top: int, bottom: int, label_at: int = 0, value_at: int = 1) -
 
 TICKED = frozenset({"advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily"})
 """Objects that are imported unless the person says otherwise."""
-DOCUMENTATION = "docs/objects"
 TIKTOK_DOCUMENTATION = "https://business-api.tiktok.com/portal/docs"
 NO_LONGER_OFFERED = "No longer offered: TikTok or this program does not know it any more."
 
@@ -403,20 +380,14 @@ Names = tuple[str, str]
 """Names a row of Fields is known by: object and field; the field of an object's own row is empty."""
 
 
-def anchor(stream: Stream) -> str:
-    """Return where the documentation of an object is, in the project's own documents."""
-    return f"{DOCUMENTATION}/{stream.family}.md#{stream.name}"
-
-
 def object_line(stream: Stream, count: str) -> Line:
     """Return an object's own row. ``count`` is the formula that counts its ticks."""
-    about = f"{stream.title}. {stream.description}. Documentation: {anchor(stream)}"
     return (
         Item(stream.name in TICKED, "object tick", takes="tick"),
         Item(stream.name, "object", link=TIKTOK_DOCUMENTATION),
         Item(None, "object text"),
         Item(style="object text", formula=count),
-        Item(about, "object text"),
+        Item(f"{stream.title}. {stream.description}.", "object text"),
     )
 
 
