@@ -76,6 +76,27 @@ def test_what_the_template_fills_in_means_what_is_meant_without_it(setting: Sett
         assert written == {f.name: f.default for f in dataclasses.fields(Settings)}[setting.name]
 
 
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("Start Date*", "start_date"),
+        ("start_date", "start_date"),
+        ("Account IDs", "advertiser_ids"),
+        ("Advertiser ID", "advertiser_ids"),
+        ("Lookback Window", "reimport_lookback_window"),
+        ("Sandbox", "sandbox_mode"),
+        ("Maximum Run Timeout", "max_run_timeout"),
+        ("Notify By Email", "notify_by_email"),
+        ("Notify By GoogleChat", "notify_by_google_chat"),
+        ("Access Token", None),
+        ("Notes", None),
+    ],
+)
+def test_a_row_of_a_sheet_is_known_by_its_label_and_by_the_words_of_other_loaders(label: str, name: str | None) -> None:
+    found = labelled(label)
+    assert (found.name if found else None) == name
+
+
 def test_the_example_file_is_a_good_file(tmp_path: Path) -> None:
     read(example(), tmp_path)
     everything = "\n".join(

@@ -7,18 +7,24 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from owox_tiktok.cli.common import end, guarded
 from owox_tiktok.cli.interruption import INTERRUPTION, How
+from owox_tiktok.cli.lazy import lazily
 from owox_tiktok.cli.options import examples
-from owox_tiktok.retry import Pace
 from owox_tiktok.secret import Secret
-from owox_tiktok.terminal import Screen
-from owox_tiktok.tiktok.client import App, TikTok, base_url
-from owox_tiktok.tiktok.login import authorisation_url, exchange, revoke
+
+if TYPE_CHECKING:
+    from owox_tiktok import retry
+    from owox_tiktok.terminal import Screen
+    from owox_tiktok.tiktok import client, login
+else:
+    retry = lazily("owox_tiktok.retry")
+    client = lazily("owox_tiktok.tiktok.client")
+    login = lazily("owox_tiktok.tiktok.login")
 
 
 @click.group()
@@ -39,7 +45,7 @@ def auth_url(app_id: str, redirect_uri: str) -> None:
     """
     state = secrets.token_urlsafe(24)
     click.echo("Open this address, tick the ad accounts, and confirm:\n", err=True)
-    click.echo(authorisation_url(app_id, state, redirect_uri))
+    click.echo(login.authorisation_url(app_id, state, redirect_uri))
     click.echo(
         f"\nTikTok then opens {redirect_uri}?auth_code=…&state=…  Go on only if state is {state}\n"
         "and exchange the code within an hour:  owox-tiktok auth exchange",
@@ -63,12 +69,11 @@ def auth_exchange(app_id: str, output: Path | None) -> None:
     """
 
     def work(screen: Screen) -> int:
-
         with _private_file(output) if output else nullcontext() as file:
             secret = _ask("TIKTOK_APP_SECRET", "App secret")
             code = _ask("TIKTOK_AUTH_CODE", "Auth code")
             with INTERRUPTION.taken(How.AFTER_THIS):  # a code works only once, so its token must not be lost
-                granted = exchange(_app_api(secret), app_id, secret, code)
+                granted = login.exchange(_app_api(secret), app_id, secret, code)
                 if file:
                     file.write(f"TIKTOK_ACCESS_TOKEN={granted.token.reveal()}\n")
                     file.flush()
@@ -115,10 +120,9 @@ def auth_revoke(app_id: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-
         secret = _ask("TIKTOK_APP_SECRET", "App secret")
         token = _ask("TIKTOK_ACCESS_TOKEN", "Access token to revoke")
-        revoke(_app_api(secret), app_id, secret, token)
+        login.revoke(_app_api(secret), app_id, secret, token)
         click.echo("The token is revoked.", err=True)
         return 0
 
@@ -126,10 +130,8 @@ def auth_revoke(app_id: str) -> None:
 
 
 def _ask(variable: str, prompt: str) -> Secret:
-
     return Secret(os.environ.get(variable) or click.prompt(prompt, hide_input=True, err=True))
 
 
-def _app_api(secret: Secret) -> TikTok:
-
-    return TikTok(base_url(False), Secret(""), Pace(1.0), app=App("", secret))
+def _app_api(secret: Secret) -> client.TikTok:
+    return client.TikTok(client.base_url(False), Secret(""), retry.Pace(1.0), app=client.App("", secret))

@@ -12,21 +12,29 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-import msgspec
-from rich.console import Console
 
-from owox_tiktok.app import only, open_sheet
 from owox_tiktok.cli.interruption import INTERRUPTION, How
+from owox_tiktok.cli.lazy import lazily
 from owox_tiktok.cli.options import log_option, moment
-from owox_tiktok.config_file import read_file
 from owox_tiktok.errors import BadInput, Halted, Problem
-from owox_tiktok.settings import Settings
 from owox_tiktok.states import Reason
-from owox_tiktok.streams import STREAMS
-from owox_tiktok.terminal import JsonLog, Output, Screen, Terminal
+
+if TYPE_CHECKING:
+    import msgspec
+    from rich.console import Console
+
+    from owox_tiktok import app, config_file, streams, terminal
+    from owox_tiktok.settings import Settings
+    from owox_tiktok.terminal import Screen
+else:
+    msgspec = lazily("msgspec")
+    app = lazily("owox_tiktok.app")
+    config_file = lazily("owox_tiktok.config_file")
+    streams = lazily("owox_tiktok.streams")
+    terminal = lazily("owox_tiktok.terminal")
 
 DEFAULT_CONFIG = Path("tiktok.yaml")
 """The configuration where none is named."""
@@ -56,7 +64,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def object_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the objects that begin so, for the shell's completion."""
-    return [name for name in STREAMS if name.startswith(incomplete)]
+    return [name for name in streams.STREAMS if name.startswith(incomplete)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +81,12 @@ class Asked:
     def settings(self) -> Settings:
         """Read them; raises BadInput with every mistake."""
         if not self.sheet:
-            return only(read_file(self.config, now=self.now), self.names, self.advertisers)
-        with open_sheet(self.sheet) as control:
+            return app.only(config_file.read_file(self.config, now=self.now), self.names, self.advertisers)
+        with app.open_sheet(self.sheet) as control:
             reading = control.read(self.now)
         for warning in reading.warnings:
             click.echo(f"warning: {warning}", err=True)
-        return only(reading.settings, self.names, self.advertisers)
+        return app.only(reading.settings, self.names, self.advertisers)
 
 
 def asked(*, parts: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -198,8 +206,7 @@ def _ended(screen: Screen, problem: Problem, code: int) -> int:
 
 
 def _screen(log: str, quiet: bool) -> Screen:
-
-    return JsonLog(quiet=quiet) if log == "json" else Terminal(quiet=quiet)
+    return terminal.JsonLog(quiet=quiet) if log == "json" else terminal.Terminal(quiet=quiet)
 
 
 def stopped_by(screen: Screen) -> Callable[[], Reason | None]:
@@ -218,9 +225,9 @@ def end(sentence: str) -> NoReturn:
 
 def console(*, stderr: bool = False) -> Console:
     """Return where results are printed, as tables."""
-    found = Output(highlight=False, stderr=stderr)
+    found = terminal.Output(highlight=False, stderr=stderr)
     # A pipe has no width; folding a table there would only break its words.
-    return found if found.is_terminal else Output(highlight=False, stderr=stderr, width=160)
+    return found if found.is_terminal else terminal.Output(highlight=False, stderr=stderr, width=160)
 
 
 def say_json(facts: dict[str, Any]) -> None:

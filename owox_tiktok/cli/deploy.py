@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +15,9 @@ from owox_tiktok.cli.common import end, guarded
 from owox_tiktok.cli.interruption import How
 from owox_tiktok.cli.options import examples
 from owox_tiktok.shipped import PACKAGE, shipped
-from owox_tiktok.terminal import Screen
+
+if TYPE_CHECKING:
+    from owox_tiktok.terminal import Screen
 
 
 @click.command(

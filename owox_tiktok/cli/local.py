@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime
@@ -13,10 +14,20 @@ import click
 
 from owox_tiktok.cli.common import console, guarded, stopped_by
 from owox_tiktok.cli.interruption import INTERRUPTION, How
+from owox_tiktok.cli.lazy import lazily
 from owox_tiktok.cli.options import day, examples, moment
 
 if TYPE_CHECKING:
+    from owox_tiktok import demo as demonstration
+    from owox_tiktok import laptop as laptops
+    from owox_tiktok.local import http, identity, sheets, tasks, tiktok
     from owox_tiktok.terminal import Screen
+else:
+    demonstration = lazily("owox_tiktok.demo")
+    laptops = lazily("owox_tiktok.laptop")
+    http, identity = lazily("owox_tiktok.local.http"), lazily("owox_tiktok.local.identity")
+    sheets, tasks = lazily("owox_tiktok.local.sheets"), lazily("owox_tiktok.local.tasks")
+    tiktok = lazily("owox_tiktok.local.tiktok")
 
 
 @click.command(epilog=examples("demo", "demo --folder /tmp/tiktok-demo"))
@@ -30,9 +41,7 @@ def demo(folder: Path) -> None:
     """
 
     def work(screen: Screen) -> int:
-        from owox_tiktok.demo import demo as show
-
-        code = show(folder, console(), halted=stopped_by(screen))
+        code = demonstration.demo(folder, console(), halted=stopped_by(screen))
         return INTERRUPTION.exit_code if INTERRUPTION.asked() else code
 
     guarded(work, how=How.AFTER_THIS, interrupted="interrupted. Run it again: it begins with an empty database.")
@@ -64,12 +73,8 @@ def local_up(port: int, latency_ms: float) -> None:
     """
 
     def serve() -> None:
-        import threading
-
-        from owox_tiktok.laptop import Laptop
-
         click.echo("Starting …", err=True)
-        with Laptop(port, latency_s=latency_ms / 1000) as laptop:
+        with laptops.Laptop(port, latency_s=latency_ms / 1000) as laptop:
             click.echo(f"The Sheet with its menu is at {laptop.url}   (open it in a browser; Ctrl-C ends it)")
             click.echo(
                 f"  TikTok {laptop.tiktok.url} · Google Sheets {laptop.google.url} · function {laptop.for_sheets}"
@@ -128,9 +133,7 @@ def local_tiktok(
         click.echo(f"  export TIKTOK_ACCESS_TOKEN={'sandbox' if sandbox else 'local'}-token-not-a-secret")
 
     def serve() -> None:
-        from owox_tiktok.local.tiktok import Faults, Limits, World, run
-
-        world = World(
+        world = tiktok.World(
             seed=seed,
             advertisers=advertisers,
             ads=ads,
@@ -140,9 +143,9 @@ def local_tiktok(
             smart_plus=smart_plus,
             late_data=late_data,
         )
-        limits = Limits(qps=qps or None, per_minute=per_minute or None)
-        faults = Faults(rate=fault_rate, latency_s=latency_ms / 1000, seed=seed)
-        run(port, world, limits=limits, faults=faults, cache=cache, sandbox=sandbox, ready=ready)
+        limits = tiktok.Limits(qps=qps or None, per_minute=per_minute or None)
+        faults = tiktok.Faults(rate=fault_rate, latency_s=latency_ms / 1000, seed=seed)
+        tiktok.run(port, world, limits=limits, faults=faults, cache=cache, sandbox=sandbox, ready=ready)
 
     _serve(serve)
 
@@ -159,9 +162,7 @@ def local_sheets(port: int) -> None:
         click.echo(f"Google Sheets emulator at {url}   (open it in a browser; Ctrl-C ends it)")
 
     def serve() -> None:
-        from owox_tiktok.local.sheets import run
-
-        run(port, ready=ready)
+        sheets.run(port, ready=ready)
 
     _serve(serve)
 
@@ -172,12 +173,8 @@ def local_tasks(port: int) -> None:
     """Serve a Cloud Tasks emulator, and Google's sign-in."""
 
     def serve() -> None:
-        from owox_tiktok.local.http import run_until_stopped
-        from owox_tiktok.local.identity import Issuer
-        from owox_tiktok.local.tasks import Server
-
-        with Issuer() as issuer:
-            server = Server(issuer, port=port)
+        with identity.Issuer() as issuer:
+            server = tasks.Server(issuer, port=port)
             queue = server.add(min_backoff_s=1.0, max_backoff_s=30.0)
 
             def ready(url: str) -> None:
@@ -185,6 +182,6 @@ def local_tasks(port: int) -> None:
                 click.echo(f"  export CLOUD_TASKS_API_URL={url} OWOX_TASKS_QUEUE={queue.name}")
                 click.echo(f"  export OWOX_CERTS_URL={issuer.certs_url}")
 
-            run_until_stopped(server, ready)
+            http.run_until_stopped(server, ready)
 
     _serve(serve)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
-from owox_tiktok import app
 from owox_tiktok.cli.common import Asked, asked, common, console, facts, guarded, object_names, say_json, stopped_by
 from owox_tiktok.cli.interruption import How
+from owox_tiktok.cli.lazy import lazily
 from owox_tiktok.cli.options import examples, log_option, quiet_option
 from owox_tiktok.errors import BadInput, Mistake
-from owox_tiktok.names import instead
-from owox_tiktok.streams import ALIASES, STREAMS, default_fields, find
-from owox_tiktok.terminal import Screen, show_checks, show_object, show_objects, show_status
+
+if TYPE_CHECKING:
+    from owox_tiktok import app, names, streams, terminal
+    from owox_tiktok.terminal import Screen
+else:
+    app = lazily("owox_tiktok.app")
+    names = lazily("owox_tiktok.names")
+    streams = lazily("owox_tiktok.streams")
+    terminal = lazily("owox_tiktok.terminal")
 
 
 @click.command(
@@ -35,7 +42,6 @@ def check(given: Asked, quiet: bool, log: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-
         checks = app.check(given.settings(), now=given.now, halted=stopped_by(screen))
         if log == "json":
             for c in checks:
@@ -44,7 +50,7 @@ def check(given: Asked, quiet: bool, log: str) -> None:
                     said = {"what": c.what, "ok": c.ok, "detail": c.detail, "object": c.object, **who}
                     say_json({"event": "checked", **said, "request_id": c.request_id})
         else:
-            show_checks(console(), checks, quiet=quiet)
+            terminal.show_checks(console(), checks, quiet=quiet)
         bad = sum(not c.ok for c in checks)
         token_ok = any(c.ok and c.what == "access token" for c in checks)
         return 0 if not bad else 3 if token_ok else 1
@@ -91,14 +97,13 @@ def status(given: Asked, max_age: timedelta, as_json: bool, quiet: bool, log: st
     log = "json" if as_json else log
 
     def work(screen: Screen) -> int:
-
         found = app.status(given.settings(), now=given.now, max_age=max_age)
         shown = [s for s in found if not (quiet and s.ok)]
         if log == "json":
             for s in shown:
                 say_json({"event": "status", "ok": s.ok, **facts(s)})
         else:
-            show_status(console(), shown, quiet=quiet)
+            terminal.show_status(console(), shown, quiet=quiet)
         return 0 if all(s.ok for s in found) else 3
 
     guarded(work, log=log, quiet=quiet, interrupted="interrupted.")
@@ -119,17 +124,16 @@ def objects(name: str | None, log: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-
         if name is None:
             if log == "json":
-                for s in STREAMS.values():
+                for s in streams.STREAMS.values():
                     say_json({"object": s.name, "description": s.description, "table": s.table, "key": list(s.keys)})
             else:
-                show_objects(console(), STREAMS.values())
+                terminal.show_objects(console(), streams.STREAMS.values())
             return 0
-        stream = find(name)
+        stream = streams.find(name)
         if stream is None:
-            advice = instead("object", name, STREAMS) or "`owox-tiktok objects` lists them."
+            advice = names.instead("object", name, streams.STREAMS) or "`owox-tiktok objects` lists them."
             raise BadInput([Mistake(name, "is not an object", advice)])
         if log == "json":
             for f in stream.fields.values():
@@ -143,8 +147,8 @@ def objects(name: str | None, log: str) -> None:
                     }
                 )
         else:
-            aliases = [alias for alias, target in ALIASES.items() if target == stream.name]
-            show_object(console(), stream, default_fields(stream), aliases)
+            aliases = [alias for alias, target in streams.ALIASES.items() if target == stream.name]
+            terminal.show_object(console(), stream, streams.default_fields(stream), aliases)
         return 0
 
     guarded(work, log=log, interrupted="interrupted.")

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from owox_tiktok import app
 from owox_tiktok.cli.common import Asked, asked, common, console, facts, guarded, object_names, say_json, stopped_by
 from owox_tiktok.cli.interruption import INTERRUPTION, How
+from owox_tiktok.cli.lazy import lazily
 from owox_tiktok.cli.options import day, examples, quiet_option
-from owox_tiktok.terminal import Screen, show_plan, show_views, show_views_sql
+
+if TYPE_CHECKING:
+    from owox_tiktok import app, terminal
+    from owox_tiktok.terminal import Screen
+else:
+    app = lazily("owox_tiktok.app")
+    terminal = lazily("owox_tiktok.terminal")
 
 
 def _days(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,7 +102,7 @@ def _plan(given: Asked, first: date | None, last: date | None, log: str) -> None
                 names = {"advertiser": p.advertiser.id, "advertiser_name": p.advertiser.name}
                 say_json({"event": "planned", **facts(p), **names})
         else:
-            show_plan(console(), planned, settings.requests_per_second, problems=console(stderr=True))
+            terminal.show_plan(console(), planned, settings.requests_per_second, problems=console(stderr=True))
         broken = sum(bool(p.problem) for p in planned)
         return 0 if not broken else 1 if broken == len(planned) else 3
 
@@ -199,9 +205,9 @@ def views(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
                 said = {"event": "view", "view": v.view.name, "state": state, "missing": v.view.missing}
                 say_json({**said, "sql": v.statement} if dry_run else said)
         elif dry_run:
-            show_views_sql(console(), found)
+            terminal.show_views_sql(console(), found)
         else:
-            show_views(console(), [v for v in found if v.left_alone] if quiet else found)
+            terminal.show_views(console(), [v for v in found if v.left_alone] if quiet else found)
         return 3 if any(v.left_alone for v in found) else 0
 
     guarded(work, how=How.AFTER_THIS, log=log, quiet=quiet, interrupted="interrupted before the views were created.")

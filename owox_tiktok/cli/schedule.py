@@ -7,23 +7,21 @@ import sys
 from datetime import datetime
 from datetime import time as Clock
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from owox_tiktok.cli.common import guarded
 from owox_tiktok.cli.interruption import How
+from owox_tiktok.cli.lazy import lazily
 from owox_tiktok.cli.options import examples
 from owox_tiktok.errors import BadInput, Mistake
-from owox_tiktok.schedule import (
-    AT,
-    HOURLY_MINUTE,
-    Deployment,
-    checked_zone,
-    doubtful,
-    end_on_computer,
-    line_for_computer,
-)
-from owox_tiktok.terminal import Screen
+
+if TYPE_CHECKING:
+    from owox_tiktok import schedule as jobs
+    from owox_tiktok.terminal import Screen
+else:
+    jobs = lazily("owox_tiktok.schedule")
 
 
 def _clock(ctx: click.Context, param: click.Parameter, value: str | None) -> Clock | None:
@@ -80,9 +78,9 @@ def schedule(
             what = "does not go with --cron: this computer's scheduler has its own clock and list"
             raise BadInput([Mistake("--zone" if zone else "--apply", what, "Omit it.")])
         if config:
-            return _schedule_here(often, at or AT, config.absolute())
-        deployment = Deployment(project, region, spreadsheet, name)
-        return _schedule_in_cloud(often, at or AT, checked_zone(zone or "UTC"), deployment, applied)
+            return _schedule_here(often, at or jobs.AT, config.absolute())
+        deployment = jobs.Deployment(project, region, spreadsheet, name)
+        return _schedule_in_cloud(often, at or jobs.AT, jobs.checked_zone(zone or "UTC"), deployment, applied)
 
     guarded(
         work,
@@ -92,31 +90,29 @@ def schedule(
 
 
 def _schedule_here(often: str, at: Clock, config: Path) -> int:
-
     windows = sys.platform == "win32"
     if often == "off":
-        click.echo(end_on_computer(config, windows=windows))
+        click.echo(jobs.end_on_computer(config, windows=windows))
         return 0
     program = Path(sys.executable).with_name("owox-tiktok.exe" if windows else "owox-tiktok")
-    click.echo(line_for_computer(often, at, program, config, windows=windows))
+    click.echo(jobs.line_for_computer(often, at, program, config, windows=windows))
     hint = "Run it in a terminal." if windows else "Add this line with `crontab -e`; token.env holds the token."
     click.echo(hint, err=True)
     return 0
 
 
-def _schedule_in_cloud(often: str, at: Clock, zone: str, deployment: Deployment, applied: bool) -> int:
-
+def _schedule_in_cloud(often: str, at: Clock, zone: str, deployment: jobs.Deployment, applied: bool) -> int:
     if often == "off":
         if applied:
             ended = "Imports no longer start automatically." if deployment.end() else "There was no schedule."
         click.echo(ended if applied else shlex.join(deployment.delete))
         return 0
-    if doubtful(often, at, zone):
+    if jobs.doubtful(often, at, zone):
         click.echo("Clocks change between 1:00 and 3:00: one import a year is skipped, and one runs twice.", err=True)
     if not applied:
         click.echo(deployment.shown(often, at, zone))
         return 0
     deployment.apply(often, at, zone)
-    when = f"every day at {at:%H:%M} {zone}" if often == "daily" else f"{HOURLY_MINUTE} minutes past every hour"
+    when = f"every day at {at:%H:%M} {zone}" if often == "daily" else f"{jobs.HOURLY_MINUTE} minutes past every hour"
     click.echo(f"An import starts {when}.")
     return 0

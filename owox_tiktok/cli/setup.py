@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from owox_tiktok.cli.common import end
+from owox_tiktok.cli.lazy import lazily
 from owox_tiktok.cli.options import examples
-from owox_tiktok.config_file import example, read_text
 from owox_tiktok.errors import BadInput
-from owox_tiktok.translate import translate
+
+if TYPE_CHECKING:
+    from owox_tiktok import config_file, translate
+else:
+    config_file = lazily("owox_tiktok.config_file")
+    translate = lazily("owox_tiktok.translate")
 
 
 @click.command(
@@ -36,7 +42,7 @@ def init(path: Path, sources: tuple[Path, ...]) -> None:
     Never over an existing file. Secrets of another loader's are not copied: the file names environment variables. What
     has no equivalent is listed in its comments.
     """
-    text, said = _translated(sources) if sources else (example(), "")
+    text, said = _translated(sources) if sources else (config_file.example(), "")
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -52,7 +58,9 @@ def init(path: Path, sources: tuple[Path, ...]) -> None:
 def _translated(sources: tuple[Path, ...]) -> tuple[str, str]:
     """Return the text of a configuration that means what ``sources`` mean, and what to say about it."""
     try:
-        result = translate([(source.name, read_text(source)) for source in sources], now=datetime.now(UTC))
+        result = translate.translate(
+            [(source.name, config_file.read_text(source)) for source in sources], now=datetime.now(UTC)
+        )
     except BadInput as error:
         end(error.sentence)
     count, left = len(result.objects), len(result.left_out)

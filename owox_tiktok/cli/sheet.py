@@ -6,18 +6,24 @@ import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from owox_tiktok.cli.common import end, guarded
 from owox_tiktok.cli.interruption import How
+from owox_tiktok.cli.lazy import lazily
 from owox_tiktok.cli.options import examples
-from owox_tiktok.sheets import setup
-from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
-from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.shipped import shipped
-from owox_tiktok.terminal import Screen
+
+if TYPE_CHECKING:
+    from owox_tiktok.sheets import client, lease, setup
+    from owox_tiktok.sheets.client import Spreadsheet
+    from owox_tiktok.terminal import Screen
+else:
+    client = lazily("owox_tiktok.sheets.client")
+    lease = lazily("owox_tiktok.sheets.lease")
+    setup = lazily("owox_tiktok.sheets.setup")
 
 
 @click.group()
@@ -73,7 +79,6 @@ def sheet_template(file: Path, kind: str) -> None:
     """
 
     def work(screen: Screen) -> int:
-
         name = {"sheets": "TikTok Ads to Google Sheets.xlsx", "bigquery": "TikTok Ads to Google BigQuery.xlsx"}[kind]
         content = shipped("templates", name).read_bytes()
         try:
@@ -98,7 +103,6 @@ def sheet_script(folder: Path) -> None:
     """
 
     def work(screen: Screen) -> int:
-
         if folder.exists():
             end(f"{folder} already exists. Choose another folder.")
         try:
@@ -115,9 +119,9 @@ def _set_up(address: str, work: Callable[[Spreadsheet], list[str]], dry_run: boo
     """Run ``work`` on a spreadsheet and say in one sentence what was done."""
 
     def said(screen: Screen) -> int:
-        book = Spreadsheet(spreadsheet_id(address))
+        book = client.Spreadsheet(client.spreadsheet_id(address))
         try:
-            with nullcontext() if dry_run else Lease(book):
+            with nullcontext() if dry_run else lease.Lease(book):
                 done = work(book)
         finally:
             book.close()
