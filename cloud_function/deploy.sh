@@ -28,7 +28,7 @@ One Sheet:
 Many Sheets:
   --registry FILE         YAML: per spreadsheet its secret's alias, callers and datasets (docs/security.md)
 
-When imports start automatically (omit it to keep the present schedule):
+When imports start automatically (omit it to keep the current schedule):
   --daily HH:MM           every day at this time
   --hourly                seven minutes past every hour
   --no-schedule           never
@@ -165,9 +165,9 @@ if [ -n "$registry" ] && [ -r "$registry" ]; then
   aliases=$(grep -oE "secret[\"']?:[[:space:]]*[\"']?[a-z][a-z0-9-]{0,62}" <<<"$entries" | grep -oE '[a-z0-9-]+$' | sort -u) || true
   spreadsheets=$(grep -oE "^[\"']?[A-Za-z0-9_-]{20,100}[\"']?:" <<<"$entries" | tr -d "\"':" | sort -u) || true
   callers=$(grep -oE "[^][[:space:],\"'{}]*@[^][[:space:],\"'{}]+" <<<"$entries" | sort -u) || true
-  [ -n "$spreadsheets" ] || wrong --registry "$registry names no spreadsheet."
-  [ -n "$aliases" ] || wrong --registry "$registry names no secret."
-  [ -n "$callers" ] || wrong --registry "$registry names no caller."
+  [ -n "$spreadsheets" ] || wrong --registry "$registry lists no spreadsheet."
+  [ -n "$aliases" ] || wrong --registry "$registry lists no secret."
+  [ -n "$callers" ] || wrong --registry "$registry lists no caller."
 fi
 : "${at_once:=$(grep -c . <<<"$aliases")}"
 
@@ -303,7 +303,7 @@ uninstall() {
   printf '%s' "$found" | sed 's/^/gcloud /'
   [ -z "$listing" ] || return 0
   if [ -z "$yes" ]; then
-    printf 'Delete all of this for good? Type %s to go on: ' "$name" >&2
+    printf 'Delete all of this for good? Type %s to continue: ' "$name" >&2
     IFS= read -r answer || answer=''
     [ "$answer" = "$name" ] || stop 'nothing was deleted.'
   fi

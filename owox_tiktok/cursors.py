@@ -181,7 +181,7 @@ def known(record: Record, table: Table | None, called: str = "") -> Known:
         return Known(None, failure)
     name = called or f"the table {table_of(record.object)}"
     if table is None:
-        return Known(None, failure, f"{name} is not there any more")
+        return Known(None, failure, f"{name} no longer exists")
     if table.id != record.table_id:
         return Known(None, failure, f"{name} is another one than before")
     stream = STREAMS.get(record.object)
@@ -190,7 +190,7 @@ def known(record: Record, table: Table | None, called: str = "") -> Known:
     if not gone:
         return Known(cursor, failure)
     columns = f"column {gone[0]}" if len(gone) == 1 else f"columns {', '.join(gone)}"
-    lost = f"the {columns} of {name.removeprefix('the table ')} {'is' if len(gone) == 1 else 'are'} not there any more"
+    lost = f"the {columns} of {name.removeprefix('the table ')} no longer exist{'s' if len(gone) == 1 else ''}"
     if not cursor.fields.issuperset(gone):  # a key, or the currency: without it no row says what it should
         return Known(None, failure, lost)
     return Known(replace(cursor, fields=cursor.fields.difference(gone)), failure, lost)

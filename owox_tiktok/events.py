@@ -1,4 +1,4 @@
-"""What a run says while it goes on. Frozen facts; each surface puts them in its own words."""
+"""What a run says while it lasts. Frozen facts; each surface puts them in its own words."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something a person should know although the run goes on."""
+    """Something a person should know although the run continues."""
 
     object: str
     advertiser_id: str

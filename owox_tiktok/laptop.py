@@ -1,6 +1,6 @@
 """The whole product on one machine, without an account at TikTok or Google: the Sheet, its menu, the service.
 
-Stand-ins for TikTok, Google Sheets, Cloud Tasks and Google's sign-in, and the function itself, twice as it is deployed:
+Emulators of TikTok, Google Sheets, Cloud Tasks and Google's sign-in, and the function itself, twice as it is deployed:
 one that Sheets call and a worker that tasks call, under functions-framework, with tokens that are really signed and
 really verified. A page shows the template Sheet with the OWOX menu over it, which runs the script that people put into
 their Sheets.

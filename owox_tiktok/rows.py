@@ -43,7 +43,7 @@ class UnexpectedValue(Problem):
     def __init__(self, field: Field, value: object) -> None:
         super().__init__(
             f"TikTok sent {_shown(value)} for {field.name}, which should be a {field.kind}",
-            what_to_do="Leave the field out of `fields` and report it as a bug.",
+            what_to_do="Remove the field from `fields` and report it as a bug.",
         )
 
 

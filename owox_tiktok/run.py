@@ -399,7 +399,7 @@ class _Writer:
 
     def _put(self, ready: Sequence[_Arrived]) -> Sequence[StoredRows]:
         if gone := next((a for a in ready if a.reading.rows and not a.path.exists()), None):
-            what = f"the temporary file {gone.path} with rows that were read is not there any more"
+            what = f"the temporary file {gone.path} with rows that were read no longer exists"
             advice = "Let nothing clean up that folder while an import runs; the next run reads these rows again."
             raise StoreFailed(what, what_to_do=advice)
         for a in ready:  # a field that one window was refused is not complete, whatever the next one had

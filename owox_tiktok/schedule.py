@@ -1,4 +1,4 @@
-"""When imports start by themselves: the Cloud Scheduler job of a deployment, or the line for a computer of one's own.
+"""When imports start on a schedule: the Cloud Scheduler job of a deployment, or the line for a computer of one's own.
 
 The job calls the deployment's worker in the name of the deployment's invoker account; both were made by
 ``cloud_function/deploy.sh``, which makes the same job. How often is "daily" or "hourly".

@@ -453,9 +453,7 @@ def _dates(
         mistakes.append(before_tiktok(values["start_date"].where, start))
     if end and end > latest:
         mistakes.append(
-            Mistake(
-                values["end_date"].where, f"{end} is in the future", f"Leave {last_name} out to import up to today."
-            )
+            Mistake(values["end_date"].where, f"{end} is in the future", f"Omit {last_name} to import up to today.")
         )
     if start and end and end < start:
         mistakes.append(

@@ -100,7 +100,7 @@ def _sentences(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what = f"the temporary file {path} cannot be written ({error.strerror or error})"
-        what_to_do = "Free some space, or set TMPDIR to another folder; the next run goes on."
+        what_to_do = "Free some space, or set TMPDIR to another folder; the next run continues."
         raise StoreGone(what, what_to_do=what_to_do) from error
 
 

@@ -31,7 +31,7 @@ class Reason(enum.StrEnum):
 
     CANCELLED = "cancelled"  # somebody asked for it
     OUT_OF_TIME = "out of time"  # max_run_timeout is over
-    TO_BE_CONTINUED = "to be continued"  # the time of this part is over, and the next part goes on
+    TO_BE_CONTINUED = "to be continued"  # the time of this part is over, and the next part continues
     INTERRUPTED = "interrupted"  # a signal asked for it: Ctrl-C, or the end of the process
     OUTPUT_CLOSED = "its output was closed"  # whoever read its log has gone
 

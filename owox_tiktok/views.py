@@ -424,7 +424,7 @@ def _dbt_list(there: _There, wanted: _DbtList) -> View:
         select.add(Field(theirs, Kind.TEXT, "TikTok no longer gives it"), [])
     synced = _synced(select, "entity", wanted.stream)
     if wanted.versions:
-        about += ", one version each: the present one"
+        about += ", one version each: the current one"
         moments = [c for n in ("modify_time", "create_time") for c in select.of("entity", wanted.stream, n)]
         select.add(Field("updated_at", Kind.INSTANT, "When it was changed last"), [*moments, *synced])
     select.add(_SYNCED, synced)

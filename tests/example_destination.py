@@ -113,7 +113,7 @@ class SQLite:
                 raise StoreFailed(what, where=self._name, what_to_do="Rename that table, or use another file.")
             missing = [name for name in names if name not in there.columns]
             if gone := [name for name in missing if name in stream.keys]:
-                what = f"column {gone[0]} of {stream.table} is not there any more, and rows are known by it"
+                what = f"column {gone[0]} of {stream.table} no longer exists, and rows are known by it"
                 raise StoreFailed(what, where=self._name, what_to_do="Rename the table: a new one is filled.")
             if missing:  # what the cursors have lost is written down before a new column hides it
                 for record in self._records(stream):

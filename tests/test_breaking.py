@@ -107,7 +107,7 @@ def test_row_files_that_somebody_cleans_up_are_read_again_by_the_next_run(tmp_pa
 
         code, said = disturbed(project, clean_up, after=2)
         assert code in (1, 3)
-        assert "is not there any more" in said
+        assert "no longer exists" in said
         assert "a bug" not in said
         assert project.import_().exit_code == 0
         assert project.wrong("ad_report_daily", start=START) == []

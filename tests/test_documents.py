@@ -24,7 +24,7 @@ QUERIES = ROOT / "docs" / "queries.md"
 @pytest.mark.parametrize("path", PLAYED, ids=[p.name for p in PLAYED])
 def test_a_document_prints_what_its_commands_and_queries_print(path: Path, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    with simulated() as server:
+    with simulated(path) as server:
         played = play(text, server, tmp_path)
     for shown, now in zip(blocks(text), blocks(played), strict=True):
         assert settled(shown.text) == settled(now.text)

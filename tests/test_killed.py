@@ -122,9 +122,7 @@ def test_a_run_says_what_was_dropped_and_that_everything_of_it_is_read_again(tmp
         with duckdb.connect(str(project.database)) as connection:
             connection.execute("ALTER TABLE tiktok_ads_ad_report_daily RENAME TO mine")
         ran = project.import_()
-        assert ran.warnings == [
-            "the table tiktok_ads_ad_report_daily is not there any more: everything of it is read again"
-        ]
+        assert ran.warnings == ["the table tiktok_ads_ad_report_daily no longer exists: everything of it is read again"]
         assert project.wrong("ad_report_daily", start=NOW.date() - timedelta(days=19)) == []
         assert project.import_().warnings == []
 

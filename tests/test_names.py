@@ -294,7 +294,7 @@ def test_a_peers_name_of_a_setting_means_ours(name: str, ours: str) -> None:
         ("data_level", "init --from"),
         ("metrics", "fields:"),
         ("timezone", "time zone"),
-        ("report_granularity", "get shorter automatically"),
+        ("report_granularity", "are shortened automatically"),
         ("CreateEmptyTables", "omit it"),
     ],
 )

@@ -291,14 +291,14 @@ def test_a_pair_that_only_remembers_a_failure_begins_at_the_start() -> None:
 def test_what_went_away_at_the_destination_is_told_once_and_only_where_it_matters() -> None:
     known = with_fields("spend", "clicks")
     advertisers = [account(), replace(account(), id="2")]
-    gone = Known(None, None, "the table x is not there any more")
+    gone = Known(None, None, "the table x no longer exists")
     pairs = plan(known, advertisers, {(DATED[0].name, a): gone for a in ("1", "2")}, LATER)
     assert [days(p)[0] for p in pairs] == [START, START]
-    assert losses(pairs) == [(DATED[0].name, "the table x is not there any more: everything of it is read again")]
+    assert losses(pairs) == [(DATED[0].name, "the table x no longer exists: everything of it is read again")]
     backfill = plan(known, advertisers, {(DATED[0].name, "1"): gone}, LATER, (START, START))
     assert "without --from" in losses(backfill)[0][1]
 
-    without = Known(replace(whole(known), fields=frozenset({"spend"})), None, "the column clicks is not there any more")
+    without = Known(replace(whole(known), fields=frozenset({"spend"})), None, "the column clicks no longer exists")
     (pair,) = plan(known, [account()], {(DATED[0].name, "1"): without}, LATER)
     assert days(pair)[0] == START
     assert len(losses([pair])) == 1

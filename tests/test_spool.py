@@ -173,4 +173,4 @@ with open_destination(f"duckdb:///{sys.argv[1]}/x.duckdb") as destination:
     print(sorted(destination.cursors()))
 """
     said = in_a_file_of_at_most(1_500_000, code, str(tmp_path)).splitlines()
-    assert said == ["Free some space on that disk; the next run goes on.", "[('ads', '1')]"]
+    assert said == ["Free some space on that disk; the next run continues.", "[('ads', '1')]"]

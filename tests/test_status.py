@@ -70,7 +70,7 @@ def test_a_table_that_is_gone_is_not_fresh(project: Project) -> None:
         connection.execute("DROP TABLE tiktok_ads_ad_report_daily")
     ran = project.cli("status")
     assert ran.returncode == 3
-    assert "not there any more" in ran.stdout
+    assert "no longer exist" in ran.stdout
 
 
 def test_status_creates_nothing_and_a_held_destination_is_a_sentence(project: Project) -> None:

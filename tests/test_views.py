@@ -439,7 +439,7 @@ def test_a_sheet_has_no_views_and_says_so_before_anything_is_read(
 ) -> None:
     monkeypatch.setenv("SHEETS_API_URL", stand_in().url)
     destination = f"sheets://{stand_in().create('views')}"
-    with pytest.raises(BadInput, match=r"tiktok.yaml views: sheets:// has no views. Leave them out, or use duckdb://"):
+    with pytest.raises(BadInput, match=r"tiktok.yaml views: sheets:// has no views. Omit them, or use duckdb://"):
         project.import_(views=True, destination=destination)
     assert project.server.counts["requests"] == 0
 

@@ -31,7 +31,8 @@ import duckdb
 from owox_tiktok.local.tiktok import Limits, Server, World, serve
 
 ROOT = Path(__file__).resolve().parent.parent
-PLAYED = tuple(ROOT / name for name in ("README.md", "docs/GETTING_STARTED.md", "docs/laptop.md", "docs/queries.md"))
+README = ROOT / "README.md"
+PLAYED = (README, *(ROOT / name for name in ("docs/GETTING_STARTED.md", "docs/laptop.md", "docs/queries.md")))
 """The documents whose blocks are a story that can be followed without an account."""
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WORLD = {"seed": 1, "advertisers": 3, "ads": 60, "start": date(2026, 1, 1)}
@@ -106,9 +107,9 @@ def shown(output: str) -> str:
 
 
 @contextmanager
-def simulated() -> Iterator[Server]:
-    """Serve the TikTok of the documents."""
-    world = World(**WORLD, as_of=NOW)  # type: ignore[arg-type]
+def simulated(path: Path | None = None) -> Iterator[Server]:
+    """Serve the TikTok of a document: the one that readers can start themselves, and in the README one to look at."""
+    world = World(**WORLD, as_of=NOW, pleasant_names=path == README)  # type: ignore[arg-type]
     with serve(world, limits=Limits(qps=None, per_minute=None)) as server:
         yield server
 
@@ -181,7 +182,7 @@ def main(arguments: Sequence[str]) -> int:
     for path in PLAYED:
         text = path.read_text(encoding="utf-8")
         try:
-            with simulated() as server, tempfile.TemporaryDirectory() as folder:
+            with simulated(path) as server, tempfile.TemporaryDirectory() as folder:
                 now = play(text, server, Path(folder))
         except Different as different:
             print(f"{path.name}: {different}", file=sys.stderr)

@@ -53,7 +53,7 @@ def holding_views(destination: Destination, settings: Settings) -> HoldsViews:
     if isinstance(destination, HoldsViews):
         return destination
     what = f"{settings.destination.partition('://')[0]}:// has no views"
-    raise BadInput([Mistake(f"{settings.source} views", what, "Leave them out, or use duckdb:// or bigquery://.")])
+    raise BadInput([Mistake(f"{settings.source} views", what, "Omit them, or use duckdb:// or bigquery://.")])
 
 
 def refresh_views(destination: Destination, settings: Settings, listen: Listener) -> None:

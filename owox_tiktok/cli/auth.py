@@ -29,7 +29,7 @@ else:
 
 @click.group()
 def auth() -> None:
-    """Get an access token, or end one.
+    """Get an access token, or revoke one.
 
     First the address to open, then the code for the token.
     """
@@ -47,7 +47,7 @@ def auth_url(app_id: str, redirect_uri: str) -> None:
     click.echo("Open this address, tick the ad accounts, and confirm:\n", err=True)
     click.echo(login.authorisation_url(app_id, state, redirect_uri))
     click.echo(
-        f"\nTikTok then opens {redirect_uri}?auth_code=…&state=…  Go on only if state is {state}\n"
+        f"\nTikTok then opens {redirect_uri}?auth_code=…&state=…  Continue only if state is {state}\n"
         "and exchange the code within an hour:  owox-tiktok auth exchange",
         err=True,
     )
@@ -113,9 +113,9 @@ def _private_file(path: Path) -> Iterator[TextIO]:
 @auth.command("revoke", epilog=examples("auth revoke --app-id 7123"))
 @click.option("--app-id", envvar="TIKTOK_APP_ID", required=True, help="The developer app [TIKTOK_APP_ID].")
 def auth_revoke(app_id: str) -> None:
-    """End an access token for good.
+    """Revoke an access token for good.
 
-    For instance one that was seen by others. The app's secret comes from TIKTOK_APP_SECRET and the token from
+    For instance, one that others have seen. The app's secret comes from TIKTOK_APP_SECRET and the token from
     TIKTOK_ACCESS_TOKEN, or both are asked for.
     """
 

@@ -57,7 +57,7 @@ OUTPUT_CLOSED = 141
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Take the options of every command that works with a configuration."""
     command = click.option(
-        "--now", callback=moment, metavar="MOMENT", help="Take this as the present moment (2026-01-31T12:00Z)."
+        "--now", callback=moment, metavar="MOMENT", help="Use this as the current moment (2026-01-31T12:00Z)."
     )(command)
     return log_option(command)
 

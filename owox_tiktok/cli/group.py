@@ -20,27 +20,27 @@ class Listed(NamedTuple):
 COMMANDS: Mapping[str, Listed] = {
     "import": Listed("runs:import_", "Import, and continue where the last run ended."),
     "plan": Listed("runs:plan", "Show what an import would read, and how long it takes."),
-    "check": Listed("looks:check", "Try the token, the accounts and every object."),
-    "status": Listed("looks:status", "Show how fresh what is stored is."),
-    "prune": Listed("runs:prune", "Delete report rows that are older than you keep."),
-    "reset": Listed("runs:reset", "Let the next import read all of an object again."),
+    "check": Listed("looks:check", "Test the token, the accounts and every object."),
+    "status": Listed("looks:status", "Show how fresh the stored data is."),
+    "prune": Listed("runs:prune", "Delete report rows older than the days you keep."),
+    "reset": Listed("runs:reset", "Make the next import read all of an object again."),
     "views": Listed("runs:views", "Create or refresh the views to report on."),
     "objects": Listed("looks:objects", "List the objects, or the fields of one."),
-    "init": Listed("setup:init", "Write a configuration: an example, or another loader's."),
-    "sheet": Listed("sheet:sheet", "Set up a Google spreadsheet that steers imports."),
-    "auth": Listed("auth:auth", "Get an access token, or end one."),
+    "init": Listed("setup:init", "Write a configuration: an example, or one translated from another loader."),
+    "sheet": Listed("sheet:sheet", "Set up a Google spreadsheet that controls imports."),
+    "auth": Listed("auth:auth", "Get an access token, or revoke one."),
     "schedule": Listed("schedule:schedule", "Start imports on a schedule."),
     "deploy": Listed("deploy:deploy", "Deploy the service to Google Cloud."),
     "completion": Listed("completion:completion", "Print the completion script for your shell."),
     "demo": Listed("local:demo", "Import twice from a simulated TikTok, into DuckDB."),
-    "local": Listed("local:local", "Run emulators on this machine, to try and test with."),
+    "local": Listed("local:local", "Run emulators on this machine, for trying and testing."),
 }
 """The commands in the order in which people meet them. A new command is a new line."""
 
 EXAMPLES = """\b
 Examples:
   owox-tiktok init                          write an example tiktok.yaml
-  owox-tiktok check                         try token, accounts and permissions
+  owox-tiktok check                         test token, accounts and permissions
   owox-tiktok plan                          what would be read, and how long it takes
   owox-tiktok import                        import, and continue where the last run ended
   owox-tiktok import --from 2026-01-01 --to 2026-01-31 --object ad_report_daily

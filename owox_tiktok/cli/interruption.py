@@ -76,7 +76,7 @@ class Interruption:
         now = time.monotonic()
         if self.number:
             if now - self._at >= TWICE_S:
-                _say(f"{SHOW_CURSOR if os.isatty(2) else ''}Stopped: interrupted for the second time.")
+                _say(f"{SHOW_CURSOR if os.isatty(2) else ''}Stopped: interrupted a second time.")
                 os._exit(128 + number)
             return
         self.number, self._at = number, now
@@ -86,7 +86,7 @@ class Interruption:
         if self.how is How.BY_EXCEPTION:
             raise KeyboardInterrupt
         if os.isatty(2):
-            _say("\nEnding after the present step. Press Ctrl-C again to end at once.")
+            _say("\nStopping after the current step. Press Ctrl-C again to stop at once.")
 
 
 def _say(sentence: str) -> None:

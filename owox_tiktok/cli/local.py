@@ -49,7 +49,7 @@ def demo(folder: Path) -> None:
 
 @click.group()
 def local() -> None:
-    """Run emulators on this machine, to try and test with."""
+    """Run emulators on this machine, for trying and testing."""
 
 
 def _serve(serve: Callable[[], None]) -> NoReturn:

@@ -35,9 +35,9 @@ else:
 @quiet_option
 @common
 def check(given: Asked, quiet: bool, log: str) -> None:
-    """Try the token, the accounts and every object.
+    """Test the token, the accounts and every object.
 
-    The destination and the messages about runs are tried as well. Says what to do about each thing that does not work.
+    The destination and the messages about runs are tested as well. Says what to do about each thing that does not work.
     Nothing is written.
     """
 
@@ -89,7 +89,7 @@ def _age(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
 @quiet_option
 @common
 def status(given: Asked, max_age: timedelta, as_json: bool, quiet: bool, log: str) -> None:
-    """Show how fresh what is stored is.
+    """Show how fresh the stored data is.
 
     Of every object and ad account: the last complete day, the age, the rows, and why the last import could not read
     it. Reads the destination only; TikTok is not asked.

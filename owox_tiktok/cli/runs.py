@@ -47,7 +47,7 @@ def import_(given: Asked, first: date | None, last: date | None, dry_run: bool, 
     """Import, and continue where the last run ended.
 
     The last days (reimport_lookback_window) are read again and replaced. With --from and --to exactly those days are
-    read again, and the next run continues where it would have. Ctrl-C and SIGTERM end the run after the present
+    read again, and the next run continues where it would have. Ctrl-C and SIGTERM end the run after the current
     transaction; what is stored stays, and the next run continues there.
     """
     if dry_run:
@@ -120,7 +120,7 @@ def _plan(given: Asked, first: date | None, last: date | None, log: str) -> None
 @quiet_option
 @common
 def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
-    """Delete report rows that are older than you keep.
+    """Delete report rows older than the days you keep.
 
     That is clean_up_to_keep_window days. Rows of entities, such as campaigns, are never deleted.
     """
@@ -128,7 +128,7 @@ def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
     def work(screen: Screen) -> int:
         gone = app.prune_(given.settings(), now=given.now, dry_run=dry_run, listen=screen, halted=stopped_by(screen))
         if not gone and log == "text" and not quiet:
-            click.echo("None of the objects has dated rows.", err=True)
+            click.echo("None of the objects has rows with dates.", err=True)
         return 0
 
     guarded(
@@ -154,7 +154,7 @@ def prune(given: Asked, dry_run: bool, quiet: bool, log: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Only show what would be forgotten.")
 @common
 def reset(given: Asked, name: str, ids: tuple[str, ...], yes: bool, dry_run: bool, log: str) -> None:
-    """Let the next import read all of an object again.
+    """Make the next import read all of an object again.
 
     How far OBJECT was read is forgotten. Its rows stay until the next import replaces them.
     """

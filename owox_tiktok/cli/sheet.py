@@ -28,7 +28,7 @@ else:
 
 @click.group()
 def sheet() -> None:
-    """Set up a Google spreadsheet that steers imports."""
+    """Set up a Google spreadsheet that controls imports."""
 
 
 _book = click.argument("spreadsheet_id", metavar="SPREADSHEET")
@@ -58,7 +58,7 @@ def sheet_init(spreadsheet_id: str, kind: Literal["sheets", "bigquery"] | None, 
 @_book
 @_dry
 def sheet_fields(spreadsheet_id: str, dry_run: bool) -> None:
-    """Bring the tab Fields up to date after an upgrade.
+    """Update the tab Fields after an upgrade.
 
     Ticks and columns of your own stay as they are.
     """

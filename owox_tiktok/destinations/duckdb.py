@@ -176,7 +176,7 @@ class DuckDB(Transactional):
 
     def _open_again(self) -> None:
         """Open the file again after DuckDB gave it up; what was committed is there. Raises StoreGone if it is not."""
-        gone = StoreGone("the database cannot be used any more", where=self._name, what_to_do="Import again.")
+        gone = StoreGone("the database can no longer be used", where=self._name, what_to_do="Import again.")
         if self._name == IN_MEMORY:
             raise gone
         with suppress(duckdb.Error):
@@ -301,7 +301,7 @@ class DuckDB(Transactional):
                 pass
             # A commit that has more memory than it needs fails because of the disk: DuckDB gives both the same type.
             elif broken or isinstance(cause, duckdb.IOException) or (at_commit and megabytes >= 2 * needed):
-                what_to_do = "Free some space on that disk; the next run goes on."
+                what_to_do = "Free some space on that disk; the next run continues."
                 raise StoreGone(failure.message, where=failure.where, what_to_do=what_to_do) from cause
             elif at_commit or isinstance(cause, duckdb.OutOfMemoryException):
                 what_to_do = "Choose fewer fields for this object, or use a machine with more memory."

@@ -206,7 +206,7 @@ class SqlDestination(ABC):
         for part in sorted(parts, key=lambda part: part.name not in there.types):
             type_ = there.types.get(part.name)
             if type_ is None and part.required:
-                what = f"column {part.name} of {name} is not there any more, and rows are known by it"
+                what = f"column {part.name} of {name} no longer exists, and rows are known by it"
             elif type_ not in (None, self._type(part)):
                 what = f"column {part.name} of {name} is {type_} but should be {self._type(part)}"
             else:

@@ -88,5 +88,5 @@ def of_bug(request_id: str) -> Answer:
 def not_set_up() -> Refusal:
     """Return that the deployment is at fault, which a caller cannot help."""
     return Refusal(
-        500, "the service is not set up rightly", what_to_do="Whoever deployed it will find what to fix in its log."
+        500, "the service is not set up correctly", what_to_do="Whoever deployed it will find what to fix in its log."
     )

@@ -328,7 +328,7 @@ class Sheets:
                     if not self._trim(self._look()):
                         raise
                 except SheetRefused as error:
-                    # A range that is not there any more, perhaps; if not, the second refusal counts.
+                    # A range that no longer exists, perhaps; if not, the second refusal counts.
                     if error.code != HTTPStatus.BAD_REQUEST or refused is not None:
                         raise
                     refused = error

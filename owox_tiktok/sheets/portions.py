@@ -179,7 +179,7 @@ def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
         raise StoreFailed(
             f"a value of {name} does not fit its column ({error})",
             where=stream.table,
-            what_to_do="Leave the field out of `fields` and report it as a bug.",
+            what_to_do="Remove the field from `fields` and report it as a bug.",
         ) from None
     check_rows([chunk], read)
     return _in_order(stream, rows)

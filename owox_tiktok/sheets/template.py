@@ -254,7 +254,7 @@ _RESULT: Mapping[SheetKind, str] = {
 }
 _GOOD_TO_KNOW: Mapping[SheetKind, str] = {
     "sheets": "Rename, move, sort and filter tabs and columns as you like, and add columns and formulas of your own: "
-    "they stay beside their rows. What you type over imported values is replaced at the next import.",
+    "they stay beside their rows. What you type over imported values is replaced by the next import.",
     "bigquery": "You may rename and move these tabs, and add notes of your own beside the parameters and fields.",
 }
 _NEVER = (
@@ -374,7 +374,7 @@ def required_rule(top: int, bottom: int, label_at: int = 0, value_at: int = 1) -
 TICKED = frozenset({"advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily"})
 """Objects that are imported unless the person says otherwise."""
 TIKTOK_DOCUMENTATION = "https://business-api.tiktok.com/portal/docs"
-NO_LONGER_OFFERED = "No longer offered: TikTok or this program does not know it any more."
+NO_LONGER_OFFERED = "No longer offered: TikTok or this program no longer knows it."
 
 Names = tuple[str, str]
 """Names a row of Fields is known by: object and field; the field of an object's own row is empty."""
@@ -387,7 +387,7 @@ def object_line(stream: Stream, count: str) -> Line:
         Item(stream.name, "object", link=TIKTOK_DOCUMENTATION),
         Item(None, "object text"),
         Item(style="object text", formula=count),
-        Item(f"{stream.title}. {stream.description}.", "object text"),
+        Item(f"{stream.description}.", "object text"),
     )
 
 

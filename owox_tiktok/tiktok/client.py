@@ -271,7 +271,7 @@ class TikTok:
         def tell(state: RetryCallState) -> None:
             wait = state.next_action.sleep if state.next_action else 0.0
             if wait >= 5:
-                self._on_wait(wait, f"TikTok had a fault at {where}; trying again")
+                self._on_wait(wait, f"TikTok had a fault at {where}; retrying")
 
         too_much = senseless = timed_out = 0
         slow_until = time.monotonic() + bounds.rate_s
@@ -491,7 +491,7 @@ class TikTok:
             advice = "Check the clock of this machine, or name your company's certificates in REQUESTS_CA_BUNDLE."
             raise Unavailable("the connection is not secure (TLS)", where=call.where, what_to_do=advice) from None
         except urllib3.exceptions.HTTPError as error:
-            raise _Again(_KINDS.get(type(error), "the answer broke off")) from None
+            raise _Again(_KINDS.get(type(error), "the answer was cut off")) from None
         except requests.RequestException as error:
             # The exception's own text holds the URL, and with it perhaps the app's secret: only its kind is passed on.
             raise _Again(_KINDS.get(type(error), "the connection failed")) from None
@@ -623,7 +623,7 @@ class _TooMuch(_Again):
 _KINDS: Mapping[type[BaseException], str] = {
     requests.ConnectTimeout: "no connection in time",
     requests.ConnectionError: "the connection broke",
-    requests.exceptions.ChunkedEncodingError: "the answer broke off",
+    requests.exceptions.ChunkedEncodingError: "the answer was cut off",
     requests.exceptions.ProxyError: "the proxy refused the connection",
 }
 

@@ -42,7 +42,7 @@ def parse(rest: str) -> Address:
         project, _, dataset = project.partition(".")
         wrong(f"{path} has a dot between project and dataset", f"Write bigquery://{project}/{dataset}.")
     elif not project or not dataset:
-        wrong(f"bigquery://{path} names no {'dataset' if project else 'project'}", form)
+        wrong(f"bigquery://{path} has no {'dataset' if project else 'project'}", form)
     else:
         if not re.fullmatch(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", project):
             what_to_do = "Use the project's id, not its name or number; the Google Cloud console shows it."
@@ -58,7 +58,7 @@ def parse(rest: str) -> Address:
         if name == "location":
             location = value
             if not re.fullmatch(r"[A-Za-z]+(-?[A-Za-z0-9]+)*", value):
-                wrong(f"location={value} is not a place of BigQuery's", "Write location=EU or location=europe-west1.")
+                wrong(f"location={value} is not a location of BigQuery", "Write location=EU or location=europe-west1.")
         elif name == "max_bytes":
             max_bytes = _bytes(value)
             if max_bytes is None or max_bytes < LEAST_CEILING:

@@ -69,7 +69,7 @@ def account_of(credentials: object) -> str:
 
 
 def expiries(expires: datetime | None, partitioning: bq.TimePartitioning | None) -> Iterator[str]:
-    """Yield in words how a table's rows would vanish by themselves."""
+    """Yield in words how a table's rows would be deleted automatically."""
     if expires is not None:
         yield f"the table is deleted by BigQuery on {expires:%Y-%m-%d}"
     if partitioning is not None and partitioning.expiration_ms:
@@ -91,7 +91,7 @@ def sentences(address: Address, client: bq.Client, stream: Stream | None = None)
         raise StoreFailed(what, where=where, what_to_do=what_to_do) from error
     except (refusals.RetryError, requests.exceptions.RequestException, TimeoutError) as error:
         what = "BigQuery does not answer"
-        raise StoreSilent(what, where=where, what_to_do="The next run goes on; try again later.") from error
+        raise StoreSilent(what, where=where, what_to_do="The next run continues; try again later.") from error
     except GoogleAuthError as error:
         what = f"Google refuses the credentials ({first_line(error)})"
         what_to_do = "Run: gcloud auth application-default login. A server needs a service account."
@@ -103,7 +103,7 @@ def _advice(error: refusals.GoogleAPICallError, address: Address, account: str) 
     text, reason = first_line(error), reason_of(error)
     if OVERTAKEN in text:
         what = "another import has stored the same object of the same advertiser since this one began"
-        return what, "Let one import at a time read an object; the next run goes on where that one ended."
+        return what, "Let one import at a time read an object; the next run continues where that one ended."
     if reason == "billingNotEnabled":
         what = (
             f"the project {address.project} has no billing account; Google then lets nobody change rows, and "
@@ -113,7 +113,7 @@ def _advice(error: refusals.GoogleAPICallError, address: Address, account: str) 
     if reason == "quotaExceeded":
         return (
             f"a quota is used up ({text})",
-            "Wait until it is filled up again, run less often, or raise the quota.",
+            "Wait until it resets, run less often, or raise the quota.",
         )
     if reason == "bytesBilledLimitExceeded" or "limit for bytes billed" in text:
         return f"the ceiling max_bytes stops it ({text})", "Raise max_bytes in the address, or read fewer days."

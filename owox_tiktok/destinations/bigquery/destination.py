@@ -39,7 +39,7 @@ from owox_tiktok.views import View
 LOCK = "_owox_tiktok_lock"
 STAGING = "_owox_tiktok_staging"
 STAGING_LIVES = timedelta(hours=6)
-"""Staging tables are deleted after use; those of a run that was killed go by themselves."""
+"""Staging tables are deleted after use; those of a run that was killed expire."""
 COMPACT_OVER = 5_000
 """So many rows of cursors may stand before the outdated ones are deleted."""
 COMPRESSION = 1

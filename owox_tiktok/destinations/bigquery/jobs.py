@@ -127,7 +127,7 @@ class Jobs:
             return job, finish(job)
 
         def note(state: RetryCallState) -> None:
-            log.info("job %s is tried again: %s", name, state.outcome and state.outcome.exception())
+            log.info("job %s is retried: %s", name, state.outcome and state.outcome.exception())
 
         result: tuple[J, Any] = retrying(passes, self._limits, before_sleep=note)(once)
         return result
