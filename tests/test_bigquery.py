@@ -97,8 +97,8 @@ def always(which: Callable[[Request], Any], what: Answer | str) -> Fault:
     ("address", "words"),
     [
         ("my-project.tiktok", "Write bigquery://my-project/tiktok."),
-        ("my-project", "names no dataset"),
-        ("", "names no project"),
+        ("my-project", "has no dataset"),
+        ("", "has no project"),
         ("my-project/my-project.tiktok", "Write bigquery://my-project/tiktok."),
         ("my-project/tik-tok", "Use letters, digits and underscores"),
         ("My Project/tiktok", "Use the project's id"),
