@@ -343,7 +343,7 @@ SETTINGS: tuple[Setting, ...] = (
             label="Destination Location", filled=True, only_bigquery=True, in_file=False),
     Setting("views", _switch, "true", "Refresh the views after each import; `owox-tiktok views` does it by hand"),
     Setting("notify_when", _when, "on error",
-            "When to send a message about a run: " + ", ".join(NOTIFY_WHEN) + "; each includes those before it",
+            "When to send a message about a run: " + ", ".join(NOTIFY_WHEN),
             label="Notify When", form="choice", choices=NOTIFY_WHEN, filled=True),
     Setting("notify_by_email", _emails, "[me@example.com]",
             "E-mail addresses that get the message, separated by commas",
