@@ -51,6 +51,9 @@ READINGS = 5
 _FIELD_CODES = frozenset({40002, 40006, 40125, 41002})
 """Codes with which TikTok refuses a field among other things."""
 
+_NO_NUMBER = frozenset({None, "", "-", "0", 0})
+"""What TikTok writes for a number where there was nothing."""
+
 _TWICE = "the clock was set back, and TikTok gave an hour twice: its sums are added up"
 
 
@@ -99,6 +102,7 @@ class Source:
         # memory of its own (a quarter more time and half as much memory again, measured).
         self._pages = ThreadPoolExecutor(1, "pages")
         self._hidden: Once[int] = Once()
+        self._top_view_is_in: Once[bool | None] = Once()
         # What was learned, by pair or by pair and kind of ads.
         self._refused: dict[tuple[tuple[str, str], str], frozenset[str]] = {}
         self._longest: dict[tuple[str, str], int] = {}
@@ -346,7 +350,8 @@ class Source:
         path = rows.writer.path.with_suffix(".campaigns")
         try:
             wanted = replace(question, stream=below, fields=names, with_deleted=True)
-            rows.notes += self.read(wanted, path, hidden=(TOP_VIEW,)).notes
+            with_top_view = self._top_view_in_account(wanted)
+            rows.notes += self.read(wanted, path, hidden=() if with_top_view is False else (TOP_VIEW,)).notes
             columns = in_order(below.columns(names))
             found = dict(zip((f.name for f in columns), added_up(path, columns, stream.keys), strict=True))
         finally:
@@ -357,7 +362,36 @@ class Source:
         if left := frozenset(series.names) - set(names):
             self._leave_out(series, left)
             note += f"; {', '.join(sorted(left))} cannot be added up"
+        if with_top_view is None:
+            note += "; TopView ads are in it, and TikTok does not say whether they are in its own"
         rows.notes.append(note)
+
+    def _top_view_in_account(self, below: Question) -> bool | None:
+        """Whether an account's own report holds its TopView ads; None where TikTok will not say.
+
+        ``below`` is the question about its campaigns. TikTok's documents leave it open, so it is asked once for each
+        account that has such campaigns: for the whole life of these alone, which no account is too large for.
+        """
+        account = below.advertiser.id
+        if TOP_VIEW not in self._kinds(below, (TOP_VIEW,)):
+            return True  # none there, or none known: both are said where the campaigns are read
+        return self._top_view_is_in.get(account, lambda: self._ask_for_top_view(below.advertiser))
+
+    def _ask_for_top_view(self, advertiser: Advertiser) -> bool | None:
+        names = ("impressions",)
+        question = Question(STREAMS["advertiser_report_lifetime"], advertiser, None, names)
+        extract = extractor(question.stream, names)
+        try:
+            for part in self._parts.campaigns(advertiser, TOP_VIEW):
+                series = Series(question, ORDINARY, part, names)
+                page = self._get(series, 1, lambda answer: extract(answer.body))
+                if any(shown not in _NO_NUMBER for shown in page.values.get("impressions", ())):
+                    return True
+        except AccountRefused:
+            raise
+        except RequestRefused:
+            return None
+        return False
 
     # --- page after page ----------------------------------------------------------------------------------------------
 

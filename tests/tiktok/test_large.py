@@ -37,8 +37,8 @@ def asked(server: Server, path: str = REPORT) -> list[dict[str, str]]:
 
 def some_metrics(stream: Stream, count: int) -> list[str]:
     """Metrics that TikTok gives by the hour and by the day alike."""
-    names = [n for n, f in stream.fields.items() if f.origin == "metric"]
-    return [n for n in names if not n.startswith(("single_image", "paid_")) and "consideration" not in n][:count]
+    hourly = STREAMS["ad_report_hourly"].fields
+    return [n for n, f in stream.fields.items() if f.origin == "metric" and n in hourly][:count]
 
 
 # --- more than 100 metrics --------------------------------------------------------------------------------------------
@@ -230,6 +230,62 @@ def test_an_accounts_own_report_never_fails_for_its_size(enabled: bool, tmp_path
             {row["stat_time_day"] for row in rows} - {max(r["stat_time_day"] for r in rows)} if enabled else set()
         )
         assert sum(row["spend"] for row in rows) > Decimal(0)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_the_sum_of_campaigns_holds_top_view_exactly_if_the_accounts_own_report_does(
+    held: bool, tmp_path: Path
+) -> None:
+    names, start = (
+        ["advertiser_report_daily", "advertiser_audience_report_daily_by_platform"],
+        TODAY - timedelta(days=3),
+    )
+    fields = {name: ["spend", "impressions"] for name in names}
+    rules = Rules(cut_levels=EVERY_LEVEL, async_enabled=False, top_view_at_advertiser=held)
+    with serve(World(seed=4, advertisers=2, campaigns=4, ads=8, as_of=NOW, hidden_kinds=True), rules=rules) as server:
+        server.faults.max_ads_per_report = 6
+        ran = Project(tmp_path, server).import_(objects=names, fields=fields, start_date=f"{start}")
+        assert (ran.exit_code, ran.failures) == (0, [])
+        for name in names:
+            wanted = [
+                row
+                for account in server.advertiser_ids
+                for row in expected(
+                    server.world,
+                    STREAMS[name],
+                    account,
+                    ["advertiser_id", *STREAMS[name].dimensions[1:], *fields[name]],
+                    start=start,
+                    top_view_at_advertiser=held,
+                )
+            ]
+            stored = [{n: row[n] for n in wanted[0]} for row in Project(tmp_path, server).table(name)]
+            assert differences(stored, wanted, STREAMS[name].keys) == []
+        compared = [p for p in asked(server) if p.get("query_lifetime") == "true"]
+        assert sorted(p["advertiser_id"] for p in compared) == sorted(server.advertiser_ids), "once per account"
+
+
+def test_where_tiktok_refuses_the_comparison_the_warning_says_that_top_view_is_in_the_sum(tmp_path: Path) -> None:
+    rules = Rules(cut_levels=EVERY_LEVEL, async_enabled=False)
+    with serve(World(seed=4, advertisers=1, campaigns=4, ads=8, as_of=NOW, hidden_kinds=True), rules=rules) as server:
+        server.faults.max_ads_per_report = 6
+        server.faults.at = (Fault("code_40002", REPORT, where={"query_lifetime": "true"}, times=None),)
+        project = Project(tmp_path, server)
+        name, start = "advertiser_report_daily", TODAY - timedelta(days=3)
+        ran = project.import_(objects=[name], fields={name: ["spend", "impressions"]}, start_date=f"{start}")
+        assert (ran.exit_code, ran.failures) == (0, [])
+        assert any("TopView ads are in it" in text for text in ran.warnings)
+        assert project.wrong(name, start=start) == []
+
+
+def test_an_account_without_top_view_is_not_compared(tmp_path: Path) -> None:
+    rules = Rules(cut_levels=EVERY_LEVEL, async_enabled=False)
+    with serve(World(seed=4, advertisers=1, campaigns=4, ads=8, as_of=NOW), rules=rules) as server:
+        server.faults.max_ads_per_report = 6
+        name, start = "advertiser_report_daily", TODAY - timedelta(days=3)
+        ran = Project(tmp_path, server).import_(objects=[name], fields={name: ["spend"]}, start_date=f"{start}")
+        assert any("sum of its campaigns" in text for text in ran.warnings)
+        assert not [p for p in asked(server) if p.get("query_lifetime") == "true"]
 
 
 def test_parts_that_lack_a_row_of_the_cut_report_fail_in_words(tmp_path: Path) -> None:
