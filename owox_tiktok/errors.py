@@ -98,10 +98,13 @@ class FieldsRefused(RequestRefused):
 
 
 class TooLarge(Problem):
-    """TikTok cannot answer for so much at once. ``cut`` says the answer came, but without the oldest ads."""
+    """TikTok cannot answer for so much at once.
 
-    def __init__(self, message: str, *, cut: bool = False, request_id: str = "") -> None:
-        self.cut = cut
+    ``cut`` says the answer came, but without the oldest ads; ``ids`` that only fewer ids help, not fewer days.
+    """
+
+    def __init__(self, message: str, *, cut: bool = False, ids: bool = False, request_id: str = "") -> None:
+        self.cut, self.ids = cut, ids
         super().__init__(
             message,
             request_id=request_id,

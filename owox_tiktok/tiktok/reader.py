@@ -90,13 +90,13 @@ class Expected:
 class Source:
     """Reads windows from TikTok. Shared by the reader threads; remembers what it learned about each pair.
 
-    Without ``hidden_kinds`` only ordinary ads are read (TikTok's sandbox has no others).
+    TikTok's ``sandbox`` has ordinary ads only, and may not describe its accounts.
     """
 
-    def __init__(self, api: TikTok, *, hidden_kinds: bool = True) -> None:
+    def __init__(self, api: TikTok, *, sandbox: bool = False) -> None:
         self.api = api
         self._parts = Parts(api)
-        self._with_hidden = hidden_kinds
+        self._sandbox = sandbox
         self._lock = threading.Lock()
         # Pages are taken apart one at a time, on one thread: side by side they would only take turns, each thread with
         # memory of its own (a quarter more time and half as much memory again, measured).
@@ -121,7 +121,7 @@ class Source:
 
     def advertisers(self, ids: Sequence[str]) -> Accounts:
         """Return what TikTok knows of the accounts ``ids``."""
-        return describe(self.api, ids)
+        return describe(self.api, ids, sandbox=self._sandbox)
 
     # --- one question -------------------------------------------------------------------------------------------------
 
@@ -139,6 +139,8 @@ class Source:
                 break
             except FieldsRefused as error:
                 refused |= error.fields
+            except TooLarge:  # it is read in parts, and TikTok does not say how many rows they have
+                return Expected(None, refused, groups=len(groups))
         hidden: dict[str, int] = {}
         for kind in self._kinds(question)[:-1] if every_kind else ():
             try:
@@ -209,7 +211,7 @@ class Source:
 
     def looks_for(self, stream: Stream) -> list[AdKind]:
         """Return the kinds of hidden ads that a stream is read for, where an account has them: asked once for each."""
-        return [kind for kind in HIDDEN if self._with_hidden and kind.fits(stream)]
+        return [kind for kind in HIDDEN if not self._sandbox and kind.fits(stream)]
 
     def _kinds(self, question: Question, hidden: Sequence[AdKind] = HIDDEN) -> list[AdKind]:
         """Return the kinds of ads to read a question for, ordinary ones last."""
@@ -262,6 +264,11 @@ class Source:
             try:
                 self._read_part(series, rows)
             except TooLarge as error:
+                if error.ids and (smaller := self._parts.smaller(series)):
+                    if len(series.part.ids) != 1:  # that one has many below it; others need not
+                        self._remember_too_large(series)
+                    parts[:0] = smaller
+                    continue
                 if not error.cut:
                     raise _Less(series, error) from None
                 expected |= self._keys_of_cut(series, rows)
@@ -498,22 +505,27 @@ class Source:
         """
         question = series.question
         pair, window = question.pair, question.window
+        if error.ids:
+            raise error
         if question.can_halve and window:
             with self._lock:
                 self._longest[pair] = min(self._longest.get(pair, 365), (window.days + 1) // 2)
             raise Halve from None
         if self._parts.smaller(series):
-            ids = len(series.part.ids)
-            with self._lock:
-                # What is as large as this part would be too large as well. The whole has no ids.
-                limit = (ids + 1) // 2 if ids > 1 else ids - 1
-                self._most_ids[pair, series.kind.name, series.part.parameter] = limit
+            self._remember_too_large(series)
             return
         most = min(len(series.names), self._most_names.get(pair, MAX_METRICS))
         if not question.stream.is_report or most < 2:
             raise error
         with self._lock:
             self._most_names[pair] = (most + 1) // 2
+
+    def _remember_too_large(self, series: Series) -> None:
+        """What is as large as this part would be too large as well. The whole has no ids."""
+        ids = len(series.part.ids)
+        with self._lock:
+            limit = (ids + 1) // 2 if ids > 1 else ids - 1
+            self._most_ids[series.question.pair, series.kind.name, series.part.parameter] = limit
 
     def _was_too_large(self, series: Series) -> bool:
         limit = self._most_ids.get((series.question.pair, series.kind.name, series.part.parameter))

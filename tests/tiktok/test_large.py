@@ -156,6 +156,26 @@ def test_a_report_of_one_day_that_times_out_is_asked_for_in_smaller_parts_and_ne
     assert max(queries.count(one) for one in queries) <= 2
 
 
+@pytest.mark.parametrize(
+    "name", ["ad_audience_report_lifetime_by_interest_tier3", "ad_audience_report_daily_by_platform"]
+)
+@pytest.mark.parametrize("most", [40, 5, 1])
+def test_a_split_that_covers_too_many_ids_is_read_by_fewer_of_them(name: str, most: int, tmp_path: Path) -> None:
+    start = TODAY - timedelta(days=2)
+    split = STREAMS[name].dimensions[-1]
+    with serve(world(ads=14), rules=Rules(ids_by_split=((split, most),))) as server:
+        project = Project(tmp_path, server)
+        how = {"objects": [name], "fields": {name: ["spend", "impressions"]}, "start_date": f"{start}"}
+        (planned,) = app.plan(project.settings(NOW, **how), now=NOW, environment=project.environment)
+        assert planned.problem == ""
+        server.log.clear()
+        ran = project.import_(**how)
+        assert (ran.exit_code, ran.failures) == (0, [])
+        assert project.wrong(name, start=start) == []
+        texts = [str(params) for params in asked(server)]
+        assert len(texts) == len(set(texts)), "what was too many once is not asked for again"
+
+
 # --- 20,000 ads and more ----------------------------------------------------------------------------------------------
 
 
