@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -194,12 +195,12 @@ class Source:
     def _read(self, question: Question, writer: Writer, hidden: Sequence[AdKind]) -> Reading:
         """Write every kind of ads, the ordinary ones last; raises what makes it worth another try."""
         rows = Rows(question, writer)
-        expected: set[object] = set()
+        expected: Counter[object] = Counter()
         for kind in self._kinds(question, hidden):
             rows.begin(kind)
             expected |= self._read_kind(question, kind, rows)
-        if lost := expected - rows.keys:
-            raise NotWhole(f"{len(lost):,} of the cut report's rows are not in its parts")
+        if lost := rows.lost(expected):
+            raise NotWhole(f"{lost:,} of the cut report's rows are not in its parts")
         notes = [*rows.notes, *(note for kind in hidden if (note := self._note(question, kind)))]
         if rows.repeated and question.has_an_hour_twice:
             writer.close()
@@ -252,9 +253,9 @@ class Source:
 
     # --- one kind of ads ----------------------------------------------------------------------------------------------
 
-    def _read_kind(self, question: Question, kind: AdKind, rows: Rows) -> set[object]:
+    def _read_kind(self, question: Question, kind: AdKind, rows: Rows) -> Counter[object]:
         """Read all parts of a kind; return the keys that a cut answer had, which the parts together must have."""
-        expected: set[object] = set()
+        expected: Counter[object] = Counter()
         parts = list(self._parts.first(question))
         while parts:
             series = Series(question, kind, parts.pop(0), self._names(question, kind))
@@ -531,7 +532,7 @@ class Source:
         limit = self._most_ids.get((series.question.pair, series.kind.name, series.part.parameter))
         return limit is not None and len(series.part.ids) > limit
 
-    def _keys_of_cut(self, series: Series, rows: Rows) -> set[object]:
+    def _keys_of_cut(self, series: Series, rows: Rows) -> Counter[object]:
         """Return the keys of a cut answer, so that none of them is missing from its parts."""
         keys = KeysOnly(rows)
         self._all_pages(replace(series, names=()), keys, PAGES_PER_WINDOW, of_cut=True)

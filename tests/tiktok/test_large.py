@@ -19,7 +19,7 @@ from owox_tiktok.model import Stream
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.tiktok.client import Bounds
 from tests.helpers import NOW, Project, differences, expected
-from tests.raw_tiktok import A_DAY, Raw, Say, envelope, page, raw_tiktok, row, with_body
+from tests.raw_tiktok import A_DAY, ACCOUNT, Raw, Say, envelope, page, raw_tiktok, row, with_body
 
 REPORT = "report/integrated/get"
 TODAY = NOW.date()
@@ -88,6 +88,45 @@ def test_metrics_by_country_that_a_connector_asks_for_arrive_or_fall_away(tmp_pa
             assert empty == missing
             if not missing:
                 assert project.wrong(name, start=start) == []
+
+
+AUDIENCE_BY_COUNTRY = "ad_audience_report_daily_by_country"
+
+
+def test_presets_ask_for_no_metric_by_country_that_tiktok_does_not_list_in_audience_reports(tmp_path: Path) -> None:
+    start = TODAY - timedelta(days=1)
+    fields = {AUDIENCE_BY_COUNTRY: ["default", "performance", "video"]}
+    with serve(world(), rules=Rules(audience_metrics="docs")) as server:
+        project = Project(tmp_path, server, say={"start_date": f"{start}", "objects": [AUDIENCE_BY_COUNTRY]})
+        ran = project.import_(fields=fields)
+        assert (ran.exit_code, ran.warnings) == (0, [])
+        assert project.wrong(AUDIENCE_BY_COUNTRY, start=start) == []
+        assert {e["code"] for e in server.log if e["path"] == REPORT} == {"0"}
+
+
+def test_what_tiktok_does_not_list_there_can_be_chosen_and_falls_away_where_it_is_refused(tmp_path: Path) -> None:
+    start, fields = TODAY - timedelta(days=1), {AUDIENCE_BY_COUNTRY: ["spend", "reach", "engaged_view"]}
+    for audience_metrics, missing in (("connector", set()), ("docs", {"reach", "engaged_view"})):
+        with serve(world(), rules=Rules(audience_metrics=audience_metrics)) as server:
+            project = Project(tmp_path, server, audience_metrics)
+            ran = project.import_(objects=[AUDIENCE_BY_COUNTRY], fields=fields, start_date=f"{start}")
+            assert ran.exit_code == 0
+            assert len(ran.warnings) == bool(missing)
+            rows = project.table(AUDIENCE_BY_COUNTRY)
+            assert {n for n in rows[0] if all(row[n] is None for row in rows)} == missing
+            if not missing:
+                assert project.wrong(AUDIENCE_BY_COUNTRY, start=start) == []
+
+
+@pytest.mark.parametrize("renamed", [True, False])
+def test_an_interest_arrives_under_either_of_its_names(renamed: bool, tmp_path: Path) -> None:
+    name, start = "campaign_audience_report_lifetime_by_interest", TODAY - timedelta(days=2)
+    with serve(world(), rules=Rules(interest_key_v2=renamed)) as server:
+        project = Project(tmp_path, server)
+        ran = project.import_(objects=[name], start_date=f"{start}")
+        assert (ran.exit_code, ran.warnings) == (0, [])
+        assert project.table(name)
+        assert project.wrong(name, start=start) == []
 
 
 # --- too much for TikTok ----------------------------------------------------------------------------------------------
@@ -320,3 +359,32 @@ def test_parts_that_lack_a_row_of_the_cut_report_fail_in_words(tmp_path: Path) -
         ran = raw.import_(tmp_path, end_date=f"{A_DAY}")
     assert ran.exit_code == 1
     assert "1 of the cut report's rows are not in its parts" in ran.failures[0].message
+
+
+BACK = "2025-11-02"
+"""A day on which clocks are set back in Los Angeles: the hour from 1 to 2 comes twice."""
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_hour_that_comes_twice_must_come_twice_in_the_parts_of_a_cut_report(lost: bool, tmp_path: Path) -> None:
+    def hour(ad: str, number: int) -> dict[str, object]:
+        dimensions = {"ad_id": ad, "stat_time_hour": f"{BACK} {number:02}:00:00"}
+        return {"dimensions": dimensions, "metrics": {"ad_name": "An ad", "spend": "1.50"}}
+
+    def report(request: BaseHTTPRequestHandler) -> None:
+        _, ads = filtered(request)
+        cut = len(ads) > 2
+        hours = (0, 1, 2) if lost and not cut else (0, 1, 1, 2)
+        rows = [hour(ad, number) for ad in ads[-2:] for number in hours]
+        with_body(page(*rows), **({"X_Tt_Ads_Throttle": "20k"} if cut else {}))(request)
+
+    with tree(report) as raw:
+        raw.answer("advertiser/info", envelope({"list": [ACCOUNT | {"display_timezone": "America/Los_Angeles"}]}))
+        name = "ad_report_hourly"
+        how = {"objects": [name], "fields": {name: ["ad_name", "spend"]}, "start_date": BACK, "end_date": BACK}
+        ran = raw.import_(tmp_path, **how)
+    if lost:
+        assert "4 of the cut report's rows are not in its parts" in ran.failures[0].message
+    else:
+        assert (ran.exit_code, ran.failures) == (0, [])
+        assert ran.finished.rows == {name: 3 * len(ADS)}
