@@ -199,7 +199,8 @@ class Metric(NamedTuple):
     """A report field with the places where TikTok gives it.
 
     ``by_country``: "yes" where TikTok documents it with countries, "plain" where it does so in plain reports and not in
-    audience reports, "connector" where only a connector that people use asks for it. ``promote`` are the reports that give it for Promote ads.
+    audience reports, "connector" where only a connector that people use asks for it. ``promote`` are the reports that
+    give it for Promote ads.
     """
 
     field: Field

@@ -101,7 +101,7 @@ def test_the_table_and_the_catalogue_know_the_same_metrics() -> None:
     table = RULES["metrics"]
     known = set().union(*(named(table[k]) for k in table if k != "basic_of"), *map(named, table["basic_of"].values()))
     assert sorted(set(metrics()) - known) == []
-    # What needs a grouping that is not offered, names that TikTok's pages disagree about, and what is asked as a dimension.
+    # Of a grouping that is not offered; names that TikTok's pages disagree about, or that are asked as dimensions.
     absent = named(table["with_an_image_only"]) | {
         "ad_display_name",
         "ad_id_v2",

@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -204,7 +205,7 @@ def test_a_split_that_covers_too_many_ids_is_read_by_fewer_of_them(name: str, mo
     split = STREAMS[name].dimensions[-1]
     with serve(world(ads=14), rules=Rules(ids_by_split=((split, most),))) as server:
         project = Project(tmp_path, server)
-        how = {"objects": [name], "fields": {name: ["spend", "impressions"]}, "start_date": f"{start}"}
+        how: dict[str, Any] = {"objects": [name], "fields": {name: ["spend", "impressions"]}, "start_date": f"{start}"}
         (planned,) = app.plan(project.settings(NOW, **how), now=NOW, environment=project.environment)
         assert planned.problem == ""
         server.log.clear()
@@ -376,13 +377,14 @@ def test_an_hour_that_comes_twice_must_come_twice_in_the_parts_of_a_cut_report(l
         cut = len(ads) > 2
         hours = (0, 1, 2) if lost and not cut else (0, 1, 1, 2)
         rows = [hour(ad, number) for ad in ads[-2:] for number in hours]
-        with_body(page(*rows), **({"X_Tt_Ads_Throttle": "20k"} if cut else {}))(request)
+        header: dict[str, Any] = {"X_Tt_Ads_Throttle": "20k"} if cut else {}
+        with_body(page(*rows), **header)(request)
 
     with tree(report) as raw:
         raw.answer("advertiser/info", envelope({"list": [ACCOUNT | {"display_timezone": "America/Los_Angeles"}]}))
         name = "ad_report_hourly"
-        how = {"objects": [name], "fields": {name: ["ad_name", "spend"]}, "start_date": BACK, "end_date": BACK}
-        ran = raw.import_(tmp_path, **how)
+        fields = {name: ["ad_name", "spend"]}
+        ran = raw.import_(tmp_path, objects=[name], fields=fields, start_date=BACK, end_date=BACK)
     if lost:
         assert "4 of the cut report's rows are not in its parts" in ran.failures[0].message
     else:
