@@ -138,8 +138,6 @@ class Story:
     def _fields(self, stream: Stream) -> list[str]:
         """Some fields: of a report now and then more than a request may ask for."""
         names = [f.name for f in stream.fields.values() if f.origin == ("metric" if stream.is_report else "item")]
-        if stream.is_report:
-            names = [n for n in names if not n.startswith("single_image")]
         if "country_code" in stream.dimensions:
             names = [n for n in names if catalogue()[n].by_country != "connector"]
         most = self.chance.choice((3, 8, 20, 130)) if stream.is_report else len(names)
@@ -412,8 +410,6 @@ class Story:
     def _wanted(self, project: Project, stream: Stream, columns: Sequence[str]) -> list[Row]:
         accounts = project.server.advertiser_ids[:1] if stream.per_app else project.server.advertiser_ids
         found: list[Row] = []
-        # An account's report that is cut is stored as the sum of its campaigns, TopView included; the run says so.
-        with_top_view = self.rules.top_view_at_advertiser or "sum of its campaigns" in self.said
         for account in accounts:
             found += expected(
                 self.world,
@@ -422,7 +418,7 @@ class Story:
                 columns,
                 start=self.start,
                 include_deleted=self.include_deleted,
-                top_view_at_advertiser=with_top_view,
+                top_view_at_advertiser=self.rules.top_view_at_advertiser,
             )
         return found
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import duckdb
 
-from owox_tiktok.cursors import new_table_id
+from owox_tiktok.cursors import READ_AGAIN, new_table_id
 from owox_tiktok.destinations.sql import Found, Transactional, id_in, with_id
 from owox_tiktok.dialects import DUCKDB, MARK
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed, StoreGone
@@ -303,6 +303,10 @@ class DuckDB(Transactional):
             elif broken or isinstance(cause, duckdb.IOException) or (at_commit and megabytes >= 2 * needed):
                 what_to_do = "Free some space on that disk; the next run continues."
                 raise StoreGone(failure.message, where=failure.where, what_to_do=what_to_do) from cause
+            elif isinstance(cause, duckdb.InvalidInputException | duckdb.ConversionException):
+                # DuckDB tells of rows that it cannot read with the line, its options and how to set them.
+                what = "the temporary file of rows is damaged, or a value does not fit its column; nothing was stored"
+                raise StoreFailed(what, where=failure.where, what_to_do=READ_AGAIN) from cause
             elif at_commit or isinstance(cause, duckdb.OutOfMemoryException):
                 what_to_do = "Choose fewer fields for this object, or use a machine with more memory."
                 raise StoreFailed(failure.message, where=failure.where, what_to_do=what_to_do) from cause
