@@ -69,6 +69,8 @@ def open_at(rest: str, *, read_only: bool = False, environment: Mapping[str, str
 
 def _cannot_open(file: Path, error: duckdb.Error | StoreFailed, *, is_there: bool, read_only: bool) -> StoreFailed:
     """Return why the file cannot be opened, and what to do."""
+    if isinstance(error, StoreFailed) and error.__cause__ is None:
+        return error  # a table of ours that somebody changed, not DuckDB's own fault
     text = str(error).replace(str(file), file.name)
     if "Could not set lock" in text or "another process" in text:  # DuckDB gives every fault of a file one type
         holder = re.search(r"PID (\d+)", text)
