@@ -51,7 +51,7 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A reader that nobody waits for may still write one. The lock goes last, so that the next run finds what is left.
+        # A reader that nobody waits for may still write one: the lock stays with it for the next run to find.
         for path in self._folder.glob("*.*"):
             path.unlink(missing_ok=True)
         os.close(self._lock)
