@@ -318,13 +318,15 @@ class Halve(Exception):
 class Reading:
     """A window that was read: how many ``rows`` are in the file, their seals, and the fields TikTok would not give.
 
-    ``notes`` are sentences for the person it was read for.
+    ``notes`` are sentences for the person it was read for. ``adds_up``: TikTok gave totals of all that was read, and
+    they are the sums of the rows.
     """
 
     rows: int
     seals: Seals
     refused: frozenset[str]
     notes: tuple[str, ...] = ()
+    adds_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.cells import Cell, Json, cell
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab, Tag, new_tab, tagged_tab
+from owox_tiktok.trust.totals import WITHOUT_DECIMALS
 
 # Keys of our tags. Short, because a tab's tags may take 30,000 characters and a report can have 800 columns.
 COLUMN, HEADER = "owox.col", "owox.head"
 KEYS = (TAB, COLUMN, HEADER)
 Key = tuple[str | int | None, ...]
-_NO_DECIMALS = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
 _THREE_DECIMALS = re.compile("BHD|IQD|JOD|KWD|LYD|OMR|TND")
 _FORMATS: Mapping[Kind, tuple[str, str]] = {
     # Text stays text also when a person opens the cell and presses Enter.
@@ -223,7 +223,7 @@ def number_formats(table: Table, fields: Mapping[str, Field], top: int, bottom: 
 def money_format(currency: Cell) -> tuple[str, str]:
     """Return the number format of money: with as many decimals as its currency has."""
     name = str(currency)
-    if _NO_DECIMALS.fullmatch(name):
+    if name in WITHOUT_DECIMALS:
         return "NUMBER", "#,##0"
     return "NUMBER", "#,##0.000" if _THREE_DECIMALS.fullmatch(name) else "#,##0.00"
 
