@@ -12,7 +12,7 @@ from owox_tiktok.app.common import EVERYTHING, Selection, only
 from owox_tiktok.app.imports import WHOLE_RUN, Part, import_
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Problem
-from owox_tiktok.events import Event, Finished, Listener, Warned
+from owox_tiktok.events import Event, Finished, Listener, Waiting, Warned
 from owox_tiktok.model import Destination
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.control import Control
@@ -62,6 +62,7 @@ def import_sheet(
                 return Sheets(book, lease=lease)
             return open_destination(address, environment=environment)
 
+        book.on_wait = lambda seconds: emit(Waiting(seconds, "Google's quota of calls per minute is used up"))
         try:
             report.begin()
             reading = control.read(now)

@@ -4,6 +4,7 @@ From the ground up; each module uses those below it in this list's turn, and non
 
     cells, errors    a cell's value; what can go wrong
     requests         what a batch is made of
+    pace             Google's quota: who may call when
     tabs             tabs as they were seen, and how one is found again
     transport        one request and its answer: gspread and google-auth, loaded with the first call
     table            a stream's tab: its columns, the keys of its rows, how it is made

@@ -18,7 +18,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.retry import Limits, retrying
 from owox_tiktok.sheets.cells import ENCODER, Cell, Json
-from owox_tiktok.sheets.errors import ArrivedLate, Passing, SheetRefused
+from owox_tiktok.sheets.errors import ArrivedLate, OverQuota, Passing, SheetRefused
+from owox_tiktok.sheets.pace import Kind, Pace, pace_of, per_minute
 from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
 from owox_tiktok.sheets.tabs import Snapshot, Structure, Tab, Tag, Written
 
@@ -43,7 +44,13 @@ API_VARIABLE = "SHEETS_API_URL"
 """Environment variable that points the client elsewhere, without credentials: at the emulator."""
 
 LIMITS = Limits(attempts=12, deadline_s=300.0, first_s=1.0, longest_s=64.0)
-"""Within which a call must succeed. Quotas are refilled every minute, so a wait needs to be no longer."""
+"""Within which a call must succeed, waiting for the quota apart."""
+
+QUOTA_S = 3600.0
+"""So long a call waits for Google's quota where ``until`` says nothing: one that is still used up then is no matter of
+waiting."""
+SAID_S = 5.0
+"""Who listens hears of waits from this on."""
 
 MARKER = "owox.batch"
 FREE_MARKERS = 2**30 + 2**29
@@ -64,10 +71,15 @@ class Sizes:
 
 class _OfThread(threading.local):
     until: float | None = None
+    urgent: bool = False
 
 
 class Spreadsheet:
-    """One spreadsheet. ``limits`` say how long a call is tried, ``sizes`` how much Google takes."""
+    """One spreadsheet. ``limits`` say how long a call is tried, ``sizes`` how much Google takes.
+
+    ``pace`` is that of its account for the whole process, unless given. ``on_wait`` hears for how many seconds it waits
+    for Google's quota.
+    """
 
     def __init__(
         self,
@@ -76,13 +88,16 @@ class Spreadsheet:
         credentials: Credentials | None = None,
         limits: Limits = LIMITS,
         sizes: Sizes = Sizes(),
+        pace: Pace | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.id = spreadsheet_id
+        self.on_wait: Callable[[float], None] = lambda _: None
         self.limits, self.sizes = limits, sizes
         self._credentials = credentials
         self._base = environment.get(API_VARIABLE, "").rstrip("/") or API
         self._transport: Transport | None = None
+        self._pace, self._per_minute = pace, per_minute(environment, google=self._base == API)
         self._writing = threading.RLock()
         self._next_marker: int | None = None
         self._last_marker: int | None = None
@@ -103,13 +118,17 @@ class Spreadsheet:
         self._of_thread.until = moment
 
     @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Wait for Google no longer than ``seconds`` from now on, in place of what ``until`` said before."""
+    def within(self, seconds: float, *, urgent: bool = False) -> Iterator[None]:
+        """Wait for Google no longer than ``seconds`` from now on, in place of what ``until`` said before.
+
+        What is ``urgent`` does not queue for the quota behind other calls.
+        """
         before, self.until = self.until, self.limits.clock() + seconds
+        self._of_thread.urgent = urgent
         try:
             yield
         finally:
-            self.until = before
+            self.until, self._of_thread.urgent = before, False
 
     @property
     def where(self) -> str:
@@ -328,7 +347,9 @@ class Spreadsheet:
     def _retrying(self) -> Iterator[AttemptManager]:
         limits = self.limits
         left_s = limits.deadline_s if self.until is None else self.until - limits.clock()
-        return iter(retrying(Passing, replace(limits, deadline_s=max(1.0, min(limits.deadline_s, left_s)))))
+        within = replace(limits, deadline_s=max(1.0, min(limits.deadline_s, left_s)))
+        # Who has no quota left has waited for it already.
+        return iter(retrying(lambda error: isinstance(error, Passing) and not isinstance(error, OverQuota), within))
 
     def _read(self, method: str, path: str, *, params: Json | None = None, body: Json | None = None) -> Json:
         data = None if body is None else ENCODER.encode(body)
@@ -339,14 +360,42 @@ class Spreadsheet:
         return answer
 
     def _call(self, method: str, path: str, *, params: Json | None = None, data: bytes | None = None) -> Json:
-        """Send one request; Passing or SheetRefused when it does not succeed."""
+        """Send one request when the quota has room; Passing or SheetRefused when it does not succeed."""
         if self._transport is None:
             from owox_tiktok.sheets.transport import Transport
 
             self._transport = Transport(
                 self.id, self._base, self._credentials, anonymous=self._base != API, clock=self.limits.clock
             )
-        return self._transport.send(method, path, params=params, data=data)
+        pace = self._pace = self._pace or pace_of(self._base, self._transport.account, self._per_minute)
+        kind: Kind = "write" if path == ":batchUpdate" else "read"
+        left_s = QUOTA_S
+        while True:
+            sent, waited_s = self._turn(pace, kind, left_s)
+            left_s -= waited_s
+            try:
+                answer = self._transport.send(method, path, params=params, data=data)
+            except OverQuota:
+                pace.refused(kind, sent, self.limits.clock())
+                continue
+            pace.answered(kind, sent)
+            return answer
+
+    def _turn(self, pace: Pace, kind: Kind, left_s: float) -> tuple[float, float]:
+        """Wait for the moment to send a call; return it and how many seconds that took. OverQuota without the time."""
+        now = self.limits.clock()
+        end = now + left_s if self.until is None else self.until
+        at = pace.take(kind, now, until=end, urgent=self._of_thread.urgent)
+        if at is None:
+            raise OverQuota(
+                f"Google's quota of {kind}s per minute is used up, and there is no time left to wait for it",
+                where=self.where,
+            )
+        if (wait_s := at - now) > 0:
+            if wait_s >= SAID_S:
+                self.on_wait(wait_s)
+            self.limits.sleep(wait_s)
+        return at, max(0.0, wait_s)
 
 
 def _tag(found: Json) -> Tag:

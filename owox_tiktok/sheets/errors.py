@@ -19,6 +19,13 @@ class Passing(StoreSilent):
         super().__init__(message, where=where, what_to_do="Try again later.")
 
 
+class OverQuota(Passing):
+    """Google has no calls left for this account in this minute; the request was not begun."""
+
+    def __init__(self, message: str, *, where: str) -> None:
+        super().__init__(message, where=where, unsure=False)
+
+
 class SheetRefused(StoreFailed):
     """Google said no and would say it again; ``code`` is the HTTP status."""
 

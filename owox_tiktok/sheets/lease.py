@@ -147,7 +147,7 @@ class Lease:
             if held is None:
                 return
             try:
-                with self._book.within(self._terms.give_back_s):
+                with self._book.within(self._terms.give_back_s, urgent=True):
                     self._give_back(held)
             finally:
                 self._book.count_markers_from(None)
@@ -209,7 +209,7 @@ class Lease:
                 if self._held is None:
                     return
                 try:
-                    with self._book.within(self._terms.give_back_s):
+                    with self._book.within(self._terms.give_back_s, urgent=True):
                         self._renew(self._held)
                     pause = self._terms.ttl_s / 3
                 except StoreBusy:
