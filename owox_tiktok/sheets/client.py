@@ -31,7 +31,7 @@ from owox_tiktok.sheets.cells import ENCODER, Cell, Json
 from owox_tiktok.sheets.errors import ArrivedLate, OverQuota, Passing, SheetRefused
 from owox_tiktok.sheets.pace import Kind, Pace, pace_of, per_minute
 from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
-from owox_tiktok.sheets.tabs import Snapshot, Structure, Tab, Tag, Written
+from owox_tiktok.sheets.tabs import ON_LINES, Snapshot, Structure, Tab, Tag, Written
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -98,6 +98,8 @@ class Spreadsheet:
         self._base = environment.get(API_VARIABLE, "").rstrip("/") or API
         self._transport: Transport | None = None
         self._pace, self._per_minute = pace, per_minute(environment, google=self._base == API)
+        self._seen: Structure | None = None
+        """Tabs, and the tags on them and on the spreadsheet, as they were last seen."""
         self._writing = threading.RLock()
         self._next_marker: int | None = None
         self._last_marker: int | None = None
@@ -142,12 +144,27 @@ class Spreadsheet:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def structure(self, keys: Sequence[str]) -> Structure:
-        """Return the tabs, and the tags with one of ``keys``; two calls."""
+    def structure(self, keys: Sequence[str], *, recent: bool = False) -> Structure:
+        """Return the tabs, and the tags with one of ``keys``: one call, and one more for tags on rows or columns.
+
+        ``recent``: tabs and tags as they were last seen will do, with what this program has changed since; for the
+        start of a run, when several look one after another at what nobody has changed.
+        """
+        seen = self._seen if recent else None
+        if seen is None:
+            seen = self._seen = self._look_around()
+        tags = [t for t in seen.tags if t.key in keys and t.key not in ON_LINES]
+        if on_lines := [key for key in keys if key in ON_LINES]:
+            tags += self.tags(on_lines)
+        return replace(seen, tags=tuple(sorted(tags, key=lambda t: t.id)))
+
+    def _look_around(self) -> Structure:
         properties = "sheetId,title,gridProperties(rowCount,columnCount,frozenRowCount)"
-        fields = f"properties(title,timeZone),sheets.properties({properties})"
+        tags = "developerMetadata(metadataId,metadataKey,metadataValue,location)"
+        fields = f"properties(title,timeZone),{tags},sheets(properties({properties}),{tags})"
         answer = self._read("get", "", params={"fields": fields})
         tabs = {}
+        found = [*answer.get("developerMetadata", [])]
         for one in answer.get("sheets", []):
             known = one["properties"]
             grid = known.get("gridProperties", {})
@@ -158,8 +175,11 @@ class Spreadsheet:
                 grid.get("columnCount", 0),
                 grid.get("frozenRowCount", 0),
             )
+            found += one.get("developerMetadata", [])
         about = answer.get("properties", {})
-        return Structure(tabs, self.tags(keys), str(about.get("title", "")), str(about.get("timeZone", "UTC")))
+        return Structure(
+            tabs, tuple(map(_tag, found)), str(about.get("title", "")), str(about.get("timeZone", "UTC"))
+        )
 
     def tags(self, keys: Sequence[str]) -> tuple[Tag, ...]:
         """Return the tags with one of ``keys``, by id; one call."""
@@ -219,11 +239,15 @@ class Spreadsheet:
 
     def snapshot(self, blocks: Sequence[Block]) -> dict[int, Snapshot]:
         """Return what is in the blocks, by tab, with the tags of their columns, all at one moment; one call."""
+        return self.snapshot_and_tags(blocks)[0]
+
+    def snapshot_and_tags(self, blocks: Sequence[Block]) -> tuple[dict[int, Snapshot], tuple[Tag, ...]]:
+        """Return the same, and the tags on the whole spreadsheet; one call."""
         answer = self._read(
             "post",
             ":getByDataFilter",
             params={
-                "fields": "sheets(properties(sheetId,gridProperties(rowCount,columnCount)),data(startRow,startColumn,"
+                "fields": "developerMetadata(metadataId,metadataKey,metadataValue,location),sheets(properties(sheetId,gridProperties(rowCount,columnCount)),data(startRow,startColumn,"
                 "rowData.values(userEnteredValue,effectiveValue,note),"
                 "columnMetadata.developerMetadata(metadataKey,metadataValue)))"
             },
@@ -250,7 +274,7 @@ class Spreadsheet:
             found[sheet["properties"]["sheetId"]] = Snapshot(
                 grid.get("rowCount", 0), grid.get("columnCount", 0), values, written, tagged
             )
-        return found
+        return found, tuple(map(_tag, answer.get("developerMetadata", [])))
 
     def look(self, tabs: Sequence[int], fields: str) -> Json:
         """Return what ``fields`` (a mask of the API's) names of some tabs, as the API says it; one call."""
@@ -267,7 +291,9 @@ class Spreadsheet:
         StoreBusy when another run has taken the lease over: then nothing of the batch is applied.
         """
         with self._writing:
+            seen, self._seen = self._seen, None  # not known, should the batch fail
             self._apply(batch)
+            self._seen = seen.after(batch) if seen else None
 
     def count_markers_from(self, first: int | None) -> None:
         """Use the numbers from ``first`` on as markers; None: numbers of no run."""

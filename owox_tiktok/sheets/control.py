@@ -106,7 +106,7 @@ class Control:
 
     def _find(self) -> tuple[Place, Place, list[list[Cell]]]:
         """Return where Config and Fields have their headings, and all rows of Config."""
-        structure = self.book.structure((TAB,))
+        structure = self.book.structure((TAB,), recent=True)
         config, fields = (tab_called(structure, title) for title in (CONFIG, FIELDS))
         if config is None or fields is None:
             lacking = [title for title, tab in ((CONFIG, config), (FIELDS, fields)) if tab is None]

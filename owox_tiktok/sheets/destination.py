@@ -118,7 +118,7 @@ class Sheets:
         A tab the person deleted holds no days any more, and a column she deleted no values: their cursors let go of
         them, so that the next import reads them again.
         """
-        structure = self._look()
+        structure = self._look(recent=True)
         records = {**self._read_state(structure, with_seals=True), **self._unwritten}
         tables = {name: table_of(structure, name) for name in {r.object for r in records.values()}}
         return {pair: known(record, tables[record.object]) for pair, record in records.items()}
@@ -176,8 +176,8 @@ class Sheets:
             if self._unwritten.get(pair) == record:
                 del self._unwritten[pair]
 
-    def _look(self) -> Structure:
-        self._structure = self.book.structure(KEYS)
+    def _look(self, *, recent: bool = False) -> Structure:
+        self._structure = self.book.structure(KEYS, recent=recent)
         return self._structure
 
     # --- tabs ---------------------------------------------------------------------------------------------------------

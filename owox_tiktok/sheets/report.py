@@ -139,6 +139,8 @@ class Report:
         self._status = "Importing · making the plan"
         self._last_day: date | None = None
         self._cancelled = False
+        self._recorded = False
+        """Whether there may be a record already."""
         self._began = book.limits.clock()
         self._due = 0.0
         self._config: Tab | None = None
@@ -147,8 +149,8 @@ class Report:
 
     def begin(self) -> None:
         """Find the tabs and say that the run has begun. Into a Sheet without these tabs nothing is written."""
-        self._look()
-        before = _decoded(self._book.metadata(RECORD_ID), self._book)
+        structure = self._look(recent=True)
+        before = _decoded(next((t.value for t in structure.tags if t.id == RECORD_ID), None), self._book)
         if before:
             # A run that another one came before may be among them, too.
             past = [one for one in (before.run, *before.past) if one.run != self.run.run]
@@ -159,11 +161,12 @@ class Report:
                 self.run.state, self.run.ended, self.run.so_far = State.RUNNING, None, None
         self._flush(self._intervals.write_s)
 
-    def _look(self) -> None:
-        structure = self._book.structure((TAB,))
+    def _look(self, *, recent: bool = False) -> Structure:
+        structure = self._book.structure((TAB, RECORD), recent=recent)
         self._config, self._logs = tab_called(structure, CONFIG), tab_called(structure, LOGS)
         with suppress(Exception):  # a zone that this machine does not know
             self._zone = ZoneInfo(structure.zone)
+        return structure
 
     def __call__(self, event: Event) -> None:
         """Take note of an event; written with the next batch."""
@@ -268,6 +271,7 @@ class Report:
                 except SheetRefused:
                     # Somebody has changed the tabs, or a write that was given up has arrived.
                     self._look()
+                    self._recorded = True
                     self._write()
         except StoreBusy:
             raise
@@ -278,15 +282,17 @@ class Report:
             self._due = now + min(often.every_s, often.first_s + (now - self._began) / 8)
 
     def _write(self, *, with_log: bool = True) -> None:
-        known = {t.id: t.value for t in self._book.tags((RECORD, CANCEL))}
+        tabs = [t for t in (self._config, self._logs) if t]
+        blocks = [_top(t, t.rows if t is self._config else HEADINGS_WITHIN) for t in tabs]
+        seen, tags = self._book.snapshot_and_tags(blocks) if blocks else ({}, ())
+        known = {t.id: t.value for t in tags}
+        if RECORD_ID not in known and (self._recorded or not blocks):
+            known = {t.id: t.value for t in self._book.tags((RECORD, CANCEL))}
         before = _decoded(known.get(RECORD_ID), self._book)
         if before and before.run.run == self.run.run:
             self._forget(before.run.lines)
         cancel = known.get(CANCEL_ID)
         self._cancelled = self._cancelled or cancel == self.run.run
-        tabs = [t for t in (self._config, self._logs) if t]
-        blocks = [_top(t, t.rows if t is self._config else HEADINGS_WITHIN) for t in tabs]
-        seen = self._book.snapshot(blocks) if blocks else {}
         batch: list[Json] = []
         if self._config and self._config.id in seen:
             self._config = _sized(self._config, seen)
@@ -308,6 +314,7 @@ class Report:
         if cancel == self.run.run and self.run.ended:  # another's may be one that waits
             batch.append(requests.delete_metadata(CANCEL_ID, cancel))
         self._book.apply(batch)
+        self._recorded = True
         self._forget(self.run.lines)
 
     def _forget(self, written: int) -> None:

@@ -14,11 +14,21 @@ from owox_tiktok.model import Field, Kind, Stream
 from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.cells import Cell, Json, cell
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab, Tag, new_tab, tagged_tab
+from owox_tiktok.sheets.tabs import (
+    COLUMN,
+    COLUMNS,
+    HEADER,
+    LONG_COLUMN,
+    TAB,
+    Snapshot,
+    Structure,
+    Tab,
+    Tag,
+    new_tab,
+    tagged_tab,
+)
 
-# Keys of our tags. Short, because a tab's tags may take 30,000 characters and a report can have 800 columns.
-COLUMN, HEADER = "owox.col", "owox.head"
-KEYS = (TAB, COLUMN, HEADER)
+KEYS = (TAB, *COLUMNS, HEADER)
 Key = tuple[str | int | None, ...]
 _NO_DECIMALS = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
 _THREE_DECIMALS = re.compile("BHD|IQD|JOD|KWD|LYD|OMR|TND")
@@ -90,7 +100,7 @@ def table_of(structure: Structure, name: str) -> Table | None:
     columns: dict[str, int] = {}
     header = None
     for one in structure.tags:
-        if one.tab == tab.id and one.key == COLUMN and one.dimension == "COLUMNS":
+        if one.tab == tab.id and one.key in COLUMNS and one.dimension == "COLUMNS":
             columns.setdefault(one.value, one.index)
         elif one.tab == tab.id and one.key == HEADER and one.dimension == "ROWS":
             header = one.index
@@ -132,7 +142,7 @@ def unmoved(table: Table, seen: Snapshot | None) -> bool:
     tagged: dict[str, list[int]] = {}
     for at, tags in seen.tagged.items():
         for key, value in tags:
-            if key == COLUMN:
+            if key in COLUMNS:
                 tagged.setdefault(value, []).append(at)
     return tagged.keys() == table.columns.keys() and all(at in tagged[n] for n, at in table.columns.items())
 
@@ -140,6 +150,8 @@ def unmoved(table: Table, seen: Snapshot | None) -> bool:
 def new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field], table: Table | None) -> list[Json]:
     """Return the making of a tab with these columns, or of the columns at the right end of the tab that is there."""
     batch: list[Json] = []
+    if any(t.key == LONG_COLUMN for t in structure.tags):
+        batch.append(requests.rename_metadata(LONG_COLUMN, COLUMN))
     if table is None:
         tab = Tab(structure.free_id(), structure.free_title(stream.title), 2, len(lacking), 1)
         batch += new_tab(tab, stream.name)

@@ -17,6 +17,12 @@ from owox_tiktok.sheets.requests import tagged
 
 TAB = "owox.tab"
 """Key of the tag on each tab that is ours; it says what the tab holds, and its id."""
+# Keys of the tags on our columns and heading rows. Short, because a tab's tags may take 30,000 characters and a report
+# can have more than 800 columns; the long one is what earlier versions wrote.
+COLUMN, LONG_COLUMN, HEADER = "ox", "owox.col", "owox.head"
+COLUMNS = (COLUMN, LONG_COLUMN)
+ON_LINES = frozenset({*COLUMNS, HEADER})
+"""Keys of tags on rows and columns: Google shows them only to who searches for them."""
 HEADINGS_WITHIN = 30
 """Headings are looked for in so many rows from the top."""
 COLUMNS_WITHIN = 200
