@@ -24,7 +24,7 @@ from owox_tiktok.errors import BadInput, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Started, Stored
 from owox_tiktok.local.sheets import Server, serve
 from owox_tiktok.model import Step
-from owox_tiktok.sheets import lease, report
+from owox_tiktok.sheets import lease, record, report
 from owox_tiktok.sheets.client import LIMITS, Spreadsheet
 from owox_tiktok.sheets.errors import ArrivedLate
 from owox_tiktok.states import Reason
@@ -407,7 +407,7 @@ def test_the_record_of_all_objects_fits(sheet: ControlSheet) -> None:
             status.begin()
             status(Started(10**6, 10**6, dict.fromkeys(STREAMS, 10**6)))
             for name in STREAMS:
-                status.run.objects[name] = report.ObjectProgress(10**6, 10**6, 10**9)
+                status.run.objects[name] = record.ObjectProgress(10**6, 10**6, 10**9)
             status.problem(StoreFailed(text))
     found = report.record(Spreadsheet(sheet.book))
     assert found is not None

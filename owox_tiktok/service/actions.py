@@ -23,7 +23,8 @@ from owox_tiktok.sheets import lease, report, setup
 from owox_tiktok.sheets.control import Control
 from owox_tiktok.sheets.errors import SheetRefused
 from owox_tiktok.sheets.lease import Holder, Lease
-from owox_tiktok.sheets.report import Run, record
+from owox_tiktok.sheets.record import Run
+from owox_tiktok.sheets.report import record
 from owox_tiktok.states import ABOUT, Reason, State
 from owox_tiktok.streams import STREAMS
 

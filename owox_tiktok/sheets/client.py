@@ -177,9 +177,7 @@ class Spreadsheet:
             )
             found += one.get("developerMetadata", [])
         about = answer.get("properties", {})
-        return Structure(
-            tabs, tuple(map(_tag, found)), str(about.get("title", "")), str(about.get("timeZone", "UTC"))
-        )
+        return Structure(tabs, tuple(map(_tag, found)), str(about.get("title", "")), str(about.get("timeZone", "UTC")))
 
     def tags(self, keys: Sequence[str]) -> tuple[Tag, ...]:
         """Return the tags with one of ``keys``, by id; one call."""
@@ -217,6 +215,20 @@ class Spreadsheet:
             )
         return [_padded(found.get(b, []), b) for b in blocks]
 
+    def tagged_values(self, key: str) -> list[list[list[Cell]]]:
+        """Return the values of each tab, row or column that is tagged with ``key``, row by row; one call."""
+        answer = self._read(
+            "post",
+            "/values:batchGetByDataFilter",
+            params={"fields": "valueRanges.valueRange.values"},
+            body={
+                "dataFilters": [{"developerMetadataLookup": {"metadataKey": key}}],
+                "majorDimension": "ROWS",
+                "valueRenderOption": "UNFORMATTED_VALUE",
+            },
+        )
+        return [one.get("valueRange", {}).get("values", []) for one in answer.get("valueRanges", [])]
+
     def cells(self, blocks: Sequence[Block]) -> dict[int, dict[int, Written]]:
         """Return what is written in the blocks of one tab by row and column, without blank cells; one call."""
         if not blocks:
@@ -247,7 +259,8 @@ class Spreadsheet:
             "post",
             ":getByDataFilter",
             params={
-                "fields": "developerMetadata(metadataId,metadataKey,metadataValue,location),sheets(properties(sheetId,gridProperties(rowCount,columnCount)),data(startRow,startColumn,"
+                "fields": "developerMetadata(metadataId,metadataKey,metadataValue,location),"
+                "sheets(properties(sheetId,gridProperties(rowCount,columnCount)),data(startRow,startColumn,"
                 "rowData.values(userEnteredValue,effectiveValue,note),"
                 "columnMetadata.developerMetadata(metadataKey,metadataValue)))"
             },
