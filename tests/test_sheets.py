@@ -951,3 +951,32 @@ def test_in_a_cell_is_what_is_read_back() -> None:
     for amount in ("0.1", "123456789.12", "1e20"):
         value = Decimal(amount)
         assert typed_cell(DAILY.fields["spend"].kind, float(value)) == in_a_cell(value)
+
+
+# --- tags -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_tags_of_all_fields_leave_room(server: Server, tmp_path: Path) -> None:
+    widest = max(STREAMS.values(), key=lambda s: len(s.fields))
+    person = Person(server, tmp_path, widest)
+    with person.opened() as destination:
+        destination.prepare(widest, widest.columns(tuple(widest.fields)))
+    tags = [m for m in server.spreadsheet(person.book).metadata if m.sheet_id == person.tab.sheet_id]
+    assert len(tags) >= len(widest.fields) > 800
+    assert sum(len(t.key) + len(t.value or "") for t in tags) < 24_000, "Google takes 30,000 characters per tab"
+
+
+def test_tags_of_an_earlier_version_are_read_and_shortened(person: Person) -> None:
+    person.store(person.chunk([ad(1, 1)]))
+    model = person.server.spreadsheet(person.book)
+    model.metadata = [replace(m, key="owox.col") if m.key == "ox" else m for m in model.metadata]
+    person.store(person.chunk([ad(1, 1), ad(2, 1)]))
+    assert {r["ad_id"] for r in person.rows} == {"171", "172"}
+    assert {m.key for m in model.metadata if m.location_type == "COLUMN"} == {"owox.col"}, (
+        "nothing is done for its own sake"
+    )
+    person.store(person.chunk([ad(1, 1)], fields=(*FIELDS, "clicks")))
+    assert {m.key for m in model.metadata if m.location_type == "COLUMN"} == {"ox"}
+    assert [r["ad_id"] for r in person.rows] == ["171"]
+    columns = [m.value for m in model.metadata if m.location_type == "COLUMN"]
+    assert len(columns) == len(set(columns))
