@@ -165,7 +165,9 @@ class Actions:
     def _check(self, sheet: Sheet) -> Answer:
 
         now = self._now()
-        checked = app.check(sheet.settings(now), now=now, environment=sheet.environment)
+        checked = app.check(
+            sheet.settings(now), now=now, environment=sheet.environment, sheet=sheet.asked.spreadsheet_id
+        )
         bad = sum(not c.ok for c in checked)
         message = f"{bad} of {len(checked)} checks failed." if bad else f"All {len(checked)} checks passed."
         checks = [{"what": c.what, "ok": c.ok, "detail": c.detail} for c in checked]

@@ -16,6 +16,7 @@ From the ground up; each module uses those below it in this list's turn, and non
     portions         chunks become batches' worth of rows
     lease            one import at a time
     record           how far a run is and what came of the last ones, in a hidden tab
+    probe            whether Google does what all of this rests on, tried in a scratch tab
     control          what people wrote, as settings, each with its cell
     destination      rows into their tabs, with their cursors
     report           what a run writes into its Sheet: status, log, record

@@ -31,7 +31,7 @@ from owox_tiktok.sheets.cells import ENCODER, Cell, Json
 from owox_tiktok.sheets.errors import ArrivedLate, OverQuota, Passing, SheetRefused
 from owox_tiktok.sheets.pace import Kind, Pace, pace_of, per_minute
 from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
-from owox_tiktok.sheets.tabs import ON_LINES, Snapshot, Structure, Tab, Tag, Written
+from owox_tiktok.sheets.tabs import ON_LINES, Snapshot, Structure, Tab, Tag, Written, letters
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -51,6 +51,9 @@ QUOTA_S = 3600.0
 waiting."""
 SAID_S = 5.0
 """Who listens hears of waits from this on."""
+
+MOST_FILTERS = 400
+"""So many ranges are asked for in one call."""
 
 MARKER = "owox.batch"
 FREE_MARKERS = 2**30 + 2**29
@@ -92,6 +95,9 @@ class Spreadsheet:
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.id = spreadsheet_id
+        self.most_filters = MOST_FILTERS
+        self._by_name = False
+        """Whether ranges must be asked for by name, because Google does not say which filter an answer is to."""
         self.on_wait: Callable[[float], None] = lambda _: None
         self.limits, self.sizes = limits, sizes
         self._credentials = credentials
@@ -187,33 +193,76 @@ class Spreadsheet:
         return tuple(sorted(tags, key=lambda t: t.id))
 
     def values(self, blocks: Sequence[Block]) -> list[list[list[Cell]]]:
-        """Return the values of each block, row by row, blanks included; one call. Blocks must lie inside the grid."""
-        if not blocks:
-            return []
-        answer = self._read(
-            "post",
-            "/values:batchGetByDataFilter",
-            params={"fields": "valueRanges(valueRange(values),dataFilters)"},
-            body={
-                "dataFilters": [{"gridRange": b.as_range()} for b in dict.fromkeys(blocks)],
-                "majorDimension": "ROWS",
-                "valueRenderOption": "UNFORMATTED_VALUE",
-                "dateTimeRenderOption": "SERIAL_NUMBER",
-            },
-        )
+        """Return the values of each block, row by row, blanks included. Blocks must lie inside the grid.
+
+        One call, or more where there are very many blocks.
+        """
         found: dict[Block, list[list[Cell]]] = {}
-        for one in answer.get("valueRanges", []):  # not in the order asked for
+        wanted = list(dict.fromkeys(blocks))
+        for start in range(0, len(wanted), self.most_filters):
+            found |= self._values(wanted[start : start + self.most_filters])
+        return [_padded(found.get(b, []), b) for b in blocks]
+
+    def _values(self, blocks: Sequence[Block]) -> dict[Block, list[list[Cell]]]:
+        if self._by_name:
+            return self._values_by_name(blocks)
+        found: dict[Block, list[list[Cell]]] = {}
+        for one in self.ask("/values:batchGetByDataFilter", blocks).get(
+            "valueRanges", []
+        ):  # not in the order asked for
             rows = one["valueRange"].get("values", [])
-            for data_filter in one["dataFilters"]:
-                found[_block(data_filter["gridRange"])] = rows
-        if not found.keys() <= set(blocks):
+            filters = one.get("dataFilters", [])
+            self._by_name = self._by_name or not filters
+            for data_filter in filters:
+                found[_block(data_filter.get("gridRange", {}))] = rows
+        if self._by_name or not found.keys() <= set(blocks):
             # Taking them for blanks would store every row a second time.
+            self._by_name = True
+            return self._values_by_name(blocks)
+        return found
+
+    def _values_by_name(self, blocks: Sequence[Block]) -> dict[Block, list[list[Cell]]]:
+        """Return the values of blocks whose ranges are named as people name them; two calls."""
+        tabs = self._look_around().tabs
+        gone = next((b for b in blocks if b.tab not in tabs), None)
+        if gone is not None:
+            raise SheetRefused(
+                "a tab was deleted meanwhile", code=HTTPStatus.BAD_REQUEST, where=self.where, what_to_do="Import again."
+            )
+        names = [
+            f"{_quoted(tabs[b.tab].title)}!{letters(b.left)}{b.top + 1}:{letters(b.right - 1)}{b.bottom}"
+            for b in blocks
+        ]
+        options = {"majorDimension": "ROWS", "valueRenderOption": "UNFORMATTED_VALUE"}
+        said = {**options, "dateTimeRenderOption": "SERIAL_NUMBER", "ranges": names, "fields": "valueRanges.values"}
+        ranges = self._read("get", "/values:batchGet", params=said).get("valueRanges", [])
+        if len(ranges) != len(blocks):
             raise StoreFailed(
                 "Google's answer has other ranges than were asked for",
                 where=self.where,
                 what_to_do="Report it with the log.",
             )
-        return [_padded(found.get(b, []), b) for b in blocks]
+        return {block: one.get("values", []) for block, one in zip(blocks, ranges, strict=True)}
+
+    def echoes(self, blocks: Sequence[Block]) -> bool:
+        """Whether an answer says which range is which; one call."""
+        found = self.ask("/values:batchGetByDataFilter", blocks).get("valueRanges", [])
+        said = {_block(f.get("gridRange", {})) for one in found for f in one.get("dataFilters", [])}
+        return said == set(blocks)
+
+    def ask(self, path: str, blocks: Sequence[Block]) -> Json:
+        """Return the values of blocks as the API says them; one call."""
+        return self._read(
+            "post",
+            path,
+            params={"fields": "valueRanges(valueRange(values),dataFilters)"},
+            body={
+                "dataFilters": [{"gridRange": b.as_range()} for b in blocks],
+                "majorDimension": "ROWS",
+                "valueRenderOption": "UNFORMATTED_VALUE",
+                "dateTimeRenderOption": "SERIAL_NUMBER",
+            },
+        )
 
     def tagged_values(self, key: str) -> list[list[list[Cell]]]:
         """Return the values of each tab, row or column that is tagged with ``key``, row by row; one call."""
@@ -307,6 +356,16 @@ class Spreadsheet:
             seen, self._seen = self._seen, None  # not known, should the batch fail
             self._apply(batch)
             self._seen = seen.after(batch) if seen else None
+
+    def try_batch(self, batch: Sequence[Json], *, read_back: Sequence[str]) -> Json:
+        """Send a batch once, without a marker, and return its answer with the cells of the ranges ``read_back``."""
+        body = {
+            "requests": list(batch),
+            "includeSpreadsheetInResponse": True,
+            "responseRanges": list(read_back),
+            "responseIncludeGridData": True,
+        }
+        return self._call("post", ":batchUpdate", data=ENCODER.encode(body))
 
     def count_markers_from(self, first: int | None) -> None:
         """Use the numbers from ``first`` on as markers; None: numbers of no run."""
@@ -460,6 +519,10 @@ def _block(found: Json) -> Block:
         found.get("startColumnIndex", 0),
         found.get("endColumnIndex", 0),
     )
+
+
+def _quoted(title: str) -> str:
+    return "'" + title.replace("'", "''") + "'"
 
 
 def _padded(rows: list[list[Cell]], block: Block) -> list[list[Cell]]:
