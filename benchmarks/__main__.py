@@ -8,6 +8,8 @@
     sheets     1 advertiser x 300 ads x 365 days into a Google Sheet with 15 columns, and the daily refresh on top of it
     bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
     start      --help, and what importing the package loads
+    all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
+               that run when none is named. BENCH_PYTHON names the Python of an environment with another DuckDB
 
 ``python -m benchmarks break`` measures no speed: see ``benchmarks/breaking.py``.
 
@@ -31,7 +33,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import bigquery, breaking, pace
+from benchmarks import bigquery, breaking, everything, pace
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
 
@@ -283,6 +285,8 @@ def main() -> None:
         start()
     if "bigquery" in names:
         bigquery.run(say)
+    if "all" in names:
+        everything.run(say, os.environ.get("BENCH_PYTHON", sys.executable))
     if {"unlimited", "refresh", "wide", "sheets", "pace", "paced"} & set(names):
         with server() as source:
             if {"unlimited", "refresh"} & set(names):

@@ -69,6 +69,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """Lets no file grow over so many bytes, as a full disk would."""
 LONGEST_S = 240
 EXIT_CODES = frozenset({0, 1, 3, 130, 143, -signal.SIGKILL})
+"""Where no file may grow, DuckDB 1.2 aborts the process over a temporary file; a full disk does not make it do that."""
 
 
 @dataclass
@@ -138,8 +139,6 @@ class Story:
     def _fields(self, stream: Stream) -> list[str]:
         """Some fields: of a report now and then more than a request may ask for."""
         names = [f.name for f in stream.fields.values() if f.origin == ("metric" if stream.is_report else "item")]
-        if stream.is_report:
-            names = [n for n in names if not n.startswith("single_image")]
         if "country_code" in stream.dimensions:
             names = [n for n in names if catalogue()[n].by_country != "connector"]
         most = self.chance.choice((3, 8, 20, 130)) if stream.is_report else len(names)
@@ -364,7 +363,7 @@ class Story:
         self.say(f"import {end}: {code}")
         if "Traceback" in self.said or "a bug" in self.said or "unexpected" in self.said:
             self.wrong(f"an import ({end}) says {self.said[-800:]}")
-        if code not in EXIT_CODES:
+        if code not in EXIT_CODES and not (end == "disk" and code == -signal.SIGABRT and "truncate file" in self.said):
             self.wrong(f"an import ({end}) ends with {code}: {self.said[-400:]}")
         if code == 0 and '"finished"' not in self.said:
             self.wrong(f"an import ended with 0 and does not say so: {self.said[-300:]}")
@@ -410,11 +409,8 @@ class Story:
         return frozenset(re.findall(r"\w+", " ".join(told)))
 
     def _wanted(self, project: Project, stream: Stream, columns: Sequence[str]) -> list[Row]:
-        accounts = project.server.advertiser_ids[:1] if stream.per_app else project.server.advertiser_ids
         found: list[Row] = []
-        # An account's report that is cut is stored as the sum of its campaigns, TopView included; the run says so.
-        with_top_view = self.rules.top_view_at_advertiser or "sum of its campaigns" in self.said
-        for account in accounts:
+        for account in project.server.advertiser_ids:
             found += expected(
                 self.world,
                 stream,
@@ -422,7 +418,7 @@ class Story:
                 columns,
                 start=self.start,
                 include_deleted=self.include_deleted,
-                top_view_at_advertiser=with_top_view,
+                top_view_at_advertiser=self.rules.top_view_at_advertiser,
             )
         return found
 

@@ -2,7 +2,8 @@
 
 ``RECORD`` is the one list of its columns: destinations derive DDL, schema, headings, readers and writers from it. A
 record names the table its cursor speaks of; ``known`` compares that with the table that is there now, so that a cursor
-never claims rows that went away with a table or column. Pure: no database, no Sheet.
+never claims rows that went away with a table or column. What every destination checks before a cursor moves is here,
+too. No database, no Sheet.
 
 Records of the first version have neither ``failed_at`` nor ``table_id``: what is missing is read as null.
 """
@@ -13,6 +14,7 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from owox_tiktok.errors import StoreFailed
@@ -205,11 +207,17 @@ def last_cursors(chunks: Sequence[Chunk]) -> dict[str, Cursor]:
     return {advertiser_id: cursor for advertiser_id, cursor in last.items() if cursor is not None}
 
 
-def one_scope_each(chunks: Sequence[Chunk]) -> None:
-    """Raise StoreFailed if two chunks of one step speak of the same rows: one would undo or double the other.
+def check_step(chunks: Sequence[Chunk]) -> None:
+    """Raise StoreFailed for a step that must not be stored: to be called before anything of it is.
 
-    Rows of a dated stream are an advertiser's days; of any other stream, all rows of the advertiser.
+    Two chunks must not speak of the same rows, since one would undo or double the other. Rows of a dated stream are an
+    advertiser's days; of any other stream, all rows of the advertiser. And a row file must end where a row ends: the
+    last value of one that was cut short may look like another value.
     """
+    for chunk in chunks:
+        if chunk.rows and not _ends_with_a_row(chunk.path):
+            what = "the temporary file of rows is not whole, so nothing was stored"
+            raise StoreFailed(what, where=chunk.stream.table, what_to_do=READ_AGAIN)
     spans: dict[str, list[Window]] = {}
     for chunk in chunks:
         dated = chunk.stream.time is not None and chunk.window is not None
@@ -225,6 +233,19 @@ def one_scope_each(chunks: Sequence[Chunk]) -> None:
         others.append(window)
 
 
+def _ends_with_a_row(path: Path) -> bool:
+    """Whether the last row is whole; how many there are is another question. A line break in quotes ends none."""
+    quotes, last = 0, b"\n"
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            quotes += block.count(b'"')
+            last = block[-1:]
+    return last == b"\n" and quotes % 2 == 0
+
+
+READ_AGAIN = "The next run reads them again; see that the disk of temporary files is not full."
+
+
 def check_rows(chunks: Sequence[Chunk], rows: int) -> None:
     """Raise StoreFailed if ``rows``, counted where they are loaded or stored, are not as many as were read.
 
@@ -235,5 +256,5 @@ def check_rows(chunks: Sequence[Chunk], rows: int) -> None:
         raise StoreFailed(
             f"{read:,} rows were read and {rows:,} arrived, so nothing was stored",
             where=chunks[0].stream.table,
-            what_to_do="The next run reads them again; see that the disk of temporary files is not full.",
+            what_to_do=READ_AGAIN,
         )

@@ -22,6 +22,7 @@ TikTok's support asks for. Nothing here ever holds a token or a URL.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -56,7 +57,15 @@ class Mistake:
     what_to_do: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what.rstrip('.')}. {self.what_to_do}"
+        return visible(f"{self.where}: {self.what.rstrip('.')}. {self.what_to_do}")
+
+
+def visible(text: str) -> str:
+    """Return a text on one line with what steers a terminal, or turns the direction of what follows, spelled out."""
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class BadInput(Problem):
@@ -98,10 +107,13 @@ class FieldsRefused(RequestRefused):
 
 
 class TooLarge(Problem):
-    """TikTok cannot answer for so much at once. ``cut`` says the answer came, but without the oldest ads."""
+    """TikTok cannot answer for so much at once.
 
-    def __init__(self, message: str, *, cut: bool = False, request_id: str = "") -> None:
-        self.cut = cut
+    ``cut`` says the answer came, but without the oldest ads; ``ids`` that only fewer ids help, not fewer days.
+    """
+
+    def __init__(self, message: str, *, cut: bool = False, ids: bool = False, request_id: str = "") -> None:
+        self.cut, self.ids = cut, ids
         super().__init__(
             message,
             request_id=request_id,

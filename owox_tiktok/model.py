@@ -362,7 +362,7 @@ class Destination(Protocol):
 
     Rows, cursor and seals of a chunk land together or none does, and storing the same chunk twice is the same as once.
     A cursor moves only once as many rows of its chunk are there as were read; StoreFailed otherwise. Two chunks of one
-    step never speak of the same rows (``cursors.one_scope_each``).
+    step never speak of the same rows (``cursors.check_step``).
     """
 
     @property

@@ -117,6 +117,10 @@ def plan(
             if cursor is not None and cursor.through is None and stream.time is not None:
                 cursor = None  # all of its days were pruned
             today = now.astimezone(UTC).date() if stream.utc_days else advertiser.today(now)
+            lost = known.lost
+            if cursor is not None and cursor.through is not None and cursor.read_on > today + A_DAY:
+                # A clock was wrong, and when it was really read is not known. One day is what time zones may differ.
+                lost, cursor = f"it was read on {cursor.read_on}, by a clock that was ahead", None
             keep = settings.clean_up_to_keep_window
             pair = Pair(
                 stream,
@@ -133,8 +137,7 @@ def plan(
             if windows := tuple(_windows(settings, pair, _left(backfill, pair, done))):
                 if backfill is None and _is_done(pair, windows, done):
                     continue
-                lost = known.lost if cursor is None or not pair.continues else ""
-                pairs.append(replace(pair, windows=windows, lost=lost))
+                pairs.append(replace(pair, windows=windows, lost="" if cursor and pair.continues else lost))
     return pairs
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
-from tenacity.wait import wait_exponential, wait_random
+from tenacity.wait import wait_exponential
 
 HEADROOM = 1.02
 """Requests are spaced at least this much wider than the limit says: some arrive late and the next is then early."""
@@ -30,6 +30,9 @@ LONGEST_HOLD_S = 60.0
 
 _SAME_MOMENT_S = 1e-6
 _NEXT_MOMENT_S = 1e-3
+
+_CHANCE = random.Random()  # noqa: S311 - it spreads requests, and guards nothing
+"""Our own, so that waiting leaves the random numbers of the process that we are part of as they were."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +82,7 @@ class Pace:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = _CHANCE.random,
     ) -> None:
         self._rate = rate
         self._clock, self._sleep, self._jitter = clock, sleep, jitter
@@ -200,10 +203,15 @@ def retrying(
     def sleep(seconds: float) -> None:
         limits.sleep(seconds)
 
+    growing = wait_exponential(multiplier=limits.first_s, max=limits.longest_s)
+
+    def wait(state: RetryCallState) -> float:
+        return growing(state) + _CHANCE.uniform(0, limits.first_s)
+
     return Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, on) if isinstance(on, type) else on(error)),
         stop=stop,
-        wait=wait_exponential(multiplier=limits.first_s, max=limits.longest_s) + wait_random(0, limits.first_s),
+        wait=wait,
         sleep=sleep,
         before_sleep=before_sleep,
         reraise=True,

@@ -198,8 +198,9 @@ _FAMILIES: Mapping[str, Family] = {
 class Metric(NamedTuple):
     """A report field with the places where TikTok gives it.
 
-    ``by_country``: "yes" where TikTok documents it with countries in plain reports, "connector" where only a connector
-    that people use asks for it. ``promote`` are the reports that give it for Promote ads.
+    ``by_country``: "yes" where TikTok documents it with countries, "plain" where it does so in plain reports and not in
+    audience reports, "connector" where only a connector that people use asks for it. ``promote`` are the reports that
+    give it for Promote ads.
     """
 
     field: Field
@@ -394,8 +395,10 @@ def _documented(stream: Stream, name: str) -> bool:
     """Whether TikTok itself says that this report has the metric: only those are in a preset."""
     if name not in stream.fields:
         return False
-    plain_by_country = stream.report_type == "BASIC" and "country_code" in stream.dimensions
-    return not (plain_by_country and name in metrics() and metrics()[name].by_country == "connector")
+    metric = metrics().get(name)
+    if metric is None or metric.field.group == "attribute" or "country_code" not in stream.dimensions:
+        return True
+    return metric.by_country == "yes" or (metric.by_country == "plain" and stream.report_type == "BASIC")
 
 
 def expand(stream: Stream, word: str) -> tuple[str, ...] | None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from owox_tiktok.app import Checked, Planned, Standing, Viewed
-from owox_tiktok.errors import BadInput, Problem
+from owox_tiktok.errors import BadInput, Problem, visible
 from owox_tiktok.events import (
     Event,
     Failed,
@@ -179,8 +179,9 @@ class Terminal:
             self.say(f"{self._done / self._work:4.0%}, {rows_of(sum(self._rows.values()))} so far")
 
     def say(self, words: str, text: str = "") -> None:
-        """Print one line: our own words (with markup), then a text as it is."""
+        """Print our own words (with markup), then a text, whose control characters are spelled out."""
         if not self.closed:
+            text = "\n".join(map(visible, text.split("\n")))
             try:
                 self.console.print(Text.assemble(Text.from_markup(words), text), soft_wrap=True)
             except OSError:

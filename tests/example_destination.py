@@ -25,10 +25,10 @@ from owox_tiktok.cursors import (
     Record,
     Table,
     check_rows,
+    check_step,
     known,
     last_cursors,
     new_table_id,
-    one_scope_each,
     table_of,
 )
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
@@ -171,7 +171,7 @@ class SQLite:
         return self._store(chunks)
 
     def _store(self, chunks: Sequence[Chunk]) -> list[Stored]:
-        one_scope_each(chunks)
+        check_step(chunks)
         stream, done = chunks[0].stream, []
         with self._transaction(stream.table):
             table = self._found(stream.table)

@@ -379,6 +379,7 @@ def test_each_code_does_what_its_row_says(code: int) -> None:
     raises: dict[Does, type[Exception] | None] = {
         Does.PARTLY: None, Does.SLOW_DOWN: Unavailable, Does.SLOW_ADVERTISER: Unavailable, Does.RETRY: Unavailable,
         Does.LATER: Unavailable, Does.TIMED_OUT: Unavailable, Does.LESS: TooLarge, Does.TOKEN: TokenRefused,
+        Does.FEWER_IDS: RequestRefused,  # unless the question can be divided
         Does.ACCOUNT: AccountRefused, Does.REQUEST: RequestRefused,
     }  # fmt: skip
     wanted = raises[CODES[code].does]

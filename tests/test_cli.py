@@ -165,6 +165,22 @@ def test_options_that_cannot_be_exit_2(words: tuple[str, ...], project: Project)
     assert project.server.counts["requests"] == 0
 
 
+def test_what_is_no_name_is_shown_without_steering_the_terminal(project: Project) -> None:
+    path, odd, shown = str(project.write()), "a\x1b[31mred\x07\nb\u202e", r"a\x1b[31mred\x07\nb\u202e"
+    for words in (
+        ("import", path, "--object", odd),
+        ("plan", path, "--advertiser", odd),
+        ("status", path, "--advertiser", odd),
+        ("reset", "ad_report_daily", path, "--advertiser", odd),
+        ("objects", odd),
+    ):
+        ran = project.cli(*words, now=words[0] not in ("objects", "reset"))
+        assert ran.returncode == 2, ran.stderr
+        assert shown in ran.stderr
+        assert "\x1b[31m" not in ran.stderr
+        assert len(ran.stderr.splitlines()) == 2
+
+
 def test_quiet_says_nothing_when_all_is_well_and_what_is_wrong_otherwise(project: Project) -> None:
     project.write(objects=["campaigns"])
     ran = project.cli("import", "--quiet")

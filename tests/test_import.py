@@ -12,7 +12,7 @@ import pytest
 from owox_tiktok import app
 from owox_tiktok.errors import BadInput, Problem
 from owox_tiktok.events import Event, Stored
-from owox_tiktok.local.tiktok import Server, World, serve
+from owox_tiktok.local.tiktok import Rules, Server, World, serve
 from owox_tiktok.model import Stream
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.streams import metrics as catalogue
@@ -46,7 +46,7 @@ def test_every_object_arrives_as_tiktok_has_it(stream: Stream, tmp_path: Path, l
 def test_a_hundred_fields_of_every_kind_arrive_exactly(name: str, tmp_path: Path, lasting_tiktok: Server) -> None:
     project = Project(tmp_path, lasting_tiktok)
     stream = STREAMS[name]
-    metrics = [f.name for f in stream.fields.values() if f.origin == "metric" and not f.name.startswith("single_image")]
+    metrics = [f.name for f in stream.fields.values() if f.origin == "metric"]
     if "country_code" in stream.dimensions:  # some of them only a connector is known to ask for
         metrics = [n for n in metrics if catalogue()[n].by_country != "connector"]
     # The attributes come first in the catalogue; the stride takes some of everything else.
@@ -117,6 +117,16 @@ def test_runs_with_pauses_of_any_length_end_with_what_tiktok_has(project: Projec
         project.server.world.as_of = project.server.world.now() + timedelta(days=pause)
         assert project.import_(**SOME).exit_code == 0
     assert project.wrong("ad_report_daily") == []
+
+
+def test_a_clock_that_was_ahead_does_not_keep_later_days_from_being_read(project: Project) -> None:
+    assert project.import_(now=NOW + timedelta(days=400), **SOME).exit_code == 0
+    project.server.world.as_of = NOW + timedelta(days=3)
+    ran = project.import_(**SOME)
+    assert ran.exit_code == 0
+    assert [w for w in ran.warnings if "by a clock that was ahead: everything of it is read again" in w]
+    assert project.wrong("ad_report_daily") == []
+    assert project.import_(**SOME).warnings == []
 
 
 # --- deleted things ---------------------------------------------------------------------------------------------------
@@ -236,6 +246,24 @@ def test_the_sandbox_is_read_with_its_one_account(tmp_path: Path) -> None:
         campaigns = project.table("campaigns")
         assert len(campaigns) == 4
         assert {c["secondary_status"] for c in campaigns} == {None}, "the sandbox does not give this field"
+
+
+def test_a_sandbox_that_describes_no_account_is_read_without_its_description(tmp_path: Path) -> None:
+    world = World(seed=3, advertisers=1, ads=6, as_of=NOW)
+    with serve(world, sandbox=True, rules=Rules(sandbox_list="official")) as server:
+        project = Project(tmp_path, server)
+        objects = ["campaigns", "ads", "images", "ad_report_daily", "ad_audience_report_daily_by_country"]
+        ran = project.import_(objects=objects, sandbox_mode=True)
+        assert [f.object for f in ran.failures] == ["images"]
+        assert "40014" in ran.failures[0].message
+        assert any("does not tell its name, currency and time zone" in text for text in ran.warnings)
+        stored = [{n: v for n, v in row.items() if n != "currency"} for row in project.table("ad_report_daily")]
+        wanted = expected(world, STREAMS["ad_report_daily"], server.advertiser_ids[0], stored[0])
+        assert differences(stored, wanted, STREAMS["ad_report_daily"].keys) == []
+        assert {row["currency"] for row in project.table("ad_report_daily")} == {None}
+        assert len(project.table("campaigns")) == 4
+        assert project.table("ads")
+        assert project.table("ad_audience_report_daily_by_country")
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -38,8 +38,6 @@ BY_COUNTRY_ALTHOUGH_UNLISTED = frozenset((
 
 REFUSED_AND_LEFT_OUT = {
     "audience_by_country": frozenset(("reach", "frequency", "engaged_view", "engaged_view_15s")),
-    "hourly": named(RULES["metrics"]["basic_without_hours"]),
-    "any": named(RULES["metrics"]["with_an_image_only"]),
 }
 """Offered, and refused by TikTok where the table is right: the import reads the rest and says so."""
 
@@ -91,8 +89,6 @@ def test_a_report_offers_the_metrics_that_the_table_allows_and_named_exceptions(
         allowed = named(table["basic_by_country"]) | ATTRIBUTES | BY_COUNTRY_ALTHOUGH_UNLISTED
     else:
         allowed = named(table["basic_of_every_level"]) | named(table["basic_of"][str(stream.level)])
-        allowed |= REFUSED_AND_LEFT_OUT["any"]
-        allowed |= REFUSED_AND_LEFT_OUT["hourly"] if times(stream) == ["stat_time_hour"] else frozenset()
         if times(stream) != ["stat_time_hour"]:
             allowed |= named(table["basic_without_hours"])
         if stream.level == "advertiser" and times(stream) == ["stat_time_day"]:
@@ -105,6 +101,13 @@ def test_the_table_and_the_catalogue_know_the_same_metrics() -> None:
     table = RULES["metrics"]
     known = set().union(*(named(table[k]) for k in table if k != "basic_of"), *map(named, table["basic_of"].values()))
     assert sorted(set(metrics()) - known) == []
-    # Names that TikTok's pages disagree about, or that are asked as dimensions.
-    absent = {"ad_display_name", "ad_id_v2", "identity_type", "image_info", "video_watched_continuous_2s", "currency"}
+    # Of a grouping that is not offered; names that TikTok's pages disagree about, or that are asked as dimensions.
+    absent = named(table["with_an_image_only"]) | {
+        "ad_display_name",
+        "ad_id_v2",
+        "identity_type",
+        "image_info",
+        "video_watched_continuous_2s",
+        "currency",
+    }
     assert sorted(known - set(metrics()) - {"advertiser_id"}) == sorted(absent & known)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from random import Random
+from random import Random, getstate
 
 import pytest
 from hypothesis import given
@@ -522,3 +522,20 @@ def test_only_the_named_kind_of_fault_is_tried_again() -> None:
     with pytest.raises(KeyError):
         retrying(OSError, Limits(4, 60, sleep=Clock().sleep))(fails)
     assert len(tried) == 1
+
+
+def test_waiting_leaves_the_random_numbers_of_the_process_alone() -> None:
+    # A test that draws its cases by chance would differ from run to run with what other threads wait for.
+    clock, before = Clock(), getstate()
+    pace = Pace(10, clock=clock, sleep=clock.sleep)
+    turn = pace.turn()
+    pace.refused(turn)
+    waited: list[float] = []
+
+    def fails() -> None:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        retrying(OSError, Limits(4, 60.0, sleep=waited.append, clock=clock))(fails)
+    assert len(set(waited)) == 3
+    assert getstate() == before

@@ -87,7 +87,7 @@ def check(
         wrong = notify_mistakes(settings, os.environ if environment is None else environment)
         found.append(Checked("messages about runs", not wrong, " ".join(str(m) for m in wrong)))
     api = connect(settings, lambda _: None, environment)
-    source = Source(api, hidden_kinds=not settings.sandbox_mode)
+    source = Source(api, sandbox=settings.sandbox_mode)
     try:
         accounts = unless(halted, lambda: accounts_of(source, settings))
     except Halted:

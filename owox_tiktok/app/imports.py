@@ -86,7 +86,7 @@ def import_(
         listen(event)
 
     api = connect(settings, count, environment, bounds)
-    source = Source(api, hidden_kinds=not settings.sandbox_mode)
+    source = Source(api, sandbox=settings.sandbox_mode)
     try:
         opened = (
             open_(settings.destination) if open_ else open_destination(settings.destination, environment=environment)

@@ -50,7 +50,7 @@ def plan(
     """
     check_kept(settings, backfill, now)
     api = connect(settings, lambda _: None, environment)
-    source = Source(api, hidden_kinds=not settings.sandbox_mode)
+    source = Source(api, sandbox=settings.sandbox_mode)
     with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         cursors = destination.cursors()
         accounts = unless(halted, lambda: accounts_of(source, settings))

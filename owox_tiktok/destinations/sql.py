@@ -23,10 +23,10 @@ from owox_tiktok.cursors import (
     Record,
     Table,
     check_rows,
+    check_step,
     known,
     last_cursors,
     new_table_id,
-    one_scope_each,
     table_of,
 )
 from owox_tiktok.dialects import CURSORS, MARK, SEALS, Dialect
@@ -381,12 +381,12 @@ class Transactional(SqlDestination):
 
     def replace(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Make each chunk's window exactly its rows, and store the cursors, in one transaction."""
-        one_scope_each(chunks)
+        check_step(chunks)
         return self._store(chunks)
 
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
-        one_scope_each(chunks)
+        check_step(chunks)
         return self._store(chunks)
 
     def _store(self, chunks: Sequence[Chunk]) -> list[Stored]:

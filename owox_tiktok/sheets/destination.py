@@ -23,7 +23,7 @@ from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from types import TracebackType
 
-from owox_tiktok.cursors import Record, one_scope_each
+from owox_tiktok.cursors import Record, check_step
 from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.model import Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
 from owox_tiktok.sheets import requests
@@ -254,7 +254,7 @@ class Sheets:
         return self._store(chunks, None)
 
     def _store(self, chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None) -> list[Stored]:
-        one_scope_each(chunks)
+        check_step(chunks)
         stream = chunks[0].stream
         rows: dict[int, int] = {}
         replaced: dict[int, int] = {}

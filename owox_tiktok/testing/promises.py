@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -241,6 +242,22 @@ class DestinationPromises:
             assert (stream.name, "1") not in kit.cursors() or kit.cursors() == cursors
         assert in_order(kit.read(DAILY)) == before
         assert kit.read(ADS) == []
+
+    def test_a_row_file_that_was_cut_short_anywhere_stores_nothing_and_says_so_in_a_sentence(self, kit: Kit) -> None:
+        kit.store(kit.whole())
+        before = in_order(kit.read(DAILY))
+        rows = [ad(1, 6, ad_name='Say "hi",\nfriend'), ad(2, 6, spend="12.34")]
+        whole = kit.chunk(DAILY, rows, (day(6), day(6))).path.read_bytes()
+        inside = whole.index(b"friend")  # right after a line break that ends no row
+        with kit.open() as destination:
+            for end in (inside - 20, inside, len(whole) - 3, len(whole) - 1):
+                short = kit.chunk(DAILY, rows, (day(6), day(6)))
+                short.path.write_bytes(whole[:end])
+                with pytest.raises(StoreFailed) as caught:
+                    destination.replace([short])
+                assert re.search(r"temporary file of rows|2 rows", caught.value.message), whole[:end]
+                assert "\n" not in caught.value.sentence
+        assert in_order(kit.read(DAILY)) == before
 
     def test_rows_outside_their_window_are_not_stored_quietly(self, kit: Kit) -> None:
         with pytest.raises(StoreFailed, match="2 rows"):

@@ -16,6 +16,8 @@ from owox_tiktok.tiktok.client import TikTok, printable
 ADVERTISERS_PER_CALL = 100
 _FIELDS = ("advertiser_id", "name", "currency", "timezone", "display_timezone")
 _UTC = ZoneInfo("UTC")
+_NOT_IN_SANDBOX = frozenset({40008, 40014})
+_UNDESCRIBED = "the sandbox does not tell its name, currency and time zone, so UTC decides what today is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,15 @@ def authorised(api: TikTok) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(item.advertiser_id) for item in data.accounts or ()))
 
 
-def describe(api: TikTok, ids: Sequence[str]) -> Accounts:
+def describe(api: TikTok, ids: Sequence[str], *, sandbox: bool = False) -> Accounts:
     """Return what TikTok knows of the accounts ``ids``, in their order.
 
     An account counts once however often it is named, by us or by TikTok, and only if it was asked for: what is read
     for an account twice would be stored twice. One account that is not ours makes TikTok refuse the whole list, so a
     refused list is asked one by one.
+
+    TikTok's own list of what its ``sandbox`` has does not name the description of accounts, while another connector
+    asks for it there. Where it is not, the account is read without.
     """
     ids = tuple(dict.fromkeys(ids))
     described: dict[str, _Account] = {}
@@ -62,6 +67,8 @@ def describe(api: TikTok, ids: Sequence[str]) -> Accounts:
         try:
             described |= _ask(api, batch)
         except (AccountRefused, RequestRefused) as error:
+            if sandbox and error.code in _NOT_IN_SANDBOX:
+                return Accounts([Advertiser(one, "", "", _UTC) for one in ids], {}, dict.fromkeys(ids, _UNDESCRIBED))
             if len(batch) == 1:
                 refused[batch[0]] = error
                 continue

@@ -246,7 +246,8 @@ class TikTok:
 
         Raises Refused (and its children), Unavailable when attempts or time ran out, whatever else ``take`` raises, and
         TooLarge when less should be asked: of a report that is too large, at once if the caller ``may_shrink`` (can ask
-        for fewer days); of a request that timed out twice, if it may shrink or ``may_split`` (can ask for fewer ids).
+        for fewer days); of a request that timed out twice, if it may shrink or ``may_split`` (can ask for fewer ids);
+        of one that covers too many ids, if it may split.
         """
         secret: dict[str, str] = {}
         if with_app:
@@ -430,6 +431,8 @@ class TikTok:
                 raise _TimedOut(message, request_id)
             case Does.LESS:
                 raise _TooMuch(message, request_id)
+            case Does.FEWER_IDS if call.may_split:
+                raise TooLarge(f"TikTok refused: {message}", ids=True, request_id=request_id)
             case Does.TOKEN:
                 raise TokenRefused(f"TikTok refused: {message}", code=code, what_to_do=advice, request_id=request_id)
             case Does.ACCOUNT:

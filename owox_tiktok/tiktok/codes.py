@@ -17,6 +17,7 @@ class Does(enum.Enum):
     LATER = "wait until the maintenance is over"
     TIMED_OUT = "try once more, then ask for less"
     LESS = "ask for less"
+    FEWER_IDS = "ask for fewer ids"
     TOKEN = "the token or app is refused"
     ACCOUNT = "the advertiser is refused"
     REQUEST = "the request is refused"
@@ -48,7 +49,7 @@ CODES: Mapping[int, Code] = {
     40008: Code("the endpoint does not exist; many do not in the sandbox", Does.REQUEST, _SANDBOX),
     40009: Code("the sandbox does not support this parameter", Does.REQUEST, _SANDBOX),
     40010: Code("the wrong domain", Does.REQUEST, "Check TIKTOK_API_URL and sandbox_mode."),
-    40011: Code("too many ids in one request", Does.REQUEST),
+    40011: Code("too many ids in one request", Does.FEWER_IDS),
     40013: Code(
         "the ad account does not exist in the sandbox", Does.ACCOUNT, "Remove it, or set sandbox_mode to false."
     ),

@@ -235,8 +235,7 @@ class Rows:
         self._of_kind: dict[object, _Known] = {}
         self._of_others: dict[object, _Known] = {}
         self._in_both: set[object] = set()
-        self._again: object = None
-        self.repeated = 0
+        self._again: Counter[object] = Counter()
         self.notes: list[str] = []
         """Sentences for the person the rows are read for."""
 
@@ -246,14 +245,20 @@ class Rows:
         return len(self._seen) + len(self._in_both) + (self.repeated if self._keep else 0)
 
     @property
-    def keys(self) -> frozenset[object]:
-        """The keys of the rows that are in the file."""
-        return frozenset(self._seen)
+    def repeated(self) -> int:
+        """How many rows came with a key that was there before."""
+        return self._again.total()
+
+    def lost(self, expected: Counter[object]) -> int:
+        """Return how many of the expected rows are not in the file, given how often each key must be there."""
+        if not self._keep:
+            return len(expected.keys() - self._seen)
+        return sum(max(0, times - self._again[key] - (key in self._seen)) for key, times in expected.items())
 
     @property
     def came_again(self) -> str:
         """One key that came twice, in words; empty when there is none."""
-        return "" if self._again is None else _in_words(self._again)
+        return next(map(_in_words, self._again), "")
 
     def begin(self, kind: AdKind) -> None:
         """Expect the rows of this kind of ads from here on."""
@@ -289,8 +294,7 @@ class Rows:
         rows = []
         for row, key in enumerate(keys):
             if key in self._seen:
-                self.repeated += 1
-                self._again = key
+                self._again[key] += 1
                 if not self._keep:
                     continue
             self._seen.add(key)
@@ -448,14 +452,15 @@ class KeysOnly:
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
-        self.keys: set[object] = set()
+        self.keys: Counter[object] = Counter()
+        """How often each key came: once, and of an hour that comes twice as often as that."""
         self.absent: set[str] = set()
         self.came_again = ""
 
     @property
     def count(self) -> int:
-        """How many different rows came."""
-        return len(self.keys)
+        """How many different rows came; of an hour that comes twice, both."""
+        return self.keys.total() if self._rows.question.has_an_hour_twice else len(self.keys)
 
     def add(self, page: Page) -> None:
         """Take a page; when it raises, nothing of it is kept."""

@@ -75,6 +75,11 @@ class Parts:
                 return part.divided(size)
         return ()
 
+    def campaigns(self, advertiser: Advertiser, kind: AdKind) -> tuple[Part, ...]:
+        """Return an account's campaigns of one kind, in parts that a filter takes."""
+        ids = self._ids(STREAMS["campaigns"], advertiser, "campaign_id", kind.lists)
+        return Part("campaign_ids", ids).divided(IDS_PER_FILTER)
+
     def _ids(
         self, stream: Stream, advertiser: Advertiser, name: str, filtering: Mapping[str, Sequence[str]]
     ) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -51,6 +52,9 @@ READINGS = 5
 _FIELD_CODES = frozenset({40002, 40006, 40125, 41002})
 """Codes with which TikTok refuses a field among other things."""
 
+_NO_NUMBER = frozenset({None, "", "-", "0", 0})
+"""What TikTok writes for a number where there was nothing."""
+
 _TWICE = "the clock was set back, and TikTok gave an hour twice: its sums are added up"
 
 
@@ -87,18 +91,19 @@ class Expected:
 class Source:
     """Reads windows from TikTok. Shared by the reader threads; remembers what it learned about each pair.
 
-    Without ``hidden_kinds`` only ordinary ads are read (TikTok's sandbox has no others).
+    TikTok's ``sandbox`` has ordinary ads only, and may not describe its accounts.
     """
 
-    def __init__(self, api: TikTok, *, hidden_kinds: bool = True) -> None:
+    def __init__(self, api: TikTok, *, sandbox: bool = False) -> None:
         self.api = api
         self._parts = Parts(api)
-        self._with_hidden = hidden_kinds
+        self._sandbox = sandbox
         self._lock = threading.Lock()
         # Pages are taken apart one at a time, on one thread: side by side they would only take turns, each thread with
         # memory of its own (a quarter more time and half as much memory again, measured).
         self._pages = ThreadPoolExecutor(1, "pages")
         self._hidden: Once[int] = Once()
+        self._top_view_is_in: Once[bool | None] = Once()
         # What was learned, by pair or by pair and kind of ads.
         self._refused: dict[tuple[tuple[str, str], str], frozenset[str]] = {}
         self._longest: dict[tuple[str, str], int] = {}
@@ -117,7 +122,7 @@ class Source:
 
     def advertisers(self, ids: Sequence[str]) -> Accounts:
         """Return what TikTok knows of the accounts ``ids``."""
-        return describe(self.api, ids)
+        return describe(self.api, ids, sandbox=self._sandbox)
 
     # --- one question -------------------------------------------------------------------------------------------------
 
@@ -135,6 +140,8 @@ class Source:
                 break
             except FieldsRefused as error:
                 refused |= error.fields
+            except TooLarge:  # it is read in parts, and TikTok does not say how many rows they have
+                return Expected(None, refused, groups=len(groups))
         hidden: dict[str, int] = {}
         for kind in self._kinds(question)[:-1] if every_kind else ():
             try:
@@ -188,12 +195,12 @@ class Source:
     def _read(self, question: Question, writer: Writer, hidden: Sequence[AdKind]) -> Reading:
         """Write every kind of ads, the ordinary ones last; raises what makes it worth another try."""
         rows = Rows(question, writer)
-        expected: set[object] = set()
+        expected: Counter[object] = Counter()
         for kind in self._kinds(question, hidden):
             rows.begin(kind)
             expected |= self._read_kind(question, kind, rows)
-        if lost := expected - rows.keys:
-            raise NotWhole(f"{len(lost):,} of the cut report's rows are not in its parts")
+        if lost := rows.lost(expected):
+            raise NotWhole(f"{lost:,} of the cut report's rows are not in its parts")
         notes = [*rows.notes, *(note for kind in hidden if (note := self._note(question, kind)))]
         if rows.repeated and question.has_an_hour_twice:
             writer.close()
@@ -205,7 +212,7 @@ class Source:
 
     def looks_for(self, stream: Stream) -> list[AdKind]:
         """Return the kinds of hidden ads that a stream is read for, where an account has them: asked once for each."""
-        return [kind for kind in HIDDEN if self._with_hidden and kind.fits(stream)]
+        return [kind for kind in HIDDEN if not self._sandbox and kind.fits(stream)]
 
     def _kinds(self, question: Question, hidden: Sequence[AdKind] = HIDDEN) -> list[AdKind]:
         """Return the kinds of ads to read a question for, ordinary ones last."""
@@ -246,9 +253,9 @@ class Source:
 
     # --- one kind of ads ----------------------------------------------------------------------------------------------
 
-    def _read_kind(self, question: Question, kind: AdKind, rows: Rows) -> set[object]:
+    def _read_kind(self, question: Question, kind: AdKind, rows: Rows) -> Counter[object]:
         """Read all parts of a kind; return the keys that a cut answer had, which the parts together must have."""
-        expected: set[object] = set()
+        expected: Counter[object] = Counter()
         parts = list(self._parts.first(question))
         while parts:
             series = Series(question, kind, parts.pop(0), self._names(question, kind))
@@ -258,6 +265,11 @@ class Source:
             try:
                 self._read_part(series, rows)
             except TooLarge as error:
+                if error.ids and (smaller := self._parts.smaller(series)):
+                    if len(series.part.ids) != 1:  # that one has many below it; others need not
+                        self._remember_too_large(series)
+                    parts[:0] = smaller
+                    continue
                 if not error.cut:
                     raise _Less(series, error) from None
                 expected |= self._keys_of_cut(series, rows)
@@ -346,7 +358,8 @@ class Source:
         path = rows.writer.path.with_suffix(".campaigns")
         try:
             wanted = replace(question, stream=below, fields=names, with_deleted=True)
-            rows.notes += self.read(wanted, path, hidden=(TOP_VIEW,)).notes
+            with_top_view = self._top_view_in_account(wanted)
+            rows.notes += self.read(wanted, path, hidden=() if with_top_view is False else (TOP_VIEW,)).notes
             columns = in_order(below.columns(names))
             found = dict(zip((f.name for f in columns), added_up(path, columns, stream.keys), strict=True))
         finally:
@@ -357,7 +370,36 @@ class Source:
         if left := frozenset(series.names) - set(names):
             self._leave_out(series, left)
             note += f"; {', '.join(sorted(left))} cannot be added up"
+        if with_top_view is None:
+            note += "; TopView ads are in it, and TikTok does not say whether they are in its own"
         rows.notes.append(note)
+
+    def _top_view_in_account(self, below: Question) -> bool | None:
+        """Whether an account's own report holds its TopView ads; None where TikTok will not say.
+
+        ``below`` is the question about its campaigns. TikTok's documents leave it open, so it is asked once for each
+        account that has such campaigns: for the whole life of these alone, which no account is too large for.
+        """
+        account = below.advertiser.id
+        if TOP_VIEW not in self._kinds(below, (TOP_VIEW,)):
+            return True  # none there, or none known: both are said where the campaigns are read
+        return self._top_view_is_in.get(account, lambda: self._ask_for_top_view(below.advertiser))
+
+    def _ask_for_top_view(self, advertiser: Advertiser) -> bool | None:
+        names = ("impressions",)
+        question = Question(STREAMS["advertiser_report_lifetime"], advertiser, None, names)
+        extract = extractor(question.stream, names)
+        try:
+            for part in self._parts.campaigns(advertiser, TOP_VIEW):
+                series = Series(question, ORDINARY, part, names)
+                page = self._get(series, 1, lambda answer: extract(answer.body))
+                if any(shown not in _NO_NUMBER for shown in page.values.get("impressions", ())):
+                    return True
+        except AccountRefused:
+            raise
+        except RequestRefused:
+            return None
+        return False
 
     # --- page after page ----------------------------------------------------------------------------------------------
 
@@ -464,16 +506,14 @@ class Source:
         """
         question = series.question
         pair, window = question.pair, question.window
+        if error.ids:
+            raise error
         if question.can_halve and window:
             with self._lock:
                 self._longest[pair] = min(self._longest.get(pair, 365), (window.days + 1) // 2)
             raise Halve from None
         if self._parts.smaller(series):
-            ids = len(series.part.ids)
-            with self._lock:
-                # What is as large as this part would be too large as well. The whole has no ids.
-                limit = (ids + 1) // 2 if ids > 1 else ids - 1
-                self._most_ids[pair, series.kind.name, series.part.parameter] = limit
+            self._remember_too_large(series)
             return
         most = min(len(series.names), self._most_names.get(pair, MAX_METRICS))
         if not question.stream.is_report or most < 2:
@@ -481,11 +521,18 @@ class Source:
         with self._lock:
             self._most_names[pair] = (most + 1) // 2
 
+    def _remember_too_large(self, series: Series) -> None:
+        """What is as large as this part would be too large as well. The whole has no ids."""
+        ids = len(series.part.ids)
+        with self._lock:
+            limit = (ids + 1) // 2 if ids > 1 else ids - 1
+            self._most_ids[series.question.pair, series.kind.name, series.part.parameter] = limit
+
     def _was_too_large(self, series: Series) -> bool:
         limit = self._most_ids.get((series.question.pair, series.kind.name, series.part.parameter))
         return limit is not None and len(series.part.ids) > limit
 
-    def _keys_of_cut(self, series: Series, rows: Rows) -> set[object]:
+    def _keys_of_cut(self, series: Series, rows: Rows) -> Counter[object]:
         """Return the keys of a cut answer, so that none of them is missing from its parts."""
         keys = KeysOnly(rows)
         self._all_pages(replace(series, names=()), keys, PAGES_PER_WINDOW, of_cut=True)

@@ -89,7 +89,7 @@ def test_the_wire_says_what_the_oracle_says(
         if level in info.levels
         and report in info.reports
         and (info.by_country or not country or info.group == "attribute")
-        and not name.startswith(("single_image", "paid_eng"))
+        and not name.startswith("paid_eng")
         and "consideration" not in name
         and name not in ("cash_spend", "voucher_spend")
         and not (info.group == "native_growth" and "stat_time_hour" in rest)
@@ -125,11 +125,7 @@ def test_the_wire_says_what_the_oracle_says(
 
 def test_every_metric_can_be_asked_somewhere(client: Client) -> None:
     for level in LEVELS:
-        names = [
-            name
-            for name, info in metric_infos().items()
-            if level in info.levels and not name.startswith("single_image") and not info.daily_only
-        ]
+        names = [name for name, info in metric_infos().items() if level in info.levels and not info.daily_only]
         for begin in range(0, len(names), 100):
             envelope = client.report(
                 data_level=DATA_LEVEL[level],

@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -19,7 +20,7 @@ from owox_tiktok.model import Stream
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.tiktok.client import Bounds
 from tests.helpers import NOW, Project, differences, expected
-from tests.raw_tiktok import A_DAY, Raw, Say, envelope, page, raw_tiktok, row, with_body
+from tests.raw_tiktok import A_DAY, ACCOUNT, Raw, Say, envelope, page, raw_tiktok, row, with_body
 
 REPORT = "report/integrated/get"
 TODAY = NOW.date()
@@ -37,8 +38,8 @@ def asked(server: Server, path: str = REPORT) -> list[dict[str, str]]:
 
 def some_metrics(stream: Stream, count: int) -> list[str]:
     """Metrics that TikTok gives by the hour and by the day alike."""
-    names = [n for n, f in stream.fields.items() if f.origin == "metric"]
-    return [n for n in names if not n.startswith(("single_image", "paid_")) and "consideration" not in n][:count]
+    hourly = STREAMS["ad_report_hourly"].fields
+    return [n for n, f in stream.fields.items() if f.origin == "metric" and n in hourly][:count]
 
 
 # --- more than 100 metrics --------------------------------------------------------------------------------------------
@@ -88,6 +89,45 @@ def test_metrics_by_country_that_a_connector_asks_for_arrive_or_fall_away(tmp_pa
             assert empty == missing
             if not missing:
                 assert project.wrong(name, start=start) == []
+
+
+AUDIENCE_BY_COUNTRY = "ad_audience_report_daily_by_country"
+
+
+def test_presets_ask_for_no_metric_by_country_that_tiktok_does_not_list_in_audience_reports(tmp_path: Path) -> None:
+    start = TODAY - timedelta(days=1)
+    fields = {AUDIENCE_BY_COUNTRY: ["default", "performance", "video"]}
+    with serve(world(), rules=Rules(audience_metrics="docs")) as server:
+        project = Project(tmp_path, server, say={"start_date": f"{start}", "objects": [AUDIENCE_BY_COUNTRY]})
+        ran = project.import_(fields=fields)
+        assert (ran.exit_code, ran.warnings) == (0, [])
+        assert project.wrong(AUDIENCE_BY_COUNTRY, start=start) == []
+        assert {e["code"] for e in server.log if e["path"] == REPORT} == {"0"}
+
+
+def test_what_tiktok_does_not_list_there_can_be_chosen_and_falls_away_where_it_is_refused(tmp_path: Path) -> None:
+    start, fields = TODAY - timedelta(days=1), {AUDIENCE_BY_COUNTRY: ["spend", "reach", "engaged_view"]}
+    for audience_metrics, missing in (("connector", set()), ("docs", {"reach", "engaged_view"})):
+        with serve(world(), rules=Rules(audience_metrics=audience_metrics)) as server:
+            project = Project(tmp_path, server, audience_metrics)
+            ran = project.import_(objects=[AUDIENCE_BY_COUNTRY], fields=fields, start_date=f"{start}")
+            assert ran.exit_code == 0
+            assert len(ran.warnings) == bool(missing)
+            rows = project.table(AUDIENCE_BY_COUNTRY)
+            assert {n for n in rows[0] if all(row[n] is None for row in rows)} == missing
+            if not missing:
+                assert project.wrong(AUDIENCE_BY_COUNTRY, start=start) == []
+
+
+@pytest.mark.parametrize("renamed", [True, False])
+def test_an_interest_arrives_under_either_of_its_names(renamed: bool, tmp_path: Path) -> None:
+    name, start = "campaign_audience_report_lifetime_by_interest", TODAY - timedelta(days=2)
+    with serve(world(), rules=Rules(interest_key_v2=renamed)) as server:
+        project = Project(tmp_path, server)
+        ran = project.import_(objects=[name], start_date=f"{start}")
+        assert (ran.exit_code, ran.warnings) == (0, [])
+        assert project.table(name)
+        assert project.wrong(name, start=start) == []
 
 
 # --- too much for TikTok ----------------------------------------------------------------------------------------------
@@ -154,6 +194,26 @@ def test_a_report_of_one_day_that_times_out_is_asked_for_in_smaller_parts_and_ne
     assert (ran.exit_code, ran.failures) == (0, [])
     assert ran.finished.rows == {"ad_report_daily": len(ADS)}
     assert max(queries.count(one) for one in queries) <= 2
+
+
+@pytest.mark.parametrize(
+    "name", ["ad_audience_report_lifetime_by_interest_tier3", "ad_audience_report_daily_by_platform"]
+)
+@pytest.mark.parametrize("most", [40, 5, 1])
+def test_a_split_that_covers_too_many_ids_is_read_by_fewer_of_them(name: str, most: int, tmp_path: Path) -> None:
+    start = TODAY - timedelta(days=2)
+    split = STREAMS[name].dimensions[-1]
+    with serve(world(ads=14), rules=Rules(ids_by_split=((split, most),))) as server:
+        project = Project(tmp_path, server)
+        how: dict[str, Any] = {"objects": [name], "fields": {name: ["spend", "impressions"]}, "start_date": f"{start}"}
+        (planned,) = app.plan(project.settings(NOW, **how), now=NOW, environment=project.environment)
+        assert planned.problem == ""
+        server.log.clear()
+        ran = project.import_(**how)
+        assert (ran.exit_code, ran.failures) == (0, [])
+        assert project.wrong(name, start=start) == []
+        texts = [str(params) for params in asked(server)]
+        assert len(texts) == len(set(texts)), "what was too many once is not asked for again"
 
 
 # --- 20,000 ads and more ----------------------------------------------------------------------------------------------
@@ -232,6 +292,62 @@ def test_an_accounts_own_report_never_fails_for_its_size(enabled: bool, tmp_path
         assert sum(row["spend"] for row in rows) > Decimal(0)
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_the_sum_of_campaigns_holds_top_view_exactly_if_the_accounts_own_report_does(
+    held: bool, tmp_path: Path
+) -> None:
+    names, start = (
+        ["advertiser_report_daily", "advertiser_audience_report_daily_by_platform"],
+        TODAY - timedelta(days=3),
+    )
+    fields = {name: ["spend", "impressions"] for name in names}
+    rules = Rules(cut_levels=EVERY_LEVEL, async_enabled=False, top_view_at_advertiser=held)
+    with serve(World(seed=4, advertisers=2, campaigns=4, ads=8, as_of=NOW, hidden_kinds=True), rules=rules) as server:
+        server.faults.max_ads_per_report = 6
+        ran = Project(tmp_path, server).import_(objects=names, fields=fields, start_date=f"{start}")
+        assert (ran.exit_code, ran.failures) == (0, [])
+        for name in names:
+            wanted = [
+                row
+                for account in server.advertiser_ids
+                for row in expected(
+                    server.world,
+                    STREAMS[name],
+                    account,
+                    ["advertiser_id", *STREAMS[name].dimensions[1:], *fields[name]],
+                    start=start,
+                    top_view_at_advertiser=held,
+                )
+            ]
+            stored = [{n: row[n] for n in wanted[0]} for row in Project(tmp_path, server).table(name)]
+            assert differences(stored, wanted, STREAMS[name].keys) == []
+        compared = [p for p in asked(server) if p.get("query_lifetime") == "true"]
+        assert sorted(p["advertiser_id"] for p in compared) == sorted(server.advertiser_ids), "once per account"
+
+
+def test_where_tiktok_refuses_the_comparison_the_warning_says_that_top_view_is_in_the_sum(tmp_path: Path) -> None:
+    rules = Rules(cut_levels=EVERY_LEVEL, async_enabled=False)
+    with serve(World(seed=4, advertisers=1, campaigns=4, ads=8, as_of=NOW, hidden_kinds=True), rules=rules) as server:
+        server.faults.max_ads_per_report = 6
+        server.faults.at = (Fault("code_40002", REPORT, where={"query_lifetime": "true"}, times=None),)
+        project = Project(tmp_path, server)
+        name, start = "advertiser_report_daily", TODAY - timedelta(days=3)
+        ran = project.import_(objects=[name], fields={name: ["spend", "impressions"]}, start_date=f"{start}")
+        assert (ran.exit_code, ran.failures) == (0, [])
+        assert any("TopView ads are in it" in text for text in ran.warnings)
+        assert project.wrong(name, start=start) == []
+
+
+def test_an_account_without_top_view_is_not_compared(tmp_path: Path) -> None:
+    rules = Rules(cut_levels=EVERY_LEVEL, async_enabled=False)
+    with serve(World(seed=4, advertisers=1, campaigns=4, ads=8, as_of=NOW), rules=rules) as server:
+        server.faults.max_ads_per_report = 6
+        name, start = "advertiser_report_daily", TODAY - timedelta(days=3)
+        ran = Project(tmp_path, server).import_(objects=[name], fields={name: ["spend"]}, start_date=f"{start}")
+        assert any("sum of its campaigns" in text for text in ran.warnings)
+        assert not [p for p in asked(server) if p.get("query_lifetime") == "true"]
+
+
 def test_parts_that_lack_a_row_of_the_cut_report_fail_in_words(tmp_path: Path) -> None:
     def report(request: BaseHTTPRequestHandler) -> None:
         _, ads = filtered(request)
@@ -244,3 +360,33 @@ def test_parts_that_lack_a_row_of_the_cut_report_fail_in_words(tmp_path: Path) -
         ran = raw.import_(tmp_path, end_date=f"{A_DAY}")
     assert ran.exit_code == 1
     assert "1 of the cut report's rows are not in its parts" in ran.failures[0].message
+
+
+BACK = "2025-11-02"
+"""A day on which clocks are set back in Los Angeles: the hour from 1 to 2 comes twice."""
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_hour_that_comes_twice_must_come_twice_in_the_parts_of_a_cut_report(lost: bool, tmp_path: Path) -> None:
+    def hour(ad: str, number: int) -> dict[str, object]:
+        dimensions = {"ad_id": ad, "stat_time_hour": f"{BACK} {number:02}:00:00"}
+        return {"dimensions": dimensions, "metrics": {"ad_name": "An ad", "spend": "1.50"}}
+
+    def report(request: BaseHTTPRequestHandler) -> None:
+        _, ads = filtered(request)
+        cut = len(ads) > 2
+        hours = (0, 1, 2) if lost and not cut else (0, 1, 1, 2)
+        rows = [hour(ad, number) for ad in ads[-2:] for number in hours]
+        header: dict[str, Any] = {"X_Tt_Ads_Throttle": "20k"} if cut else {}
+        with_body(page(*rows), **header)(request)
+
+    with tree(report) as raw:
+        raw.answer("advertiser/info", envelope({"list": [ACCOUNT | {"display_timezone": "America/Los_Angeles"}]}))
+        name = "ad_report_hourly"
+        fields = {name: ["ad_name", "spend"]}
+        ran = raw.import_(tmp_path, objects=[name], fields=fields, start_date=BACK, end_date=BACK)
+    if lost:
+        assert "4 of the cut report's rows are not in its parts" in ran.failures[0].message
+    else:
+        assert (ran.exit_code, ran.failures) == (0, [])
+        assert ran.finished.rows == {name: 3 * len(ADS)}

@@ -60,7 +60,7 @@ def source(*bodies: object) -> Iterator[Source]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield Source(TikTok(f"http://127.0.0.1:{server.server_port}/", Secret("t"), Pace(1000)), hidden_kinds=False)
+        yield Source(TikTok(f"http://127.0.0.1:{server.server_port}/", Secret("t"), Pace(1000)), sandbox=True)
     finally:
         server.shutdown()
         server.server_close()

@@ -15,7 +15,7 @@ from typing import Any
 import google.api_core.exceptions as refusals
 import google.cloud.bigquery as bq
 
-from owox_tiktok.cursors import Part, Record, check_rows, last_cursors, one_scope_each, table_of
+from owox_tiktok.cursors import Part, Record, check_rows, check_step, last_cursors, table_of
 from owox_tiktok.destinations.bigquery.address import Address
 from owox_tiktok.destinations.bigquery.advice import HELD, LABEL, OVERTAKEN, expiries, held_in, is_ours, sentences
 from owox_tiktok.destinations.bigquery.jobs import Jobs
@@ -424,7 +424,7 @@ class BigQuery(SqlDestination):
 
     def _store(self, chunks: Sequence[Chunk], change: Callable[[str | None], list[str]]) -> list[Stored]:
         """Load the rows into a staging table, and bring them and the cursors in in one transaction."""
-        one_scope_each(chunks)
+        check_step(chunks)
         stream = chunks[0].stream
         rows = sum(c.rows for c in chunks)
         moved = last_cursors(chunks)

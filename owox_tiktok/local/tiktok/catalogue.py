@@ -55,7 +55,7 @@ def metric_infos() -> dict[str, MetricInfo]:
             group=row["group"],
             levels=frozenset(row["levels"].split()),
             reports=frozenset(row["reports"].split()),
-            by_country=row["by_country"] == "yes",
+            by_country=row["by_country"] in ("yes", "plain"),
             daily_only=row["granularities"].strip() == "daily",
         )
         for row in _rows("metrics.csv")

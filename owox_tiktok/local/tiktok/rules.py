@@ -427,8 +427,6 @@ def _fits(
         return _fits_audience(name, rest, rules, asynchronous)
     if name in ("cash_spend", "voucher_spend"):
         return level == "advertiser" and rest == ["stat_time_day"] and has_id and not lifetime
-    if name.startswith("single_image_"):  # needs the image_id dimension, which is not offered here
-        return False
     if (
         name.startswith(("paid_engaged_view", "paid_engagement_engaged_view"))
         or "consideration" in name
