@@ -6,6 +6,7 @@
     wide       1 advertiser x 300 ads x 365 days with 98 metrics
     refresh    the daily refresh (7 days of lookback) on top of it
     sheets     1 advertiser x 300 ads x 365 days into a Google Sheet with 15 columns, and the daily refresh on top of it
+    quota      20 Sheets of one account import at once, 60 calls a minute; calls and bytes of a run
     bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
     start      --help, and what importing the package loads
     all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
@@ -33,7 +34,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import bigquery, breaking, everything, pace
+from benchmarks import bigquery, breaking, everything, pace, quota
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
 
@@ -279,10 +280,12 @@ def main() -> None:
     """Run the benchmarks named on the command line, or all."""
     if sys.argv[1:2] == ["break"]:
         sys.exit(breaking.main(sys.argv[2:]))
-    names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "bigquery", "pace", "paced"]
+    names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "quota", "bigquery", "pace", "paced"]
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
     if "start" in names:
         start()
+    if "quota" in names:
+        quota.run(say)
     if "bigquery" in names:
         bigquery.run(say)
     if "all" in names:

@@ -23,7 +23,7 @@ from owox_tiktok.sheets import lease, requests
 from owox_tiktok.sheets import record as record_of_runs
 from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial
 from owox_tiktok.sheets.client import Spreadsheet
-from owox_tiktok.sheets.errors import SheetRefused, TooManyCells
+from owox_tiktok.sheets.errors import OverQuota, SheetRefused, TooManyCells
 from owox_tiktok.sheets.record import (
     MOST_LINES,
     MOST_OF_LINE,
@@ -248,6 +248,8 @@ class Report:
                 self._write_what_can_be()
         except StoreBusy:
             raise
+        except OverQuota as error:  # the rows are more important, and the next write says it all
+            log.log(logging.WARNING if self.run.ended else logging.INFO, "no status was written: %s", error.sentence)
         except StoreFailed as error:
             log.warning("the status was not written: %s", error.sentence)
         finally:
