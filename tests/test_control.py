@@ -454,6 +454,17 @@ def test_a_tab_that_cannot_be_written_does_not_block_the_status(sheet: ControlSh
     assert sheet.status.startswith("Done")
 
 
+def test_a_message_with_half_an_emoji_and_control_characters_is_written(sheet: ControlSheet) -> None:
+    book = Spreadsheet(sheet.book)
+    with lease.Lease(book):
+        status = report.Report(book, "mine")
+        status.begin()
+        status(Warned("", "", "cut \ud83c, null \x00, two\r\nlines\rand three"))
+        status.problem(StoreFailed("half \udf1e"))
+    assert sheet.messages("WARNING") == ["cut \ufffd, null \ufffd, two\nlines\nand three"]
+    assert "half \ufffd" in sheet.status
+
+
 def test_people_who_watch_a_run_cost_one_call_each_time(sheet: ControlSheet, project: Project) -> None:
     run(sheet, project)
     before = len(sheet.server.log)

@@ -717,6 +717,16 @@ def test_a_protected_range_is_reported(person: Person) -> None:
 # --- room -------------------------------------------------------------------------------------------------------------
 
 
+def test_how_many_cells_a_spreadsheet_takes_is_learnt_from_google(person: Person) -> None:
+    book = Spreadsheet(person.book, limits=AT_ONCE)
+    assert book.sizes.cells == 20_000_000, "as announced"
+    grid = {"rowCount": 10_000_001, "columnCount": 1}
+    with pytest.raises(TooManyCells) as caught:
+        book.apply([{"addSheet": {"properties": {"title": "Large", "gridProperties": grid}}}])
+    assert caught.value.limit == 10_000_000
+    assert book.sizes.cells == 10_000_000
+
+
 def test_what_does_not_fit_stops_beforehand_with_figures(person: Person) -> None:
     person.store(person.chunk([ad(1, 1)]))
     used = sum(s.grid.row_count * s.grid.column_count for s in person.server.spreadsheet(person.book).sheets)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.retry import Limits, retrying
 from owox_tiktok.sheets.cells import ENCODER, Cell, Json
-from owox_tiktok.sheets.errors import ArrivedLate, OverQuota, Passing, SheetRefused
+from owox_tiktok.sheets.errors import ArrivedLate, OverQuota, Passing, SheetRefused, TooManyCells
 from owox_tiktok.sheets.pace import Kind, Pace, pace_of, per_minute
 from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
 from owox_tiktok.sheets.tabs import ON_LINES, Snapshot, Structure, Tab, Tag, Written, letters
@@ -64,10 +64,11 @@ FREE_MARKERS = 2**30 + 2**29
 class Sizes:
     """How much Google takes: cells of a spreadsheet, empty grid included; bytes of one request, advised and at most.
 
-    (A larger number of cells has been announced; Google's refusal decides.)
+    (20 million cells are announced, and not everybody has them: where Google refuses, it says how many it takes, and
+    that counts from then on.)
     """
 
-    cells: int = 10_000_000
+    cells: int = 20_000_000
     batch_bytes: int = 2_000_000
     request_bytes: int = 10_485_760
 
@@ -476,6 +477,10 @@ class Spreadsheet:
             except OverQuota:
                 pace.refused(kind, sent, self.limits.clock())
                 continue
+            except TooManyCells as error:
+                if error.limit:
+                    self.sizes = replace(self.sizes, cells=error.limit)
+                raise
             pace.answered(kind, sent)
             return answer
 

@@ -39,4 +39,6 @@ class ArrivedLate(SheetRefused):
 
 
 class TooManyCells(StoreFailed):
-    """The spreadsheet has no room for so many cells."""
+    """The spreadsheet has no room for so many cells; ``limit`` is how many it takes, where Google has said so."""
+
+    limit: int | None = None

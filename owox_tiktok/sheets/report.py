@@ -21,7 +21,7 @@ from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, account, rows_of
 from owox_tiktok.sheets import lease, requests
 from owox_tiktok.sheets import record as record_of_runs
-from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial
+from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial, settled
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.errors import OverQuota, SheetRefused, TooManyCells
 from owox_tiktok.sheets.record import (
@@ -178,7 +178,7 @@ class Report:
         """Add a line to the log."""
         title = STREAMS[object_].title if object_ in STREAMS else object_
         who = account(advertiser_id, self._names.get(advertiser_id, ""))
-        line = (self._book.now(), level, title, who, message[:MOST_CHARACTERS])
+        line = (self._book.now(), level, title, settled(who), settled(message)[:MOST_CHARACTERS])
         with self._saying:  # who reads from TikTok says that it waits
             self._count += 1
             self._lines.append(line)
@@ -235,7 +235,7 @@ class Report:
         self._end(event.state, event.summary)
 
     def _end(self, state: State, status: str, within_s: float | None = None) -> None:
-        self._status = status
+        self._status = status = settled(status)
         self.run.state, self.run.ended, self.run.message = state, self._book.now(), status[:1_000]
         self._flush(self._intervals.last_write_s if within_s is None else within_s)
 

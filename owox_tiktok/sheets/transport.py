@@ -133,8 +133,10 @@ class Transport:
             return Passing(f"Google answered {code} {status}", where=self._where, unsure=True)
         what, advice = _explained(code, status, message, error.error.get("details") or [], self._account())
         # Google gives no code of its own for a spreadsheet that is full.
-        if re.search(r"above the limit of \d+ cells", message):
-            return TooManyCells(message, where=self._where, what_to_do=WAYS_OUT)
+        if full := re.search(r"above the limit of (\d+) cells", message):
+            refusal = TooManyCells(message, where=self._where, what_to_do=WAYS_OUT)
+            refusal.limit = int(full[1])
+            return refusal
         return SheetRefused(what, code=code, where=self._where, what_to_do=advice)
 
     def _account(self) -> str:
