@@ -23,6 +23,7 @@ from owox_tiktok.sheets import lease, report, setup
 from owox_tiktok.sheets.control import Control
 from owox_tiktok.sheets.errors import SheetRefused
 from owox_tiktok.sheets.lease import Holder, Lease
+from owox_tiktok.sheets.pace import PER_MINUTE_VARIABLE
 from owox_tiktok.sheets.record import Run
 from owox_tiktok.sheets.report import record
 from owox_tiktok.states import ABOUT, Reason, State
@@ -35,7 +36,7 @@ WAITS_AT_MOST = timedelta(hours=1)
 QUICK_S = 5.0
 """Somebody looks at a menu: no longer than this is Google asked again about a state."""
 
-_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", "BIGQUERY_API_URL", "K_SERVICE", RATE)
+_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", PER_MINUTE_VARIABLE, "BIGQUERY_API_URL", "K_SERVICE", RATE)
 """Variables of the deployment that say where things are and how fast; nothing in a Sheet can."""
 
 _OPTIONS = {"--from": "start_date", "--to": "end_date", "--object": "objects"}
