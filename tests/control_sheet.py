@@ -138,7 +138,8 @@ def run(
     **more: Any,
 ) -> Finished:
     """Import what the Sheet says, in this process."""
-    environment = project.environment | sheet.environment | {"TIKTOK_REQUESTS_PER_SECOND": "1000"} | environment_more
+    environment = project.environment | sheet.environment | {"TIKTOK_REQUESTS_PER_SECOND": "1000"}
+    environment |= environment_more
     moment = now or project.server.world.now()
     book = Spreadsheet(sheet.book, limits=limits, environment=environment)
     with Control(book, environment=environment) as control:
