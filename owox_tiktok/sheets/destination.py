@@ -81,6 +81,8 @@ class Sheets:
         self._read_only = read_only
         self._lease = None if read_only or lease else Lease(book)
         self._structure: Structure | None = None
+        self._just_seen: Structure | None = None
+        """What was there after the last tab was made."""
         self._records: dict[Pair, Record] | None = None
         """What the hidden tab says; None until it was read."""
         self._unwritten: dict[Pair, Record] = {}
@@ -187,9 +189,11 @@ class Sheets:
         structure = self._structure or self._look()
         if self._complete(structure, stream, columns):
             return
-        for _ in range(LAYOUTS):
-            # What was remembered is enough to see that nothing is to be done, but not to write.
-            structure = self._look()
+        for turn in range(LAYOUTS):
+            # What was remembered is enough to see that nothing is to be done, but not to write; unless it was seen
+            # after the last tab was made, just before.
+            if turn or structure is not self._just_seen:
+                structure = self._look()
             if self._complete(structure, stream, columns) or self._add(structure, stream, columns):
                 return
         raise _keeps_changing(stream)
@@ -221,7 +225,7 @@ class Sheets:
         self._keys.pop(stream.name, None)
         self.book.apply(batch)
         self._remember(settled, {})
-        self._look()
+        self._just_seen = self._look()
         return True
 
     @staticmethod
