@@ -427,6 +427,34 @@ class Metered(Protocol):
         ...
 
 
+Differences = Mapping[tuple[str, str], Mapping[date | None, tuple[Seal, Seal]]]
+"""By (stream name, advertiser id), the days whose rows are not those that were stored: their seals then and now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found when a destination was compared with its seals.
+
+    ``notes`` are sentences about what was put right at once, each with the name of its stream.
+    """
+
+    differing: Differences = field(default_factory=dict)
+    notes: Sequence[tuple[str, str]] = ()
+
+
+@runtime_checkable
+class Audited(Protocol):
+    """A destination that people edit by hand, and that compares what is there with its seals before each import."""
+
+    def audit(self, streams: Sequence[Stream]) -> Audit:
+        """Return which days of these streams are not what was stored. To be called after ``cursors``."""
+        ...
+
+    def tidy(self, streams: Sequence[Stream]) -> Sequence[tuple[str, str]]:
+        """Clear what is left over after an import; return what was done, in sentences with the name of the stream."""
+        ...
+
+
 @runtime_checkable
 class CountsRows(Protocol):
     """A destination that can count its rows, and that costs nothing."""

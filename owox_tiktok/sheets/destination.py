@@ -25,12 +25,13 @@ from types import TracebackType
 
 from owox_tiktok.cursors import Record, check_step
 from owox_tiktok.errors import Problem, StoreFailed
-from owox_tiktok.model import Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
+from owox_tiktok.model import Audit, Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
 from owox_tiktok.sheets import requests
+from owox_tiktok.sheets.audit import CELLS_AT_ONCE, Examinee, examined
 from owox_tiktok.sheets.cells import Cell, Json, seconds_of
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.errors import WAYS_OUT, SheetRefused, TooManyCells
-from owox_tiktok.sheets.layout import PRUNED, Done, Layout, Portion, spans_of
+from owox_tiktok.sheets.layout import PRUNED, STRAY, Done, Layout, Portion, spans_of
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.portions import portions, scopes
 from owox_tiktok.sheets.requests import Block
@@ -55,8 +56,6 @@ from owox_tiktok.trust.seals import NOTHING, in_order, recounted, together
 
 log = logging.getLogger(__name__)
 
-CELLS_AT_ONCE = 500_000
-"""So many cells are read at a time when a tab is recounted."""
 LAYOUTS = 8
 """How often a step is laid out before it gives up because somebody keeps changing the tab."""
 
@@ -167,9 +166,8 @@ class Sheets:
     def _remember(self, records: Mapping[Pair, Record], seals: Mapping[Pair, str]) -> None:
         if self._sealed is not None:
             self._sealed.update(seals)
-        for key, text in seals.items():
-            if self._unwritten_seals.get(key) == text:
-                del self._unwritten_seals[key]
+        for key in seals:
+            self._unwritten_seals.pop(key, None)
         if self._records is not None:
             self._records.update(records)
         for pair, record in records.items():
@@ -306,6 +304,60 @@ class Sheets:
         if done.kept:
             log.warning("%s", _kept(stream, [row for _, row in done.kept]))
         return done.gone
+
+    # --- what people did to the rows ----------------------------------------------------------------------------------
+
+    def audit(self, streams: Sequence[Stream]) -> Audit:
+        """Return which days of these streams are not what was stored, and remove rows that stand there twice.
+
+        Each tab is read once, and its keys are good for the import that follows. See ``sheets.audit``.
+        """
+        differing: dict[Pair, Mapping[date | None, tuple[Seal, Seal]]] = {}
+        notes: list[tuple[str, str]] = []
+        for _ in range(LAYOUTS):
+            structure = self._structure or self._look()
+            if self._sealed is None:
+                self._read_state(structure, with_seals=True)
+            try:
+                found = examined(self.book, list(self._tabs(structure, streams)), self.book.now())
+                break
+            except SheetRefused as error:
+                if error.code != HTTPStatus.BAD_REQUEST:
+                    raise
+                self._structure = None  # rows or columns were deleted since
+        else:
+            raise _keeps_changing(streams[0])
+        for stream in streams:
+            if stream.name not in found:
+                continue
+            self._keys[stream.name] = found[stream.name].keys
+            for advertiser_id, days in found[stream.name].differing.items():
+                differing[stream.name, advertiser_id] = days
+            copies, strays = found[stream.name].copies, found[stream.name].strays
+            if copies or strays:
+                self._step(Portion(stream, ends=dict.fromkeys(strays, STRAY).get))
+            if copies:
+                what = "1 copy of a row was" if copies == 1 else f"{copies:,} copies of rows were"
+                notes.append((stream.name, f"{stream.title}: {what} removed"))
+            if strays:
+                what = "1 row" if len(strays) == 1 else f"{len(strays):,} rows"
+                notes.append((stream.name, f"{stream.title}: {what} of days that were never imported removed"))
+        return Audit(differing, notes)
+
+    def tidy(self, streams: Sequence[Stream]) -> Sequence[tuple[str, str]]:
+        """Clear what is left over of rows that cannot be read any more; see ``Audited``."""
+        return ()
+
+    def _tabs(self, structure: Structure, streams: Sequence[Stream]) -> Iterator[Examinee]:
+        """Yield the tabs that can be compared, with the seals of each account that has a cursor."""
+        for stream in streams:
+            table = table_of(structure, stream.name)
+            if table is None or not self._usable(table, stream):
+                continue
+            records = [r for r in (self._records or {}).values() if r.object == stream.name]
+            cursors = {r.advertiser_id: cursor for r in records if (cursor := known(r, table).cursor)}
+            sealed = {a: self._days(stream, a) for a in cursors}
+            yield Examinee(stream, table, sealed, {a: cursor.since for a, cursor in cursors.items()})
 
     # --- one step -----------------------------------------------------------------------------------------------------
 

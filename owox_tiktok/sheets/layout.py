@@ -22,7 +22,7 @@ A row of the tab is known by its key: the cells in our key columns. A heading, a
 
     the row's key …                             the row is …
     is in the portion                           **known**: the cells that differ are written
-    is in the portion, and in a row above       **vanished**: a copy that somebody pasted
+    stands in a row above, too                  **vanished**: a copy that somebody pasted
     is of a completed window, but was not read  **vanished**
     is any other, or there is none              left alone
     and a key of the portion without a row      is **new**
@@ -64,15 +64,25 @@ from owox_tiktok.model import Cursor, Kind, Sealed, Stream
 from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.cells import Cell, Json, cell, same
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.table import Key, Strip, Table, money_format, number_format, number_formats, row_key, unmoved
+from owox_tiktok.sheets.table import (
+    Key,
+    Strip,
+    Table,
+    is_whole,
+    money_format,
+    number_format,
+    number_formats,
+    row_key,
+    unmoved,
+)
 from owox_tiktok.sheets.tabs import Snapshot, Written
 
 MOST_SPANS = 100
 """Rows to look at are read as so many ranges at most; more are read as one."""
 MOST_TAGS = 2_000
 """Columns of whole rows, ranges times columns, that the last look reads at most: it gives each one's tags."""
-PRUNED, COPY = -1, -2
-"""In place of a window's number: the row is older than the keep window; it is a copy of a row above."""
+PRUNED, COPY, STRAY = -1, -2, -3
+"""In place of a window's number: the row is older than the keep window; a copy of a row above; of no imported day."""
 
 _SPILLING = re.compile(
     r"=\s*(ARRAYFORMULA|QUERY|FILTER|UNIQUE|SORT|SORTN|SEQUENCE|SPLIT|TRANSPOSE|FLATTEN|IMPORT\w+|MAP|BYROW|BYCOL|"
@@ -129,6 +139,7 @@ class Layout:
         self._table, self._portion, self._keys = table, portion, keys
         self._ours = frozenset(table.columns.values())
         self._known: dict[Key, int] = {}
+        self._seen: set[Key] = set()
         self._vanished: dict[int, int] = {}
         """Rows that vanish, with what they vanish with."""
         self._last = -1
@@ -152,13 +163,14 @@ class Layout:
         window = portion.replaces(key)
         if window is not None:
             self.done.replaced[window] = self.done.replaced.get(window, 0) + 1
-        if key not in portion.rows:
-            if ends is not None:
-                self._vanished[row] = ends
-        elif key in self._known:
+        copy = key in self._seen and (key in portion.rows or is_whole(portion.stream, key))
+        self._seen.add(key)
+        if copy:
             self._vanished[row] = COPY
-        else:
+        elif key in portion.rows:
             self._known[key] = row
+        elif ends is not None:
+            self._vanished[row] = ends
 
     # --- what must be read --------------------------------------------------------------------------------------------
 

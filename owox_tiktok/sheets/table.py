@@ -125,6 +125,18 @@ def row_key(stream: Stream, values: Sequence[Cell]) -> Key | None:
     return None if all(p is None for p in parts) else tuple(parts)
 
 
+def is_whole(stream: Stream, key: Key) -> bool:
+    """Whether a key is one that a row of TikTok's can have, and not a total that somebody typed into our columns."""
+    for name, part in zip(stream.keys, key, strict=True):
+        if name == "advertiser_id":
+            mine = isinstance(part, str) and part.isdecimal()
+            if not mine and not (stream.per_app and part is None):
+                return False
+        elif part is None and (name == stream.time or stream.fields[name].kind is Kind.ID):
+            return False
+    return True
+
+
 def unmoved(table: Table, seen: Snapshot | None) -> bool:
     """Whether a tab still has its size, and our columns their places."""
     if seen is None or (seen.rows, seen.columns) != (table.tab.rows, table.tab.columns):
