@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 
@@ -28,14 +29,14 @@ from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.model import Audit, Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
 from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.audit import CELLS_AT_ONCE, Examinee, examined
-from owox_tiktok.sheets.cells import Cell, Json, seconds_of
+from owox_tiktok.sheets.cells import EPOCH, Cell, Json, same, seconds_of
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.errors import WAYS_OUT, SheetRefused, TooManyCells
 from owox_tiktok.sheets.layout import PRUNED, STRAY, Done, Layout, Portion, spans_of
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.portions import portions, scopes
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.seals import changed, days_in, is_key_of, seals_of
+from owox_tiktok.sheets.seals import DAMAGED, changed, days_in, is_key_of, seals_of
 from owox_tiktok.sheets.state import (
     STATE_COLUMNS,
     Pair,
@@ -49,8 +50,8 @@ from owox_tiktok.sheets.state import (
     state_tab,
     tab_id,
 )
-from owox_tiktok.sheets.table import KEYS, Key, Table, new_columns, row_keys, table_of, unmoved
-from owox_tiktok.sheets.tabs import TAB, Structure
+from owox_tiktok.sheets.table import KEYS, Key, Table, is_whole, new_columns, row_keys, table_of, unmoved
+from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust.seals import NOTHING, in_order, recounted, together
 
@@ -90,6 +91,8 @@ class Sheets:
         """What goes along with the next batch."""
         self._keys: dict[str, list[Key | None]] = {}
         """By stream, the key of each row of its tab."""
+        self._said: list[str] = []
+        """Sentences for the person that no step has handed on yet."""
 
     def __enter__(self) -> Sheets:
         if self._lease:
@@ -146,7 +149,10 @@ class Sheets:
         state = state_tab(structure)
         pairs = self.book.values([state_keys(state)])[0] if state else []
         records, seals = dict(self._unwritten), dict(self._unwritten_seals)
-        self.book.apply(state_requests(structure, state, pairs, records, seals))
+        names = {key[0].partition(" ")[0] for key in seals}
+        ids = {name: tab_id(table) for name in names if (table := table_of(structure, name))}
+        batch = state_requests(structure, state, pairs, records, seals, ids)
+        self.book.apply(batch)
         self._remember(records, seals)
 
     def _read_state(self, structure: Structure | None = None, *, with_seals: bool = False) -> dict[Pair, Record]:
@@ -264,8 +270,13 @@ class Sheets:
                 replaced[number] = replaced.get(number, 0) + count
             for number, row in done.kept:
                 notes.setdefault(max(number, 0), []).append(row)
+        said, self._said = self._said, []
         return [
-            Stored(rows.get(n, 0), replaced.get(n, 0), (_kept(stream, notes[n]),) if n in notes else ())
+            Stored(
+                rows.get(n, 0),
+                replaced.get(n, 0),
+                (*((_kept(stream, notes[n]),) if n in notes else ()), *(said if n == 0 else ())),
+            )
             for n, c in enumerate(chunks)
         ]
 
@@ -396,39 +407,167 @@ class Sheets:
         raise _keeps_changing(stream)
 
     def _write(self, portion: Portion, structure: Structure, table: Table, *, fresh: bool) -> Done | None:
-        """Read what the layout rests on, and write it; None when the tab is not as it was remembered."""
-        stream, book = portion.stream, self.book
+        """Read what the layout rests on, and write it; None when the tab is not as it was remembered.
+
+        What can go astray without harm goes first: changed cells and new rows. What cannot, such as deletions, follows
+        in a batch of its own right after a fresh look; and cursors and seals go with the last of the two.
+        """
+        stream = portion.stream
         layout = Layout(table, portion, self._row_keys(table, stream))
         if layout.is_bare and not fresh:
             return None  # no key could tell whether the headings have moved
-        values, cells = book.values(layout.compared), book.cells(layout.around)
         seals = self._seals_after(portion, structure, table)
         if seals is None:
             return None
-        state = state_tab(structure)
+        look = self._last_look(layout, structure, table)
+        if look is None:
+            return None
+        self._check_budget(structure, layout.grown, stream)
+        done, rest = layout.done, layout.rest
+        if rest:
+            keys, after = self._send(layout, layout.requests(), structure, stream)
+            if keys is None or after is None:
+                return None
+            there = table_of(after, stream.name)
+            if there is None:
+                return None
+            structure, layout = after, Layout(there, rest[0], keys, rest[1])
+            self._structure, self._keys[stream.name] = structure, keys
+            look = self._last_look(layout, structure, there)
+            if look is None:
+                return None
+            done.gone, done.kept = layout.done.gone, layout.done.kept
+        state, pairs = look
+        batch = layout.requests()
+        records = {p: Record(*p, cursor, None, tab_id(table)) for p, cursor in portion.cursors.items()}
+        records = {**self._unwritten, **records}
+        mine = {key: text for key, text in self._unwritten_seals.items() if key[0].startswith(f"{stream.name} ")}
+        seals = {**mine, **seals}
+        ids = {stream.name: tab_id(table)}
+        said = state_requests(structure, state, pairs, records, seals, ids) if records or seals else []
+
+        def written() -> None:
+            for pair in portion.cursors:
+                self._unwritten.pop(pair, None)  # it could be read after all
+            self._remember(records, seals)
+
+        check = partial(_check_count, portion, layout, done)
+        keys, after = self._send(layout, batch, structure, stream, said, check, written)
+        if keys is None:
+            return None
+        self._structure, self._keys[stream.name] = after, keys
+        return done
+
+    def _last_look(
+        self, layout: Layout, structure: Structure, table: Table
+    ) -> tuple[Tab | None, list[list[Cell]]] | None:
+        """Read what a layout rests on; return the hidden tab and its names, None when the tab has changed."""
+        book, state = self.book, state_tab(structure)
+        values, cells = book.values(layout.compared), book.cells(layout.around)
         seen = book.snapshot([*layout.looked_at, *([state_keys(state)] if state else [])])
         pairs = pairs_seen(state, seen)
         if pairs is None or not layout.fits(values, cells, seen.get(table.tab.id)):
             return None
-        self._check_budget(structure, layout.grown, stream)
-        batch = layout.requests()
+        return state, pairs
+
+    def _send(
+        self,
+        layout: Layout,
+        batch: list[Json],
+        structure: Structure,
+        stream: Stream,
+        said: Sequence[Json] = (),
+        check: Callable[[Sequence[Key | None]], None] = lambda _: None,
+        written: Callable[[], None] = lambda: None,
+    ) -> tuple[list[Key | None] | None, Structure | None]:
+        """Apply a batch of a layout, and see in the answer whether it met the right rows.
+
+        Return the rows' keys and the structure afterwards. No keys: somebody changed the tab between the last look
+        and the batch. Then what was hit is noted, so that its days are read again, and it is to be laid out again.
+        """
         self._structure = None  # not known, should the batch fail
-        del self._keys[stream.name]
+        self._keys.pop(stream.name, None)
         keys = layout.keys_after()
-        _check_count(portion, layout.done)
-        records = {p: Record(*p, cursor, None, tab_id(table)) for p, cursor in portion.cursors.items()}
-        records = {**self._unwritten, **records}
-        seals = {**self._unwritten_seals, **seals}
-        if records or seals:
-            batch += state_requests(structure, state, pairs, records, seals, tab_id(table))
+        check(keys)
+        whole = [*batch, *said]
+        if not batch:
+            if whole:
+                self.book.apply(whole)
+            written()
+            return keys, structure.after(whole)
+        tab = layout.table.tab
+        seen = self.book.apply(whole, layout.read_back, {tab.id: tab.title}).get(tab.id)
+        written()
+        if seen is None or not layout.landed(seen):
+            self._went_astray(layout, stream, keys, seen)
+            return None, structure
+        return keys, structure.after(whole)
+
+    def _went_astray(self, layout: Layout, stream: Stream, keys: Sequence[Key | None], seen: Snapshot | None) -> None:
+        """Note what was hit by a batch that met other rows or columns than it was made for, and take back what can be.
+
+        Rows of ours that were written over or deleted lose their seals, so that the next import reads their days
+        again; the rows of the step itself are laid out again at once.
+        """
+        structure = self._look()
+        table = table_of(structure, stream.name)
+        if table is None or not self._usable(table, stream):
+            return
+        misplaced = self._take_back(layout, table)
+        hit = layout.hit(seen) if seen else {}
+        there = set(self._row_keys(table, stream))
+        lost = {k for k in keys if k is not None and k not in there}
+        damaged = {*lost, *(k for k in hit.values() if k is not None)} - layout.own_keys
+        self._mark(stream, damaged)
+        foreign = [str(row + 1) for row, key in hit.items() if key is None or not is_whole(stream, key)]
+        what = f"{stream.title}: somebody changed the tab at the very moment it was written"
+        if damaged:
+            what += (
+                f"; {len(damaged):,} other row{'s were' if len(damaged) > 1 else ' was'} met, and read again next time"
+            )
+        if foreign or misplaced:
+            rows = ", ".join([*foreign, *misplaced][:10])
+            what += f"; look at row {rows}: cells of yours may have been written over (File → Version history has them)"
+        self._said.append(what if damaged or foreign or misplaced else f"{what}; it was written again")
+
+    def _take_back(self, layout: Layout, table: Table) -> list[str]:
+        """Remove what was written into columns that are not ours; return the rows of hers that had it."""
+        wrote = layout.wrote()
+        ours = set(table.columns.values())
+        if not wrote or layout.table.columns == table.columns:
+            return []
+        spans = [(top, min(bottom, table.tab.rows)) for top, bottom in spans_of(sorted(wrote)) if top < table.tab.rows]
+        seen = self.book.snapshot([Block(table.tab.id, top, bottom, 0, table.tab.columns) for top, bottom in spans])
+        found = seen.get(table.tab.id)
+        if found is None or not unmoved(table, found):
+            return []
+        batch: list[Json] = []
+        misplaced: list[str] = []
+        for row, cells in sorted(wrote.items(), reverse=True):
+            there = found.values.get(row, {})
+            still = {c for c, value in cells.items() if value is not None and same(value, there.get(c))}
+            if row in layout.added() and still == set(there):
+                batch.append(requests.delete(table.tab.id, "ROWS", row, row + 1))
+            elif foreign := still - ours:
+                batch += [requests.clear(Block(table.tab.id, row, row + 1, c, c + 1)) for c in sorted(foreign)]
+                misplaced.append(str(row + 1))
         if batch:
-            book.apply(batch)
-        self._structure = structure.after(batch)
-        self._keys[stream.name] = keys
-        for pair in portion.cursors:
-            self._unwritten.pop(pair, None)  # it could be read after all
-        self._remember(records, seals)
-        return layout.done
+            self.book.apply(batch)
+            self._look()
+        return misplaced
+
+    def _mark(self, stream: Stream, damaged: Collection[Key]) -> None:
+        """Give the days of these rows seals that nothing equals, so that the next audit has them read again."""
+        changes: dict[str, dict[date | None, Sealed | None]] = {}
+        for key in damaged:
+            advertiser_id = "" if stream.per_app else str(key[stream.keys.index("advertiser_id")] or "")
+            at = None if stream.time is None else key[stream.keys.index(stream.time)]
+            day = EPOCH + timedelta(days=at // 86400) if isinstance(at, int) else None
+            changes.setdefault(advertiser_id, {})[day] = Sealed(DAMAGED, (), self.book.now())
+        texts = changed(stream, self._sealed or {}, changes)
+        self._unwritten_seals |= texts
+        if self._sealed is not None:
+            self._sealed |= texts
 
     # --- seals --------------------------------------------------------------------------------------------------------
 
@@ -593,8 +732,10 @@ def _keeps_changing(stream: Stream) -> StoreFailed:
     )
 
 
-def _check_count(portion: Portion, done: Done) -> None:
+def _check_count(portion: Portion, layout: Layout, done: Done, keys: Sequence[Key | None]) -> None:
     """Stop before a cursor moves when the tab would not hold as many rows as were read."""
+    layout.count(keys)
+    done.rows = layout.done.rows
     for window, rows in portion.promised.items():
         if (there := done.rows.get(window, 0)) != rows:
             raise StoreFailed(

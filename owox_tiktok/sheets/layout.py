@@ -56,9 +56,11 @@ How it is used
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import NamedTuple
 
 from owox_tiktok.model import Cursor, Kind, Sealed, Stream
 from owox_tiktok.sheets import requests
@@ -131,13 +133,28 @@ class Done:
     kept: list[tuple[int, int]] = field(default_factory=list)
 
 
-class Layout:
-    """Where a portion goes on a tab as it is now. Rows are counted from 0 as they are before the batch."""
+class Fill(NamedTuple):
+    """A person's formulas that are filled into new rows: from which row, into which ones, and the columns."""
 
-    def __init__(self, table: Table, portion: Portion, keys: list[Key | None]) -> None:
+    source: int
+    top: int
+    bottom: int
+    columns: tuple[int, ...]
+
+
+class Layout:
+    """Where a portion goes on a tab as it is now. Rows are counted from 0 as they are before the batch.
+
+    ``fill`` is what the batch before left over for this one: see ``rest``.
+    """
+
+    def __init__(self, table: Table, portion: Portion, keys: list[Key | None], fill: Fill | None = None) -> None:
         self.done = Done()
-        self._table, self._portion, self._keys = table, portion, keys
+        self._fill = fill
+        self.table, self._portion, self._keys = table, portion, keys
         self._ours = frozenset(table.columns.values())
+        self._strips = table.strips({*portion.stream.keys, *portion.names})
+        """What is written. A column that was not read, because nobody ticks it any more, keeps what it has."""
         self._known: dict[Key, int] = {}
         self._seen: set[Key] = set()
         self._vanished: dict[int, int] = {}
@@ -151,12 +168,15 @@ class Layout:
         """The first row behind our data (and header)."""
         self._new = [k for k in portion.rows if k not in self._known]
         self._written: dict[int, Mapping[int, Written]] = {}
+        self._touched: set[int] = set()
+        """Known rows with cells that are changed."""
+        self._keys_before = list(keys)
 
     def _sort_in(self, row: int, key: Key) -> None:
         """Say what becomes of a row that has a key."""
         portion = self._portion
         ends = portion.ends(key)
-        if row != self._table.header:
+        if row != self.table.header:
             self._last = row
         elif key not in portion.rows and ends is None:
             return  # A heading can look like a key. (Who sorts her headings away has a row of ours there.)
@@ -172,6 +192,11 @@ class Layout:
         elif ends is not None:
             self._vanished[row] = ends
 
+    @property
+    def own_keys(self) -> frozenset[Key]:
+        """The keys of the portion's rows."""
+        return frozenset(self._portion.rows)
+
     # --- what must be read --------------------------------------------------------------------------------------------
 
     @property
@@ -182,22 +207,26 @@ class Layout:
     @property
     def compared(self) -> list[Block]:
         """Our cells of the known rows: their values are compared with what is to be stored."""
-        return self._table.blocks(spans_of(sorted(self._known.values())), self._table.strips())
+        return self.table.blocks(spans_of(sorted(self._known.values())), self._strips)
 
     @property
     def around(self) -> list[Block]:
         """Whole rows to read beforehand; none unless there are too many for the last look."""
         whole = self._whole_rows()
-        return whole if len(whole) * self._table.tab.columns > MOST_TAGS else []
+        return whole if len(whole) * self.table.tab.columns > MOST_TAGS else []
 
     @property
     def looked_at(self) -> list[Block]:
         """What the last look sees: all from our last row on, whole rows that vanish, the keys of rows that are ours."""
-        tab = self._table.tab
+        tab = self.table.tab
         bottom = tab.rows if self._new or self._vanished else self._above + 1
         blocks = [Block(tab.id, self._above, bottom, 0, tab.columns)]
         blocks += [] if self.around else self._whole_rows()
-        return blocks + self._table.blocks(spans_of(self._recognised()), self._table.strips(self._portion.stream.keys))
+        if self._fill:
+            blocks.append(Block(tab.id, self._fill.source, self._fill.source + 1, 0, tab.columns))
+            columns = spans_of(self._fill.columns, gap=0)
+            blocks += [Block(tab.id, self._fill.top, self._fill.bottom, left, right) for left, right in columns]
+        return blocks + self.table.blocks(spans_of(self._recognised()), self.table.strips(self._portion.stream.keys))
 
     @property
     def _above(self) -> int:
@@ -205,16 +234,18 @@ class Layout:
         return max(self._end - 1, 0)
 
     def _whole_rows(self) -> list[Block]:
-        """The rows that vanish with their neighbours, to see what the person has there."""
-        tab = self._table.tab
-        spans = spans_of(sorted(self._vanished), margin=1, most=tab.rows)
+        """The rows that vanish now with their neighbours, to see what the person has there."""
+        tab = self.table.tab
+        vanished = [] if self._portion.rows else sorted(self._vanished)
+        spans = spans_of(vanished, margin=1, most=tab.rows)
         return [
             Block(tab.id, top, min(bottom, self._above), 0, tab.columns) for top, bottom in spans if top < self._above
         ]
 
     def _recognised(self) -> list[int]:
         """The rows that must still have the keys they had."""
-        return sorted({*self._known.values(), *self._vanished, *([] if self.is_bare else [self._last])})
+        filled = [] if self._fill is None else [self._fill.source, *range(self._fill.top, self._fill.bottom)]
+        return sorted({*self._known.values(), *self._vanished, *filled, *([] if self.is_bare else [self._last])})
 
     def fits(
         self,
@@ -223,23 +254,18 @@ class Layout:
         seen: Snapshot | None,
     ) -> bool:
         """Take what was read of ``compared``, ``around`` and ``looked_at``; False when rows or columns have moved."""
-        table = self._table
+        table = self.table
         if len(self._keys) > table.tab.rows or seen is None or not unmoved(table, seen):
             return False
-        places = [table.columns[k] for k in self._portion.stream.keys]
-
-        def key_at(row: int) -> Key | None:
-            line = seen.values.get(row, {})
-            return row_key(self._portion.stream, [line.get(c) for c in places])
-
-        if any(key_at(row) != self._keys[row] for row in self._recognised()):
+        if any(self._key_at(seen, row) != self._keys[row] for row in self._recognised()):
             return False
-        if any(row >= self._end and key_at(row) is not None for row in seen.values):
+        if any(row >= self._end and self._key_at(seen, row) is not None for row in seen.values):
             return False  # somebody has added rows of ours behind ours
-        self._old = _lines(spans_of(sorted(self._known.values())), table.strips(), values)
+        self._old = _lines(spans_of(sorted(self._known.values())), self._strips, values)
         self._written = {row: {**cells.get(row, {}), **seen.written.get(row, {})} for row in {*cells, *seen.written}}
         self._find_room()
-        self._judge()
+        if not self._portion.rows:
+            self._judge()
         return True
 
     # --- deciding -----------------------------------------------------------------------------------------------------
@@ -255,15 +281,37 @@ class Layout:
 
     def _find_room(self) -> None:
         """Find where new rows go, and which formulas are filled down into them."""
-        self._free = self._rows_ahead()
+        self._ahead = self._rows_ahead()
+        """How many rows behind our data hold nothing but formulas that were filled down ahead of them."""
+        self._free = self._ahead
         """How many rows behind our data are used as they are."""
-        self._inserts = any(row >= self._end + self._free for row in self._written)
-        """Whether something of the person's stands behind those, so that new rows must be inserted before it."""
-        self._source = self._end + self._free - 1
+        self._at = self._end + self._free
+        """Where rows are inserted."""
+        if self.is_bare:
+            blank = next((row for row in sorted(self._written) if row >= self._at), self.table.tab.rows)
+            self._free = min(len(self._new), blank - self._end)
+            self._at = self._end + self._free
+        elif not self._free and self._spans_grow:
+            self._at = self._last
+        self._inserted = len(self._new) - self._free
+        """How many rows are inserted there."""
+        self._source = self._end + self._ahead - 1
         """The row from which formulas are filled down."""
-        has_source = self._source >= 0 and self._source != self._table.header
-        formulas = self._formulas(self._source) if has_source and len(self._new) > self._free else {}
+        if self._fill:
+            self._source = self._fill.source
+        wanted = bool(self._fill) or len(self._new) > self._ahead
+        formulas = self._formulas(self._source) if wanted and self._source not in (-1, self.table.header) else {}
         self._filled = {c: f for c, f in formulas.items() if not _SPILLING.match(f)}
+
+    @property
+    def _spans_grow(self) -> bool:
+        """Whether what spans our rows grows when rows are inserted before the last one: it is one of several.
+
+        A formula that spills from our last row would lose them.
+        """
+        several = self._last == self._end - 1 and self._last > 0 and self._keys[self._last - 1] is not None
+        formulas = self._formulas(self._last).values() if several and self._last - 1 != self.table.header else ["={"]
+        return not any(_SPILLING.match(f) for f in formulas)
 
     def _rows_ahead(self) -> int:
         """Count the rows behind our data that hold nothing but formulas a person filled down ahead of them."""
@@ -291,7 +339,9 @@ class Layout:
         self._deleted: list[int] = []
         for row in sorted(self._vanished, reverse=True):
             theirs, formulas = self._theirs(row), self._formulas(row)
-            near = [self._formulas(row - 1), self._formulas(row + 1), self._filled if row == self._source else {}]
+            filled = range(self._fill.top - 1, self._fill.bottom + 1) if self._fill else ()
+            beside = row == self._source or row in filled
+            near = [self._formulas(row - 1), self._formulas(row + 1), self._filled if beside else {}]
             only_filled = all(
                 w.formula and not w.note and c in formulas and any(n.get(c) == formulas[c] for n in near)
                 for c, w in theirs.items()
@@ -305,6 +355,7 @@ class Layout:
             if theirs and not only_filled:
                 self.done.kept.append((self._vanished[row], row + 1))
         self.done.gone = len(self._vanished)
+        self._deleted.reverse()
 
     # --- what comes of it ---------------------------------------------------------------------------------------------
 
@@ -314,62 +365,178 @@ class Layout:
         there = set(self._keys)
         pending = self._portion.pending
         new = len(set().union(*pending) - there) if pending else len(self._new)
-        tab = self._table.tab
-        room = self._free if self._inserts else tab.rows - self._end
-        return max(0, new - room) * tab.columns
+        return max(0, new - self._free) * self.table.tab.columns
 
     def requests(self) -> list[Json]:
-        """Return the batch: changed cells, emptied rows, new rows with formats and formulas, deleted rows."""
-        table, tab = self._table, self._table.tab
-        batch = self._changed()
+        """Return the batch: changed cells, new rows with their formats; of a ``rest`` formulas, what goes away."""
+        if self._portion.rows:
+            return self._changed() + (self._added() if self._new else [])
+        return self._formulas_filled() + self._taken_away()
+
+    @property
+    def rest(self) -> tuple[Portion, Fill | None] | None:
+        """What is left for a batch of its own, after a fresh look: what cannot be undone must not go astray.
+
+        None when there is nothing. It is laid out on the tab as it is after this batch.
+        """
+        if not self._portion.rows:
+            return None
+        fill = None
+        if self._filled:
+            top = self._at if self._at == self._last else self._end + self._ahead
+            bottom = top + len(self._new) - self._ahead
+            fill = Fill(self._moved(self._source), top, bottom, tuple(sorted(self._filled)))
+        if not fill and not self._vanished:
+            return None
+        return replace(self._portion, rows={}, pending=()), fill
+
+    def _formulas_filled(self) -> list[Json]:
+        """Return the filling of formulas into rows that were added, where nothing stands yet."""
+        if not self._fill:
+            return []
+        tab, batch = self.table.tab, []
+        for column in sorted(self._filled):
+            blank = [
+                row for row in range(self._fill.top, self._fill.bottom) if column not in self._written.get(row, {})
+            ]
+            source = Block(tab.id, self._source, self._source + 1, column, column + 1)
+            for top, bottom in spans_of(blank, gap=0):
+                batch.append(requests.fill(source, Block(tab.id, top, bottom, column, column + 1)))
+        return batch
+
+    def _taken_away(self) -> list[Json]:
+        """Return the emptying and the deletion of rows that vanish."""
+        table, tab = self.table, self.table.tab
+        batch: list[Json] = []
         for top, bottom in spans_of(sorted(self._emptied), gap=0):
             batch += [requests.clear(b) for b in table.blocks([(top, bottom)], table.strips())]
-        if self._new:
-            batch += self._added()
-        if tab.rows + max(0, self._grid_growth()) - len(self._deleted) <= max(tab.frozen_rows, 1):
+        if self._keeps_one:
             # The API refuses to delete all rows that are not frozen.
             batch.append(requests.append(tab.id, "ROWS", 1))
-        spans = spans_of(sorted(self._deleted), gap=0)
+        spans = spans_of(self._deleted, gap=0)
         batch += [requests.delete(tab.id, "ROWS", top, bottom) for top, bottom in reversed(spans)]
         return batch
 
     def keys_after(self) -> list[Key | None]:
-        """Return the keys of the tab's rows once the batch is applied, and count those of each window in ``done``.
-
-        The list that was given is used up.
-        """
+        """Return the keys of the tab's rows once the batch is applied. The list that was given is used up."""
         keys = self._keys
-        first = self._end + self._free
-        keys += [None] * (first - len(keys))  # those behind have none, so their number does not matter
+        if self._portion.rows:
+            keys += [None] * (self._end + self._free - len(keys))
+            keys[self._end : self._end + self._free] = self._new[: self._free]
+            keys[self._at : self._at] = self._new[self._free :]
+            return keys
         for row in self._emptied:
             keys[row] = None
-        keys[self._end : self._end + len(self._new)] = self._new
         gone = set(self._deleted)
-        after = [k for row, k in enumerate(keys) if row not in gone] if gone else keys
-        for key in after:
+        return [k for row, k in enumerate(keys) if row not in gone] if gone else keys
+
+    def count(self, keys: Sequence[Key | None]) -> None:
+        """Count in ``done`` the rows of each window, in a tab with these keys."""
+        for key in keys:
             if key is not None and (window := self._portion.completes(key)) is not None:
                 self.done.rows[window] = self.done.rows.get(window, 0) + 1
-        return after
+
+    # --- was it right? ------------------------------------------------------------------------------------------------
+
+    def _moved(self, row: int) -> int:
+        """Return where a row is after the batch."""
+        if self._portion.rows:
+            return row + self._inserted if self._inserted and row >= self._at else row
+        return row - bisect_left(self._deleted, row)
+
+    @property
+    def _rows_after(self) -> int:
+        rows = self.table.tab.rows
+        if self._portion.rows:
+            return rows + self._inserted
+        return rows - len(self._deleted) + self._keeps_one
+
+    @property
+    def _keeps_one(self) -> bool:
+        """Whether all rows that are not frozen would go, which the API refuses."""
+        tab = self.table.tab
+        return bool(self._deleted) and tab.rows - len(self._deleted) <= max(tab.frozen_rows, 1)
+
+    @property
+    def witnesses(self) -> list[int]:
+        """The rows whose keys are read back with the batch: those that were changed, and neighbours of all it did.
+
+        Keys of known rows are not written, so that they can tell whether the right rows were met.
+        """
+        if self._portion.rows:
+            near = [self._at - 1, self._at] if self._new else []
+        else:
+            near = [n for row in (*self._emptied, *self._deleted) for n in (row - 1, row + 1)]
+        rows = {*self._touched, *near, self._last}
+        # Not those that go, nor those behind our data that were taken for new rows.
+        gone = {*self._vanished} if not self._portion.rows else set(range(self._end, self._end + self._free))
+        return sorted(row for row in rows if 0 <= row < len(self._keys_before) and row not in gone)
+
+    @property
+    def read_back(self) -> list[Block]:
+        """What the answer to the batch is to tell: the tags of all columns, and the keys of the witnesses."""
+        table = self.table
+        heading = self._moved(table.header or 0)
+        rows = sorted({self._moved(row) for row in self.witnesses})
+        tags = Block(table.tab.id, heading, heading + 1, 0, table.tab.columns)
+        return [tags, *table.blocks(spans_of(rows), table.strips(self._portion.stream.keys))]
+
+    def landed(self, seen: Snapshot) -> bool:
+        """Whether the batch met the rows and columns it was made for."""
+        after = replace(self.table, tab=replace(self.table.tab, rows=self._rows_after))
+        if not unmoved(after, seen):
+            return False
+        return all(self._key_at(seen, self._moved(row)) == self._keys_before[row] for row in self.witnesses)
+
+    def hit(self, seen: Snapshot) -> dict[int, Key | None]:
+        """Return the rows (as they are now) that were changed although they are others, with the keys they have."""
+        rows = {row: self._key_at(seen, self._moved(row)) for row in sorted(self._touched)}
+        return {self._moved(row): key for row, key in rows.items() if key != self._keys_before[row]}
+
+    def wrote(self) -> dict[int, dict[int, Cell]]:
+        """Return what the batch wrote: cells by row, as they are now, and column."""
+        written: dict[int, dict[int, Cell]] = {}
+        places = [strip.left + n for strip in self._strips for n in range(len(strip.names))]
+        for row, key in sorted((r, k) for k, r in self._known.items() if r in self._touched):
+            pairs = zip(places, self._cells_of(key), self._old[row], strict=True)
+            written[self._moved(row)] = {c: new for c, new, old in pairs if not same(new, old)}
+        for row, key in (*self._added_at(self._end, 0, self._free), *self._added_at(self._at, self._free, None)):
+            written[row] = dict(zip(places, self._cells_of(key), strict=True))
+        return written
+
+    def added(self) -> range:
+        """Return the rows that the batch has inserted."""
+        return range(self._at, self._at + self._inserted) if self._portion.rows else range(0)
+
+    def _added_at(self, top: int, first: int, last: int | None) -> Iterator[tuple[int, Key]]:
+        return enumerate(self._new[first:last], top)
+
+    def _key_at(self, seen: Snapshot, row: int) -> Key | None:
+        line = seen.values.get(row, {})
+        stream = self._portion.stream
+        return row_key(stream, [line.get(self.table.columns[k]) for k in stream.keys])
+
+    # --- requests -----------------------------------------------------------------------------------------------------
 
     def _cells_of(self, key: Key) -> list[Cell]:
-        """Return a row's cells in the tab's order; columns that were not read are blank."""
+        """Return the cells of a row that are written, in the tab's order."""
         values = dict(zip(self._portion.names, self._portion.rows[key], strict=True))
-        return [values.get(n) for n in self._table.names]
+        return [values.get(n) for strip in self._strips for n in strip.names]
 
     def _changed(self) -> list[Json]:
         """Return writes of the cells that differ, from the first to the last of each strip of our columns."""
-        strips = self._table.strips()
         batch: list[Json] = []
         open_: dict[int, tuple[int, int, int, list[Json]]] = {}  # by strip: next row, first and last column, rows
         for row, key in sorted((r, k) for k, r in self._known.items()):
             wanted, old = self._cells_of(key), self._old[row]
             at = 0
-            for number, strip in enumerate(strips):
+            for number, strip in enumerate(self._strips):
                 new_part, old_part = wanted[at : at + len(strip.names)], old[at : at + len(strip.names)]
                 at += len(strip.names)
                 differ = [n for n, (a, b) in enumerate(zip(new_part, old_part, strict=True)) if not same(a, b)]
                 if not differ:
                     continue
+                self._touched.add(row)
                 first, last = differ[0], differ[-1] + 1
                 values = {"values": [cell(v) for v in new_part[first:last]]}
                 known = open_.get(number)
@@ -378,44 +545,34 @@ class Layout:
                     open_[number] = (row + 1, first, last, known[3])
                 else:
                     rows = [values]
-                    batch.append(requests.write(self._table.tab.id, row, strip.left + first, rows))
+                    batch.append(requests.write(self.table.tab.id, row, strip.left + first, rows))
                     open_[number] = (row + 1, first, last, rows)
         return batch
 
-    def _grid_growth(self) -> int:
-        if not self._new:
-            return 0
-        if self._inserts:
-            return len(self._new) - self._free
-        return self._end + len(self._new) - self._table.tab.rows
-
     def _added(self) -> list[Json]:
-        """Return new rows: room for them, their cells and number formats, and the formulas that are filled down."""
-        table, tab = self._table, self._table.tab
-        batch: list[Json] = []
-        growth = self._grid_growth()
-        top, first, bottom = self._end, self._end + self._free, self._end + len(self._new)
-        if growth > 0 and self._inserts:
-            batch.append(requests.insert(tab.id, "ROWS", first, first + growth))
-        elif growth > 0:
-            batch.append(requests.append(tab.id, "ROWS", growth))
-        lines = [self._cells_of(k) for k in self._new]
-        at = 0
-        for strip in table.strips():
-            rows = [{"values": [cell(v) for v in line[at : at + len(strip.names)]]} for line in lines]
-            at += len(strip.names)
-            batch.append(requests.write(tab.id, top, strip.left, rows))
-        batch += self._number_formats(top, bottom, lines)
-        if first < bottom:
-            for left, right in spans_of(sorted(self._filled), gap=0):
-                source = Block(tab.id, self._source, self._source + 1, left, right)
-                batch.append(requests.fill(source, Block(tab.id, first, bottom, left, right)))
+        """Return new rows: room for them, their cells and number formats."""
+        tab, batch = self.table.tab, []
+        if self._inserted and self._at >= tab.rows:
+            batch.append(requests.append(tab.id, "ROWS", self._inserted))
+        elif self._inserted:
+            # Before our last row, and looking like it: so whatever spans our rows spans the new ones, too.
+            behind = self._at != self._last and not self.is_bare
+            batch.append(requests.insert(tab.id, "ROWS", self._at, self._at + self._inserted, like_before=behind))
+        new = self._new
+        for top, keys in ((self._end, new[: self._free]), (self._at, new[self._free :])):
+            lines = [self._cells_of(k) for k in keys]
+            at = 0
+            for strip in self._strips if lines else ():
+                rows = [{"values": [cell(v) for v in line[at : at + len(strip.names)]]} for line in lines]
+                at += len(strip.names)
+                batch.append(requests.write(tab.id, top, strip.left, rows))
+            batch += self._number_formats(top, top + len(keys), lines) if lines else []
         return batch
 
     def _number_formats(self, top: int, bottom: int, lines: Sequence[Sequence[Cell]]) -> list[Json]:
         """Return number formats for new rows; money as its currency has decimals."""
-        table, fields = self._table, self._portion.stream.fields
-        names = table.names
+        table, fields = self.table, self._portion.stream.fields
+        names = [n for strip in self._strips for n in strip.names]
         batch = number_formats(table, fields, top, bottom, skip_money=True)
         money = [n for n in names if n in fields and fields[n].kind is Kind.MONEY]
         if not money:

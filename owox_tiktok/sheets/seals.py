@@ -26,6 +26,8 @@ from owox_tiktok.rows import Text, plain_amount
 from owox_tiktok.sheets.cells import EPOCH, MOST_CHARACTERS, Cell, moment
 from owox_tiktok.trust.seals import CONTROLS, Tally, hexadecimal
 
+DAMAGED = Seal(rows=-1)
+"""The seal of a day that is known not to be what was stored: nothing equals it."""
 Pair = tuple[str, str]
 Days = Mapping[date | None, Sealed | None]
 """Seals to be kept by day; None where the day has none any more."""
