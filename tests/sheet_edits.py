@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any
 
 from owox_tiktok.local.sheets import Server, Sheet
 from owox_tiktok.model import Stream
-from tests.sheets import columns_of_tab, numbered_rows, tab_of
+from tests.sheets import columns_of_tab, header_of, tab_of
 
 Json = dict[str, Any]
 
@@ -28,8 +29,10 @@ class Tab:
 
     @property
     def rows(self) -> list[int]:
-        """Rows with a key, from 0."""
-        return [row for row, _ in numbered_rows(self.server, self.book, self.stream)]
+        """Rows with something in a key column of an ad, an ad group …, from 0."""
+        at, heading = self.columns[self.stream.keys[1]], header_of(self.server, self.book, self.sheet)
+        lines = enumerate(self.sheet.values())
+        return [row for row, line in lines if row != heading and len(line) > at and line[at] is not None]
 
     @property
     def columns(self) -> dict[str, int]:
@@ -176,10 +179,9 @@ class Tab:
         """A day as text."""
         if (column := self._at_time()) is not None:
             row = self.row()
-            day = next(
-                r[self.stream.time or ""] for n, r in numbered_rows(self.server, self.book, self.stream) if n == row
-            )
-            self.writes(row, column, f"{day:%Y-%m-%d}")
+            content = self.sheet.grid.content(row, column)
+            if isinstance(content, int | float):
+                self.writes(row, column, f"{date(1899, 12, 30) + timedelta(days=int(content))}")
 
     def other_date(self) -> None:
         """Another day in a row."""

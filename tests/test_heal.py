@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from owox_tiktok.errors import StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
 from owox_tiktok.local.tiktok import Server as TikTok
 from owox_tiktok.local.tiktok import World
@@ -19,6 +21,7 @@ from owox_tiktok.plan import clusters
 from owox_tiktok.sheets import audit
 from owox_tiktok.streams import STREAMS
 from tests.helpers import NOW, Project, Ran, differences, expected
+from tests.sheet_edits import EDITS, Tab
 from tests.sheets import columns_of_tab, in_a_cell, left_behind, numbered_rows, sheet_rows, tab_of
 
 DAILY, ADS, LIFETIME = STREAMS["ad_report_daily"], STREAMS["ads"], STREAMS["ad_report_lifetime"]
@@ -88,6 +91,9 @@ class Her:
 
     def rows_of(self, days: Callable[[date], bool], stream: Stream = DAILY) -> list[int]:
         return [n for n, r in numbered_rows(self.server, self.book, stream) if days(r["stat_time_day"])]
+
+    def numbered(self) -> list[tuple[int, Json]]:
+        return numbered_rows(self.server, self.book, DAILY)
 
     def wrong(self) -> list[str]:
         """Every difference between the tabs and what TikTok has."""
@@ -249,3 +255,48 @@ def test_a_large_tab_is_compared_by_its_control_columns_and_month_by_month(
         her.project.server.world.as_of = NOW + timedelta(days=n)
         her.imports(now=NOW + timedelta(days=n))
     assert her.wrong() == []
+
+
+# --- broken keys ------------------------------------------------------------------------------------------------------
+
+BROKEN = ("an id as a number", "an account as a number", "clear an id", "clear a date", "a date as text")
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_row_with_a_broken_key_is_repaired_where_it_is_and_keeps_what_is_beside_it(her: Her, what: str) -> None:
+    column = her.tab().grid.column_count
+    her.does({"appendDimension": {"sheetId": her.tab().sheet_id, "dimension": "COLUMNS", "length": 1}})
+    before = {row: (r["advertiser_id"], r["ad_id"], r["stat_time_day"]) for row, r in her.numbered()}
+    for row, key in before.items():
+        her.writes(row, column, repr(key))
+    tab = Tab(her.server, her.book, DAILY, random.Random(what))
+    for _ in range(3):
+        EDITS[what](tab)
+    ran = her.imports()
+    assert ran.exit_code == 0
+    assert her.wrong() == []
+    assert ran.warnings
+    for row, r in her.numbered():
+        key = (r["advertiser_id"], r["ad_id"], r["stat_time_day"])
+        beside = her.tab().grid.content(row, column)
+        # Which day it was is known only where one alone is missing.
+        assert beside == repr(key) or (beside is None and what == "clear a date"), "each remark is beside its row"
+    assert her.imports().warnings == []
+
+
+def test_when_most_rows_are_broken_it_stops_with_a_sentence(her: Her) -> None:
+    tab, at = her.tab(), her.at("ad_id")
+    for row in her.rows_of(lambda day: True)[:-5]:
+        her.writes(row, at, None)
+    before = tab.values()
+    with pytest.raises(StoreFailed, match="rows have ids or days that were changed"):
+        her.imports()
+    assert tab.values() == before
+
+
+def test_a_broken_row_that_fits_nothing_any_more_is_cleared_at_the_end(her: Her) -> None:
+    her.writes(1, her.at("ad_id", ADS), 1.7300000123e18, ADS)
+    ran = her.imports()
+    assert her.wrong() == []
+    assert any("whose ids or day were changed" in w for w in ran.warnings)
+    assert her.imports().warnings == []

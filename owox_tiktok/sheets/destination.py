@@ -32,7 +32,7 @@ from owox_tiktok.sheets.audit import CELLS_AT_ONCE, Examinee, examined
 from owox_tiktok.sheets.cells import EPOCH, Cell, Json, same, seconds_of
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.errors import WAYS_OUT, SheetRefused, TooManyCells
-from owox_tiktok.sheets.layout import PRUNED, STRAY, Done, Layout, Portion, spans_of
+from owox_tiktok.sheets.layout import BROKEN, PRUNED, STRAY, Done, Layout, Portion, spans_of
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.portions import portions, scopes
 from owox_tiktok.sheets.requests import Block
@@ -50,13 +50,15 @@ from owox_tiktok.sheets.state import (
     state_tab,
     tab_id,
 )
-from owox_tiktok.sheets.table import KEYS, Key, Table, is_whole, new_columns, row_keys, table_of, unmoved
+from owox_tiktok.sheets.table import KEYS, Key, Table, is_broken, is_whole, new_columns, row_keys, table_of, unmoved
 from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust.seals import NOTHING, in_order, recounted, together
 
 log = logging.getLogger(__name__)
 
+MOST_BROKEN_ROWS = 20
+"""Up to so many broken rows are repaired or cleared, even where they are most of the rows."""
 LAYOUTS = 8
 """How often a step is laid out before it gives up because somebody keeps changing the tab."""
 
@@ -341,6 +343,7 @@ class Sheets:
         for stream in streams:
             if stream.name not in found:
                 continue
+            self._refuse_many_broken(stream, found[stream.name].keys)
             self._keys[stream.name] = found[stream.name].keys
             for advertiser_id, days in found[stream.name].differing.items():
                 differing[stream.name, advertiser_id] = days
@@ -356,8 +359,33 @@ class Sheets:
         return Audit(differing, notes)
 
     def tidy(self, streams: Sequence[Stream]) -> Sequence[tuple[str, str]]:
-        """Clear what is left over of rows that cannot be read any more; see ``Audited``."""
-        return ()
+        """Clear our cells of rows that nobody can make out, once their days are read again; see ``Audited``."""
+        notes = []
+        for stream in streams:
+            structure = self._structure or self._look()
+            table = table_of(structure, stream.name)
+            if table is None or not self._usable(table, stream):
+                continue
+            broken = {k for k in self._row_keys(table, stream) if k is not None and is_broken(stream, k)}
+            if broken:
+                gone = self._step(Portion(stream, ends=dict.fromkeys(broken, BROKEN).get)).gone
+                what = "1 row" if gone == 1 else f"{gone:,} rows"
+                notes.append((stream.name, f"{stream.title}: {what} whose ids or day were changed removed"))
+        return notes
+
+    @staticmethod
+    def _refuse_many_broken(stream: Stream, keys: Sequence[Key | None]) -> None:
+        """Stop where most rows have lost their ids or days: that was no slip, and nobody wants it cleared away."""
+        there = sum(k is not None for k in keys)
+        broken = sum(k is not None and is_broken(stream, k) for k in keys)
+        if broken > MOST_BROKEN_ROWS and broken * 2 > there:
+            raise StoreFailed(
+                f"{broken:,} of its {there:,} rows have ids or days that were changed or cleared, and rows are known "
+                "by them",
+                where=stream.table,
+                what_to_do="Undo that (File → Version history), or delete the whole tab; the next import makes a new "
+                "one.",
+            )
 
     def _tabs(self, structure: Structure, streams: Sequence[Stream]) -> Iterator[Examinee]:
         """Yield the tabs that can be compared, with the seals of each account that has a cursor."""
@@ -653,6 +681,7 @@ class Sheets:
             for row, key in enumerate(keys)
             if key is not None
             and row != table.header
+            and not is_broken(stream, key)
             and (stream.per_app or key[who] == (advertiser_id or None))
             and portion.completes(key) is None
         ]

@@ -70,6 +70,8 @@ from owox_tiktok.sheets.table import (
     Key,
     Strip,
     Table,
+    is_broken,
+    is_like,
     is_whole,
     money_format,
     number_format,
@@ -81,10 +83,13 @@ from owox_tiktok.sheets.tabs import Snapshot, Written
 
 MOST_SPANS = 100
 """Rows to look at are read as so many ranges at most; more are read as one."""
+MOST_BROKEN = 1_000
+"""So many rows with broken keys are looked for among the rows of a portion."""
 MOST_TAGS = 2_000
 """Columns of whole rows, ranges times columns, that the last look reads at most: it gives each one's tags."""
-PRUNED, COPY, STRAY = -1, -2, -3
-"""In place of a window's number: the row is older than the keep window; a copy of a row above; of no imported day."""
+PRUNED, COPY, STRAY, BROKEN = -1, -2, -3, -4
+"""In place of a window's number: the row is older than the keep window; a copy of a row above; of no imported day;
+nobody knows which row of TikTok's it was."""
 
 _SPILLING = re.compile(
     r"=\s*(ARRAYFORMULA|QUERY|FILTER|UNIQUE|SORT|SORTN|SEQUENCE|SPLIT|TRANSPOSE|FLATTEN|IMPORT\w+|MAP|BYROW|BYCOL|"
@@ -161,16 +166,38 @@ class Layout:
         """Rows that vanish, with what they vanish with."""
         self._last = -1
         """Our last row."""
+        self._broken: list[int] = []
+        """Rows with what is left of a key of ours."""
         for row, key in enumerate(keys):
             if key is not None:
                 self._sort_in(row, key)
+        self._adopted = self._adopt()
+        """Broken rows that are known all the same, with their keys."""
         self._end = max(self._last, -1 if table.header is None else table.header) + 1
         """The first row behind our data (and header)."""
         self._new = [k for k in portion.rows if k not in self._known]
         self._written: dict[int, Mapping[int, Written]] = {}
         self._touched: set[int] = set()
         """Known rows with cells that are changed."""
-        self._keys_before = list(keys)
+        self._keys_before = [self._adopted.get(row, key) for row, key in enumerate(keys)] if self._adopted else [*keys]
+        """The keys that the rows of before have after the batch."""
+
+    def _adopt(self) -> dict[int, Key]:
+        """Find the rows of which enough of the key is left to know them; the others stay until the import is over."""
+        adopted: dict[int, Key] = {}
+        if not self._broken or not self._portion.rows:
+            return adopted
+        free = [key for key in self._portion.rows if key not in self._known]
+        fits: dict[Key, list[int]] = {}
+        for row in self._broken[:MOST_BROKEN]:
+            fitting = [key for key in free if is_like(self._keys[row] or (), key)]
+            for key in fitting:
+                fits.setdefault(key, []).append(row if len(fitting) == 1 else -1)
+        for key, rows in fits.items():
+            if rows != [-1] and len(rows) == 1:
+                self._known[key] = rows[0]
+                adopted[rows[0]] = key
+        return adopted
 
     def _sort_in(self, row: int, key: Key) -> None:
         """Say what becomes of a row that has a key."""
@@ -180,6 +207,8 @@ class Layout:
             self._last = row
         elif key not in portion.rows and ends is None:
             return  # A heading can look like a key. (Who sorts her headings away has a row of ours there.)
+        if is_broken(portion.stream, key):
+            self._broken.append(row)
         window = portion.replaces(key)
         if window is not None:
             self.done.replaced[window] = self.done.replaced.get(window, 0) + 1
@@ -421,6 +450,8 @@ class Layout:
         """Return the keys of the tab's rows once the batch is applied. The list that was given is used up."""
         keys = self._keys
         if self._portion.rows:
+            for row, key in self._adopted.items():
+                keys[row] = key
             keys += [None] * (self._end + self._free - len(keys))
             keys[self._end : self._end + self._free] = self._new[: self._free]
             keys[self._at : self._at] = self._new[self._free :]

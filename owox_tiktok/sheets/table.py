@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import NamedTuple
 
 from owox_tiktok.model import Field, Kind, Stream
 from owox_tiktok.sheets import requests
-from owox_tiktok.sheets.cells import Cell, Json, cell
+from owox_tiktok.sheets.cells import Cell, Json, cell, serial
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab, Tag, new_tab, tagged_tab
 
 # Keys of our tags. Short, because a tab's tags may take 30,000 characters and a report can have 800 columns.
 COLUMN, HEADER = "owox.col", "owox.head"
 KEYS = (TAB, COLUMN, HEADER)
-Key = tuple[str | int | None, ...]
+Key = tuple[str | int | float | None, ...]
 _NO_DECIMALS = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
 _THREE_DECIMALS = re.compile("BHD|IQD|JOD|KWD|LYD|OMR|TND")
 _FORMATS: Mapping[Kind, tuple[str, str]] = {
@@ -111,23 +113,49 @@ def row_keys(stream: Stream, strips: Sequence[Strip], blocks: Sequence[list[list
 
 
 def row_key(stream: Stream, values: Sequence[Cell]) -> Key | None:
-    """Return the key these cells are, None when they are none of ours: a person's total, a heading, a blank."""
-    parts: list[str | int | None] = []
+    """Return the key these cells are, None when they are none of ours: a person's total, a heading, a blank.
+
+    What another tool or a hand has done to a key is undone where it can be: a day typed as text, an id that became a
+    number. An id that lost digits that way stays a number, and a missing part is None; see ``is_broken``.
+    """
+    parts: list[str | int | float | None] = []
     for name, value in zip(stream.keys, values, strict=True):
-        if name == stream.time:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e7:
-                return None
-            parts.append(round(value * 86400))  # seconds: a serial number's last digits may differ
-        elif isinstance(value, str) or value is None:
-            parts.append(value)
-        else:
+        if isinstance(value, bool):
             return None
-    return None if all(p is None for p in parts) else tuple(parts)
+        if name == stream.time:
+            at = _serial(value)
+            if at is None and value is not None:
+                return None
+            parts.append(None if at is None else round(at * 86400))  # seconds: a serial number's last digits may differ
+        elif isinstance(value, int | float):
+            if stream.fields[name].kind is not Kind.ID or value < 1 or value != int(value):
+                return None
+            parts.append(str(int(value)) if value < _EXACT else float(value))
+        else:
+            parts.append(value)
+    key = tuple(parts)
+    if stream.time and key[stream.keys.index(stream.time)] is None:
+        return key if is_broken(stream, key) else None
+    return None if all(p is None for p in key) else key
+
+
+_EXACT = 2**53
+
+
+def _serial(value: Cell) -> float | None:
+    """Return a day or hour as a serial number, also one that was typed as text."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return serial(datetime.fromisoformat(value.strip()))
+        return None
+    return value if isinstance(value, int | float) and abs(value) < 1e7 else None
 
 
 def is_whole(stream: Stream, key: Key) -> bool:
     """Whether a key is one that a row of TikTok's can have, and not a total that somebody typed into our columns."""
     for name, part in zip(stream.keys, key, strict=True):
+        if isinstance(part, float):
+            return False
         if name == "advertiser_id":
             mine = isinstance(part, str) and part.isdecimal()
             if not mine and not (stream.per_app and part is None):
@@ -135,6 +163,28 @@ def is_whole(stream: Stream, key: Key) -> bool:
         elif part is None and (name == stream.time or stream.fields[name].kind is Kind.ID):
             return False
     return True
+
+
+def is_broken(stream: Stream, key: Key) -> bool:
+    """Whether a key is what is left of one of ours: parts are missing or have lost digits, and none is foreign."""
+    ids = [part for name, part in zip(stream.keys, key, strict=True) if stream.fields[name].kind is Kind.ID]
+    if any(isinstance(part, str) and not part.isdecimal() for part in ids) or is_whole(stream, key):
+        return False
+    # An account alone may be somebody's subtotal; an ad alone is not.
+    others = [part for name, part in zip(stream.keys, key, strict=True) if name != "advertiser_id"]
+    return any(part is not None for part in others) and any(part is not None for part in ids)
+
+
+def is_like(broken: Key, key: Key) -> bool:
+    """Whether what is left of a broken key fits a key."""
+    return all(
+        was is None or was == is_ or (isinstance(was, float) and isinstance(is_, str) and _as_number(is_) == was)
+        for was, is_ in zip(broken, key, strict=True)
+    )
+
+
+def _as_number(text: str) -> float | None:
+    return float(text) if text.isdecimal() else None
 
 
 def unmoved(table: Table, seen: Snapshot | None) -> bool:
