@@ -24,7 +24,7 @@ from owox_tiktok.sheets.cells import EPOCH, Cell
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.layout import spans_of
 from owox_tiktok.sheets.seals import CellTally
-from owox_tiktok.sheets.table import Key, Strip, Table, is_whole, row_keys
+from owox_tiktok.sheets.table import Key, Strip, Table, is_whole, names_row, row_keys
 from owox_tiktok.trust.audit import differing
 from owox_tiktok.trust.seals import CONTROLS, in_order
 
@@ -75,22 +75,35 @@ class Examinee:
 class Examined(NamedTuple):
     """The key of each row; how many are copies of one above; the keys of rows that are of no day that was imported.
 
-    ``differing`` are, by advertiser, the days that are not what was stored.
+    ``differing`` are, by advertiser, the days that are not what was stored. ``keyless``: there are rows that look like
+    ours and have no key.
     """
 
     keys: list[Key | None]
     copies: int
     strays: frozenset[Key]
     differing: dict[str, dict[Day, tuple[Seal, Seal]]]
+    keyless: bool
+
+
+def looks_like_ours(stream: Stream, names: Sequence[str], values: Sequence[Cell]) -> bool:
+    """Whether a row without a key is one of ours that lost it: most of what is no key is still there."""
+    rest = [value for name, value in zip(names, values, strict=True) if name not in stream.keys and name != "currency"]
+    there = [value for value in rest if value is not None]
+    return len(there) > 1 and 2 * len(there) >= len(rest)
 
 
 def _examined(
-    one: Examinee, keys: list[Key | None], differ: dict[str, dict[Day, tuple[Seal, Seal]]], today: date
+    one: Examinee,
+    keys: list[Key | None],
+    differ: dict[str, dict[Day, tuple[Seal, Seal]]],
+    today: date,
+    keyless: bool,
 ) -> Examined:
     there = [key for row, key in enumerate(keys) if key is not None and row != one.table.header]
     whole = [key for key in there if is_whole(one.stream, key)]
     strays = frozenset(key for key in there if one.is_stray(key, today))
-    return Examined(keys, len(whole) - len(set(whole)), strays, differ)
+    return Examined(keys, len(whole) - len(set(whole)), strays, differ, keyless)
 
 
 def turn_of(now: datetime) -> float:
@@ -128,11 +141,16 @@ def _small(one: Examinee, blocks: Sequence[list[list[Cell]]], today: date) -> Ex
     strips = one.table.strips()
     keys = row_keys(one.stream, strips, blocks)
     count = _Count(one, strips, None)
+    keyless, names = False, [n for strip in strips for n in strip.names]
     for row, values in enumerate(_lines(blocks)):
         key = keys[row]
-        if key is not None and row != one.table.header:
+        if row == one.table.header:
+            continue
+        if key is not None:
             count.add(key, values)
-    return _examined(one, keys, count.differing(), today)
+        if not names_row(one.stream, key):
+            keyless = keyless or looks_like_ours(one.stream, names, values)
+    return _examined(one, keys, count.differing(), today, keyless)
 
 
 def _large(book: Spreadsheet, one: Examinee, now: datetime) -> Examined:
@@ -140,15 +158,20 @@ def _large(book: Spreadsheet, one: Examinee, now: datetime) -> Examined:
     few = table.strips([*stream.keys, *(n for n in CONTROLS if n in table.columns)])
     keys: list[Key | None] = []
     count = _Count(one, few, ())
+    keyless, names = False, [n for strip in few for n in strip.names]
     rows_of: dict[Month, list[int]] = {}
     for top, bottom in _pieces(0, table.tab.rows, few):
         blocks = book.values(table.blocks([(top, bottom)], few))
         keys += row_keys(stream, few, blocks)
         for row, values in enumerate(_lines(blocks), top):
             key = keys[row]
-            if key is not None and row != table.header:
+            if row == table.header:
+                continue
+            if key is not None:
                 count.add(key, values)
                 rows_of.setdefault(_month(one.day_of(key)), []).append(row)
+            if not names_row(stream, key):
+                keyless = keyless or looks_like_ours(stream, names, values)
     different = count.differing()
     months = _whose_turn({month: len(rows) for month, rows in rows_of.items()}, len(table.columns), turn_of(now))
     strips = table.strips()
@@ -163,7 +186,7 @@ def _large(book: Spreadsheet, one: Examinee, now: datetime) -> Examined:
                     whole.add(key, values)
     for advertiser_id, days in whole.differing().items():
         different[advertiser_id] = different.get(advertiser_id, {}) | days
-    return _examined(one, keys, different, now.date())
+    return _examined(one, keys, different, now.date(), keyless)
 
 
 def _whose_turn(rows: Mapping[Month, int], width: int, turn: float) -> list[Month]:

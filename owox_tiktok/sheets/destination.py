@@ -28,7 +28,7 @@ from owox_tiktok.cursors import Record, check_step
 from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.model import Audit, Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
 from owox_tiktok.sheets import requests
-from owox_tiktok.sheets.audit import CELLS_AT_ONCE, Examinee, examined
+from owox_tiktok.sheets.audit import CELLS_AT_ONCE, Examinee, examined, looks_like_ours
 from owox_tiktok.sheets.cells import EPOCH, Cell, Json, same, seconds_of
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.errors import WAYS_OUT, SheetRefused, TooManyCells
@@ -50,7 +50,18 @@ from owox_tiktok.sheets.state import (
     state_tab,
     tab_id,
 )
-from owox_tiktok.sheets.table import KEYS, Key, Table, is_broken, is_whole, new_columns, row_keys, table_of, unmoved
+from owox_tiktok.sheets.table import (
+    KEYS,
+    Key,
+    Table,
+    is_broken,
+    is_whole,
+    names_row,
+    new_columns,
+    row_keys,
+    table_of,
+    unmoved,
+)
 from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust.seals import NOTHING, in_order, recounted, together
@@ -93,6 +104,8 @@ class Sheets:
         """What goes along with the next batch."""
         self._keys: dict[str, list[Key | None]] = {}
         """By stream, the key of each row of its tab."""
+        self._with_keyless: set[str] = set()
+        """Streams in whose tabs the audit has seen rows of ours without a key."""
         self._said: list[str] = []
         """Sentences for the person that no step has handed on yet."""
 
@@ -345,6 +358,8 @@ class Sheets:
                 continue
             self._refuse_many_broken(stream, found[stream.name].keys)
             self._keys[stream.name] = found[stream.name].keys
+            if found[stream.name].keyless:
+                self._with_keyless.add(stream.name)
             for advertiser_id, days in found[stream.name].differing.items():
                 differing[stream.name, advertiser_id] = days
             copies, strays = found[stream.name].copies, found[stream.name].strays
@@ -366,12 +381,35 @@ class Sheets:
             table = table_of(structure, stream.name)
             if table is None or not self._usable(table, stream):
                 continue
-            broken = {k for k in self._row_keys(table, stream) if k is not None and is_broken(stream, k)}
-            if broken:
-                gone = self._step(Portion(stream, ends=dict.fromkeys(broken, BROKEN).get)).gone
-                what = "1 row" if gone == 1 else f"{gone:,} rows"
-                notes.append((stream.name, f"{stream.title}: {what} whose ids or day were changed removed"))
+            keys = self._row_keys(table, stream)
+            broken = {k for k in keys if k is not None and is_broken(stream, k)}
+            keyless = self._keyless_rows(stream, table, keys) if stream.name in self._with_keyless else {}
+            if not broken and not keyless:
+                continue
+            try:
+                gone = self._step(Portion(stream, ends=dict.fromkeys(broken, BROKEN).get, keyless=keyless)).gone
+            except StoreFailed:
+                if not keyless:
+                    raise
+                continue  # somebody is editing just these rows: the next import looks again
+            what = "1 row" if gone == 1 else f"{gone:,} rows"
+            notes.append((stream.name, f"{stream.title}: {what} whose ids or day were changed removed"))
         return notes
+
+    def _keyless_rows(self, stream: Stream, table: Table, keys: Sequence[Key | None]) -> dict[int, tuple[Cell, ...]]:
+        """Return the rows that look like ours and have no key, with our cells; none with a formula among those."""
+        unnamed = [row for row, key in enumerate(keys) if row != table.header and not names_row(stream, key)]
+        columns = list(table.columns.values())
+        found = self.book.cells(table.blocks(spans_of(unnamed), table.strips()))
+        rows = {}
+        for row in set(unnamed) & found.keys():
+            line = found[row]
+            values = tuple(line[c].value if c in line else None for c in columns)
+            if any(c in line and line[c].formula for c in columns):
+                continue
+            if looks_like_ours(stream, table.names, values):
+                rows[row] = values
+        return rows
 
     @staticmethod
     def _refuse_many_broken(stream: Stream, keys: Sequence[Key | None]) -> None:

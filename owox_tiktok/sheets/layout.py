@@ -110,7 +110,7 @@ class Portion:
     which window that is complete with this portion a row of the tab counts. Each of those was ``promised`` so many
     rows. ``seals`` are the seals that land with them, by advertiser and day; None for a day whose rows are on their
     way. ``pending`` are the keys of all windows of the step, on its first portion, so that room can be checked for
-    the whole.
+    the whole. ``keyless`` are rows that lost their keys and are to be cleared, with our cells as they are.
     """
 
     stream: Stream
@@ -123,6 +123,7 @@ class Portion:
     cursors: Mapping[tuple[str, str], Cursor] = field(default_factory=dict)
     seals: Mapping[str, Mapping[date | None, Sealed | None]] = field(default_factory=dict)
     pending: Sequence[frozenset[Key]] = ()
+    keyless: Mapping[int, Sequence[Cell]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -171,6 +172,7 @@ class Layout:
         for row, key in enumerate(keys):
             if key is not None:
                 self._sort_in(row, key)
+        self._vanished |= dict.fromkeys(portion.keyless, BROKEN)
         self._adopted = self._adopt()
         """Broken rows that are known all the same, with their keys."""
         self._end = max(self._last, -1 if table.header is None else table.header) + 1
@@ -288,6 +290,10 @@ class Layout:
             return False
         if any(self._key_at(seen, row) != self._keys[row] for row in self._recognised()):
             return False
+        for row, ours in self._portion.keyless.items():
+            line = seen.values.get(row, {})
+            if not all(same(line.get(c), v) for c, v in zip(table.columns.values(), ours, strict=True)):
+                return False
         if any(row >= self._end and self._key_at(seen, row) is not None for row in seen.values):
             return False  # somebody has added rows of ours behind ours
         self._old = _lines(spans_of(sorted(self._known.values())), self._strips, values)

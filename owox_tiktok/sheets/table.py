@@ -175,6 +175,11 @@ def is_broken(stream: Stream, key: Key) -> bool:
     return any(part is not None for part in others) and any(part is not None for part in ids)
 
 
+def names_row(stream: Stream, key: Key | None) -> bool:
+    """Whether a key says whose row it is, even if it is broken."""
+    return key is not None and (is_whole(stream, key) or is_broken(stream, key))
+
+
 def is_like(broken: Key, key: Key) -> bool:
     """Whether what is left of a broken key fits a key."""
     return all(
