@@ -161,6 +161,23 @@ def losses(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
     return [(name, f"{lost}: {then[backfill]}") for (name, lost), backfill in found.items()]
 
 
+def no_longer_asked(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
+    """Return (stream, sentence) for fields that are not chosen any more; the next cursor lacks them: it is said once."""
+    gone: dict[str, set[str]] = {}
+    for pair in pairs:
+        if pair.cursor and not pair.backfill:
+            gone.setdefault(pair.stream.name, set()).update(pair.cursor.fields - set(pair.fields))
+    found = []
+    for name, fields in gone.items():
+        if fields:
+            many = len(fields) > 1
+            columns = f"the column{'s' if many else ''} {', '.join(sorted(fields))}"
+            what = "are not chosen any more and keep" if many else "is not chosen any more and keeps"
+            then = f"{'they are' if many else 'it is'} not updated, and blank in new rows"
+            found.append((name, f"{columns} {what} what is there; {then}"))
+    return found
+
+
 def _left(backfill: tuple[date, date] | None, pair: Pair, done: Done) -> tuple[date, date] | None:
     """Return the days of a backfill that are left; it has no cursor to say so."""
     through = _done_through(pair, done)

@@ -300,3 +300,102 @@ def test_a_broken_row_that_fits_nothing_any_more_is_cleared_at_the_end(her: Her)
     assert her.wrong() == []
     assert any("whose ids or day were changed" in w for w in ran.warnings)
     assert her.imports().warnings == []
+
+
+@pytest.mark.parametrize("name", ["spend", "ad_id", "stat_time_day"])
+def test_a_column_that_was_cut_and_pasted_is_found_by_its_heading(her: Her, name: str) -> None:
+    grid = her.tab().grid
+    at, width = her.at(name), grid.column_count
+    her.does({"appendDimension": {"sheetId": her.tab().sheet_id, "dimension": "COLUMNS", "length": 2}})
+    target = {"sheetId": her.tab().sheet_id, "rowIndex": 0, "columnIndex": width + 1}
+    source = her.box(0, grid.row_count, at, at + 1)
+    her.does({"cutPaste": {"source": source, "destination": target, "pasteType": "PASTE_NORMAL"}})
+    ran = her.imports()
+    assert ran.exit_code == 0
+    assert her.at(name) == width + 1
+    assert her.wrong() == []
+    assert any("found by its heading" in w for w in ran.warnings)
+    assert all(row[at] is None for row in her.tab().values() if len(row) > at), "nothing was written where it was"
+    assert her.imports().warnings == []
+
+
+def test_the_headings_are_known_without_their_tag(her: Her) -> None:
+    model = her.server.spreadsheet(her.book)
+    lost = [m for m in model.metadata if m.key == "owox.head" and m.sheet_id == her.tab().sheet_id]
+    her.does(
+        *(
+            {"deleteDeveloperMetadata": {"dataFilter": {"developerMetadataLookup": {"metadataId": m.metadata_id}}}}
+            for m in lost
+        )
+    )
+    rows = her.tab().grid.row_count
+    her.fields[DAILY.name] = [*FIELDS, "clicks"]
+    assert her.imports().exit_code == 0
+    assert her.tab().grid.row_count == rows
+    assert her.wrong() == []
+
+
+# --- fields -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_field_that_is_not_ticked_any_more_leaves_its_column_whole_and_comes_back(her: Her) -> None:
+    at = her.at("video_play_actions")
+    before = {(r["ad_id"], r["stat_time_day"]): r["video_play_actions"] for _, r in her.numbered()}
+    her.fields[DAILY.name] = ["ad_name", "spend", "impressions"]
+    her.project.server.world.as_of = NOW + timedelta(days=1)
+    ran = her.imports(now=NOW + timedelta(days=1))
+    assert any("video_play_actions" in w and "not updated" in w for w in ran.warnings)
+    after = {(r["ad_id"], r["stat_time_day"]): r["video_play_actions"] for _, r in her.numbered()}
+    assert {k: v for k, v in after.items() if k in before} == before
+    assert {v for k, v in after.items() if k not in before} == {None}, "new rows have none"
+    assert her.imports(now=NOW + timedelta(days=1)).warnings == [], "it says so once"
+    her.fields[DAILY.name] = list(FIELDS)
+    her.imports(now=NOW + timedelta(days=1))
+    assert her.at("video_play_actions") == at
+    assert her.wrong() == []
+
+
+# --- references of hers -----------------------------------------------------------------------------------------------
+
+
+def test_what_spans_our_rows_grows_with_them(her: Her) -> None:
+    tab = her.tab()
+    end, spend = tab.grid.row_count, her.at("spend")
+    ident = tab.sheet_id
+    whole = her.box(0, end, 0, tab.grid.column_count)
+    data = her.box(1, end, 0, tab.grid.column_count)
+    color = {"firstBandColorStyle": {"rgbColor": {"red": 1}}, "secondBandColorStyle": {"rgbColor": {"red": 0.9}}}
+    rule = {"condition": {"type": "NUMBER_GREATER", "values": [{"userEnteredValue": "1"}]}, "format": {}}
+    her.does(
+        {"setBasicFilter": {"filter": {"range": whole}}},
+        {"addBanding": {"bandedRange": {"range": data, "rowProperties": color}}},
+        {"addConditionalFormatRule": {"index": 0, "rule": {"ranges": [data], "booleanRule": rule}}},
+        {"addNamedRange": {"namedRange": {"name": "spends", "range": her.box(1, end, spend, spend + 1)}}},
+        {"addProtectedRange": {"protectedRange": {"range": data, "warningOnly": True}}},
+        {"addTable": {"table": {"name": "T", "range": whole}}},
+        {"addSheet": {"properties": {"sheetId": 77, "title": "Sums"}}},
+    )
+    letter = chr(65 + spend)
+    formula = {"formulaValue": f"=SUM('{tab.title}'!{letter}2:{letter}{end})"}
+    start = {"sheetId": 77, "rowIndex": 0, "columnIndex": 0}
+    rows = [{"values": [{"userEnteredValue": formula}]}]
+    her.does({"updateCells": {"start": start, "rows": rows, "fields": "userEnteredValue"}})
+    her.project.server.world.as_of = NOW + timedelta(days=2)
+    assert her.imports(now=NOW + timedelta(days=2)).exit_code == 0
+    now = her.tab().grid.row_count
+    assert now > end
+    assert her.wrong() == []
+    model = her.server.spreadsheet(her.book)
+    filter_ = her.tab().basic_filter
+    assert filter_ is not None
+    assert filter_["range"]["endRowIndex"] == now
+    parts = her.tab().parts
+    found = [
+        parts["bandedRanges"][0]["range"],
+        parts["conditionalFormats"][0]["ranges"][0],
+        parts["tables"][0]["range"],
+    ]
+    found += [parts["protectedRanges"][0]["range"], model.named_ranges[0]["range"]]
+    assert [one["endRowIndex"] for one in found] == [now] * 5
+    assert model.sheet("Sums").values() == [[f"=SUM('{tab.title}'!{letter}2:{letter}{now})"]]
+    assert ident == her.tab().sheet_id

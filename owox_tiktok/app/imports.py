@@ -18,7 +18,7 @@ from owox_tiktok.errors import Halted, Problem, StoreBusy
 from owox_tiktok.events import Event, Failed, Finished, Listener, Warned
 from owox_tiktok.model import Audit, Audited, Destination, Metered, Reading, Window
 from owox_tiktok.notify import notify
-from owox_tiktok.plan import Done, Pair, keep_from, losses
+from owox_tiktok.plan import Done, Pair, keep_from, losses, no_longer_asked
 from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import Settings
@@ -110,6 +110,9 @@ def import_(
                     count(Warned(name, "", note))
             pairs = make_plan(settings, advertisers, cursors, now, backfill, part.done, audit.differing)
             again = _read_again(pairs, audit)
+            if isinstance(destination, Audited):
+                for name, sentence in no_longer_asked(pairs):
+                    count(Warned(name, "", sentence))
             for name, differing in by_stream(audit.differing).items():
                 for sentence in sentences(differing, again, "they are read again"):
                     count(Warned(name, "", sentence))

@@ -20,11 +20,11 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from owox_tiktok.model import Seal, Sealed, Stream
-from owox_tiktok.sheets.cells import EPOCH, Cell
+from owox_tiktok.sheets.cells import EPOCH, Cell, Json
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.layout import spans_of
-from owox_tiktok.sheets.seals import CellTally
-from owox_tiktok.sheets.table import Key, Strip, Table, is_whole, names_row, row_keys
+from owox_tiktok.sheets.seals import DAMAGED, CellTally
+from owox_tiktok.sheets.table import Key, Strip, Table, is_whole, names_row, row_keys, tags_put_back, top_of
 from owox_tiktok.trust.audit import differing
 from owox_tiktok.trust.seals import CONTROLS, in_order
 
@@ -67,7 +67,7 @@ class Examinee:
             return False
         advertiser_id, day = self.of(key), self.day_of(key)
         sealed, since = self.sealed.get(advertiser_id), self.since.get(advertiser_id)
-        if not sealed or since is None or day in sealed:
+        if not sealed or since is None or (day in sealed and sealed[day].seal != DAMAGED):
             return False
         return day is None or day < since or day > today + timedelta(days=1)
 
@@ -84,6 +84,8 @@ class Examined(NamedTuple):
     strays: frozenset[Key]
     differing: dict[str, dict[Day, tuple[Seal, Seal]]]
     keyless: bool
+    astray: tuple[Json, ...] = ()
+    """What puts the tags of columns and headings back, if they are not where the headings are."""
 
 
 def looks_like_ours(stream: Stream, names: Sequence[str], values: Sequence[Cell]) -> bool:
@@ -116,12 +118,17 @@ def examined(book: Spreadsheet, tabs: Sequence[Examinee], now: datetime) -> dict
     found = {}
     for together in _in_calls([one for one in tabs if one.cells <= CELLS_AT_ONCE]):
         places = [one.table.blocks([(0, one.table.tab.rows)], one.table.strips()) for one in together]
-        values = iter(book.values([b for blocks in places for b in blocks]))
+        heads = [top_of(one.table) for one in together]
+        values = iter(book.values([b for blocks in [*places, heads] for b in blocks]))
         for one, blocks in zip(together, places, strict=True):
             found[one.stream.name] = _small(one, [next(values) for _ in blocks], now.date())
+        for one in together:
+            astray = tags_put_back(one.stream, one.table, next(values))
+            found[one.stream.name] = found[one.stream.name]._replace(astray=tuple(astray))
     for one in tabs:
         if one.cells > CELLS_AT_ONCE:
-            found[one.stream.name] = _large(book, one, now)
+            astray = tags_put_back(one.stream, one.table, book.values([top_of(one.table)])[0])
+            found[one.stream.name] = _large(book, one, now)._replace(astray=tuple(astray))
     return found
 
 
@@ -137,7 +144,13 @@ def _in_calls(tabs: Sequence[Examinee]) -> Iterator[list[Examinee]]:
         yield some
 
 
+_UNREADABLE = Examined([], 0, frozenset(), {}, False)
+"""Of a tab that lacks a key column."""
+
+
 def _small(one: Examinee, blocks: Sequence[list[list[Cell]]], today: date) -> Examined:
+    if not one.table.columns.keys() >= set(one.stream.keys):
+        return _UNREADABLE
     strips = one.table.strips()
     keys = row_keys(one.stream, strips, blocks)
     count = _Count(one, strips, None)
@@ -154,6 +167,8 @@ def _small(one: Examinee, blocks: Sequence[list[list[Cell]]], today: date) -> Ex
 
 
 def _large(book: Spreadsheet, one: Examinee, now: datetime) -> Examined:
+    if not one.table.columns.keys() >= set(one.stream.keys):
+        return _UNREADABLE
     table, stream = one.table, one.stream
     few = table.strips([*stream.keys, *(n for n in CONTROLS if n in table.columns)])
     keys: list[Key | None] = []

@@ -28,7 +28,7 @@ from owox_tiktok.cursors import Record, check_step
 from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.model import Audit, Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
 from owox_tiktok.sheets import requests
-from owox_tiktok.sheets.audit import CELLS_AT_ONCE, Examinee, examined, looks_like_ours
+from owox_tiktok.sheets.audit import CELLS_AT_ONCE, Examined, Examinee, examined, looks_like_ours
 from owox_tiktok.sheets.cells import EPOCH, Cell, Json, same, seconds_of
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.errors import WAYS_OUT, SheetRefused, TooManyCells
@@ -346,7 +346,8 @@ class Sheets:
                 self._read_state(structure, with_seals=True)
             try:
                 found = examined(self.book, list(self._tabs(structure, streams)), self.book.now())
-                break
+                if not self._put_back(found, notes):
+                    break
             except SheetRefused as error:
                 if error.code != HTTPStatus.BAD_REQUEST:
                     raise
@@ -354,7 +355,7 @@ class Sheets:
         else:
             raise _keeps_changing(streams[0])
         for stream in streams:
-            if stream.name not in found:
+            if stream.name not in found or not found[stream.name].keys:
                 continue
             self._refuse_many_broken(stream, found[stream.name].keys)
             self._keys[stream.name] = found[stream.name].keys
@@ -372,6 +373,19 @@ class Sheets:
                 what = "1 row" if len(strays) == 1 else f"{len(strays):,} rows"
                 notes.append((stream.name, f"{stream.title}: {what} of days that were never imported removed"))
         return Audit(differing, notes)
+
+    def _put_back(self, found: Mapping[str, Examined], notes: list[tuple[str, str]]) -> bool:
+        """Put tags back to where the headings are; return whether there were any, and all is to be read again."""
+        batch = [request for one in found.values() for request in one.astray]
+        if not batch or self._read_only:
+            return False
+        self.book.apply(batch)
+        self._look()
+        for name, one in found.items():
+            if one.astray:
+                what = "a column that was cut and pasted, or its tag lost, was found by its heading"
+                notes.append((name, f"{STREAMS[name].title}: {what}"))
+        return True
 
     def tidy(self, streams: Sequence[Stream]) -> Sequence[tuple[str, str]]:
         """Clear our cells of rows that nobody can make out, once their days are read again; see ``Audited``."""
@@ -429,7 +443,7 @@ class Sheets:
         """Yield the tabs that can be compared, with the seals of each account that has a cursor."""
         for stream in streams:
             table = table_of(structure, stream.name)
-            if table is None or not self._usable(table, stream):
+            if table is None or not table.columns:
                 continue
             records = [r for r in (self._records or {}).values() if r.object == stream.name]
             cursors = {r.advertiser_id: cursor for r in records if (cursor := known(r, table).cursor)}

@@ -16,7 +16,7 @@ from owox_tiktok.model import Field, Kind, Stream
 from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.cells import Cell, Json, cell, serial
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab, Tag, new_tab, tagged_tab
+from owox_tiktok.sheets.tabs import HEADINGS_WITHIN, TAB, Snapshot, Structure, Tab, Tag, new_tab, normal, tagged_tab
 
 # Keys of our tags. Short, because a tab's tags may take 30,000 characters and a report can have 800 columns.
 COLUMN, HEADER = "owox.col", "owox.head"
@@ -202,6 +202,47 @@ def unmoved(table: Table, seen: Snapshot | None) -> bool:
             if key == COLUMN:
                 tagged.setdefault(value, []).append(at)
     return tagged.keys() == table.columns.keys() and all(at in tagged[n] for n, at in table.columns.items())
+
+
+def top_of(table: Table) -> Block:
+    """Return where the headings are: their row, or the first rows where their tag is gone."""
+    tab, header = table.tab, table.header
+    if header is not None:
+        return Block(tab.id, header, header + 1, 0, tab.columns)
+    return Block(tab.id, 0, min(tab.rows, HEADINGS_WITHIN), 0, tab.columns)
+
+
+def tags_put_back(stream: Stream, table: Table, top: Sequence[Sequence[Cell]]) -> list[Json]:
+    """Return what puts tags back to where the headings are; ``top`` is what stands in ``top_of``.
+
+    Cutting and pasting a column moves its cells and leaves its tag behind, so the heading is a column's second
+    witness. A tag is moved only if nothing heads its column any more, and one other column has its heading.
+    """
+    tab, batch = table.tab, []
+    if table.header is None:
+        # A row that has most of our headings is the headings' row.
+        fitting = [sum(_heads(name, line[at]) for name, at in table.columns.items()) for line in top]
+        if not fitting or 2 * max(fitting) < len(table.columns):
+            return []
+        row = fitting.index(max(fitting))
+        headings = top[row]
+        batch.append(requests.tagged(HEADER, "", tab.id, "ROWS", row))
+    else:
+        headings = top[0] if top else ()
+    tagged = set(table.columns.values())
+    for name in dict.fromkeys([*stream.keys, *table.columns]):
+        at = table.columns.get(name)
+        others = [c for c, text in enumerate(headings) if c not in tagged and _heads(name, text)]
+        if len(others) == 1 and (at is None or headings[at] is None):
+            if at is not None:
+                batch.append(requests.untagged(COLUMN, name, tab.id))
+            batch.append(requests.tagged(COLUMN, name, tab.id, "COLUMNS", others[0]))
+    return batch
+
+
+def _heads(name: str, text: Cell) -> bool:
+    """Whether a text is the heading that a field's column was given."""
+    return isinstance(text, str) and normal(text) == normal(name)
 
 
 def new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field], table: Table | None) -> list[Json]:
