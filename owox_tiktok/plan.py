@@ -162,7 +162,7 @@ def losses(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
 
 
 def no_longer_asked(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
-    """Return (stream, sentence) for fields that are not chosen any more; the next cursor lacks them: it is said once."""
+    """Return (stream, sentence) for fields that are not chosen any more; the next cursor has none of them."""
     gone: dict[str, set[str]] = {}
     for pair in pairs:
         if pair.cursor and not pair.backfill:

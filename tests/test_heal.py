@@ -322,12 +322,8 @@ def test_a_column_that_was_cut_and_pasted_is_found_by_its_heading(her: Her, name
 def test_the_headings_are_known_without_their_tag(her: Her) -> None:
     model = her.server.spreadsheet(her.book)
     lost = [m for m in model.metadata if m.key == "owox.head" and m.sheet_id == her.tab().sheet_id]
-    her.does(
-        *(
-            {"deleteDeveloperMetadata": {"dataFilter": {"developerMetadataLookup": {"metadataId": m.metadata_id}}}}
-            for m in lost
-        )
-    )
+    lookups = [{"developerMetadataLookup": {"metadataId": m.metadata_id}} for m in lost]
+    her.does(*({"deleteDeveloperMetadata": {"dataFilter": lookup}} for lookup in lookups))
     rows = her.tab().grid.row_count
     her.fields[DAILY.name] = [*FIELDS, "clicks"]
     assert her.imports().exit_code == 0
