@@ -14,6 +14,7 @@ From the ground up; each module uses those below it in this list's turn, and non
     state            the hidden tab with the cursors and seals
     portions         chunks become batches' worth of rows
     lease            one import at a time
+    audit            what is in the tabs, compared with the seals before an import
     control          what people wrote, as settings, each with its cell
     destination      rows into their tabs, with their cursors
     report           what a run writes into its Sheet: status, log, record

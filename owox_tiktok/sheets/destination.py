@@ -7,7 +7,11 @@ holds anything else of hers is never deleted.
 
 Every write is laid out on positions read just before it: the structure, the rows it touches, what the person has in
 the rows it adds or deletes; and a last look, one call, says whether all columns and keys are still there. When they
-are not, everything is read and laid out again.
+are not, everything is read and laid out again. The answer to each batch says whether it met the rows it was made for:
+if somebody sorted in that moment, the days of the rows that were hit are marked, and the step is laid out again.
+
+Before an import all tabs are compared with the seals in the hidden tab (``audit``), and after it what is left of broken
+rows is cleared (``tidy``).
 Cursors live in a hidden tab and travel in the same atomic batch as the rows they stand for; a window that is larger
 than one batch brings its cursor in the last.
 """

@@ -14,7 +14,8 @@ What it promises
    row that holds anything of hers is never deleted; if its data has vanished, our cells in it are emptied.
 4. **Twice is once.** Only cells that differ are written. Laying the same portion out again yields no request.
 5. **Never on positions that have moved.** What is laid out is compared with one last look at the tab, just before the
-   write. If a column, a key or the size has changed, the answer is "lay out again", not a guess.
+   write. If a column, a key or the size has changed, the answer is "lay out again", not a guess. And the answer to the
+   write says whether it met the rows it was made for: keys of known rows are not written, so they bear witness.
 
 What becomes of a row
 
@@ -23,6 +24,7 @@ A row of the tab is known by its key: the cells in our key columns. A heading, a
     the row's key …                             the row is …
     is in the portion                           **known**: the cells that differ are written
     stands in a row above, too                  **vanished**: a copy that somebody pasted
+    is broken, and fits one row of the portion  **known**: it is repaired (an id became a number, its day was cleared)
     is of a completed window, but was not read  **vanished**
     is any other, or there is none              left alone
     and a key of the portion without a row      is **new**
@@ -31,19 +33,23 @@ A **vanished** row is deleted if nothing is lost with it: if it holds nothing of
 down, which is to say that a neighbour has the same one. The last row with a formula keeps it even then, since the next
 rows are filled from there. All other vanished rows are emptied and reported.
 
-**New** rows go right behind our last row, never in between: inserting in the middle would push her cells around. Behind
-it there may be
+**New** rows are inserted before our last row where there are several: so her filters, banding, conditional formats,
+named and protected ranges, tables, charts and sums that end with our rows grow by themselves, and no cell is written
+that somebody may just have filled. (Google moves what begins where rows are inserted, so a single row makes nothing
+grow.) Otherwise they go behind our last row, where there may be
 
     rows with nothing but her formulas, filled down ahead of the data   they are used first
     anything else of hers, such as a total                              rows are inserted before it, so it moves down
-    nothing                                                             blank grid is used, then the grid grows
+    nothing                                                             the grid grows; under mere headings it is used
 
-Into rows that had no formulas yet, those of the row above are filled down, except one that spills over several cells
-(it would collide with itself).
+Into rows that had no formulas yet, those of the row they were inserted at are filled, except one that spills over
+several cells (it would collide with itself).
 
-Why the requests come in this order: changed and emptied cells first, since they name rows as they were read; then new
-rows, which only move what is behind all of those; deletions last and from the bottom up, so that none moves the next.
-All cells of ours are typed values, so that no text of TikTok's ever becomes a formula.
+Two batches: changed cells and new rows go first. What could not be undone if it went astray, which is filling formulas,
+emptying and deleting rows, is a batch of its own after a fresh look (``rest``). Deletions come last and from the bottom
+up, so that none moves the next. All cells of ours are typed values, so that no text of TikTok's ever becomes a formula.
+
+A column that is not in the portion, because nobody ticks its field any more, keeps what it has.
 
 How it is used
 
@@ -51,6 +57,8 @@ How it is used
     layout.compared, .around, .looked_at      what must be read: values, cells, and the last look
     layout.fits(values, cells, seen)          False: the tab has changed meanwhile
     layout.grown, .requests(), .keys_after()  how much room it takes, the batch, and the rows' keys once it is applied
+    layout.read_back, .landed(seen)           what the answer is to tell, and whether it met the right rows
+    layout.rest                               what is left for another layout, on the tab as it is then
 """
 
 from __future__ import annotations
