@@ -17,6 +17,7 @@ From the ground up; each module uses those below it in this list's turn, and non
     lease            one import at a time
     record           how far a run is and what came of the last ones, in a hidden tab
     probe            whether Google does what all of this rests on, tried in a scratch tab
+    audit            what is in the tabs, compared with the seals before an import
     control          what people wrote, as settings, each with its cell
     destination      rows into their tabs, with their cursors
     report           what a run writes into its Sheet: status, log, record

@@ -31,7 +31,7 @@ from owox_tiktok.sheets.cells import ENCODER, Cell, Json
 from owox_tiktok.sheets.errors import ArrivedLate, OverQuota, Passing, SheetRefused, TooManyCells
 from owox_tiktok.sheets.pace import Kind, Pace, pace_of, per_minute
 from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
-from owox_tiktok.sheets.tabs import ON_LINES, Snapshot, Structure, Tab, Tag, Written, letters
+from owox_tiktok.sheets.tabs import ON_LINES, Snapshot, Structure, Tab, Tag, Written, area, letters, quoted
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -54,6 +54,12 @@ SAID_S = 5.0
 
 MOST_FILTERS = 400
 """So many ranges are asked for in one call."""
+
+_READ_BACK = (
+    "properties(sheetId,gridProperties(rowCount,columnCount)),data(startRow,startColumn,"
+    "rowData.values(effectiveValue),columnMetadata.developerMetadata(metadataKey,metadataValue))"
+)
+"""What is read back with a batch, of each tab."""
 
 MARKER = "owox.batch"
 FREE_MARKERS = 2**30 + 2**29
@@ -310,34 +316,11 @@ class Spreadsheet:
             ":getByDataFilter",
             params={
                 "fields": "developerMetadata(metadataId,metadataKey,metadataValue,location),"
-                "sheets(properties(sheetId,gridProperties(rowCount,columnCount)),data(startRow,startColumn,"
-                "rowData.values(userEnteredValue,effectiveValue,note),"
-                "columnMetadata.developerMetadata(metadataKey,metadataValue)))"
+                f"sheets({_READ_BACK.replace('effectiveValue', 'userEnteredValue,effectiveValue,note')})"
             },
             body={"dataFilters": [{"gridRange": b.as_range()} for b in blocks]},
         )
-        found = {}
-        for sheet in answer.get("sheets", []):
-            values: dict[int, dict[int, Cell]] = {}
-            written: dict[int, dict[int, Written]] = {}
-            tagged: dict[int, frozenset[tuple[str, str]]] = {}
-            for data in sheet.get("data", []):
-                left = data.get("startColumn", 0)
-                for row, line in enumerate(data.get("rowData", []), data.get("startRow", 0)):
-                    for column, one in enumerate(line.get("values", []), left):
-                        value = next(iter(one.get("effectiveValue", {}).values()), None)
-                        if isinstance(value, str | int | float | bool) and value != "":
-                            values.setdefault(row, {})[column] = value
-                        if (entered := _written(one)) is not None:
-                            written.setdefault(row, {})[column] = entered
-                for column, one in enumerate(data.get("columnMetadata", []), left):
-                    tags = one.get("developerMetadata", [])
-                    tagged[column] = frozenset((t["metadataKey"], t.get("metadataValue", "")) for t in tags)
-            grid = sheet["properties"].get("gridProperties", {})
-            found[sheet["properties"]["sheetId"]] = Snapshot(
-                grid.get("rowCount", 0), grid.get("columnCount", 0), values, written, tagged
-            )
-        return found, tuple(map(_tag, answer.get("developerMetadata", [])))
+        return _snapshots(answer.get("sheets", [])), tuple(map(_tag, answer.get("developerMetadata", [])))
 
     def look(self, tabs: Sequence[int], fields: str) -> Json:
         """Return what ``fields`` (a mask of the API's) names of some tabs, as the API says it; one call."""
@@ -348,15 +331,24 @@ class Spreadsheet:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def apply(self, batch: Sequence[Json]) -> None:
+    def apply(
+        self, batch: Sequence[Json], back: Sequence[Block] = (), titles: Mapping[int, str] | None = None
+    ) -> dict[int, Snapshot]:
         """Apply the requests, all or none, once and not twice; StoreFailed when that cannot be done.
 
         StoreBusy when another run has taken the lease over: then nothing of the batch is applied.
+        Return what is in the blocks ``back`` right afterwards, before anybody could change it, by tab. ``titles`` are
+        the titles of their tabs. Where the answer was lost, it is read now.
         """
         with self._writing:
             seen, self._seen = self._seen, None  # not known, should the batch fail
-            self._apply(batch)
+            answer = self._apply(batch, [f"{quoted((titles or {})[b.tab])}!{area(b)}" for b in back])
             self._seen = seen.after(batch) if seen else None
+        if not back:
+            return {}
+        if answer is None:
+            return self.snapshot(back)
+        return _snapshots(answer.get("updatedSpreadsheet", {}).get("sheets", []))
 
     def try_batch(self, batch: Sequence[Json], *, read_back: Sequence[str]) -> Json:
         """Send a batch once, without a marker, and return its answer with the cells of the ranges ``read_back``."""
@@ -374,14 +366,18 @@ class Spreadsheet:
             self._next_marker, self._last_marker = first, None
             self._tried.clear()
 
-    def _apply(self, batch: Sequence[Json]) -> None:
+    def _apply(self, batch: Sequence[Json], back: Sequence[str] = ()) -> Json | None:
+        """Apply a batch and return the answer, which tells what is in the ranges ``back``; None where it was lost."""
+        answer: Json | None = None
         held = self._next_marker is not None
         number = self._next_marker if self._next_marker is not None else FREE_MARKERS + secrets.randbelow(2**29)
         token = f"{self.now().isoformat(timespec='seconds')} {secrets.token_hex(8)}"
         marker = create_metadata(MARKER, token, number)
         # Others' markers are not touched: they may still be looked for.
         old = [delete_metadata(self._last_marker)] if self._last_marker is not None else []
-        body = ENCODER.encode({"requests": [marker, *batch, *old]})
+        more = {"includeSpreadsheetInResponse": True, "responseIncludeGridData": True, "responseRanges": back}
+        body = ENCODER.encode({"requests": [marker, *batch, *old], **(more if back else {})})
+        fields = f"spreadsheetId,updatedSpreadsheet.sheets({_READ_BACK})" if back else "spreadsheetId"
         if len(body) > self.sizes.request_bytes:
             raise StoreFailed(
                 f"a single step would need {len(body):,} bytes, and Google takes {self.sizes.request_bytes:,}",
@@ -396,13 +392,15 @@ class Spreadsheet:
                 if unsure and self.metadata(number) == token:
                     break
                 try:
-                    self._call("post", ":batchUpdate", params={"fields": "spreadsheetId"}, data=body)
+                    answer = self._call("post", ":batchUpdate", params={"fields": fields}, data=body)
                 except Passing as error:
                     unsure = unsure or error.unsure
                     raise
                 except SheetRefused as error:
                     # The first try may have arrived after we looked: then it is this second one that is refused.
-                    there = self.metadata(number) if unsure or (held and error.code == HTTPStatus.BAD_REQUEST) else None
+                    # And a range to read back whose tab has another title by now may be refused after the fact.
+                    refused = error.code == HTTPStatus.BAD_REQUEST and (held or back)
+                    there = self.metadata(number) if unsure or refused else None
                     if there is None:
                         raise
                     if there in self._tried and there != token:
@@ -421,6 +419,7 @@ class Spreadsheet:
                         ) from None
         if held:
             self._go_on_from(number)
+        return answer
 
     def _go_on_from(self, number: int) -> None:
         """Take note that the batch with the marker ``number`` was applied."""
@@ -514,6 +513,32 @@ def _tag(found: Json) -> Tag:
         span["dimension"] if span else "",
         span.get("startIndex", 0) if span else 0,
     )
+
+
+def _snapshots(sheets: Sequence[Json]) -> dict[int, Snapshot]:
+    """Return what an answer says of its tabs, by their ids."""
+    found = {}
+    for sheet in sheets:
+        values: dict[int, dict[int, Cell]] = {}
+        written: dict[int, dict[int, Written]] = {}
+        tagged: dict[int, frozenset[tuple[str, str]]] = {}
+        for data in sheet.get("data", []):
+            left = data.get("startColumn", 0)
+            for row, line in enumerate(data.get("rowData", []), data.get("startRow", 0)):
+                for column, one in enumerate(line.get("values", []), left):
+                    value = next(iter(one.get("effectiveValue", {}).values()), None)
+                    if isinstance(value, str | int | float | bool) and value != "":
+                        values.setdefault(row, {})[column] = value
+                    if (entered := _written(one)) is not None:
+                        written.setdefault(row, {})[column] = entered
+            for column, one in enumerate(data.get("columnMetadata", []), left):
+                tags = one.get("developerMetadata", [])
+                tagged[column] = frozenset((t["metadataKey"], t.get("metadataValue", "")) for t in tags)
+        grid = sheet["properties"].get("gridProperties", {})
+        found[sheet["properties"]["sheetId"]] = Snapshot(
+            grid.get("rowCount", 0), grid.get("columnCount", 0), values, written, tagged
+        )
+    return found
 
 
 def _block(found: Json) -> Block:

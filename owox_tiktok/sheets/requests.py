@@ -79,6 +79,13 @@ def tagged(key: str, value: str, tab: int, along: str = "", index: int = 0) -> J
     return {"createDeveloperMetadata": {"developerMetadata": entry}}
 
 
+def untagged(key: str, value: str, tab: int) -> Json:
+    """Return the deletion of a tab's tags on columns with this key and value."""
+    place = {"metadataKey": key, "metadataValue": value, "locationType": "COLUMN"}
+    location = {"metadataLocation": {"sheetId": tab}, "locationMatchingStrategy": "INTERSECTING_LOCATION"}
+    return {"deleteDeveloperMetadata": {"dataFilter": {"developerMetadataLookup": {**place, **location}}}}
+
+
 def dimension(tab: int, along: str, start: int, end: int) -> Json:
     """Return ROWS or COLUMNS ``start`` to ``end`` (not included) as a ``DimensionRange``."""
     return {"sheetId": tab, "dimension": along, "startIndex": start, "endIndex": end}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from owox_tiktok.sheets.cells import Cell, Json
-from owox_tiktok.sheets.requests import tagged
+from owox_tiktok.sheets.requests import Block, tagged
 
 TAB = "owox.tab"
 """Key of the tag on each tab that is ours; it says what the tab holds, and its id."""
@@ -179,6 +179,11 @@ def letters(column: int) -> str:
 def address(tab: Tab, row: int, column: int) -> str:
     """Return the address of a cell (row and column from 0), as people write it."""
     return f"{quoted(tab.title)}!{letters(column)}{row + 1}"
+
+
+def area(block: Block) -> str:
+    """Return a block's address without its tab."""
+    return f"{letters(block.left)}{block.top + 1}:{letters(block.right - 1)}{block.bottom}"
 
 
 def quoted(title: str) -> str:
