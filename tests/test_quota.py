@@ -152,6 +152,20 @@ def test_the_runs_deadline_ends_the_waiting(google: Server, time: Time) -> None:
     assert isinstance(OverQuota("x", where="y"), StoreFailed)
 
 
+def test_max_run_timeout_is_a_deadline_too(google: Server, project: Project, time: Time) -> None:
+    sheet = control_sheet(google, project)
+    sheet.set("Max Run Timeout", 10)
+
+    def use_up(_: str, path: str) -> None:
+        if path.endswith("developerMetadata:search"):  # the destination's first look
+            google.quota.per_minute = 0
+
+    google.on_call = use_up
+    assert run(sheet, project, limits=limits(time)).exit_code != 0
+    # Afterwards the status has some minutes to be written.
+    assert 600 < time.now - 1000 < 1800
+
+
 def test_who_waits_for_the_quota_is_heard_of(google: Server, project: Project, time: Time) -> None:
     google.quota.per_minute = 10
     sheet = control_sheet(google, project)

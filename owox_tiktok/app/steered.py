@@ -20,6 +20,9 @@ from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
 
+AFTERWARDS_S = 120.0
+"""So long a run whose time is up may wait for Google to store what it has read."""
+
 
 def open_sheet(
     spreadsheet: str, *, environment: Mapping[str, str] | None = None, datasets: Collection[str] | None = None
@@ -66,6 +69,10 @@ def import_sheet(
         try:
             report.begin()
             reading = control.read(now)
+            if most := reading.settings.max_run_timeout:
+                earlier = report.earlier.seconds if report.earlier else 0.0
+                end = book.limits.clock() + 60 * most - earlier + AFTERWARDS_S
+                book.until = end if book.until is None else min(book.until, end)
             for warning in reading.warnings:
                 emit(Warned("", "", warning))
             return import_(
