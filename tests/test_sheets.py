@@ -213,7 +213,7 @@ def test_a_new_tab_has_a_frozen_bold_header_with_notes_formats_and_no_empty_grid
     assert pattern("spend") == "#,##0.00"
     assert pattern("ad_id") == "@"
     person.store(person.chunk([ad(1, 1)], advertiser_id="2", currency="JPY"))
-    assert pattern("spend", 3) == "#,##0"
+    assert pattern("spend", 2) == "#,##0", "of the row that was added before the last"
 
 
 def test_a_state_tab_is_hidden_and_holds_the_cursors(person: Person) -> None:
@@ -372,7 +372,8 @@ def test_her_formula_is_filled_down_into_new_rows(person: Person) -> None:
     person.writes(2, other, 5)
     person.store(person.chunk([ad(1, 1), ad(2, 1), ad(3, 2), ad(4, 2)]))
     assert [person.sees(row, mine) for row in range(1, 5)] == ["=F2*2", "=F3*2", "=F4*2", "=F5*2"]
-    assert [person.sees(row, other) for row in range(1, 5)] == [None, 5, None, None]
+    assert [person.sees(row, other) for row in range(1, 5)] == [None, None, None, 5], "new rows come before the last"
+    assert person.row_of("172") == 4
 
 
 def test_formulas_filled_ahead_of_the_data_are_used_and_a_total_below_moves_down(person: Person) -> None:
@@ -717,6 +718,16 @@ def test_a_protected_range_is_reported(person: Person) -> None:
 # --- room -------------------------------------------------------------------------------------------------------------
 
 
+def test_how_many_cells_a_spreadsheet_takes_is_learnt_from_google(person: Person) -> None:
+    book = Spreadsheet(person.book, limits=AT_ONCE)
+    assert book.sizes.cells == 20_000_000, "as announced"
+    grid = {"rowCount": 10_000_001, "columnCount": 1}
+    with pytest.raises(TooManyCells) as caught:
+        book.apply([{"addSheet": {"properties": {"title": "Large", "gridProperties": grid}}}])
+    assert caught.value.limit == 10_000_000
+    assert book.sizes.cells == 10_000_000
+
+
 def test_what_does_not_fit_stops_beforehand_with_figures(person: Person) -> None:
     person.store(person.chunk([ad(1, 1)]))
     used = sum(s.grid.row_count * s.grid.column_count for s in person.server.spreadsheet(person.book).sheets)
@@ -822,11 +833,11 @@ def _store_killed_after(person: Person, chunk: Chunk, batches: int) -> None:
     """Store, but be killed after so many batches."""
     apply, left = Spreadsheet.apply, [batches]
 
-    def applied(book: Spreadsheet, batch: Any) -> None:
+    def applied(book: Spreadsheet, batch: Any, *more: Any) -> Any:
         if not left[0]:
             raise Killed
         left[0] -= 1
-        apply(book, batch)
+        return apply(book, batch, *more)
 
     with pytest.MonkeyPatch.context() as patch, suppress(Killed):
         patch.setattr(Spreadsheet, "apply", applied)
@@ -951,3 +962,32 @@ def test_in_a_cell_is_what_is_read_back() -> None:
     for amount in ("0.1", "123456789.12", "1e20"):
         value = Decimal(amount)
         assert typed_cell(DAILY.fields["spend"].kind, float(value)) == in_a_cell(value)
+
+
+# --- tags -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_tags_of_all_fields_leave_room(server: Server, tmp_path: Path) -> None:
+    widest = max(STREAMS.values(), key=lambda s: len(s.fields))
+    person = Person(server, tmp_path, widest)
+    with person.opened() as destination:
+        destination.prepare(widest, widest.columns(tuple(widest.fields)))
+    tags = [m for m in server.spreadsheet(person.book).metadata if m.sheet_id == person.tab.sheet_id]
+    assert len(tags) >= len(widest.fields) > 800
+    assert sum(len(t.key) + len(t.value or "") for t in tags) < 24_000, "Google takes 30,000 characters per tab"
+
+
+def test_tags_of_an_earlier_version_are_read_and_shortened(person: Person) -> None:
+    person.store(person.chunk([ad(1, 1)]))
+    model = person.server.spreadsheet(person.book)
+    model.metadata = [replace(m, key="owox.col") if m.key == "ox" else m for m in model.metadata]
+    person.store(person.chunk([ad(1, 1), ad(2, 1)]))
+    assert {r["ad_id"] for r in person.rows} == {"171", "172"}
+    assert {m.key for m in model.metadata if m.location_type == "COLUMN"} == {"owox.col"}, (
+        "nothing is done for its own sake"
+    )
+    person.store(person.chunk([ad(1, 1)], fields=(*FIELDS, "clicks")))
+    assert {m.key for m in model.metadata if m.location_type == "COLUMN"} == {"ox"}
+    assert [r["ad_id"] for r in person.rows] == ["171"]
+    columns = [m.value for m in model.metadata if m.location_type == "COLUMN"]
+    assert len(columns) == len(set(columns))
