@@ -187,7 +187,7 @@ class Story:
 
     def _edit(self, tab: Tab, kind: str) -> None:
         self.figures.edits[kind] += 1
-        with suppress(IndexError, AssertionError, KeyError):  # nothing of ours is there to be edited
+        with suppress(IndexError, AssertionError, KeyError, ApiError):  # there is nothing to be edited
             EDITS[kind](tab)
 
     # --- what is seen -------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -33,6 +35,7 @@ from owox_tiktok.sheets.errors import TooManyCells
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import STREAMS
+from tests import sheet_edits
 from tests.helpers import NOW, Project, Row, differences, expected, in_order
 from tests.sheets import columns_of_tab, in_a_cell, left_behind, numbered_rows, sheet_rows, tab_of, typed_cell
 
@@ -569,6 +572,51 @@ def test_a_change_between_any_two_reads_is_noticed(person: Person, what: str, tu
     remark = next(line.index("My remark") for line in person.tab.values() if "My remark" in line)
     for n in (2, 4, 5):
         assert person.sees(person.row_of(f"17{n}"), remark) == f"about 17{n}"
+
+
+@pytest.mark.parametrize("what", [*MOVES, "insert row on top", "move row"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_change_between_the_last_look_and_the_batch_is_seen_in_the_answer(
+    person: Person, what: str, seed: int
+) -> None:
+    person.store(person.chunk([ad(n, n, spend=f"{9 - n}") for n in range(1, 9)], (1, 8)))
+    mine = person.adds_column("My remark")
+    for n in range(1, 9):
+        person.writes(person.row_of(f"17{n}"), mine, f"about 17{n}")
+    person.does({"appendDimension": {"sheetId": person.tab.sheet_id, "dimension": "ROWS", "length": 1}})
+    person.writes(9, mine, "TOTAL")
+    tab = sheet_edits.Tab(person.server, person.book, DAILY, random.Random(f"{what} {seed}"))
+    named = re.sub(r"^(insert|delete|move) (row|column)", r"\1 a \2", what)
+    before = {r["ad_id"]: r["spend"] for r in person.rows}
+    batches = 0
+    edited: list[str] = []
+
+    def between(_: str, path: str) -> None:
+        nonlocal batches
+        batches += path.endswith(":batchUpdate")
+        if batches == 2 and path.endswith(":batchUpdate"):  # the first one takes the lease
+            person.server.on_call = None
+            sheet_edits.EDITS[named](tab)
+            edited.append(named)
+
+    person.server.on_call = between
+    rows = [ad(n, n, spend=f"{n}0", impressions="4") for n in range(5, 11) if n != 6]
+    (stored,) = person.store(person.chunk(rows, (5, 10)))
+    person.server.on_call = None
+    assert edited
+    now = {r["ad_id"]: (r["spend"], r["impressions"]) for r in person.rows}
+    assert {a: v for a, v in now.items() if int(a[2:]) >= 5} == {f"17{n}": (n * 10, 4) for n in (5, 7, 8, 9, 10)}
+    assert left_behind(person.server, person.book, DAILY) == []
+    remark = next(line.index("My remark") for line in person.tab.values() if "My remark" in line)
+    for row, cells in numbered_rows(person.server, person.book, DAILY):
+        assert person.sees(row, remark) in (None, f"about {cells['ad_id']}")
+    hit = {a for a, spend in before.items() if int(a[2:]) < 5 and now.get(a, ("", ""))[0] != spend}
+    with person.opened() as destination:
+        destination.cursors()
+        marked = destination.audit([DAILY]).differing.get((DAILY.name, "1"), {})
+    assert {day(int(a[2:])) for a in hit} <= marked.keys(), "what it has hit is read again"
+    if hit and what not in ("delete row",):
+        assert "at the very moment" in str(stored.notes)
 
 
 # --- values -----------------------------------------------------------------------------------------------------------

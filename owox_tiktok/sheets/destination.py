@@ -62,6 +62,7 @@ from owox_tiktok.sheets.table import (
     is_whole,
     names_row,
     new_columns,
+    row_key,
     row_keys,
     table_of,
     unmoved,
@@ -601,48 +602,50 @@ class Sheets:
         table = table_of(structure, stream.name)
         if table is None or not self._usable(table, stream):
             return
-        misplaced = self._take_back(layout, table)
         hit = layout.hit(seen) if seen else {}
+        strange = layout.table.columns != table.columns or any(not names_row(stream, key) for key in hit.values())
+        hers = self._take_back(layout, stream, table) if strange else []
         there = set(self._row_keys(table, stream))
-        lost = {k for k in keys if k is not None and k not in there}
-        damaged = {*lost, *(k for k in hit.values() if k is not None)} - layout.own_keys
+        met = {*(k for k in keys if k is not None and k not in there), *hit.values()}
+        damaged = {k for k in met - layout.own_keys if k is not None and is_whole(stream, k)}
         self._mark(stream, damaged)
-        foreign = [str(row + 1) for row, key in hit.items() if key is None or not is_whole(stream, key)]
         what = f"{stream.title}: somebody changed the tab at the very moment it was written"
         if damaged:
-            what += (
-                f"; {len(damaged):,} other row{'s were' if len(damaged) > 1 else ' was'} met, and read again next time"
-            )
-        if foreign or misplaced:
-            rows = ", ".join([*foreign, *misplaced][:10])
-            what += f"; look at row {rows}: cells of yours may have been written over (File → Version history has them)"
-        self._said.append(what if damaged or foreign or misplaced else f"{what}; it was written again")
+            many = len(damaged) > 1
+            what += f"; {len(damaged):,} other row{'s were' if many else ' was'} met and will be read again"
+        if hers:
+            rows = f"row{'s' if len(hers) > 1 else ''} {', '.join(map(str, hers[:10]))}"
+            what += f"; cells of yours in {rows} may have been written over (File → Version history has them)"
+        self._said.append(what if damaged or hers else f"{what}; it was written again")
 
-    def _take_back(self, layout: Layout, table: Table) -> list[str]:
-        """Remove what was written into columns that are not ours; return the rows of hers that had it."""
-        wrote = layout.wrote()
-        ours = set(table.columns.values())
-        if not wrote or layout.table.columns == table.columns:
-            return []
+    def _take_back(self, layout: Layout, stream: Stream, table: Table) -> list[int]:
+        """Remove what was written into rows and columns that are not ours; return the numbers of those rows."""
+        wrote, added = layout.wrote(), layout.added()
         spans = [(top, min(bottom, table.tab.rows)) for top, bottom in spans_of(sorted(wrote)) if top < table.tab.rows]
+        if not spans:
+            return []
         seen = self.book.snapshot([Block(table.tab.id, top, bottom, 0, table.tab.columns) for top, bottom in spans])
         found = seen.get(table.tab.id)
         if found is None or not unmoved(table, found):
             return []
+        ours = set(table.columns.values())
         batch: list[Json] = []
-        misplaced: list[str] = []
+        hers: list[int] = []
         for row, cells in sorted(wrote.items(), reverse=True):
             there = found.values.get(row, {})
             still = {c for c, value in cells.items() if value is not None and same(value, there.get(c))}
-            if row in layout.added() and still == set(there):
+            if row in added and still and still == there.keys():
                 batch.append(requests.delete(table.tab.id, "ROWS", row, row + 1))
-            elif foreign := still - ours:
+                continue
+            key = row_key(stream, [there.get(table.columns[k]) for k in stream.keys])
+            foreign = still - ours if names_row(stream, key) else still
+            if foreign:
                 batch += [requests.clear(Block(table.tab.id, row, row + 1, c, c + 1)) for c in sorted(foreign)]
-                misplaced.append(str(row + 1))
+                hers.insert(0, row + 1)
         if batch:
             self.book.apply(batch)
             self._look()
-        return misplaced
+        return hers
 
     def _mark(self, stream: Stream, damaged: Collection[Key]) -> None:
         """Give the days of these rows seals that nothing equals, so that the next audit has them read again."""
