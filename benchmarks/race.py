@@ -33,6 +33,7 @@ from owox_tiktok.errors import Problem, StoreBusy
 from owox_tiktok.events import Event, Finished, Warned
 from owox_tiktok.local.sheets import Server as Google
 from owox_tiktok.local.sheets import serve as serve_google
+from owox_tiktok.local.sheets.errors import ApiError
 from owox_tiktok.local.tiktok import World
 from owox_tiktok.local.tiktok import serve as serve_tiktok
 from owox_tiktok.model import Destination

@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, Listed] = {
     "reset": Listed("runs:reset", "Make the next import read all of an object again."),
     "views": Listed("runs:views", "Create or refresh the views to report on."),
     "objects": Listed("looks:objects", "List the objects, or the fields of one."),
-    "init": Listed("setup:init", "Write a configuration: an example, or one translated from another loader."),
+    "init": Listed("setup:init", "Write a configuration, or translate another loader's."),
     "sheet": Listed("sheet:sheet", "Set up a Google spreadsheet that controls imports."),
     "auth": Listed("auth:auth", "Get an access token, or revoke one."),
     "schedule": Listed("schedule:schedule", "Start imports on a schedule."),

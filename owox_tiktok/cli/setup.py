@@ -37,7 +37,7 @@ else:
     help="Translate another loader's configuration: Airbyte, OWOX, dlt, Dagster. May be repeated, for a catalogue.",
 )
 def init(path: Path, sources: tuple[Path, ...]) -> None:
-    """Write a configuration: an example, or one translated from another loader.
+    """Write a configuration, or translate another loader's.
 
     Never over an existing file. Secrets of another loader's are not copied: the file names environment variables. What
     has no equivalent is listed in its comments.
