@@ -18,15 +18,16 @@ import pytest
 import requests
 from openpyxl.worksheet.formula import ArrayFormula
 
+from owox_tiktok import titles
 from owox_tiktok.errors import BadInput, StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
 from owox_tiktok.settings import SETTINGS
 from owox_tiktok.sheets import setup, template
-from owox_tiktok.sheets.client import API_VARIABLE, Spreadsheet
+from owox_tiktok.sheets.client import API_VARIABLE, Sizes, Spreadsheet
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.tabs import letters
 from owox_tiktok.sheets.template import CONFIG, DASHBOARD, FIELDS, LOGS, START, SheetKind
-from owox_tiktok.streams import STREAMS, default_fields
+from owox_tiktok.streams import STREAMS
 from tests.helpers import Project, Row, expected, process_environment
 from tests.sheets import stand_in
 
@@ -49,11 +50,11 @@ class Book:
         self.server = server
         self.id = file_id or server.create("Her spreadsheet", sheets or [])
 
-    def open(self) -> closing[Spreadsheet]:
-        return closing(Spreadsheet(self.id, environment={API_VARIABLE: self.server.url}))
+    def open(self, sizes: Sizes = Sizes()) -> closing[Spreadsheet]:  # noqa: B008 - it is frozen
+        return closing(Spreadsheet(self.id, environment={API_VARIABLE: self.server.url}, sizes=sizes))
 
-    def init(self, kind: SheetKind | None = None, *, dry_run: bool = False) -> str:
-        with self.open() as book:
+    def init(self, kind: SheetKind | None = None, *, dry_run: bool = False, sizes: Sizes = Sizes()) -> str:  # noqa: B008
+        with self.open(sizes) as book:
             return "; ".join(setup.init(book, kind, dry_run=dry_run))
 
     def fields(self, *, dry_run: bool = False) -> str:
@@ -177,17 +178,30 @@ def _entered(value: Any) -> Any:
 # --- the definition and its files -------------------------------------------------------------------------------------
 
 
-def test_every_object_and_field_is_in_the_template_its_keys_always_ticked() -> None:
+def test_every_object_is_in_fields_with_its_usual_fields_and_presets_its_keys_always_ticked() -> None:
     listed: dict[str, dict[str, bool]] = {}
     for tick, name, field, *_ in template.page(FIELDS, "sheets").lines[1:]:
         if field.value is None:
             listed[str(name.value)] = {}
         else:
             listed[str(name.value)][str(field.value)] = bool(tick.value)
-    assert {name: set(ticks) for name, ticks in listed.items()} == {s.name: set(s.fields) for s in STREAMS.values()}
+    assert list(listed) == list(STREAMS)
     for stream in STREAMS.values():
-        ticked = {name for name, tick in listed[stream.name].items() if tick}
-        assert ticked == {*stream.keys, *default_fields(stream)}
+        names = {*stream.keys, *template.usual(stream)}
+        assert {name for name, tick in listed[stream.name].items() if tick} == names
+        assert set(listed[stream.name]) - names == set(template.presets(stream))
+        assert names <= set(stream.fields)
+        assert len(names) <= 35
+    assert sum(map(len, listed.values())) < 3_500  # 16,000 would be all
+
+
+def test_titles_are_what_people_say_and_no_object_has_one_twice() -> None:
+    said = {"spend": "Spend", "cost_per_conversion": "Cost per conversion", "stat_time_day": "Day", "ctr": "CTR"}
+    assert {name: titles.title(name) for name in said} == said
+    for stream in STREAMS.values():
+        called = [titles.title(name).casefold() for name in stream.fields]
+        assert len(set(called)) == len(called), stream.name
+        assert not [one for one in called if "_" in one]
 
 
 def test_every_parameter_is_in_the_template_that_asks_for_it() -> None:
@@ -387,7 +401,7 @@ def test_an_init_that_was_cut_off_is_completed_by_the_next(book: Book) -> None:
             mine.init()
         server.on_call = None
         server.spreadsheet(mine.id).permissions = permissions
-        assert 1_000 < len(mine.cells(FIELDS)) < len(whole.cells(FIELDS))
+        assert 10 < sum(map(any, mine.cells(FIELDS))) < len(whole.cells(FIELDS))
         mine.init()
         for title in TABS:
             assert mine.cells(title) == whole.cells(title)
@@ -398,20 +412,20 @@ def test_an_init_that_was_cut_off_is_completed_by_the_next(book: Book) -> None:
 
 def test_fields_brings_an_older_tab_up_to_date_and_keeps_ticks_and_own_columns(built: Book) -> None:
     # An older template: no pixels, no budget of campaigns, not the last field of ads, another description …
-    pixels = len(STREAMS["pixels"].fields) + 1
+    pixels = len(template.in_order(STREAMS["pixels"])) + 1
     built.dimension("deleteDimension", FIELDS, "ROWS", built.row(FIELDS, "pixels", None), pixels)
     built.dimension("deleteDimension", FIELDS, "ROWS", built.row(FIELDS, "audiences", None) - 1)
     built.dimension("deleteDimension", FIELDS, "ROWS", built.row(FIELDS, "campaigns", "budget"))
-    built.put(FIELDS, built.row(FIELDS, "campaigns", "campaign_name"), 4, "What it is called")
+    built.put(FIELDS, built.row(FIELDS, "campaigns", "campaign_name"), 5, "What it is called")
     # … a field and an object that are not offered any more …
-    built.put(FIELDS, built.row(FIELDS, "campaigns", "bid_type"), 2, "bid_kind")
+    built.put(FIELDS, built.row(FIELDS, "campaigns", "create_time"), 2, "bid_kind")
     built.put(FIELDS, built.row(FIELDS, "music", None), 1, "tunes")
     # … and what she did: unticked two, and put a column of her own between ours.
-    unticked = ["campaign_type", "objective"]
+    unticked = ["budget_mode", "objective_type"]
     for name in unticked:
         built.put(FIELDS, built.row(FIELDS, "campaigns", name), 0, False)
     built.dimension("insertDimension", FIELDS, "COLUMNS", 2)
-    built.put(FIELDS, built.row(FIELDS, "campaigns", "objective"), 2, "hers")
+    built.put(FIELDS, built.row(FIELDS, "campaigns", "objective_type"), 2, "hers")
     before = built.cells(FIELDS)
 
     said = built.fields()
@@ -424,28 +438,56 @@ def test_fields_brings_an_older_tab_up_to_date_and_keeps_ticks_and_own_columns(b
     assert len(lines) == len(after) - 1
     for stream in STREAMS.values():
         offered = {field for name, field in lines if name == stream.name} - {"bid_kind"}
-        assert offered == {None, *stream.fields}
+        assert offered == {None, *template.in_order(stream)}
     for line in before[1:]:
         assert lines[line[1], line[3]][:3] == line[:3]
     assert not any(lines["campaigns", name][0] for name in unticked)
-    assert lines["campaigns", "objective"][2] == "hers"
+    assert lines["campaigns", "objective_type"][2] == "hers"
     assert lines["campaigns", "budget"][0] is False  # new, so it is hers to tick
-    assert str(lines["campaigns", "bid_kind"][5]).startswith(template.NO_LONGER_OFFERED)
-    assert str(lines["tunes", None][5]).startswith(template.NO_LONGER_OFFERED)
-    assert lines["campaigns", "campaign_name"][5] == STREAMS["campaigns"].fields["campaign_name"].description
+    assert str(lines["campaigns", "bid_kind"][6]).startswith(template.NO_LONGER_OFFERED)
+    assert str(lines["tunes", None][6]).startswith(template.NO_LONGER_OFFERED)
+    assert lines["campaigns", "campaign_name"][6] == STREAMS["campaigns"].fields["campaign_name"].description
     # New fields stand in the group of their object, and are counted.
     shown = built.shown(FIELDS)
     for name in ("campaigns", "ads", "pixels"):
-        first = built.row(FIELDS, name, None, lines[name, None][5])
+        first = built.row(FIELDS, name, None, lines[name, None][6])
         theirs = [n for n, line in enumerate(after) if line[1] == name and line[3]]
         count = sum(after[n][0] is True for n in theirs)
-        assert shown[first][4] == f"{count} of {len(theirs)} fields"
+        assert shown[first][5] == f"{count} ticked"
         group = next(g["range"] for g in built.tab(FIELDS).parts["rowGroups"] if g["range"]["startIndex"] == first + 1)
         assert group["endIndex"] == theirs[-1] + 1
         assert built.look(FIELDS, theirs[-1], 0)["dataValidation"]["condition"]["type"] == "BOOLEAN"
     picture = built.picture()
     assert built.fields() == ""
     assert built.picture() == picture
+
+
+def long_tab() -> dict[str, Any]:
+    """Fields as earlier versions built it: without the column Name, and with a row for every field there is."""
+    lines: list[list[Any]] = [["Import", "Object", "Field", "Type", "Description"]]
+    for stream in STREAMS.values():
+        lines.append([stream.name in ("ads", "ad_report_daily"), stream.name, None, None, stream.description])
+        names = dict.fromkeys((*stream.keys, *stream.fields))
+        lines += [[n in stream.keys or n == "spend", stream.name, n, "", ""] for n in names]
+    return {"title": FIELDS, "rows": len(lines) + 5, "columns": 6, "values": lines}
+
+
+def test_a_choice_is_ticked_in_a_tab_of_an_earlier_version_as_well(book: Book) -> None:
+    book = Book(book.server, [long_tab()])
+    before = book.cells(FIELDS)
+    choice = {"ads": ["ad_name"], "campaign_report_daily": ["video", "live_views"]}
+    with book.open() as opened:
+        setup.choose(opened, choice)
+        assert setup.ticked(opened) == {
+            name: sorted({*fields, *STREAMS[name].keys}, key=[*template.in_order(STREAMS[name]), *fields].index)
+            for name, fields in {"ads": ["ad_name"], "campaign_report_daily": ["video", "live_views"]}.items()
+        }
+    after = book.cells(FIELDS)
+    # Rows came for the presets, and nothing else moved or changed but ticks.
+    new = [line[1:3] for line in after if line[2] in ("performance", "video", "ecommerce", "app")]
+    assert len(new) == 4 * sum(bool(template.presets(s)) for s in STREAMS.values())
+    assert [line[1:] for line in after if line[1:3] not in new] == [line[1:] for line in before]
+    assert [line[0] for line in after if line[1:3] == ["ad_report_daily", "spend"]] == [True]  # for the next time
 
 
 def test_fields_needs_the_tab(book: Book) -> None:

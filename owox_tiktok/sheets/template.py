@@ -19,7 +19,8 @@ from typing import Literal
 from owox_tiktok.model import Field, Stream
 from owox_tiktok.settings import SETTINGS, Form, Setting, labelled
 from owox_tiktok.sheets.tabs import letters, normal
-from owox_tiktok.streams import STREAMS, default_fields
+from owox_tiktok.streams import PRESETS, STREAMS, default_fields, expand
+from owox_tiktok.titles import title as title_of
 
 SheetKind = Literal["sheets", "bigquery"]
 
@@ -27,8 +28,10 @@ START, CONFIG, FIELDS, LOGS, DASHBOARD = "Start here", "Config", "Fields", "Logs
 """Titles of the tabs. A tab is recognised by its tag, and by its title where it has none (as in an uploaded file)."""
 
 CONFIG_HEADINGS = ("Parameter", "Value", "Description")
-FIELDS_HEADINGS = ("Import", "Object", "Field", "Type", "Description")
-"""A row with an object and no field is the object's own; its tick says whether the object is imported."""
+FIELDS_HEADINGS = ("Import", "Object", "Field", "Name", "Type", "Description")
+"""A row with an object and no field is the object's own; its tick says whether the object is imported.
+
+A field may be the name of a preset. Tabs of earlier versions have no column *Name*."""
 LOGS_HEADINGS = ("Time", "Level", "Object", "Advertiser", "Message")
 MOST_LOG_ROWS = 1_000
 
@@ -236,7 +239,8 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Tick what you want in Fields",
-        "Tick an object to import it, open its group with + and tick the fields you need. The usual ones are ticked.",
+        "Choose OWOX → Choose data… in the menu, search, and tick what you need. Or tick here: an object, and with + "
+        "its presets and usual fields.",
     ),
     (
         "Run the import",
@@ -373,33 +377,80 @@ def required_rule(top: int, bottom: int, label_at: int = 0, value_at: int = 1) -
 
 TICKED = frozenset({"advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily"})
 """Objects that are imported unless the person says otherwise."""
-TIKTOK_DOCUMENTATION = "https://business-api.tiktok.com/portal/docs"
 NO_LONGER_OFFERED = "No longer offered: TikTok or this program no longer knows it."
 
 Names = tuple[str, str]
 """Names a row of Fields is known by: object and field; the field of an object's own row is empty."""
 
 
-def object_line(stream: Stream, count: str) -> Line:
-    """Return an object's own row. ``count`` is the formula that counts its ticks."""
+_USUAL: Mapping[str, tuple[str, ...]] = {
+    "advertisers": ("name", "company", "currency", "timezone", "country", "status", "balance", "create_time"),
+    "campaigns": (
+        "campaign_name", "objective_type", "operation_status", "secondary_status", "budget", "budget_mode", "currency",
+        "create_time", "modify_time",
+    ),
+    "ad_groups": (
+        "campaign_id", "adgroup_name", "operation_status", "secondary_status", "budget", "budget_mode", "currency",
+        "optimization_goal", "optimization_event", "billing_event", "bid_type", "bid_price", "conversion_bid_price",
+        "placements", "location_ids", "age_groups", "gender", "languages", "schedule_start_time", "schedule_end_time",
+        "create_time", "modify_time",
+    ),
+    "ads": (
+        "campaign_id", "campaign_name", "adgroup_id", "adgroup_name", "ad_name", "operation_status",
+        "secondary_status", "ad_format", "ad_text", "call_to_action", "landing_page_url", "video_id", "image_ids",
+        "tiktok_item_id", "identity_id", "create_time", "modify_time",
+    ),
+    "smart_plus_campaigns": (
+        "campaign_name", "objective_type", "operation_status", "secondary_status", "budget", "budget_mode", "currency",
+        "create_time", "modify_time",
+    ),
+    "smart_plus_ad_groups": (
+        "campaign_id", "campaign_name", "adgroup_name", "operation_status", "secondary_status", "budget",
+        "budget_mode", "optimization_goal", "optimization_event", "bid_type", "bid_price", "conversion_bid_price",
+        "schedule_start_time", "schedule_end_time", "create_time", "modify_time",
+    ),
+}  # fmt: skip
+
+
+def usual(stream: Stream) -> tuple[str, ...]:
+    """Return the fields that a Sheet has ticked, keys not included: a screenful, where a list has very many."""
+    wanted = _USUAL.get(stream.name, default_fields(stream))
+    return tuple(n for n in wanted if n in stream.fields and n not in stream.keys)
+
+
+def presets(stream: Stream) -> tuple[str, ...]:
+    """Return the presets that an object has; they stand in *Fields* like a field, and mean all of theirs."""
+    return tuple(PRESETS) if stream.is_report and stream.level else ()
+
+
+def object_line(stream: Stream, count: str, *, ticked: bool | None = None) -> Line:
+    """Return an object's own row. ``count`` is the formula that counts its ticks; None: ticked if usually imported."""
     return (
-        Item(stream.name in TICKED, "object tick", takes="tick"),
-        Item(stream.name, "object", link=TIKTOK_DOCUMENTATION),
+        Item(stream.name in TICKED if ticked is None else ticked, "object tick", takes="tick"),
+        Item(stream.name, "object"),
         Item(None, "object text"),
+        Item(stream.title, "object text"),
         Item(style="object text", formula=count),
         Item(f"{stream.description}.", "object text"),
     )
 
 
-def field_line(stream: Stream, one: Field, *, ticked: bool) -> Line:
-    """Return a field's row; keys are always ticked, because rows are known by them."""
-    key = one.name in stream.keys
+def field_line(stream: Stream, name: str, *, ticked: bool) -> Line:
+    """Return the row of a field or preset; keys are always ticked, because rows are known by them."""
+    key = name in stream.keys
+    if name in stream.fields:
+        one = stream.fields[name]
+        called, kind, about = title_of(name), one.kind.value, _about(one, key)
+    else:
+        means = [title_of(n) for n in expand(stream, name) or ()]
+        called, kind, about = f"{name.capitalize()}, {len(means)} fields", "preset", ", ".join(means)
     return (
         Item(key or ticked, "tick", takes="tick"),
         Item(stream.name, "faint"),
-        Item(one.name, "key" if key else "text"),
-        Item(one.kind.value, "note"),
-        Item(_about(one, key), "note"),
+        Item(name, "key" if key else "text"),
+        Item(called, "text"),
+        Item(kind, "note"),
+        Item(about, "note"),
     )
 
 
@@ -412,20 +463,19 @@ def _about(one: Field, key: bool) -> str:
 
 def count_formula(column: str, first: int, last: int) -> str:
     """Return the formula that counts the ticks in ``column`` from the row ``first`` to ``last``, counted from 1."""
-    cells = f"{column}{first}:{column}{last}"
-    return f'=COUNTIF({cells};TRUE)&" of "&COUNTA({cells})&" fields"'
+    return f'=COUNTIF({column}{first}:{column}{last};TRUE)&" ticked"'
 
 
 def in_order(stream: Stream) -> list[str]:
-    """Return the fields of an object as its rows stand: keys first."""
-    return list(dict.fromkeys((*stream.keys, *stream.fields)))
+    """Return the rows of an object as they stand: keys, presets, usual fields. Others come when they are chosen."""
+    return list(dict.fromkeys((*stream.keys, *presets(stream), *usual(stream))))
 
 
 def object_lines(stream: Stream, row: int, column: str = "A") -> dict[Names, Line]:
     """Return an object's rows, its own first, as they stand from ``row`` (from 0) on."""
-    fields, usual, names = stream.fields, frozenset(default_fields(stream)), in_order(stream)
+    ticked, names = frozenset(usual(stream)), in_order(stream)
     own = object_line(stream, count_formula(column, row + 2, row + 1 + len(names)))
-    lines = {(stream.name, n): field_line(stream, fields[n], ticked=n in usual) for n in names}
+    lines = {(stream.name, n): field_line(stream, n, ticked=n in ticked) for n in names}
     return {(stream.name, ""): own} | lines
 
 
@@ -438,7 +488,7 @@ def _fields() -> Page:
         groups.append((len(lines) + 1, len(lines) + len(rows)))
         lines += rows.values()
     return Page(
-        FIELDS, "(fields)", (64, 330, 290, 120, 900), tuple(lines), FIELDS_HEADINGS[:3], "#1a73e8", frozen=1,
+        FIELDS, "(fields)", (64, 330, 230, 260, 90, 800), tuple(lines), FIELDS_HEADINGS[:3], "#1a73e8", frozen=1,
         heights={0: 30}, groups=tuple(groups),
     )  # fmt: skip
 

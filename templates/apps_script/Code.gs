@@ -8,7 +8,8 @@
  *
  * Names that end in _ can not be called from the HTML files: that is Apps Script's rule.
  *
- * @typedef {{action: string, start_date?: string, end_date?: string, objects?: string[], dry_run?: boolean, run_id?: string}} Order
+ * @typedef {{action: string, start_date?: string, end_date?: string, objects?: string[], dry_run?: boolean, run_id?: string,
+ *   choice?: Object<string, string[]>}} Order
  *   what the service is asked to do; the Sheet's id is added here
  * @typedef {{where: string, what: string, what_to_do: string}} Mistake
  * @typedef {{message: string, where: string, what_to_do: string, request_id: string, mistakes: Mistake[],
@@ -19,7 +20,6 @@
  */
 
 const ADDRESS = 'service_address';
-const FIELDS = 'Fields';
 
 // A private service of Google's, or one on this computer. Nothing else gets the identity token.
 const CLOUD = /^https:\/\/(?:[a-z0-9-]+\.)+(?:run\.app|cloudfunctions\.net)(?:\/[A-Za-z0-9_-]+)*\/?$/;
@@ -35,7 +35,7 @@ function onOpen() {
     .createMenu('OWOX')
     .addItem('Run import', 'runImport')
     .addItem('Backfill…', 'showBackfill')
-    .addItem('Choose fields…', 'chooseFields')
+    .addItem('Choose data…', 'chooseData')
     .addSeparator()
     .addItem('Show progress', 'showProgress')
     .addItem('Cancel run', 'cancelRun')
@@ -62,20 +62,9 @@ function showBackfill() {
   dialog_('Backfill', 'Backfill', 520, 540);
 }
 
-/** Bring the tab Fields up to date and go there. */
-function chooseFields() {
-  const book = SpreadsheetApp.getActive();
-  book.toast('Bringing the tab up to date…', 'Fields', 15);
-  const reply = ask({action: 'fields'});
-  if (reply.error) {
-    tell_('Fields', reply.error);
-    return;
-  }
-  const tab = book.getSheetByName(FIELDS);
-  if (tab) {
-    book.setActiveSheet(tab);
-  }
-  book.toast(reply.body.message || 'Tick what you want to import.', 'Fields', 8);
+/** Show everything that can be imported, to be searched and ticked. */
+function chooseData() {
+  sidebar_(HtmlService.createTemplateFromFile('Choose'), 'Choose data');
 }
 
 /** Show whether everything that an import needs is there. */
@@ -122,7 +111,7 @@ function showSetUp() {
 function watch(order) {
   const page = HtmlService.createTemplateFromFile('Sidebar');
   page['order'] = order ? JSON.stringify(order) : '';
-  SpreadsheetApp.getUi().showSidebar(page.evaluate().setTitle('TikTok Ads import'));
+  sidebar_(page, 'TikTok Ads import');
 }
 
 /**
@@ -439,6 +428,14 @@ function tell_(title, failure) {
   const text = [...lines, ...failure.commands].filter(Boolean).join('\n\n');
   const ui = SpreadsheetApp.getUi();
   ui.alert(title, text, ui.ButtonSet.OK);
+}
+
+/**
+ * @param {GoogleAppsScript.HTML.HtmlTemplate} page
+ * @param {string} title
+ */
+function sidebar_(page, title) {
+  SpreadsheetApp.getUi().showSidebar(page.evaluate().setTitle(title));
 }
 
 /**
