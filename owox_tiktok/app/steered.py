@@ -59,7 +59,7 @@ def import_sheet(
 
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
-                return Sheets(book, lease=lease)
+                return Sheets(book, lease=lease, technical_names=reading.settings.technical_names)
             return open_destination(address, environment=environment)
 
         try:

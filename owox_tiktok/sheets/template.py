@@ -42,7 +42,8 @@ OUTPUTS = (CURRENT_STATUS, LAST_IMPORT_DATE, LAST_REQUESTED_DATE)
 
 def parameters(kind: SheetKind) -> tuple[Setting, ...]:
     """Return the settings that a template of this kind asks for, in its order."""
-    return tuple(s for s in SETTINGS if s.label and (kind == "bigquery" or not s.only_bigquery))
+    other = "only_bigquery" if kind == "sheets" else "only_sheets"
+    return tuple(s for s in SETTINGS if s.label and not getattr(s, other))
 
 
 # --- nouns ------------------------------------------------------------------------------------------------------------
@@ -536,10 +537,11 @@ def looked_up(name: str) -> str:
 
 def _where_the_columns_are(n: int) -> tuple[Item, Item]:
     """Return the name of a column of the data, and the formula that finds it."""
-    found = f'MATCH($P{_LOOKED_UP_FROM + n};INDIRECT("\'"&$B$6&"\'!1:1");0)'
+    headings = 'INDIRECT("\'"&$B$6&"\'!1:1")'
+    found = f'IFERROR(MATCH($P{_LOOKED_UP_FROM + n};{headings};0);MATCH("{_SHOWN[n]}";{headings};0))'
     letter = f'SUBSTITUTE(ADDRESS(1;{found};4);"1";"")'
     return (
-        Item(_SHOWN[n], "faint"),
+        Item(title_of(_SHOWN[n]), "faint"),
         Item(style="faint", formula=f'=IFERROR("\'"&$B$6&"\'!"&{letter}&":"&{letter};"")'),
     )
 

@@ -67,7 +67,7 @@ const scenarios = {
     await sheet(page).locator("#tabs").getByTitle("Show or hide the hidden tabs").click();
     assert.equal(await hidden.count(), 1);
     await openTab(page, "Campaign report daily");
-    await sheet(page).locator("#grid").getByText("spend", { exact: true }).waitFor();
+    await sheet(page).locator("#grid").getByText("Spend", { exact: true }).waitFor();
     assert.ok((await sheet(page).locator("#grid tbody tr").count()) > 30);
     await openTab(page, "Dashboard");
     await sheet(page).locator("#charts svg").first().waitFor();
