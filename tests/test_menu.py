@@ -155,7 +155,7 @@ def test_code_gs_uses_apps_script_as_it_is(tmp_path: Path) -> None:
     assert "Did you mean 'showSidebar'" in typed(tmp_path, *APPS_SCRIPT)
 
 
-PAGES = ["Sidebar", "Choose", "Backfill", "Cleanup", "Check", "Setup"]
+PAGES = ["Sidebar", "Choose", "Accounts", "Schedule", "Backfill", "Cleanup", "Check", "Setup"]
 
 
 def scripts(name: str) -> str:
@@ -175,7 +175,8 @@ def test_the_script_asks_for_the_least_it_can() -> None:
     scopes = json.loads((SCRIPT / "appsscript.json").read_text(encoding="utf-8"))["oauthScopes"]
     names = [scope.removeprefix("https://www.googleapis.com/auth/") for scope in scopes]
     assert names == [
-        "openid", "userinfo.email", "script.external_request", "script.container.ui", "spreadsheets.currentonly",
+        "openid", "userinfo.email", "script.external_request", "script.container.ui", "script.scriptapp",
+        "spreadsheets.currentonly",
     ]  # fmt: skip
 
 
@@ -247,8 +248,8 @@ def test_every_item_of_the_menu_names_a_function(script: Script) -> None:
     assert title == "OWOX"
     labels = [item["label"] for item in items if item]
     assert labels == [
-        "Run import", "Backfill…", "Choose data…", "Show progress", "Cancel run", "Test connection",
-        "Clean up old data…", "Set up…",
+        "Run import", "Backfill…", "Choose data…", "Choose accounts…", "Schedule…", "Show progress", "Cancel run",
+        "Test connection", "Clean up old data…", "Set up…",
     ]  # fmt: skip
     assert {item["name"] for item in items if item} <= set(names)
 
@@ -334,6 +335,79 @@ def test_the_size_of_a_choice_is_what_an_import_brings(script: Script, service: 
         assert not found[name]["assumed"]
     assert found["ad_report_hourly"]["assumed"]
     assert found["music"]["rows"] is None
+
+
+def clocks(script: Script) -> dict[str, list[dict[str, Any]]]:
+    """The triggers by whose they are."""
+    kept = {key: json.loads(text) for key, text in script.properties.items() if key.startswith("trigger of ")}
+    return {key.removeprefix("trigger of "): triggers for key, triggers in kept.items() if triggers}
+
+
+@needs_node
+def test_a_schedule_is_one_for_all_and_its_owners_alone(
+    script: Script, platform: Platform, place: Place, sheet: ControlSheet
+) -> None:
+    set_up(script, platform)
+    answered = Answer(200, b'{"state": "started"}', "application/json")
+    platform.replies |= {"fill": answered, "import": answered}
+    script.call("saveSchedule", "daily", 6)
+    [[trigger]] = clocks(script).values()
+    assert (trigger["handler"], trigger["atHour"], trigger["everyDays"]) == ("importOnSchedule", 6, 1)
+    assert script.call("scheduleState") == {
+        "schedule": {"kind": "daily", "hour": 6, "owner": ANNA}, "mine": True, "zone": "Etc/UTC",
+    }  # fmt: skip
+    script.call("importOnSchedule")
+    # Eve takes over: Anna's trigger is Google's to keep, and does nothing but end itself.
+    script.token = place.issuer.token(EVE, AUDIENCE)
+    assert script.call("scheduleState")["mine"] is False
+    script.call("saveSchedule", "hourly", 0)
+    assert set(clocks(script)) == {ANNA, EVE}
+    script.token = place.issuer.token(ANNA, AUDIENCE)
+    script.call("importOnSchedule")
+    assert set(clocks(script)) == {EVE}
+    assert [order["action"] for order in platform.orders] == ["fill", "import", "fill"]
+    assert [order["schedule"] for order in platform.orders if "schedule" in order] == [
+        f"Daily at 06:00 · by {ANNA}", f"Hourly · by {EVE}",
+    ]  # fmt: skip
+    # A start that fails is an exception: Google writes to its owner.
+    script.token = place.issuer.token(EVE, AUDIENCE)
+    platform.replies["import"] = Answer(404, b"<html>", "text/html")
+    with pytest.raises(AssertionError, match="There is no service at this address"):
+        script.call("importOnSchedule")
+    platform.replies["import"] = in_json({"error": {"message": "an import is running already"}}, 409)
+    script.call("importOnSchedule")
+    script.call("saveSchedule", "off", 0)
+    assert clocks(script) == {}
+    assert script.call("scheduleState")["schedule"]["kind"] == "off"
+
+
+@needs_node
+def test_the_schedule_and_the_accounts_stand_in_config(
+    script: Script, service: Platform, place: Place, sheet: ControlSheet
+) -> None:
+    set_up(script, service)
+    assert script.call("saveSchedule", "weekdays", 7)["error"] is None
+    assert sheet.get("Schedule") == f"Weekdays at 07:00 · by {ANNA}"
+    found = script.ask("accounts")["body"]["accounts"]
+    world = place.project.server.world
+    assert [(one["id"], one["name"], one["chosen"]) for one in found] == [
+        (one, " ".join(world.advertiser(one).name.split()), True) for one in place.project.server.advertiser_ids
+    ]
+    assert script.ask("fill", advertiser_ids=[found[1]["id"]])["error"] is None
+    assert sheet.get("Advertiser IDs*") == found[1]["id"]
+    look = sheet.tab("Config").grid.look(sheet.row_of("Advertiser IDs*"), 1)
+    assert look
+    assert found[1]["name"] in look.parts["note"]
+    assert [one["chosen"] for one in script.ask("accounts")["body"]["accounts"]] == [
+        True
+    ]  # TikTok lists without an app
+
+
+@needs_node
+@pytest.mark.parametrize("text", ["=IMPORTRANGE(1)", "Daily at 25:00", "Daily at 06:00 · by a b"])
+def test_a_schedule_is_nothing_but_a_schedule(script: Script, service: Platform, text: str) -> None:
+    set_up(script, service)
+    assert script.ask("fill", schedule=text)["error"]["mistakes"][0]["where"] == "schedule"
 
 
 @needs_node

@@ -612,7 +612,11 @@ def test_a_point_may_stand_for_a_week(imported: Project, built: Book) -> None:
 
 @pytest.mark.parametrize(
     ("status", "word", "hue"),
-    [("Importing 42 %", "INFO", "blue"), ("Done in 2 s", "INFO", "green"), ("Error: no token", "ERROR", "red")],
+    [
+        ("Importing 42 %", "INFO", "blue"),
+        ("Up to date · 3 rows", "INFO", "green"),
+        ("Error: no token", "ERROR", "red"),
+    ],
 )
 def test_the_status_and_new_lines_of_the_log_are_coloured(built: Book, status: str, word: str, hue: str) -> None:
     row = built.row(CONFIG, template.CURRENT_STATUS)

@@ -51,7 +51,7 @@ def import_sheet(
     book = control.book
     with Lease(book, part.run, environment=os.environ if environment is None else environment) as lease:
         book.until = part.until
-        report = Report(book, lease.run, intervals=intervals)
+        report = Report(book, lease.run, intervals=intervals, everything=selection == EVERYTHING)
 
         def emit(event: Event) -> None:
             listen(event)

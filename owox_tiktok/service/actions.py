@@ -78,6 +78,8 @@ class Actions:
                     return choosing.measure(sheet, self._now())
                 case "choose":
                     return choosing.choose(sheet)
+                case "fill":
+                    return choosing.fill(sheet, self._now())
                 case "accounts":
                     return choosing.accounts(sheet, self._now())
                 case "status":
@@ -91,6 +93,7 @@ class Actions:
                 raise _busy(_holder(control)) from None
 
     def _sheet(self, asked: Asked, entry: Entry) -> Sheet:
+        """Return the spreadsheet that is asked about; TikTok's secrets come along where the action needs them."""
         names = [*_PASSED_ON]
         found: dict[str, Secret] = {}
         if asked.action not in ("fields", "choices", "choose", "status", "cancel"):

@@ -14,8 +14,8 @@ from owox_tiktok.names import instead, nearest
 from owox_tiktok.streams import STREAMS, expand, find
 
 Action = Literal[
-    "import", "backfill", "prune", "check", "plan", "fields", "choices", "measure", "choose", "accounts", "status",
-    "cancel",
+    "import", "backfill", "prune", "check", "plan", "fields", "choices", "measure", "choose", "accounts", "fill",
+    "status", "cancel",
 ]  # fmt: skip
 ACTIONS: tuple[str, ...] = get_args(Action)
 
@@ -31,6 +31,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     run_id: str = ""
     choice: dict[str, list[str]] = {}
+    advertiser_ids: list[str] | None = None
+    schedule: str = ""
     done: dict[str, dict[str, date]] = {}
 
     @property
@@ -47,8 +49,11 @@ _SHAPES: Mapping[str, tuple[type[Any], str, str]] = {
     "objects": (list, "a list of names", 'Write one such as ["ad_report_daily"].'),
     "dry_run": (bool, "true or false", "Write true or false."),
     "run_id": (str, "a run's id", "Copy it from the answer that started the run."),
+    "advertiser_ids": (list, "a list of ids", 'Write one such as ["7012345678901234567"].'),
+    "schedule": (str, "a schedule", "Write Off, Hourly, Daily at 06:00 or Weekdays at 06:00, and by whom."),
     "choice": (dict, "fields by object", 'Write one such as {"ad_report_daily": ["spend", "clicks"]}.'),
 }
+_SCHEDULE = r"Off|(Hourly|(Daily|Weekdays) at ([01]\d|2[0-3]):00)( · by [^\s·]{1,100})?"
 _ONLY: Mapping[str, tuple[str, ...]] = {
     "start_date": ("backfill", "plan"),
     "end_date": ("backfill", "plan"),
@@ -56,6 +61,8 @@ _ONLY: Mapping[str, tuple[str, ...]] = {
     "dry_run": ("prune",),
     "run_id": ("import", "backfill", "status", "cancel"),
     "choice": ("choose",),
+    "advertiser_ids": ("fill",),
+    "schedule": ("fill",),
 }
 """The actions that know what to do with a field; anywhere else it would be ignored, so it is a mistake."""
 
@@ -121,6 +128,10 @@ def _wrong(name: str, value: Any) -> str:
         case "choice" if not all(
             isinstance(fields, list) and all(isinstance(one, str) for one in fields) for fields in value.values()
         ):
+            return f"should be {what}"
+        case "advertiser_ids" if not value or not all(re.fullmatch(r"\d{5,25}", str(one)) for one in value):
+            return f"should be {what}"
+        case "schedule" if not re.fullmatch(_SCHEDULE, value):
             return f"should be {what}"
         case "run_id" if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", value):
             return f"{value[:40]!r} is not a run's id"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from owox_tiktok import app
+from owox_tiktok.events import duration, rows_of
 from owox_tiktok.model import Stream
 from owox_tiktok.service.messages import Answer
 from owox_tiktok.service.sheet import Sheet
@@ -35,10 +37,17 @@ def choices(sheet: Sheet) -> Answer:
         chosen = setup.ticked(control.book)
     ticked: dict[str, list[str]] = {}
     for name, words in chosen.items():
-        stream = STREAMS[name]
-        fields = dict.fromkeys(f for word in words for f in expand(stream, word) or () if f not in stream.keys)
-        ticked[name] = list(fields)
+        ticked[name] = [n for n in _expanded(STREAMS[name], words) if n not in STREAMS[name].keys]
     return Answer(200, {**_catalogue(), "ticked": ticked})
+
+
+def _expanded(stream: Stream, words: Iterable[str]) -> list[str]:
+    """Return the fields that are meant by fields and presets, each once."""
+    return list(dict.fromkeys(f for word in words for f in expand(stream, word) or ()))
+
+
+def _large(count: int) -> str:
+    return f"{count / 1e6:.1f} million" if count >= 950_000 else f"{count:,}"
 
 
 def choose(sheet: Sheet) -> Answer:
@@ -53,8 +62,19 @@ def measure(sheet: Sheet, now: datetime) -> Answer:
     """Return how many rows and requests each object would be from Start Date on: counted by TikTok, or assumed."""
     with sheet.open() as control:
         settings = control.read(now, app.MEASURED).settings
+        chosen = setup.ticked(control.book)
     found = app.measure(settings, now=now, environment=sheet.environment)
     rows = {name: _rows(stream, found) for name, stream in STREAMS.items()}
+    columns = {n: len(s.columns(_expanded(s, chosen[n]))) for n in chosen if (s := STREAMS[n])}
+    cells = sum((rows[n][0] or 0) * width for n, width in columns.items())
+    calls = sum(_requests(STREAMS[n], rows[n][0] or 0, found) * math.ceil(w / MAX_METRICS) for n, w in columns.items())
+    seconds = calls / settings.requests_per_second + cells / CELLS_PER_SECOND
+    if chosen:
+        total = sum(rows[n][0] or 0 for n in chosen)
+        with sheet.open() as control:
+            setup.say_what_is_ahead(
+                control.book, f"about {rows_of(total)}, {_large(cells)} cells, {duration(max(seconds, 10))}"
+            )
     kept = min(found.days, settings.clean_up_to_keep_window or found.days)
     source = f"from {settings.start_date:%-d %b %Y} on; {found.accounts} ad account{'s' if found.accounts != 1 else ''}"
     if found.sampled < found.accounts:
@@ -98,6 +118,23 @@ def accounts(sheet: Sheet, now: datetime) -> Answer:
             "complete": not settings.advertiser_ids,
         },
     )
+
+
+def fill(sheet: Sheet, now: datetime) -> Answer:
+    """Fill in Config what was picked in the menu: ad accounts, with their names in a note, and the schedule."""
+    ids, schedule = sheet.asked.advertiser_ids, sheet.asked.schedule
+    with sheet.open() as control:
+        if ids:
+            settings, _ = control.read_for_accounts(now)
+            known = {
+                a.id: a
+                for a in app.accounts(replace(settings, advertiser_ids=tuple(ids)), environment=sheet.environment)
+            }
+            note = "\n".join(f"{known[one].name} ({known[one].currency}), {one}" for one in ids if one in known)
+            setup.fill_in(control.book, "advertiser_ids", ", ".join(ids), note)
+        if schedule:
+            setup.fill_in(control.book, template.row_name(template.SCHEDULE), schedule)
+    return Answer(200, {"message": "Config is filled in."})
 
 
 def _rows(stream: Stream, found: app.Measured) -> tuple[int | None, bool]:

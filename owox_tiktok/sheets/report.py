@@ -25,6 +25,7 @@ from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.errors import SheetRefused, TooManyCells
 from owox_tiktok.sheets.requests import Block, show_as
+from owox_tiktok.sheets.standing import up_to_date
 from owox_tiktok.sheets.tabs import (
     COLUMNS_WITHIN,
     HEADINGS_WITHIN,
@@ -45,6 +46,7 @@ from owox_tiktok.sheets.template import (
     LOGS,
     LOGS_HEADINGS,
     MOST_LOG_ROWS,
+    SCHEDULE,
 )
 from owox_tiktok.states import ABOUT, Reason, State
 from owox_tiktok.streams import STREAMS
@@ -126,8 +128,11 @@ class Record(msgspec.Struct):
 class Report:
     """Writes one run into its Sheet; to be called with its events. The caller holds the lease."""
 
-    def __init__(self, book: Spreadsheet, run: str, *, intervals: Intervals = INTERVALS) -> None:
-        self._book, self._intervals = book, intervals
+    def __init__(
+        self, book: Spreadsheet, run: str, *, intervals: Intervals = INTERVALS, everything: bool = True
+    ) -> None:
+        """``everything``: nothing was left out, so that the Sheet is up to date when the run is done."""
+        self._book, self._intervals, self._everything = book, intervals, everything
         self.run = Run(run, book.now())
         self.earlier: Finished | None = None
         self._past: list[Run] = []
@@ -324,7 +329,12 @@ class Report:
         if place is None:
             return []
         label_at, value_at = (place.columns[normal(h)] for h in CONFIG_HEADINGS[:2])
-        wanted: dict[str, tuple[Cell, tuple[str, str] | None]] = {normal(CURRENT_STATUS): (self._status, None)}
+        labelled = {normal(label): row[value_at] for row in rows if isinstance(label := row[label_at], str)}
+        status = self._status
+        if self.run.ended and self.run.state is State.DONE and self._everything:
+            here, schedule = self._book.now().astimezone(self._zone), labelled.get(normal(SCHEDULE))
+            status = up_to_date(self._last_day, rows_of(self.run.rows), str(schedule or ""), here)
+        wanted: dict[str, tuple[Cell, tuple[str, str] | None]] = {normal(CURRENT_STATUS): (status, None)}
         if self.run.ended and self.run.state in (State.DONE, State.PARTLY_DONE):
             ended = self.run.ended.astimezone(self._zone)
             wanted[normal(LAST_IMPORT_DATE)] = (serial(ended), DATE_TIME)

@@ -130,6 +130,61 @@ def ticked(book: Spreadsheet) -> dict[str, list[str]]:
     return {name: names.get(name, []) for name in STREAMS if name in objects}
 
 
+def fill_in(book: Spreadsheet, name: str, text: str, note: str = "") -> None:
+    """Write a text into the row of Config of the parameter or output ``name``, with a note; a row it lacks is added.
+
+    Raises BadInput when there is no such tab.
+    """
+    seen, at, rows = _config_of(book)
+    label_at, value_at = at[0], at[1]
+    assert label_at is not None
+    assert value_at is not None
+    row = rows.get(name)
+    batch: list[Json] = []
+    if row is None:
+        row = seen.end
+        if row >= seen.tab.rows:
+            batch.append(requests.append(seen.tab.id, "ROWS", row + 1 - seen.tab.rows))
+        line = next(line for line in template.config_lines("bigquery").values() if _name_of(line) == name)
+        batch += _lines(seen.tab, row, [line], at)
+    write = requests.write(seen.tab.id, row, value_at, [{"values": [{**cell(text), "note": note}]}])
+    write["updateCells"]["fields"] = "userEnteredValue,note"
+    book.apply([*batch, write])
+
+
+def say_what_is_ahead(book: Spreadsheet, text: str) -> None:
+    """Write into Current Status how much the first import is; nothing once there was one."""
+    seen, at, rows = _config_of(book)
+    row, value_at = rows.get(template.row_name(template.CURRENT_STATUS)), at[1]
+    if row is not None and value_at is not None and str(seen.at(row, value_at)).startswith(template.NOT_YET):
+        values = [{"values": [cell(f"{template.NOT_YET} · {text}")]}]
+        book.apply([requests.write(seen.tab.id, row, value_at, values)])
+
+
+def _name_of(line: Line) -> str:
+    return template.row_name(str(line[0].value))
+
+
+def _config_of(book: Spreadsheet) -> tuple[_Seen, list[int | None], dict[str, int]]:
+    """Return Config as it is, the columns of its headings, and its rows by what they are."""
+    page = template.page(template.CONFIG, "sheets")
+    seen = _find(book, book.structure((TAB,)), [page])[page.title]
+    if seen is None:
+        what_to_do = f"Build it with: owox-tiktok sheet init {book.id}"
+        raise BadInput([Mistake(template.CONFIG, "there is no such tab", what_to_do)])
+    top, at = seen.columns(template.CONFIG_HEADINGS, 2)
+    return seen, at, _rows_of_config(seen, top, at[0] or 0)
+
+
+def _rows_of_config(seen: _Seen, top: int, label_at: int) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for row in range(top + 1, seen.end):
+        name = seen.at(row, label_at)
+        if isinstance(name, str):
+            rows.setdefault(template.row_name(name), row)
+    return rows
+
+
 def sentence(done: Sequence[str], *, dry_run: bool = False) -> str:
     """Return what ``init`` or ``fields`` did as a sentence."""
     what = f"{'would be done: ' if dry_run else ''}{'; '.join(done)}" if done else "everything is there already"
@@ -406,11 +461,7 @@ def _complete_config(page: Page, seen: _Seen, done: list[str]) -> list[list[Json
     label_at, value_at = at[0], at[1]
     assert label_at is not None
     assert value_at is not None
-    rows: dict[str, int] = {}
-    for row in range(top + 1, seen.end):
-        name = seen.at(row, label_at)
-        if isinstance(name, str):
-            rows.setdefault(template.row_name(name), row)
+    rows = _rows_of_config(seen, top, label_at)
     step: list[Json] = []
     lacking: list[Line] = []
     for line in page.lines[1:]:

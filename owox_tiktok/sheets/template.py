@@ -36,8 +36,9 @@ LOGS_HEADINGS = ("Time", "Level", "Object", "Advertiser", "Message")
 MOST_LOG_ROWS = 1_000
 
 CURRENT_STATUS, LAST_IMPORT_DATE, LAST_REQUESTED_DATE = "Current Status", "Last Import Date", "Last Requested Date"
-OUTPUTS = (CURRENT_STATUS, LAST_IMPORT_DATE, LAST_REQUESTED_DATE)
-"""What an import writes into Config, beside the parameters."""
+SCHEDULE = "Schedule"
+OUTPUTS = (CURRENT_STATUS, LAST_IMPORT_DATE, LAST_REQUESTED_DATE, SCHEDULE)
+"""What an import, or the menu, writes into Config, beside the parameters."""
 
 
 def parameters(kind: SheetKind) -> tuple[Setting, ...]:
@@ -235,8 +236,8 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Fill in Config",
-        "Parameters marked with * are required: the first day, and the ids of your ad accounts (in TikTok Ads Manager, "
-        "above the account's name). Everything else has a sensible default.",
+        "Parameters marked with * are required: your ad accounts (OWOX → Choose accounts… lists them by name) and the "
+        "first day. Everything else has a sensible default.",
     ),
     (
         "Tick what you want in Fields",
@@ -245,7 +246,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Run the import",
-        "Choose OWOX → Run import in the menu; on a schedule it runs automatically. Without the menu: owox-tiktok "
+        "Choose OWOX → Run import in the menu; with OWOX → Schedule… it runs by itself. Without the menu: owox-tiktok "
         "import --sheet and the address of this spreadsheet. Current Status in Config says how far it is.",
     ),
     (
@@ -298,7 +299,9 @@ _OUTPUT_WORDS: Mapping[str, str] = {
     CURRENT_STATUS: "Written by the import: how far it is, and how it ended.",
     LAST_IMPORT_DATE: "Written by the import: when it last ended, in this spreadsheet's time zone.",
     LAST_REQUESTED_DATE: "Written by the import: the last day that was asked for.",
+    SCHEDULE: "When it imports without anybody: OWOX → Schedule… in the menu.",
 }
+NO_SCHEDULE = "Off"
 NOT_YET = "Not run yet"
 
 
@@ -327,7 +330,7 @@ def output_line(name: str) -> Line:
     style = {LAST_IMPORT_DATE: "output moment", LAST_REQUESTED_DATE: "output date"}.get(name, "output")
     return (
         Item(name, "output label"),
-        Item(NOT_YET if name == CURRENT_STATUS else None, style),
+        Item({CURRENT_STATUS: NOT_YET, SCHEDULE: NO_SCHEDULE}.get(name), style),
         Item(_OUTPUT_WORDS[name], "output help"),
     )
 
@@ -362,7 +365,8 @@ def _config(kind: SheetKind) -> Page:
 def status_rules(row: int, column: int) -> tuple[Rule, ...]:
     """Return the colours of Current Status."""
     looks = (
-        ("Importing", _BLUE_FILL, BLUE), ("Done", _GREEN_FILL, _GREEN), ("Partly", _AMBER_FILL, _AMBER),
+        ("Importing", _BLUE_FILL, BLUE), ("Done", _GREEN_FILL, _GREEN),
+        ("Up to date", _GREEN_FILL, _GREEN), ("Partly", _AMBER_FILL, _AMBER),
         ("Error", _RED_FILL, _RED),
     )  # fmt: skip
     return tuple(Rule(column, row, row + 1, "starts", word, fill, ink, bold=True) for word, fill, ink in looks)
