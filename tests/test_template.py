@@ -534,6 +534,18 @@ def check_dashboard(book: Book, project: Project, title: str = DASHBOARD) -> Non
     for line, day in zip(table, sorted({row["stat_time_day"] for row in shown_rows}), strict=True):
         compare([row for row in rows if row["stat_time_day"] == day], line[1:6])
     compare(shown_rows, shown[8][:5])
+    spend, impressions, clicks, conversions = (float(v) for v in shown[8][:4])
+    assert [float(v) for v in shown[8][5:8]] == pytest.approx(
+        [1000 * spend / impressions, spend / clicks, spend / conversions]
+    )
+    length = days[-1].toordinal() - first[2].toordinal() + 1
+    before = [row for row in rows if 0 < first[2].toordinal() - row["stat_time_day"].toordinal() <= length]
+    if before:
+        for at, name in enumerate(("spend", "impressions", "clicks", "conversion")):
+            change = float(shown[8][at]) / float(sum((row[name] or 0) for row in before)) - 1
+            assert float(shown[9][at]) == pytest.approx(change)
+    else:
+        assert not any(shown[9][:9])
     spent: dict[str, Decimal] = {}
     for row in shown_rows:
         spent[row["campaign_id"]] = spent.get(row["campaign_id"], Decimal(0)) + (row["spend"] or 0)
@@ -569,6 +581,28 @@ def test_the_dashboard_gives_the_oracles_sums_and_follows_every_renaming(importe
     built.put(DASHBOARD, 3, 1, other)
     check_dashboard(built, imported)
     assert built.init() == ""
+
+
+def test_the_dashboard_is_compared_with_the_days_before_and_may_show_one_account(
+    imported: Project, built: Book
+) -> None:
+    imported.import_()
+    shown = built.shown(DASHBOARD)
+    built.put(DASHBOARD, 5, 4, int(shown[4][4]) - 9)  # the last ten days
+    rows = rows_of(imported, str(shown[3][1]))
+    last = max(row["stat_time_day"] for row in rows).toordinal()
+    spans = [[row for row in rows if 10 * n <= last - row["stat_time_day"].toordinal() < 10 * (n + 1)] for n in (0, 1)]
+    shown = built.shown(DASHBOARD)
+    compare(spans[0], shown[8][:5])
+    now, before = (float(sum(row["spend"] or 0 for row in span)) for span in spans)
+    assert float(shown[9][0]) == pytest.approx(now / before - 1)
+    assert shown[9][8] == "against the days before"
+    for account in (rows[0]["advertiser_id"], "1"):
+        built.put(DASHBOARD, 6, 1, account)
+        shown = built.shown(DASHBOARD)
+        theirs = [row for row in spans[0] if row["advertiser_id"] == account]
+        assert float(shown[8][0]) == pytest.approx(float(sum(row["spend"] or 0 for row in theirs)))
+        assert {line[13] for line in shown[40:50] if line[13]} <= {row["campaign_id"] for row in theirs}
 
 
 def all_rows(project: Project) -> list[Row]:

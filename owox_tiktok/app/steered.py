@@ -51,7 +51,8 @@ def import_sheet(
     book = control.book
     with Lease(book, part.run, environment=os.environ if environment is None else environment) as lease:
         book.until = part.until
-        report = Report(book, lease.run, intervals=intervals, everything=selection == EVERYTHING)
+        everything = not (selection.objects or selection.advertisers or selection.days)
+        report = Report(book, lease.run, intervals=intervals, everything=everything)
 
         def emit(event: Event) -> None:
             listen(event)

@@ -188,6 +188,8 @@ STYLES: Mapping[str, Style] = {
     "tile money": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="#,##0.00", form_type="NUMBER"),
     "tile count": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="#,##0", form_type="NUMBER"),
     "tile rate": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="0.00%", form_type="PERCENT"),
+    "tile change": Style(fill=PALE, colour=GREY, align="left", form="+0.0%;-0.0%;0.0%", form_type="PERCENT"),
+    "unseen": Style(colour="#ffffff"),
     "control": Style(fill="#fffdf5", colour=INK, bold=True, align="left"),
     "control day": Style(colour=INK, align="left", form="yyyy-mm-dd", form_type="DATE"),
     "section": Style(colour=INK, bold=True, size=12),
@@ -524,7 +526,7 @@ DATA = STREAMS["ad_report_daily"]
 DATA_FIELDS = ("campaign_id", "campaign_name", "spend", "impressions", "clicks", "conversion")
 
 POINTS, CAMPAIGNS = 30, 10
-_SHOWN = ("stat_time_day", "currency", *DATA_FIELDS)
+_SHOWN = ("stat_time_day", "currency", "advertiser_id", *DATA_FIELDS)
 _TOP = 40
 """Row (from 1) of the headings of the two small tables; the charts are above."""
 _LOOKED_UP_FROM = _TOP + 1
@@ -532,6 +534,18 @@ _METRICS = (
     ("spend", "Spend", "money"), ("impressions", "Impressions", "count"), ("clicks", "Clicks", "count"),
     ("conversion", "Conversions", "count"),
 )  # fmt: skip
+
+
+_TILES = ("spend", "impressions", "clicks", "conversion")
+_RATIOS: tuple[tuple[str, str, str, str, str], ...] = (
+    ("Spend", "spend", "", "", "tile money"), ("Impressions", "impressions", "", "", "tile count"),
+    ("Clicks", "clicks", "", "", "tile count"), ("Conversions", "conversion", "", "", "tile count"),
+    ("CTR", "clicks", "impressions", "", "tile rate"), ("CPM", "spend", "impressions", "1000*", "tile money"),
+    ("CPC", "spend", "clicks", "", "tile money"), ("CPA", "spend", "conversion", "", "tile money"),
+)  # fmt: skip
+"""The tiles: a sum, or one sum divided by another, times a factor."""
+_OF_CHOICE = '{currency};$B$4;{advertiser_id};IF($B$7="All";"*";$B$7&"*")'
+"""The rows of the chosen currency and account. With a star an id is compared as text."""
 
 
 def looked_up(name: str) -> str:
@@ -585,16 +599,26 @@ def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
     put(
         4, 7,
         formula(
-            '=IF($B$4="";"No data yet: the charts fill with the first import of Ad report daily.";'
+            '=IF($B$4="";"No data yet. Tick Ad by day in OWOX → Choose data… and run the import.";'
             'IFERROR(IF(COUNTIFS({currency};"<>"&$B$4;{stat_time_day};">0")>0;'
             '"Only rows in "&$B$4&" are shown; type another currency into B4 to see its rows.";"");""))',
             "subtitle",
         ),
     )  # fmt: skip
-    totals = [("B", "tile money"), ("C", "tile count"), ("D", "tile count"), ("E", "tile count")]
-    put(8, 0, *(Item(n, "tile label") for n in ("Spend", "Impressions", "Clicks", "Conversions", "CTR")))
-    put(9, 0, *(Item(style=style, formula=f"=SUM({c}{first}:{c}{last})") for c, style in totals))
-    put(9, 4, Item(style="tile rate", formula=f'=IFERROR(SUM(D{first}:D{last})/SUM(C{first}:C{last});"")'))
+    put(7, 0, Item("Account ID", "note"), Item("All", "control"))
+    total = {name: f"SUM({c}{first}:{c}{last})" for c, name in zip("BCDE", _TILES, strict=True)}
+    # As many days as are shown, right before them.
+    span = f'{{stat_time_day}};">="&($E$6-$E$5+$E$6-1);{{stat_time_day}};"<"&$E$6;{_OF_CHOICE}'
+    previous = {name: f"SUMIFS({{{name}}};{span})" for name in _TILES}
+    put(8, 0, *(Item(word, "tile label") for word, *_ in _RATIOS))
+    for at, (_, above, below, factor, style) in enumerate(_RATIOS):
+        now, before = (f"{factor}{of[above]}/{of[below]}" if below else of[above] for of in (total, previous))
+        put(9, at, Item(style=style, formula=f'=IFERROR({now};"")'))
+        change = f'=IFERROR(IF({previous["impressions"]}=0;"";({now})/({before})-1);"")'
+        put(10, at, formula(change, "tile change"))
+    put(10, len(_RATIOS), formula(
+        f'=IFERROR(IF({previous["impressions"]}=0;"";"against the days before");"")', "note",
+    ))  # fmt: skip
     put(_TOP - 1, 0, Item("Over time", "section"))
     put(_TOP - 1, 7, Item(f"By campaign: the {CAMPAIGNS} with the highest spend", "section"))
     heads = [Item(word, "column") for _, word, _ in _METRICS]
@@ -604,22 +628,27 @@ def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
         row = first + n
         earlier = "$E$6" if n == 0 else f"$E$6+{n}*$B$5"
         put(row, 0, formula(f'=IF($E$6="";"";IF({earlier}>$E$5;"";{earlier}))', "day"))
-        span = f'{{stat_time_day}};">="&$A{row};{{stat_time_day}};"<"&($A{row}+$B$5);{{currency}};$B$4'
+        span = f'{{stat_time_day}};">="&$A{row};{{stat_time_day}};"<"&($A{row}+$B$5);{_OF_CHOICE}'
         for at, (name, _, style) in enumerate(_METRICS, 1):
             put(row, at, formula(f'=IF($A{row}="";"";IFERROR(SUMIFS({{{name}}};{span});""))', style))
         put(row, 5, Item(style="rate", formula=f'=IFERROR(D{row}/C{row};"")'))
+    # Asked once; ten questions of whole columns would be slow.
+    asked = (
+        '"select Col1, sum(Col2) where Col3 >= date \'"&TEXT($E$6;"yyyy-mm-dd")&"\' and Col4 = \'"&$B$4&"\'"'
+        '&IF($B$7="All";"";" and Col5 = \'"&$B$7&"\'")&'
+        f'" group by Col1 order by sum(Col2) desc limit {CAMPAIGNS}"'
+    )
+    found = f"QUERY(HSTACK({{campaign_id}};{{spend}};{{stat_time_day}};{{currency}};{{advertiser_id}});{asked};1)"
+    put(first, 14, formula(f'=IFERROR(TEXTJOIN("|";FALSE;INDEX({found};0;1));"")', "unseen"))
     for n in range(CAMPAIGNS):
         row = first + n
-        asked = (
-            '"select Col1, sum(Col2) where Col3 >= date \'"&TEXT($E$6;"yyyy-mm-dd")&"\' and Col4 = \'"&$B$4&"\' '
-            f'group by Col1 order by sum(Col2) desc limit {CAMPAIGNS}"'
-        )
-        found = f"QUERY(HSTACK({{campaign_id}};{{spend}};{{stat_time_day}};{{currency}});{asked};1)"
-        put(row, 13, formula(f'=IFERROR(INDEX({found};{n + 2};1)&"";"")', "faint id"))
+        # Behind the heading and those above it.
+        nth = f'REGEXEXTRACT($O${first};"^(?:[^|]*[|]){{{n + 1}}}([^|]*)")'
+        put(row, 13, Item(style="faint id", formula=f'=IFERROR({nth};"")'))
         name = f"INDEX(FILTER({{campaign_name}};{{campaign_id}}=$N{row};{{currency}}=$B$4);1)"
         put(row, 7, formula(f'=IF($N{row}="";"";IFERROR({name};$N{row}))', "text"))
         # With a star the id is compared as text; as a number it would lose its last digits.
-        span = f'{{campaign_id}};$N{row}&"*";{{stat_time_day}};">="&$E$6;{{currency}};$B$4'
+        span = f'{{campaign_id}};$N{row}&"*";{{stat_time_day}};">="&$E$6;{_OF_CHOICE}'
         for at, (metric, _, style) in enumerate(_METRICS, 8):
             put(row, at, formula(f'=IF($N{row}="";"";IFERROR(SUMIFS({{{metric}}};{span});""))', style))
         put(row, 12, Item(style="rate", formula=f'=IFERROR(K{row}/J{row};"")'))
@@ -628,7 +657,7 @@ def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
         for n in range(len(_SHOWN)):
             put(_LOOKED_UP_FROM + n, 15, *_where_the_columns_are(n))
     return Page(
-        DASHBOARD, "(dashboard)", (110, 110, 110, 110, 110, 90, 40, 230, 90, 100, 90, 100, 80, 160, 30, 110, 190),
+        DASHBOARD, "(dashboard)", (110, 110, 110, 110, 110, 110, 110, 230, 90, 100, 90, 100, 80, 160, 30, 110, 190),
         _as_lines(grid), ("Dashboard",), "#34a853", rows=last + 5, gridlines=False,
         heights={0: 44, 7: 26, 8: 36, _TOP - 2: 30}, charts=tuple(_charts()),
     )  # fmt: skip
@@ -643,7 +672,7 @@ def _as_lines(grid: Mapping[tuple[int, int], Item]) -> tuple[Line, ...]:
 
 
 def _charts() -> Iterator[Chart]:
-    tables: Sequence[tuple[str, int, int, int]] = (("over time", 0, POINTS, 10), ("by campaign", 7, CAMPAIGNS, 24))
+    tables: Sequence[tuple[str, int, int, int]] = (("over time", 0, POINTS, 11), ("by campaign", 7, CAMPAIGNS, 25))
     for words, left, count, row in tables:
         shape: Literal["column", "bar"] = "column" if left == 0 else "bar"
         second: Literal["line", "dots"] = "line" if left == 0 else "dots"  # a line would join what has no order
