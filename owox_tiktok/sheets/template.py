@@ -191,6 +191,7 @@ STYLES: Mapping[str, Style] = {
     "tile change": Style(fill=PALE, colour=GREY, align="left", form="+0.0%;-0.0%;0.0%", form_type="PERCENT"),
     "unseen": Style(colour="#ffffff"),
     "control": Style(fill="#fffdf5", colour=INK, bold=True, align="left"),
+    "control from": Style(colour=INK, fill="#fffdf5", bold=True, align="left", form="yyyy-mm-dd", form_type="DATE"),
     "control day": Style(colour=INK, align="left", form="yyyy-mm-dd", form_type="DATE"),
     "section": Style(colour=INK, bold=True, size=12),
     "column": Style(fill=LINE, colour=INK, bold=True, align="right"),
@@ -592,7 +593,7 @@ def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
     )  # fmt: skip
     put(
         6, 3, Item("Shown from", "note"),
-        formula(f'=IF($E$5="";"";MAX($E$4;$E$5-{POINTS}*$B$5+1))', "control day"),
+        formula(f'=IF($E$5="";"";MAX($E$4;$E$5-{POINTS}*$B$5+1))', "control from"),
     )  # fmt: skip
     if column is looked_up:
         put(6, 0, Item("Data tab", "note"), Item(DATA.title, "control"))
@@ -607,18 +608,24 @@ def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
     )  # fmt: skip
     put(7, 0, Item("Account ID", "note"), Item("All", "control"))
     total = {name: f"SUM({c}{first}:{c}{last})" for c, name in zip("BCDE", _TILES, strict=True)}
-    # As many days as are shown, right before them.
+    # As many days as are shown, right before them; only where there are so many.
+    has_before = "$E$4<=$E$6-($E$5-$E$6+1)"
     span = f'{{stat_time_day}};">="&($E$6-$E$5+$E$6-1);{{stat_time_day}};"<"&$E$6;{_OF_CHOICE}'
     previous = {name: f"SUMIFS({{{name}}};{span})" for name in _TILES}
     put(8, 0, *(Item(word, "tile label") for word, *_ in _RATIOS))
     for at, (_, above, below, factor, style) in enumerate(_RATIOS):
         now, before = (f"{factor}{of[above]}/{of[below]}" if below else of[above] for of in (total, previous))
         put(9, at, Item(style=style, formula=f'=IFERROR({now};"")'))
-        change = f'=IFERROR(IF({previous["impressions"]}=0;"";({now})/({before})-1);"")'
+        change = f'=IFERROR(IF({has_before};({now})/({before})-1;"");"")'
         put(10, at, formula(change, "tile change"))
-    put(10, len(_RATIOS), formula(
-        f'=IFERROR(IF({previous["impressions"]}=0;"";"against the days before");"")', "note",
-    ))  # fmt: skip
+    put(
+        10, len(_RATIOS),
+        formula(
+            f'=IF($E$6="";"";IF({has_before};"against as many days before";'
+            '"To compare with the days before, type a later day into E6."))',
+            "note",
+        ),
+    )  # fmt: skip
     put(_TOP - 1, 0, Item("Over time", "section"))
     put(_TOP - 1, 7, Item(f"By campaign: the {CAMPAIGNS} with the highest spend", "section"))
     heads = [Item(word, "column") for _, word, _ in _METRICS]
@@ -684,7 +691,7 @@ def _charts() -> Iterator[Chart]:
                 Series(left + 2, "column", _CHART["impressions"]),
                 Series(left + 3, second, _CHART["clicks"], right=True),
             ),
-            row, 4, 460,
+            row, 4, 545,
         )  # fmt: skip
         yield Chart(
             f"Conversions and CTR {words}", *area,
