@@ -249,7 +249,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Run the import",
-        "Choose OWOX → Run import in the menu; with OWOX → Schedule… it runs by itself. Without the menu: owox-tiktok "
+        "Choose OWOX → Run import in the menu; with OWOX → Schedule… it runs automatically. Without the menu: owox-tiktok "
         "import --sheet and the address of this spreadsheet. Current Status in Config says how far it is.",
     ),
     (
