@@ -250,7 +250,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     (
         "Run the import",
         "Choose OWOX → Run import in the menu; on a schedule (OWOX → Schedule…) it runs automatically. Without the menu: "
-        "owox-tiktok import --sheet and the address of this spreadsheet. Current Status in Config says how far it is.",
+        "owox-tiktok import --sheet and the address of this spreadsheet. Current Status says how far it is.",
     ),
     (
         "Look at the result",
