@@ -6,10 +6,13 @@
     wide       1 advertiser x 300 ads x 365 days with 98 metrics
     refresh    the daily refresh (7 days of lookback) on top of it
     sheets     1 advertiser x 300 ads x 365 days into a Google Sheet with 15 columns, and the daily refresh on top of it
+    quota      20 Sheets of one account import at once, 60 calls a minute; calls and bytes of a run
     bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
     start      --help, and what importing the package loads
+    all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
+               that run when none is named. BENCH_PYTHON names the Python of an environment with another DuckDB
 
-``python -m benchmarks break`` measures no speed: see ``benchmarks/breaking.py``.
+``python -m benchmarks break`` and ``race`` measure no speed: see ``benchmarks/breaking.py`` and ``benchmarks/race.py``.
 
 The emulators of TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
 clock starts, so that the figures are the loader's. One run each; the machine should have nothing else to do.
@@ -31,7 +34,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import bigquery, breaking, pace
+from benchmarks import bigquery, breaking, everything, pace, quota, race
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
 
@@ -275,14 +278,20 @@ def start() -> None:
 
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
+    if sys.argv[1:2] == ["race"]:
+        sys.exit(race.main(sys.argv[2:]))
     if sys.argv[1:2] == ["break"]:
         sys.exit(breaking.main(sys.argv[2:]))
-    names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "bigquery", "pace", "paced"]
+    names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "quota", "bigquery", "pace", "paced"]
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
     if "start" in names:
         start()
+    if "quota" in names:
+        quota.run(say)
     if "bigquery" in names:
         bigquery.run(say)
+    if "all" in names:
+        everything.run(say, os.environ.get("BENCH_PYTHON", sys.executable))
     if {"unlimited", "refresh", "wide", "sheets", "pace", "paced"} & set(names):
         with server() as source:
             if {"unlimited", "refresh"} & set(names):

@@ -69,6 +69,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """Lets no file grow over so many bytes, as a full disk would."""
 LONGEST_S = 240
 EXIT_CODES = frozenset({0, 1, 3, 130, 143, -signal.SIGKILL})
+"""Where no file may grow, DuckDB 1.2 aborts the process over a temporary file; a full disk does not make it do that."""
 
 
 @dataclass
@@ -362,7 +363,7 @@ class Story:
         self.say(f"import {end}: {code}")
         if "Traceback" in self.said or "a bug" in self.said or "unexpected" in self.said:
             self.wrong(f"an import ({end}) says {self.said[-800:]}")
-        if code not in EXIT_CODES:
+        if code not in EXIT_CODES and not (end == "disk" and code == -signal.SIGABRT and "truncate file" in self.said):
             self.wrong(f"an import ({end}) ends with {code}: {self.said[-400:]}")
         if code == 0 and '"finished"' not in self.said:
             self.wrong(f"an import ended with 0 and does not say so: {self.said[-300:]}")
@@ -408,9 +409,8 @@ class Story:
         return frozenset(re.findall(r"\w+", " ".join(told)))
 
     def _wanted(self, project: Project, stream: Stream, columns: Sequence[str]) -> list[Row]:
-        accounts = project.server.advertiser_ids[:1] if stream.per_app else project.server.advertiser_ids
         found: list[Row] = []
-        for account in accounts:
+        for account in project.server.advertiser_ids:
             found += expected(
                 self.world,
                 stream,

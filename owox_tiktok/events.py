@@ -93,6 +93,8 @@ class Finished:
     left: int = 0
     bytes_processed: int = 0
     """What a destination read that is paid for by the bytes."""
+    healed: tuple[str, ...] = ()
+    """What people had changed in the destination and is right again, in sentences without a full stop."""
 
     def after(self, earlier: Finished) -> Finished:
         """Return what came of a whole run of which this is the last part, and ``earlier`` all before it."""
@@ -107,6 +109,7 @@ class Finished:
             warnings=earlier.warnings + self.warnings,
             pruned=_added(earlier.pruned, self.pruned),
             bytes_processed=earlier.bytes_processed + self.bytes_processed,
+            healed=(*earlier.healed, *self.healed),
         )
 
     @property
@@ -140,7 +143,7 @@ class Finished:
             parts.append(f"{self.stopped} with {windows} left (the next run continues there)")
         elif self.stopped:
             parts.append(f"{self.stopped} before it was known what to read (the next run starts there)")
-        return ", ".join(parts) + "."
+        return " ".join([", ".join(parts) + ".", *(f"{sentence}." for sentence in self.healed)])
 
 
 def size(count: int) -> str:

@@ -296,7 +296,8 @@ class Chunk:
 
     ``path`` is a spool file (see ``spool``) with ``rows`` rows of the columns ``columns``, and ``seals`` say what is in
     it. ``window`` is None where the stream has no days. ``cursor`` is None when the read must not move it (a backfill
-    of a pair that has none).
+    of a pair that has none). ``kept`` are the days whose rows are stored already as they are in the file: a destination
+    that knows its own seals finds them (``trust.changes``), and neither deletes nor writes them again.
     """
 
     stream: Stream
@@ -308,6 +309,17 @@ class Chunk:
     cursor: Cursor | None
     seals: Seals
     read_at: datetime
+    kept: Collection[date | None] = ()
+
+    @property
+    def rows_to_write(self) -> int:
+        """How many rows of the file are of days that are not stored already."""
+        return self.rows - self.rows_kept
+
+    @property
+    def rows_kept(self) -> int:
+        """How many rows of the file are of days that stay as they are stored."""
+        return sum(self.seals[day].rows for day in self.kept if day in self.seals)
 
 
 class Halve(Exception):
@@ -318,13 +330,15 @@ class Halve(Exception):
 class Reading:
     """A window that was read: how many ``rows`` are in the file, their seals, and the fields TikTok would not give.
 
-    ``notes`` are sentences for the person it was read for.
+    ``notes`` are sentences for the person it was read for. ``adds_up``: TikTok gave totals of all that was read, and
+    they are the sums of the rows.
     """
 
     rows: int
     seals: Seals
     refused: frozenset[str]
     notes: tuple[str, ...] = ()
+    adds_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,12 +347,15 @@ class Stored:
 
     ``rows`` are counted or read back in the destination, never taken from the chunk: the run compares them with what
     was read. A destination that replaces several windows at once may say for the first how many rows all of them had.
-    ``notes`` are sentences for the person it was stored for.
+    ``notes`` are sentences for the person it was stored for. ``kept`` days (1 for what has no days) with ``rows_kept``
+    rows were there already as they were read, and are among ``rows`` by their seals.
     """
 
     rows: int
     replaced: int
     notes: tuple[str, ...] = ()
+    kept: int = 0
+    rows_kept: int = 0
 
 
 Cursors = Mapping[tuple[str, str], Known]
@@ -424,6 +441,34 @@ class Metered(Protocol):
 
     def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
         """Return how many bytes it would read to store these windows, by advertiser; None stands for all rows."""
+        ...
+
+
+Differences = Mapping[tuple[str, str], Mapping[date | None, tuple[Seal, Seal]]]
+"""By (stream name, advertiser id), the days whose rows are not those that were stored: their seals then and now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found when a destination was compared with its seals.
+
+    ``notes`` are sentences about what was put right at once, each with the name of its stream.
+    """
+
+    differing: Differences = field(default_factory=dict)
+    notes: Sequence[tuple[str, str]] = ()
+
+
+@runtime_checkable
+class Audited(Protocol):
+    """A destination that people edit by hand, and that compares what is there with its seals before each import."""
+
+    def audit(self, streams: Sequence[Stream]) -> Audit:
+        """Return which days of these streams are not what was stored. To be called after ``cursors``."""
+        ...
+
+    def tidy(self, streams: Sequence[Stream]) -> Sequence[tuple[str, str]]:
+        """Clear what is left over after an import; return what was done, in sentences with the name of the stream."""
         ...
 
 

@@ -7,7 +7,7 @@ was still changing then is not forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,6 +22,10 @@ NOTHING_DONE: Done = {}
 EVERY_ADVERTISER = "*"
 """Stands for all advertisers of a stream in ``Done`` that are not named."""
 NO_DAYS, NOT_DONE = date.max, date.min
+
+Damaged = Mapping[tuple[str, str], Collection[date | None]]
+"""By (stream name, advertiser id), the days that are not any more what was stored."""
+NOTHING_DAMAGED: Damaged = {}
 
 NOTHING_KNOWN = Known()
 
@@ -99,11 +103,13 @@ def plan(
     now: datetime,
     backfill: tuple[date, date] | None = None,
     done: Done = NOTHING_DONE,
+    damaged: Damaged = NOTHING_DAMAGED,
 ) -> list[Pair]:
     """Return every pair with the windows it must read now, streams in reading order.
 
-    With ``backfill`` exactly those days are read (cut to the days that have begun), and no lists. What is ``done`` by
-    an earlier part of the same run is not read again. A pair with nothing to read is left out.
+    With ``backfill`` exactly those days are read (cut to the days that have begun), and no lists. Days that are
+    ``damaged`` are read again, before the others, unless they lie before the first day that is imported. What is
+    ``done`` by an earlier part of the same run is not read again. A pair with nothing to read is left out.
     """
     pairs = []
     # Named twice, by a list of TikTok's or by a person, a pair would be read and stored twice.
@@ -117,6 +123,10 @@ def plan(
             if cursor is not None and cursor.through is None and stream.time is not None:
                 cursor = None  # all of its days were pruned
             today = now.astimezone(UTC).date() if stream.utc_days else advertiser.today(now)
+            lost = known.lost
+            if cursor is not None and cursor.through is not None and cursor.read_on > today + A_DAY:
+                # A clock was wrong, and when it was really read is not known. One day is what time zones may differ.
+                lost, cursor = f"it was read on {cursor.read_on}, by a clock that was ahead", None
             keep = settings.clean_up_to_keep_window
             pair = Pair(
                 stream,
@@ -130,11 +140,11 @@ def plan(
                 with_deleted=settings.include_deleted,
                 backfill=backfill is not None,
             )
-            if windows := tuple(_windows(settings, pair, _left(backfill, pair, done))):
+            again = () if backfill else damaged.get(pair.key, ())
+            if windows := tuple(_windows(settings, pair, _left(backfill, pair, done), again)):
                 if backfill is None and _is_done(pair, windows, done):
                     continue
-                lost = known.lost if cursor is None or not pair.continues else ""
-                pairs.append(replace(pair, windows=windows, lost=lost))
+                pairs.append(replace(pair, windows=windows, lost="" if cursor and pair.continues else lost))
     return pairs
 
 
@@ -149,6 +159,23 @@ def losses(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
         True: "the next import without --from reads everything of it again",
     }
     return [(name, f"{lost}: {then[backfill]}") for (name, lost), backfill in found.items()]
+
+
+def no_longer_asked(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
+    """Return (stream, sentence) for fields that are not chosen any more; the next cursor has none of them."""
+    gone: dict[str, set[str]] = {}
+    for pair in pairs:
+        if pair.cursor and not pair.backfill:
+            gone.setdefault(pair.stream.name, set()).update(pair.cursor.fields - set(pair.fields))
+    found = []
+    for name, fields in gone.items():
+        if fields:
+            many = len(fields) > 1
+            columns = f"the column{'s' if many else ''} {', '.join(sorted(fields))}"
+            what = "are not chosen any more and keep" if many else "is not chosen any more and keeps"
+            then = f"{'they are' if many else 'it is'} not updated, and blank in new rows"
+            found.append((name, f"{columns} {what} what is there; {then}"))
+    return found
 
 
 def _left(backfill: tuple[date, date] | None, pair: Pair, done: Done) -> tuple[date, date] | None:
@@ -169,7 +196,9 @@ def _done_through(pair: Pair, done: Done) -> date | None:
     return None if through == NOT_DONE else through
 
 
-def _windows(settings: Settings, pair: Pair, backfill: tuple[date, date] | None) -> Iterator[Window | None]:
+def _windows(
+    settings: Settings, pair: Pair, backfill: tuple[date, date] | None, again: Collection[date | None]
+) -> Iterator[Window | None]:
     stream, today = pair.stream, pair.read_on
     if stream.time is None:
         if stream.report is None or stream.report.span_days is None:
@@ -187,8 +216,27 @@ def _windows(settings: Settings, pair: Pair, backfill: tuple[date, date] | None)
         first, last = max(backfill[0], pair.oldest_kept or backfill[0]), min(backfill[1], today)
     else:
         first, last = _first(pair, start), min(settings.end_date or today, today)
+    most = stream.max_days or 365
+    if pair.cursor and pair.cursor.through:
+        # A cursor speaks of days in a row: what it does not cover is read in the same way as ever.
+        within = (day for day in again if day and start <= day < first and day <= pair.cursor.through)
+        yield from clusters(within, most)
     if first <= last:
-        yield from tiles(first, last, stream.max_days or 365)
+        yield from tiles(first, last, most)
+
+
+def clusters(days: Iterable[date], most: int) -> Iterator[Window]:
+    """Yield as few windows of at most ``most`` days as cover these days, oldest first."""
+    window: Window | None = None
+    for day in sorted(days):
+        if window and (day - window.first).days < most:
+            window = Window(window.first, day)
+            continue
+        if window:
+            yield window
+        window = Window(day, day)
+    if window:
+        yield window
 
 
 def _first(pair: Pair, start: date) -> date:

@@ -79,6 +79,19 @@ class Outcome:
     left: int = 0
 
 
+def _day_after(task: _Task) -> date:
+    """Return the day its pair must store next: the day after, or the first of the next window."""
+    if task.window is None:
+        return date.max
+    after = task.last + timedelta(days=1)
+    return next((w.first for w in task.pair.windows if w and w.first >= after), after) if _ends(task) else after
+
+
+def _ends(task: _Task) -> bool:
+    """Whether a window of the plan ends with it (one that was too large comes in halves)."""
+    return any(w is not None and w.last == task.last for w in task.pair.windows)
+
+
 class _Board:
     """What is to be read, what has arrived and what may be stored next. The only state that threads share."""
 
@@ -210,7 +223,7 @@ class _Board:
                 ready.append(found)
                 share += found.share_of(self._step)
                 # The next window of this pair may be here as well.
-                self._next[order] = found.task.last + timedelta(days=1) if found.task.window else date.max
+                self._next[order] = _day_after(found.task)
                 del self._arrived[order, first]
         return ready
 

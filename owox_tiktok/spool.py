@@ -51,8 +51,16 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        # A reader that nobody waits for may still write one: the lock stays with it for the next run to find.
+        for path in self._folder.glob("*.*"):
+            path.unlink(missing_ok=True)
         os.close(self._lock)
+        with suppress(OSError):
+            (self._folder / LOCK).unlink()
+            try:
+                self._folder.rmdir()
+            except OSError:
+                (self._folder / LOCK).touch(mode=0o600)
 
     def file(self) -> Path:
         """Return the path of a new row file (not yet there)."""

@@ -134,10 +134,12 @@ def run(
     now: datetime | None = None,
     listen: list[Event] | None = None,
     limits: Limits = LIMITS,
+    environment_more: Mapping[str, str] = {},
     **more: Any,
 ) -> Finished:
     """Import what the Sheet says, in this process."""
     environment = project.environment | sheet.environment | {"TIKTOK_REQUESTS_PER_SECOND": "1000"}
+    environment |= environment_more
     moment = now or project.server.world.now()
     book = Spreadsheet(sheet.book, limits=limits, environment=environment)
     with Control(book, environment=environment) as control:

@@ -12,8 +12,8 @@ from typing import Any
 
 from owox_tiktok.model import Stream
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.table import COLUMN, HEADER, Key, Table, row_key, table_of
-from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab, Tag, Written
+from owox_tiktok.sheets.table import Key, Table, row_key, table_of
+from owox_tiktok.sheets.tabs import COLUMN, HEADER, TAB, Snapshot, Structure, Tab, Tag, Written
 
 TAB_ID = 7
 

@@ -41,7 +41,7 @@ def columns_of_tab(server: Server, book: str, stream: Stream) -> dict[str, int]:
     found = {}
     for entry in server.spreadsheet(book).metadata:
         place = entry.location.get("dimensionRange")
-        if tab is not None and entry.key == "owox.col" and place and place["sheetId"] == tab.sheet_id:
+        if tab is not None and entry.key in ("ox", "owox.col") and place and place["sheetId"] == tab.sheet_id:
             found[str(entry.value)] = int(place["startIndex"])
     return found
 

@@ -177,3 +177,20 @@ def test_a_moment_at_an_end_of_the_calendar_is_no_moment(now: str, tmp_path: Pat
     ran = CliRunner().invoke(cli, ["plan", str(tmp_path / "none.yaml"), "--now", now])
     assert ran.exit_code == 2
     assert "is not a moment" in ran.output
+
+
+def test_a_table_of_cursors_that_somebody_changed_is_not_called_a_damaged_file(tmp_path: Path) -> None:
+    with serve(a_world()) as server:
+        project = Project(tmp_path, server, say=SAY | {"objects": ["campaigns"]})
+        project.import_()
+        with duckdb.connect(str(project.database)) as connection:
+            connection.execute("ALTER TABLE _owox_tiktok_cursors ALTER through TYPE VARCHAR")
+        ran = project.cli("import", str(project.write()))
+        assert ran.returncode == 1
+        assert "column through of _owox_tiktok_cursors is VARCHAR but should be DATE" in ran.stderr
+        assert "Rename the table" in ran.stderr
+        assert "damaged" not in ran.stderr
+        with duckdb.connect(str(project.database)) as connection:
+            connection.execute("ALTER TABLE _owox_tiktok_cursors RENAME TO changed")
+        assert project.import_().exit_code == 0
+        assert project.wrong("campaigns") == []

@@ -16,17 +16,21 @@ from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any
 
+import msgspec
 import pytest
 import requests
+from google.oauth2.credentials import Credentials
 
 from owox_tiktok import app
 from owox_tiktok.errors import BadInput, StoreBusy, StoreFailed
-from owox_tiktok.events import Event, Failed, Finished, Started, Stored
+from owox_tiktok.events import Event, Failed, Finished, Started, Stored, Warned
 from owox_tiktok.local.sheets import Server, serve
+from owox_tiktok.local.sheets.auth import OWNER
 from owox_tiktok.model import Step
-from owox_tiktok.sheets import lease, report
+from owox_tiktok.sheets import lease, record, report
 from owox_tiktok.sheets.client import LIMITS, Spreadsheet
 from owox_tiktok.sheets.errors import ArrivedLate
+from owox_tiktok.sheets.requests import create_metadata
 from owox_tiktok.states import Reason
 from owox_tiktok.streams import STREAMS
 from tests.control_sheet import OBJECTS, ControlSheet, config_rows, control_sheet, run
@@ -400,6 +404,7 @@ def test_an_interruption_at_any_batch_is_reported(sheet: ControlSheet, project: 
 
 def test_the_record_of_all_objects_fits(sheet: ControlSheet) -> None:
     text = "\u0001" * 5_000
+    rows = dict.fromkeys(STREAMS, 10**9)
     for turn in range(12):
         book = Spreadsheet(sheet.book)
         with lease.Lease(book):
@@ -407,11 +412,66 @@ def test_the_record_of_all_objects_fits(sheet: ControlSheet) -> None:
             status.begin()
             status(Started(10**6, 10**6, dict.fromkeys(STREAMS, 10**6)))
             for name in STREAMS:
-                status.run.objects[name] = report.ObjectProgress(10**6, 10**6, 10**9)
-            status.problem(StoreFailed(text))
+                status.run.objects[name] = record.ObjectProgress(10**6, 10**6, 10**9)
+            status(Warned("", "", text))
+            status(Finished(rows, rows, 1, 0, 0, 0, 0.1, pruned=rows, stopped=Reason.TO_BE_CONTINUED))
     found = report.record(Spreadsheet(sheet.book))
     assert found is not None
-    assert (found.run.run, found.run.state, len(found.past)) == ("run-11", "error", 10)
+    assert (found.run.run, len(found.run.objects), len(found.past)) == ("run-11", len(STREAMS), 10)
+    assert found.run.so_far is not None
+    assert found.run.so_far.rows == rows
+    assert not sheet.status.startswith("Importing")
+    used = sum(len(m.key) + len(m.value or "") for m in sheet.server.spreadsheet(sheet.book).metadata if not m.sheet_id)
+    assert used < 2_000, "metadata takes 30,000 characters, and the lease needs some"
+
+
+def test_a_record_of_an_earlier_version_is_taken_over(sheet: ControlSheet) -> None:
+    book = Spreadsheet(sheet.book)
+    old = record.Record(record.Run("old", book.now(), message="it was fine"), [], sheet.book)
+    text = msgspec.json.encode(old).decode()
+    book.apply([create_metadata(record.RECORD, text, record.RECORD_ID)])
+    assert (found := report.record(Spreadsheet(sheet.book))) is not None
+    assert found.run.run == "old"
+    with lease.Lease(book):
+        report.Report(book, "new").begin()
+    assert (found := report.record(Spreadsheet(sheet.book))) is not None
+    assert (found.run.run, [one.run for one in found.past]) == ("new", ["old"])
+    assert book.metadata(record.RECORD_ID) is None
+
+
+@pytest.mark.parametrize("title", ["_owox_tiktok_runs", "Logs"])
+def test_a_tab_that_cannot_be_written_does_not_block_the_status(sheet: ControlSheet, title: str) -> None:
+    robot = "robot@project.example"
+    sheet.server.share(sheet.book, robot)
+    book = Spreadsheet(sheet.book, credentials=Credentials(sheet.server.token(robot)))  # type: ignore[no-untyped-call]
+    with lease.Lease(book):
+        status = report.Report(book, "mine")
+        status.begin()
+        protected = {"range": {"sheetId": sheet.tab(title).sheet_id}, "editors": {"users": [OWNER]}}
+        sheet.server.batch(sheet.book, [{"addProtectedRange": {"protectedRange": protected}}])
+        status(Finished({}, {}, 1, 0, 0, 0, 0.1))
+    assert sheet.server.counts["by_status"].get("400", 0) > 0, "it is refused"
+    assert sheet.status.startswith("Done")
+
+
+def test_a_message_with_half_an_emoji_and_control_characters_is_written(sheet: ControlSheet) -> None:
+    book = Spreadsheet(sheet.book)
+    with lease.Lease(book):
+        status = report.Report(book, "mine")
+        status.begin()
+        status(Warned("", "", "cut \ud83c, null \x00, two\r\nlines\rand three"))
+        status.problem(StoreFailed("half \udf1e"))
+    assert sheet.messages("WARNING") == ["cut \ufffd, null \ufffd, two\nlines\nand three"]
+    assert "half \ufffd" in sheet.status
+
+
+def test_people_who_watch_a_run_cost_one_call_each_time(sheet: ControlSheet, project: Project) -> None:
+    run(sheet, project)
+    before = len(sheet.server.log)
+    found, lines = report.overview(Spreadsheet(sheet.book))
+    assert found is not None
+    assert (found.run.state, lines[0]["message"]) == ("done", sheet.status)
+    assert len(sheet.server.log) - before == 1
 
 
 def test_a_copy_of_the_file_has_no_runs(sheet: ControlSheet) -> None:

@@ -220,6 +220,9 @@ def test_very_wide_rows_are_given_the_memory_they_need(tmp_path: Path) -> None:
         whole.close()
         (stored,) = kit.store(replace(rows, rows=1_500 * copies, seals=whole.seals))
         assert stored.rows == 1_500 * copies
+        # DuckDB 1.5.1 and older damage texts that are stored after a commit that failed for want of memory.
+        lengths = "max(length(advertiser_id)), max(length(ad_id))"
+        assert kit.run(f"SELECT {lengths} FROM {HOURLY.table}") == [(1, 6)]
 
 
 @pytest.mark.parametrize(

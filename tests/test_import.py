@@ -119,6 +119,16 @@ def test_runs_with_pauses_of_any_length_end_with_what_tiktok_has(project: Projec
     assert project.wrong("ad_report_daily") == []
 
 
+def test_a_clock_that_was_ahead_does_not_keep_later_days_from_being_read(project: Project) -> None:
+    assert project.import_(now=NOW + timedelta(days=400), **SOME).exit_code == 0
+    project.server.world.as_of = NOW + timedelta(days=3)
+    ran = project.import_(**SOME)
+    assert ran.exit_code == 0
+    assert [w for w in ran.warnings if "by a clock that was ahead: everything of it is read again" in w]
+    assert project.wrong("ad_report_daily") == []
+    assert project.import_(**SOME).warnings == []
+
+
 # --- deleted things ---------------------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ from owox_tiktok.local.tasks import Queue
 from owox_tiktok.local.tiktok import World
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.lease import Lease
-from owox_tiktok.sheets.report import RECORD, RECORD_ID, Record, Run
+from owox_tiktok.sheets.record import RECORD, RECORD_ID, Record, Run
 from owox_tiktok.sheets.requests import create_metadata
 from owox_tiktok.states import State
 from owox_tiktok.streams import STREAMS

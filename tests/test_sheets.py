@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,10 +33,10 @@ from owox_tiktok.sheets.client import API_VARIABLE, LIMITS, Sizes, Spreadsheet
 from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.errors import TooManyCells
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.table import named_in
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.titles import title
+from tests import sheet_edits
 from tests.helpers import NOW, Project, Row, differences, expected, in_order
 from tests.sheets import columns_of_tab, in_a_cell, left_behind, numbered_rows, sheet_rows, tab_of, typed_cell
 
@@ -207,9 +209,7 @@ def test_a_new_tab_has_a_frozen_bold_header_with_notes_formats_and_no_empty_grid
     notes = [str(look and look.parts["note"]) for look in looks]
     assert "refreshed" in notes[0]
     # The first line of a note is the field's name and nothing else: by it a column can be known again.
-    assert [named_in(None, note) for note in notes] == [f.name for f in DAILY.columns(FIELDS)]
-    assert named_in("ad_name", "our best ads") == "ad_name"  # an earlier version's heading
-    assert named_in("Ad name", "our best ads") == ""
+    assert [note.splitlines()[0] for note in notes] == [f.name for f in DAILY.columns(FIELDS)]
     assert [r["stat_time_day"] for r in person.rows] == [day(1), day(2)], "in date order"
 
     def pattern(name: str, row: int = 1) -> str:
@@ -220,7 +220,7 @@ def test_a_new_tab_has_a_frozen_bold_header_with_notes_formats_and_no_empty_grid
     assert pattern("spend") == "#,##0.00"
     assert pattern("ad_id") == "@"
     person.store(person.chunk([ad(1, 1)], advertiser_id="2", currency="JPY"))
-    assert pattern("spend", 3) == "#,##0"
+    assert pattern("spend", 2) == "#,##0", "of the row that was added before the last"
 
 
 def test_headings_may_be_technical_and_a_tab_keeps_the_kind_it_has(server: Server, tmp_path: Path) -> None:
@@ -396,7 +396,8 @@ def test_her_formula_is_filled_down_into_new_rows(person: Person) -> None:
     person.writes(2, other, 5)
     person.store(person.chunk([ad(1, 1), ad(2, 1), ad(3, 2), ad(4, 2)]))
     assert [person.sees(row, mine) for row in range(1, 5)] == ["=F2*2", "=F3*2", "=F4*2", "=F5*2"]
-    assert [person.sees(row, other) for row in range(1, 5)] == [None, 5, None, None]
+    assert [person.sees(row, other) for row in range(1, 5)] == [None, None, None, 5], "new rows come before the last"
+    assert person.row_of("172") == 4
 
 
 def test_formulas_filled_ahead_of_the_data_are_used_and_a_total_below_moves_down(person: Person) -> None:
@@ -594,6 +595,51 @@ def test_a_change_between_any_two_reads_is_noticed(person: Person, what: str, tu
         assert person.sees(person.row_of(f"17{n}"), remark) == f"about 17{n}"
 
 
+@pytest.mark.parametrize("what", [*MOVES, "insert row on top", "move row"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_change_between_the_last_look_and_the_batch_is_seen_in_the_answer(
+    person: Person, what: str, seed: int
+) -> None:
+    person.store(person.chunk([ad(n, n, spend=f"{9 - n}") for n in range(1, 9)], (1, 8)))
+    mine = person.adds_column("My remark")
+    for n in range(1, 9):
+        person.writes(person.row_of(f"17{n}"), mine, f"about 17{n}")
+    person.does({"appendDimension": {"sheetId": person.tab.sheet_id, "dimension": "ROWS", "length": 1}})
+    person.writes(9, mine, "TOTAL")
+    tab = sheet_edits.Tab(person.server, person.book, DAILY, random.Random(f"{what} {seed}"))
+    named = re.sub(r"^(insert|delete|move) (row|column)", r"\1 a \2", what)
+    before = {r["ad_id"]: r["spend"] for r in person.rows}
+    batches = 0
+    edited: list[str] = []
+
+    def between(_: str, path: str) -> None:
+        nonlocal batches
+        batches += path.endswith(":batchUpdate")
+        if batches == 2 and path.endswith(":batchUpdate"):  # the first one takes the lease
+            person.server.on_call = None
+            sheet_edits.EDITS[named](tab)
+            edited.append(named)
+
+    person.server.on_call = between
+    rows = [ad(n, n, spend=f"{n}0", impressions="4") for n in range(5, 11) if n != 6]
+    (stored,) = person.store(person.chunk(rows, (5, 10)))
+    person.server.on_call = None
+    assert edited
+    now = {r["ad_id"]: (r["spend"], r["impressions"]) for r in person.rows}
+    assert {a: v for a, v in now.items() if int(a[2:]) >= 5} == {f"17{n}": (n * 10, 4) for n in (5, 7, 8, 9, 10)}
+    assert left_behind(person.server, person.book, DAILY) == []
+    remark = next(line.index("My remark") for line in person.tab.values() if "My remark" in line)
+    for row, cells in numbered_rows(person.server, person.book, DAILY):
+        assert person.sees(row, remark) in (None, f"about {cells['ad_id']}")
+    hit = {a for a, spend in before.items() if int(a[2:]) < 5 and now.get(a, ("", ""))[0] != spend}
+    with person.opened() as destination:
+        destination.cursors()
+        marked = destination.audit([DAILY]).differing.get((DAILY.name, "1"), {})
+    assert {day(int(a[2:])) for a in hit} <= marked.keys(), "what it has hit is read again"
+    if hit and what not in ("delete row",):
+        assert "at the very moment" in str(stored.notes)
+
+
 # --- values -----------------------------------------------------------------------------------------------------------
 
 INJECTIONS = [
@@ -741,6 +787,16 @@ def test_a_protected_range_is_reported(person: Person) -> None:
 # --- room -------------------------------------------------------------------------------------------------------------
 
 
+def test_how_many_cells_a_spreadsheet_takes_is_learnt_from_google(person: Person) -> None:
+    book = Spreadsheet(person.book, limits=AT_ONCE)
+    assert book.sizes.cells == 20_000_000, "as announced"
+    grid = {"rowCount": 10_000_001, "columnCount": 1}
+    with pytest.raises(TooManyCells) as caught:
+        book.apply([{"addSheet": {"properties": {"title": "Large", "gridProperties": grid}}}])
+    assert caught.value.limit == 10_000_000
+    assert book.sizes.cells == 10_000_000
+
+
 def test_what_does_not_fit_stops_beforehand_with_figures(person: Person) -> None:
     person.store(person.chunk([ad(1, 1)]))
     used = sum(s.grid.row_count * s.grid.column_count for s in person.server.spreadsheet(person.book).sheets)
@@ -846,11 +902,11 @@ def _store_killed_after(person: Person, chunk: Chunk, batches: int) -> None:
     """Store, but be killed after so many batches."""
     apply, left = Spreadsheet.apply, [batches]
 
-    def applied(book: Spreadsheet, batch: Any) -> None:
+    def applied(book: Spreadsheet, batch: Any, *more: Any) -> Any:
         if not left[0]:
             raise Killed
         left[0] -= 1
-        apply(book, batch)
+        return apply(book, batch, *more)
 
     with pytest.MonkeyPatch.context() as patch, suppress(Killed):
         patch.setattr(Spreadsheet, "apply", applied)
@@ -975,3 +1031,32 @@ def test_in_a_cell_is_what_is_read_back() -> None:
     for amount in ("0.1", "123456789.12", "1e20"):
         value = Decimal(amount)
         assert typed_cell(DAILY.fields["spend"].kind, float(value)) == in_a_cell(value)
+
+
+# --- tags -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_tags_of_all_fields_leave_room(server: Server, tmp_path: Path) -> None:
+    widest = max(STREAMS.values(), key=lambda s: len(s.fields))
+    person = Person(server, tmp_path, widest)
+    with person.opened() as destination:
+        destination.prepare(widest, widest.columns(tuple(widest.fields)))
+    tags = [m for m in server.spreadsheet(person.book).metadata if m.sheet_id == person.tab.sheet_id]
+    assert len(tags) >= len(widest.fields) > 800
+    assert sum(len(t.key) + len(t.value or "") for t in tags) < 24_000, "Google takes 30,000 characters per tab"
+
+
+def test_tags_of_an_earlier_version_are_read_and_shortened(person: Person) -> None:
+    person.store(person.chunk([ad(1, 1)]))
+    model = person.server.spreadsheet(person.book)
+    model.metadata = [replace(m, key="owox.col") if m.key == "ox" else m for m in model.metadata]
+    person.store(person.chunk([ad(1, 1), ad(2, 1)]))
+    assert {r["ad_id"] for r in person.rows} == {"171", "172"}
+    assert {m.key for m in model.metadata if m.location_type == "COLUMN"} == {"owox.col"}, (
+        "nothing is done for its own sake"
+    )
+    person.store(person.chunk([ad(1, 1)], fields=(*FIELDS, "clicks")))
+    assert {m.key for m in model.metadata if m.location_type == "COLUMN"} == {"ox"}
+    assert [r["ad_id"] for r in person.rows] == ["171"]
+    columns = [m.value for m in model.metadata if m.location_type == "COLUMN"]
+    assert len(columns) == len(set(columns))

@@ -102,6 +102,15 @@ def test_row_files_of_a_run_that_was_killed_are_swept_at_the_next_start(temporar
     assert list(temporary.iterdir()) == []
 
 
+def test_what_a_late_reader_leaves_behind_is_swept_at_the_next_start(temporary: Path) -> None:
+    with Spool() as spool:
+        folder = spool.file().parent
+        (folder / "late").mkdir()  # what cannot be removed when the run ends
+    assert sorted(path.name for path in folder.iterdir()) == ["late", "lock"]
+    with Spool():
+        assert not folder.exists()
+
+
 def test_folders_that_are_not_a_dead_runs_are_left_alone(temporary: Path) -> None:
     hers = temporary / "hers"
     hers.mkdir()

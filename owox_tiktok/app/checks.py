@@ -1,4 +1,4 @@
-"""Whether everything an import needs is there: destination, messages, token, accounts, objects. Writes nothing."""
+"""Whether all an import needs is there: destination, messages, token, accounts, objects. Writes nothing that stays."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from owox_tiktok.model import Advertiser, Checkable, Window
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.plan import WHOLE_APP, Pair
 from owox_tiktok.settings import Settings
+from owox_tiktok.sheets import probe
+from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.states import Reason
 from owox_tiktok.tiktok.reader import Source
 
@@ -35,18 +37,42 @@ class Checked:
     request_id: str = ""
 
 
+def check_sheet(spreadsheet: str, environment: Mapping[str, str] | None = None) -> list[Checked]:
+    """Try in a Sheet (its id or address) what this program rests on there, in a scratch tab; see ``sheets.probe``.
+
+    One result where all is as expected, else one for each thing that differs, and the text for a bug report.
+    """
+    env = os.environ if environment is None else environment
+    book = Spreadsheet(spreadsheet_id(spreadsheet), environment=env)
+    what = "Google Sheets"
+    try:
+        findings = probe.probe(book)
+    except Problem as error:
+        return [Checked(what, False, _without_where(error))]
+    finally:
+        book.close()
+    differ = [f for f in findings if not f.ok]
+    if not differ:
+        return [Checked(what, True, f"does all {len(findings)} things that imports rest on")]
+    said = [Checked(f"{what}: {f.what}", False, f"{f.seen}.") for f in differ]
+    return [*said, Checked("what to do", False, f"Open an issue with this report. {probe.report(findings)}")]
+
+
 def check(
     settings: Settings,
     *,
     now: datetime,
     environment: Mapping[str, str] | None = None,
     halted: Callable[[], Reason | None] = lambda: None,
+    sheet: str = "",
 ) -> list[Checked]:
     """Try the destination, the token, each advertiser and each object of each advertiser; return all results.
 
+    ``sheet`` is the control Sheet they come from, if they do: then Google Sheets itself is tried first.
+
     Raises Halted as soon as ``halted`` gives a reason.
     """
-    found: list[Checked] = []
+    found = check_sheet(sheet, environment) if sheet else []
     try:
         with open_destination(settings.destination, read_only=True, environment=environment) as destination:
             destination.cursors()

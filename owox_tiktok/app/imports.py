@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from pathlib import Path
 
 from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, readers_for, unless
@@ -16,15 +16,16 @@ from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Halted, Problem, StoreBusy
 from owox_tiktok.events import Event, Failed, Finished, Listener, Warned
-from owox_tiktok.model import Destination, Metered, Reading, Window
+from owox_tiktok.model import Audit, Audited, Destination, Metered, Reading, Window
 from owox_tiktok.notify import notify
-from owox_tiktok.plan import Done, Pair, keep_from, losses
+from owox_tiktok.plan import Done, Pair, keep_from, losses, no_longer_asked
 from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.run import Outcome, prune, run
 from owox_tiktok.settings import Settings
 from owox_tiktok.states import Reason
 from owox_tiktok.tiktok.client import BOUNDS, Bounds, TikTok
 from owox_tiktok.tiktok.reader import Source
+from owox_tiktok.trust.audit import by_stream, sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,20 @@ def import_(
                 listen(Failed("", advertiser_id, error.sentence, error.request_id))
             for advertiser_id, note in accounts.notes.items():
                 count(Warned("", advertiser_id, note))
-            pairs = make_plan(settings, advertisers, destination.cursors(), now, backfill, part.done)
+            cursors = destination.cursors()
+            audit = Audit()
+            if isinstance(destination, Audited) and not backfill:
+                audit = destination.audit(settings.objects)
+                for name, note in audit.notes:
+                    count(Warned(name, "", note))
+            pairs = make_plan(settings, advertisers, cursors, now, backfill, part.done, audit.differing)
+            again = _read_again(pairs, audit)
+            if isinstance(destination, Audited):
+                for name, sentence in no_longer_asked(pairs):
+                    count(Warned(name, "", sentence))
+            for name, differing in by_stream(audit.differing).items():
+                for sentence in sentences(differing, again, "they are read again"):
+                    count(Warned(name, "", sentence))
             for name, sentence in losses(pairs):
                 count(Warned(name, "", sentence))
 
@@ -121,6 +135,9 @@ def import_(
             per_account = [s for s in settings.objects if not s.per_app]
             lost = len(refused) * len(per_account)
             broken = {name for name, _ in outcome.failed}
+            if isinstance(destination, Audited) and not outcome.stopped:
+                for name, note in destination.tidy([s for s in settings.objects if s.name not in broken]):
+                    count(Warned(name, "", note))
             healthy = (s for s in settings.objects if s.name not in broken and not outcome.left and not part.halted())
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
             if settings.views:
@@ -129,6 +146,7 @@ def import_(
                 count(Warned("ad_groups", "", hint))
             read_there = destination.bytes_processed if isinstance(destination, Metered) else 0
     except Halted as asked:  # before there was a plan
+        audit, again = Audit(), {}
         outcome, pairs, lost, pruned, read_there = Outcome(stopped=Reason(asked.message)), [], 0, {}, 0
     except StoreBusy:
         raise
@@ -138,13 +156,31 @@ def import_(
     finally:
         api.stop()
     outcome.pruned = pruned
+    healed = [] if outcome.left else sentences(audit.differing, _stored(again, outcome.failed), "they are back")
     finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, read_there)
+    finished = replace(finished, healed=tuple(healed))
     if part.earlier:
         finished = finished.after(part.earlier)
     if finished.stopped is not Reason.TO_BE_CONTINUED:  # there is one message, at the end of the last part
         _tell(settings, finished, listen, environment)
     listen(finished)
     return finished
+
+
+def _read_again(pairs: Sequence[Pair], audit: Audit) -> dict[tuple[str, str], set[date | None]]:
+    """Return the days that differ and are read in this run; others are not imported any more."""
+    again: dict[tuple[str, str], set[date | None]] = {}
+    for pair in pairs:
+        days = audit.differing.get(pair.key, {})
+        windows = [w for w in pair.windows if w and pair.stream.time]
+        again[pair.key] = {d for d in days if d is None or any(w.first <= d <= w.last for w in windows)}
+    return again
+
+
+def _stored(
+    again: Mapping[tuple[str, str], set[date | None]], failed: Mapping[tuple[str, str], str]
+) -> dict[tuple[str, str], set[date | None]]:
+    return {pair: days for pair, days in again.items() if pair not in failed}
 
 
 def _tell(

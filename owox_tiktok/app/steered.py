@@ -12,13 +12,16 @@ from owox_tiktok.app.common import EVERYTHING, Selection, only
 from owox_tiktok.app.imports import WHOLE_RUN, Part, import_
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Problem
-from owox_tiktok.events import Event, Finished, Listener, Warned
+from owox_tiktok.events import Event, Finished, Listener, Waiting, Warned
 from owox_tiktok.model import Destination
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.control import Control
 from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
+
+AFTERWARDS_S = 120.0
+"""So long a run whose time is up may wait for Google to store what it has read."""
 
 
 def open_sheet(
@@ -63,9 +66,14 @@ def import_sheet(
                 return Sheets(book, lease=lease, technical_names=reading.settings.technical_names)
             return open_destination(address, environment=environment)
 
+        book.on_wait = lambda seconds: emit(Waiting(seconds, "Google's quota of calls per minute is used up"))
         try:
             report.begin()
             reading = control.read(now)
+            if most := reading.settings.max_run_timeout:
+                earlier = report.earlier.seconds if report.earlier else 0.0
+                end = book.limits.clock() + 60 * most - earlier + AFTERWARDS_S
+                book.until = end if book.until is None else min(book.until, end)
             for warning in reading.warnings:
                 emit(Warned("", "", warning))
             return import_(

@@ -38,11 +38,11 @@ def check(given: Asked, quiet: bool, log: str) -> None:
     """Test the token, the accounts and every object.
 
     The destination and the messages about runs are tested as well. Says what to do about each thing that does not work.
-    Nothing is written.
+    Nothing is written; with --sheet, Google Sheets itself is tried in a hidden tab that is removed again.
     """
 
     def work(screen: Screen) -> int:
-        checks = app.check(given.settings(), now=given.now, halted=stopped_by(screen))
+        checks = app.check(given.settings(), now=given.now, halted=stopped_by(screen), sheet=given.sheet)
         if log == "json":
             for c in checks:
                 if not (quiet and c.ok):

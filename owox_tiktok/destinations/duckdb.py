@@ -69,6 +69,8 @@ def open_at(rest: str, *, read_only: bool = False, environment: Mapping[str, str
 
 def _cannot_open(file: Path, error: duckdb.Error | StoreFailed, *, is_there: bool, read_only: bool) -> StoreFailed:
     """Return why the file cannot be opened, and what to do."""
+    if isinstance(error, StoreFailed) and error.__cause__ is None:
+        return error  # a table of ours that somebody changed, not DuckDB's own fault
     text = str(error).replace(str(file), file.name)
     if "Could not set lock" in text or "another process" in text:  # DuckDB gives every fault of a file one type
         holder = re.search(r"PID (\d+)", text)
@@ -129,6 +131,8 @@ class DuckDB(Transactional):
         super().__init__(name)
         self.connection = connection
         self._file = None if read_only else self._which_file()
+        self._spoiled = False
+        """Whether a commit failed, or DuckDB gave the database up, since the file was opened."""
         self._begin()
         if not read_only:
             self._make_cursors()
@@ -174,8 +178,15 @@ class DuckDB(Transactional):
     def _set_memory(self, megabytes: int) -> None:
         self.connection.execute(f"SET memory_limit = '{megabytes}MB'")
 
-    def _open_again(self) -> None:
-        """Open the file again after DuckDB gave it up; what was committed is there. Raises StoreGone if it is not."""
+    def _open_again_if_spoiled(self) -> None:
+        """Open the file again before anything more is written to it; what was committed is there.
+
+        After a commit that failed, a DuckDB older than 1.5.2 keeps pieces of the texts that were taken back, and puts
+        them before texts that come later (https://github.com/duckdb/duckdb/issues/22279). Raises StoreGone where it
+        cannot be opened.
+        """
+        if not self._spoiled:
+            return
         gone = StoreGone("the database can no longer be used", where=self._name, what_to_do="Import again.")
         if self._name == IN_MEMORY:
             raise gone
@@ -186,6 +197,7 @@ class DuckDB(Transactional):
             self._begin()
         except (duckdb.Error, StoreFailed) as error:
             raise gone from error
+        self._spoiled = False
 
     def __enter__(self) -> DuckDB:
         return self
@@ -218,15 +230,21 @@ class DuckDB(Transactional):
 
     @contextmanager
     def _transaction(self, stream: Stream | None = None) -> Iterator[None]:
+        self._open_again_if_spoiled()
         with self._sentences(stream):
             self.connection.execute("BEGIN")
             try:
                 yield
-                self.connection.execute("COMMIT")
+                self._commit()
             except BaseException:
                 with suppress(duckdb.Error):
                     self.connection.execute("ROLLBACK")
                 raise
+
+    def _commit(self) -> None:
+        self._spoiled = True  # whatever ends it, a signal too
+        self.connection.execute("COMMIT")
+        self._spoiled = False
 
     # --- tables -------------------------------------------------------------------------------------------------------
 
@@ -283,6 +301,7 @@ class DuckDB(Transactional):
         opened_again = False
         while True:
             try:
+                self._open_again_if_spoiled()
                 self._set_memory(megabytes)
                 stored = super()._store(chunks)
                 self._check_file()
@@ -295,8 +314,7 @@ class DuckDB(Transactional):
             broken = isinstance(cause, duckdb.FatalException | duckdb.InternalException)
             at_commit = isinstance(cause, duckdb.TransactionException)  # nobody else has the file: no other cause
             if broken and not opened_again:
-                opened_again = True
-                self._open_again()
+                opened_again = self._spoiled = True
             elif (at_commit or isinstance(cause, duckdb.OutOfMemoryException)) and more is not None:
                 pass
             # A commit that has more memory than it needs fails because of the disk: DuckDB gives both the same type.
@@ -315,12 +333,17 @@ class DuckDB(Transactional):
             megabytes = more or megabytes
 
     def _memory_for(self, chunks: Sequence[Chunk]) -> list[int]:
-        """Return the megabytes to try a step with: what it should need, and more, up to what the machine has."""
+        """Return the megabytes to try a step with: what it should need, and more, up to what the machine has.
+
+        What is in memory only can neither be moved elsewhere nor be opened again, so it gets the most at once.
+        """
         rows = sum(c.rows for c in chunks)
         values = min(rows, ROWS_PER_GROUP) * len(chunks[0].columns)
         texts = sum(c.path.stat().st_size for c in chunks if c.rows) * min(1, ROWS_PER_GROUP / max(rows, 1))
         need = max(MEMORY_MB, math.ceil((values * BYTES_PER_VALUE + texts) / 1e6))
         most = max(LEAST_MOST_MB, memory_mb() // 2)
+        if self._name == IN_MEMORY:
+            return [most]
         return sorted({min(need, most), min(4 * need, most), most})
 
 

@@ -23,7 +23,9 @@ from owox_tiktok.sheets import lease, report, setup
 from owox_tiktok.sheets.control import Control
 from owox_tiktok.sheets.errors import SheetRefused
 from owox_tiktok.sheets.lease import Holder, Lease
-from owox_tiktok.sheets.report import Run, record
+from owox_tiktok.sheets.pace import PER_MINUTE_VARIABLE
+from owox_tiktok.sheets.record import Run
+from owox_tiktok.sheets.report import record
 from owox_tiktok.states import ABOUT, Reason, State
 from owox_tiktok.streams import STREAMS
 
@@ -34,7 +36,7 @@ WAITS_AT_MOST = timedelta(hours=1)
 QUICK_S = 5.0
 """Somebody looks at a menu: no longer than this is Google asked again about a state."""
 
-_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", "BIGQUERY_API_URL", "K_SERVICE", RATE)
+_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", PER_MINUTE_VARIABLE, "BIGQUERY_API_URL", "K_SERVICE", RATE)
 """Variables of the deployment that say where things are and how fast; nothing in a Sheet can."""
 
 _OPTIONS = {"--from": "start_date", "--to": "end_date", "--object": "objects"}
@@ -175,7 +177,9 @@ class Actions:
     def _check(self, sheet: Sheet) -> Answer:
 
         now = self._now()
-        checked = app.check(sheet.settings(now), now=now, environment=sheet.environment)
+        checked = app.check(
+            sheet.settings(now), now=now, environment=sheet.environment, sheet=sheet.asked.spreadsheet_id
+        )
         bad = sum(not c.ok for c in checked)
         message = f"{bad} of {len(checked)} checks failed." if bad else f"All {len(checked)} checks passed."
         checks = [{"what": c.what, "ok": c.ok, "detail": c.detail} for c in checked]

@@ -4,6 +4,7 @@ From the ground up; each module uses those below it in this list's turn, and non
 
     cells, errors    a cell's value; what can go wrong
     requests         what a batch is made of
+    pace             Google's quota: who may call when
     tabs             tabs as they were seen, and how one is found again
     transport        one request and its answer: gspread and google-auth, loaded with the first call
     table            a stream's tab: its columns, the keys of its rows, how it is made
@@ -14,6 +15,9 @@ From the ground up; each module uses those below it in this list's turn, and non
     state            the hidden tab with the cursors and seals
     portions         chunks become batches' worth of rows
     lease            one import at a time
+    record           how far a run is and what came of the last ones, in a hidden tab
+    probe            whether Google does what all of this rests on, tried in a scratch tab
+    audit            what is in the tabs, compared with the seals before an import
     control          what people wrote, as settings, each with its cell
     destination      rows into their tabs, with their cursors
     report           what a run writes into its Sheet: status, log, record

@@ -7,6 +7,7 @@ number. Knows no tab and no request.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 
 from owox_tiktok.model import Kind
+from owox_tiktok.rows import without_controls
 
 Json = dict[str, Any]
 Cell = str | int | float | bool | None
@@ -24,6 +26,8 @@ EPOCH = date(1899, 12, 30)
 MOST_CHARACTERS = 50_000
 CUT = " … (cut)"
 """Ends a text that was longer than a cell takes."""
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a character that UTF-16 writes as two: no text that can be sent, as a name cut by its bytes may end."""
 _LARGEST_COUNT = 2**63 - 1
 ENCODER = msgspec.json.Encoder()
 
@@ -75,6 +79,14 @@ def text_cell(text: str) -> Cell:
         if len(wide) > MOST_CHARACTERS * 2:
             return wide[: (MOST_CHARACTERS - len(CUT)) * 2].decode("utf-16-le", "ignore") + CUT
     return text or None
+
+
+def settled(text: str) -> str:
+    """Return a text as Google keeps it, so that what is written is what is read: no control characters, no half emoji.
+
+    For texts of any origin, such as messages; values of TikTok's come so already (see ``rows``).
+    """
+    return _HALF.sub("\ufffd", without_controls(text))
 
 
 def _decimal_cell(text: str) -> Cell:

@@ -18,7 +18,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,9 +28,10 @@ from typing import TYPE_CHECKING
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.retry import Limits, retrying
 from owox_tiktok.sheets.cells import ENCODER, Cell, Json
-from owox_tiktok.sheets.errors import ArrivedLate, Passing, SheetRefused
+from owox_tiktok.sheets.errors import ArrivedLate, OverQuota, Passing, SheetRefused, TooManyCells
+from owox_tiktok.sheets.pace import Kind, Pace, pace_of, per_minute
 from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
-from owox_tiktok.sheets.tabs import Snapshot, Structure, Tab, Tag, Written
+from owox_tiktok.sheets.tabs import ON_LINES, Snapshot, Structure, Tab, Tag, Written, area, letters, quoted
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -43,7 +44,22 @@ API_VARIABLE = "SHEETS_API_URL"
 """Environment variable that points the client elsewhere, without credentials: at the emulator."""
 
 LIMITS = Limits(attempts=12, deadline_s=300.0, first_s=1.0, longest_s=64.0)
-"""Within which a call must succeed. Quotas are refilled every minute, so a wait needs to be no longer."""
+"""Within which a call must succeed, waiting for the quota apart."""
+
+QUOTA_S = 3600.0
+"""So long a call waits for Google's quota where ``until`` says nothing: one that is still used up then is no matter of
+waiting."""
+SAID_S = 5.0
+"""Who listens hears of waits from this on."""
+
+MOST_FILTERS = 400
+"""So many ranges are asked for in one call."""
+
+_READ_BACK = (
+    "properties(sheetId,gridProperties(rowCount,columnCount)),data(startRow,startColumn,"
+    "rowData.values(effectiveValue),columnMetadata.developerMetadata(metadataKey,metadataValue))"
+)
+"""What is read back with a batch, of each tab."""
 
 MARKER = "owox.batch"
 FREE_MARKERS = 2**30 + 2**29
@@ -54,20 +70,26 @@ FREE_MARKERS = 2**30 + 2**29
 class Sizes:
     """How much Google takes: cells of a spreadsheet, empty grid included; bytes of one request, advised and at most.
 
-    (A larger number of cells has been announced; Google's refusal decides.)
+    (20 million cells are announced, and not everybody has them: where Google refuses, it says how many it takes, and
+    that counts from then on.)
     """
 
-    cells: int = 10_000_000
+    cells: int = 20_000_000
     batch_bytes: int = 2_000_000
     request_bytes: int = 10_485_760
 
 
 class _OfThread(threading.local):
     until: float | None = None
+    urgent: bool = False
 
 
 class Spreadsheet:
-    """One spreadsheet. ``limits`` say how long a call is tried, ``sizes`` how much Google takes."""
+    """One spreadsheet. ``limits`` say how long a call is tried, ``sizes`` how much Google takes.
+
+    ``pace`` is that of its account for the whole process, unless given. ``on_wait`` hears for how many seconds it waits
+    for Google's quota.
+    """
 
     def __init__(
         self,
@@ -76,13 +98,21 @@ class Spreadsheet:
         credentials: Credentials | None = None,
         limits: Limits = LIMITS,
         sizes: Sizes = Sizes(),
+        pace: Pace | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.id = spreadsheet_id
+        self.most_filters = MOST_FILTERS
+        self._by_name = False
+        """Whether ranges must be asked for by name, because Google does not say which filter an answer is to."""
+        self.on_wait: Callable[[float], None] = lambda _: None
         self.limits, self.sizes = limits, sizes
         self._credentials = credentials
         self._base = environment.get(API_VARIABLE, "").rstrip("/") or API
         self._transport: Transport | None = None
+        self._pace, self._per_minute = pace, per_minute(environment, google=self._base == API)
+        self._seen: Structure | None = None
+        """Tabs, and the tags on them and on the spreadsheet, as they were last seen."""
         self._writing = threading.RLock()
         self._next_marker: int | None = None
         self._last_marker: int | None = None
@@ -103,13 +133,17 @@ class Spreadsheet:
         self._of_thread.until = moment
 
     @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Wait for Google no longer than ``seconds`` from now on, in place of what ``until`` said before."""
+    def within(self, seconds: float, *, urgent: bool = False) -> Iterator[None]:
+        """Wait for Google no longer than ``seconds`` from now on, in place of what ``until`` said before.
+
+        What is ``urgent`` does not queue for the quota behind other calls.
+        """
         before, self.until = self.until, self.limits.clock() + seconds
+        self._of_thread.urgent = urgent
         try:
             yield
         finally:
-            self.until = before
+            self.until, self._of_thread.urgent = before, False
 
     @property
     def where(self) -> str:
@@ -123,12 +157,27 @@ class Spreadsheet:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def structure(self, keys: Sequence[str]) -> Structure:
-        """Return the tabs, and the tags with one of ``keys``; two calls."""
+    def structure(self, keys: Sequence[str], *, recent: bool = False) -> Structure:
+        """Return the tabs, and the tags with one of ``keys``: one call, and one more for tags on rows or columns.
+
+        ``recent``: tabs and tags as they were last seen will do, with what this program has changed since; for the
+        start of a run, when several look one after another at what nobody has changed.
+        """
+        seen = self._seen if recent else None
+        if seen is None:
+            seen = self._seen = self._look_around()
+        tags = [t for t in seen.tags if t.key in keys and t.key not in ON_LINES]
+        if on_lines := [key for key in keys if key in ON_LINES]:
+            tags += self.tags(on_lines)
+        return replace(seen, tags=tuple(sorted(tags, key=lambda t: t.id)))
+
+    def _look_around(self) -> Structure:
         properties = "sheetId,title,gridProperties(rowCount,columnCount,frozenRowCount)"
-        fields = f"properties(title,timeZone),sheets.properties({properties})"
+        tags = "developerMetadata(metadataId,metadataKey,metadataValue,location)"
+        fields = f"properties(title,timeZone),{tags},sheets(properties({properties}),{tags})"
         answer = self._read("get", "", params={"fields": fields})
         tabs = {}
+        found = [*answer.get("developerMetadata", [])]
         for one in answer.get("sheets", []):
             known = one["properties"]
             grid = known.get("gridProperties", {})
@@ -139,8 +188,9 @@ class Spreadsheet:
                 grid.get("columnCount", 0),
                 grid.get("frozenRowCount", 0),
             )
+            found += one.get("developerMetadata", [])
         about = answer.get("properties", {})
-        return Structure(tabs, self.tags(keys), str(about.get("title", "")), str(about.get("timeZone", "UTC")))
+        return Structure(tabs, tuple(map(_tag, found)), str(about.get("title", "")), str(about.get("timeZone", "UTC")))
 
     def tags(self, keys: Sequence[str]) -> tuple[Tag, ...]:
         """Return the tags with one of ``keys``, by id; one call."""
@@ -150,33 +200,90 @@ class Spreadsheet:
         return tuple(sorted(tags, key=lambda t: t.id))
 
     def values(self, blocks: Sequence[Block]) -> list[list[list[Cell]]]:
-        """Return the values of each block, row by row, blanks included; one call. Blocks must lie inside the grid."""
-        if not blocks:
-            return []
-        answer = self._read(
-            "post",
-            "/values:batchGetByDataFilter",
-            params={"fields": "valueRanges(valueRange(values),dataFilters)"},
-            body={
-                "dataFilters": [{"gridRange": b.as_range()} for b in dict.fromkeys(blocks)],
-                "majorDimension": "ROWS",
-                "valueRenderOption": "UNFORMATTED_VALUE",
-                "dateTimeRenderOption": "SERIAL_NUMBER",
-            },
-        )
+        """Return the values of each block, row by row, blanks included. Blocks must lie inside the grid.
+
+        One call, or more where there are very many blocks.
+        """
         found: dict[Block, list[list[Cell]]] = {}
-        for one in answer.get("valueRanges", []):  # not in the order asked for
+        wanted = list(dict.fromkeys(blocks))
+        for start in range(0, len(wanted), self.most_filters):
+            found |= self._values(wanted[start : start + self.most_filters])
+        return [_padded(found.get(b, []), b) for b in blocks]
+
+    def _values(self, blocks: Sequence[Block]) -> dict[Block, list[list[Cell]]]:
+        if self._by_name:
+            return self._values_by_name(blocks)
+        found: dict[Block, list[list[Cell]]] = {}
+        for one in self.ask("/values:batchGetByDataFilter", blocks).get(
+            "valueRanges", []
+        ):  # not in the order asked for
             rows = one["valueRange"].get("values", [])
-            for data_filter in one["dataFilters"]:
-                found[_block(data_filter["gridRange"])] = rows
-        if not found.keys() <= set(blocks):
+            filters = one.get("dataFilters", [])
+            self._by_name = self._by_name or not filters
+            for data_filter in filters:
+                found[_block(data_filter.get("gridRange", {}))] = rows
+        if self._by_name or not found.keys() <= set(blocks):
             # Taking them for blanks would store every row a second time.
+            self._by_name = True
+            return self._values_by_name(blocks)
+        return found
+
+    def _values_by_name(self, blocks: Sequence[Block]) -> dict[Block, list[list[Cell]]]:
+        """Return the values of blocks whose ranges are named as people name them; two calls."""
+        tabs = self._look_around().tabs
+        gone = next((b for b in blocks if b.tab not in tabs), None)
+        if gone is not None:
+            raise SheetRefused(
+                "a tab was deleted meanwhile", code=HTTPStatus.BAD_REQUEST, where=self.where, what_to_do="Import again."
+            )
+        names = [
+            f"{_quoted(tabs[b.tab].title)}!{letters(b.left)}{b.top + 1}:{letters(b.right - 1)}{b.bottom}"
+            for b in blocks
+        ]
+        options = {"majorDimension": "ROWS", "valueRenderOption": "UNFORMATTED_VALUE"}
+        said = {**options, "dateTimeRenderOption": "SERIAL_NUMBER", "ranges": names, "fields": "valueRanges.values"}
+        ranges = self._read("get", "/values:batchGet", params=said).get("valueRanges", [])
+        if len(ranges) != len(blocks):
             raise StoreFailed(
                 "Google's answer has other ranges than were asked for",
                 where=self.where,
                 what_to_do="Report it with the log.",
             )
-        return [_padded(found.get(b, []), b) for b in blocks]
+        return {block: one.get("values", []) for block, one in zip(blocks, ranges, strict=True)}
+
+    def echoes(self, blocks: Sequence[Block]) -> bool:
+        """Whether an answer says which range is which; one call."""
+        found = self.ask("/values:batchGetByDataFilter", blocks).get("valueRanges", [])
+        said = {_block(f.get("gridRange", {})) for one in found for f in one.get("dataFilters", [])}
+        return said == set(blocks)
+
+    def ask(self, path: str, blocks: Sequence[Block]) -> Json:
+        """Return the values of blocks as the API says them; one call."""
+        return self._read(
+            "post",
+            path,
+            params={"fields": "valueRanges(valueRange(values),dataFilters)"},
+            body={
+                "dataFilters": [{"gridRange": b.as_range()} for b in blocks],
+                "majorDimension": "ROWS",
+                "valueRenderOption": "UNFORMATTED_VALUE",
+                "dateTimeRenderOption": "SERIAL_NUMBER",
+            },
+        )
+
+    def tagged_values(self, key: str) -> list[list[list[Cell]]]:
+        """Return the values of each tab, row or column that is tagged with ``key``, row by row; one call."""
+        answer = self._read(
+            "post",
+            "/values:batchGetByDataFilter",
+            params={"fields": "valueRanges.valueRange.values"},
+            body={
+                "dataFilters": [{"developerMetadataLookup": {"metadataKey": key}}],
+                "majorDimension": "ROWS",
+                "valueRenderOption": "UNFORMATTED_VALUE",
+            },
+        )
+        return [one.get("valueRange", {}).get("values", []) for one in answer.get("valueRanges", [])]
 
     def cells(self, blocks: Sequence[Block]) -> dict[int, dict[int, Written]]:
         """Return what is written in the blocks of one tab by row and column, without blank cells; one call."""
@@ -200,38 +307,20 @@ class Spreadsheet:
 
     def snapshot(self, blocks: Sequence[Block]) -> dict[int, Snapshot]:
         """Return what is in the blocks, by tab, with the tags of their columns, all at one moment; one call."""
+        return self.snapshot_and_tags(blocks)[0]
+
+    def snapshot_and_tags(self, blocks: Sequence[Block]) -> tuple[dict[int, Snapshot], tuple[Tag, ...]]:
+        """Return the same, and the tags on the whole spreadsheet; one call."""
         answer = self._read(
             "post",
             ":getByDataFilter",
             params={
-                "fields": "sheets(properties(sheetId,gridProperties(rowCount,columnCount)),data(startRow,startColumn,"
-                "rowData.values(userEnteredValue,effectiveValue,note),"
-                "columnMetadata.developerMetadata(metadataKey,metadataValue)))"
+                "fields": "developerMetadata(metadataId,metadataKey,metadataValue,location),"
+                f"sheets({_READ_BACK.replace('effectiveValue', 'userEnteredValue,effectiveValue,note')})"
             },
             body={"dataFilters": [{"gridRange": b.as_range()} for b in blocks]},
         )
-        found = {}
-        for sheet in answer.get("sheets", []):
-            values: dict[int, dict[int, Cell]] = {}
-            written: dict[int, dict[int, Written]] = {}
-            tagged: dict[int, frozenset[tuple[str, str]]] = {}
-            for data in sheet.get("data", []):
-                left = data.get("startColumn", 0)
-                for row, line in enumerate(data.get("rowData", []), data.get("startRow", 0)):
-                    for column, one in enumerate(line.get("values", []), left):
-                        value = next(iter(one.get("effectiveValue", {}).values()), None)
-                        if isinstance(value, str | int | float | bool) and value != "":
-                            values.setdefault(row, {})[column] = value
-                        if (entered := _written(one)) is not None:
-                            written.setdefault(row, {})[column] = entered
-                for column, one in enumerate(data.get("columnMetadata", []), left):
-                    tags = one.get("developerMetadata", [])
-                    tagged[column] = frozenset((t["metadataKey"], t.get("metadataValue", "")) for t in tags)
-            grid = sheet["properties"].get("gridProperties", {})
-            found[sheet["properties"]["sheetId"]] = Snapshot(
-                grid.get("rowCount", 0), grid.get("columnCount", 0), values, written, tagged
-            )
-        return found
+        return _snapshots(answer.get("sheets", [])), tuple(map(_tag, answer.get("developerMetadata", [])))
 
     def look(self, tabs: Sequence[int], fields: str) -> Json:
         """Return what ``fields`` (a mask of the API's) names of some tabs, as the API says it; one call."""
@@ -242,13 +331,34 @@ class Spreadsheet:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def apply(self, batch: Sequence[Json]) -> None:
+    def apply(
+        self, batch: Sequence[Json], back: Sequence[Block] = (), titles: Mapping[int, str] | None = None
+    ) -> dict[int, Snapshot]:
         """Apply the requests, all or none, once and not twice; StoreFailed when that cannot be done.
 
         StoreBusy when another run has taken the lease over: then nothing of the batch is applied.
+        Return what is in the blocks ``back`` right afterwards, before anybody could change it, by tab. ``titles`` are
+        the titles of their tabs. Where the answer was lost, it is read now.
         """
         with self._writing:
-            self._apply(batch)
+            seen, self._seen = self._seen, None  # not known, should the batch fail
+            answer = self._apply(batch, [f"{quoted((titles or {})[b.tab])}!{area(b)}" for b in back])
+            self._seen = seen.after(batch) if seen else None
+        if not back:
+            return {}
+        if answer is None:
+            return self.snapshot(back)
+        return _snapshots(answer.get("updatedSpreadsheet", {}).get("sheets", []))
+
+    def try_batch(self, batch: Sequence[Json], *, read_back: Sequence[str]) -> Json:
+        """Send a batch once, without a marker, and return its answer with the cells of the ranges ``read_back``."""
+        body = {
+            "requests": list(batch),
+            "includeSpreadsheetInResponse": True,
+            "responseRanges": list(read_back),
+            "responseIncludeGridData": True,
+        }
+        return self._call("post", ":batchUpdate", data=ENCODER.encode(body))
 
     def count_markers_from(self, first: int | None) -> None:
         """Use the numbers from ``first`` on as markers; None: numbers of no run."""
@@ -256,14 +366,18 @@ class Spreadsheet:
             self._next_marker, self._last_marker = first, None
             self._tried.clear()
 
-    def _apply(self, batch: Sequence[Json]) -> None:
+    def _apply(self, batch: Sequence[Json], back: Sequence[str] = ()) -> Json | None:
+        """Apply a batch and return the answer, which tells what is in the ranges ``back``; None where it was lost."""
+        answer: Json | None = None
         held = self._next_marker is not None
         number = self._next_marker if self._next_marker is not None else FREE_MARKERS + secrets.randbelow(2**29)
         token = f"{self.now().isoformat(timespec='seconds')} {secrets.token_hex(8)}"
         marker = create_metadata(MARKER, token, number)
         # Others' markers are not touched: they may still be looked for.
         old = [delete_metadata(self._last_marker)] if self._last_marker is not None else []
-        body = ENCODER.encode({"requests": [marker, *batch, *old]})
+        more = {"includeSpreadsheetInResponse": True, "responseIncludeGridData": True, "responseRanges": back}
+        body = ENCODER.encode({"requests": [marker, *batch, *old], **(more if back else {})})
+        fields = f"spreadsheetId,updatedSpreadsheet.sheets({_READ_BACK})" if back else "spreadsheetId"
         if len(body) > self.sizes.request_bytes:
             raise StoreFailed(
                 f"a single step would need {len(body):,} bytes, and Google takes {self.sizes.request_bytes:,}",
@@ -278,13 +392,15 @@ class Spreadsheet:
                 if unsure and self.metadata(number) == token:
                     break
                 try:
-                    self._call("post", ":batchUpdate", params={"fields": "spreadsheetId"}, data=body)
+                    answer = self._call("post", ":batchUpdate", params={"fields": fields}, data=body)
                 except Passing as error:
                     unsure = unsure or error.unsure
                     raise
                 except SheetRefused as error:
                     # The first try may have arrived after we looked: then it is this second one that is refused.
-                    there = self.metadata(number) if unsure or (held and error.code == HTTPStatus.BAD_REQUEST) else None
+                    # And a range to read back whose tab has another title by now may be refused after the fact.
+                    refused = error.code == HTTPStatus.BAD_REQUEST and (held or back)
+                    there = self.metadata(number) if unsure or refused else None
                     if there is None:
                         raise
                     if there in self._tried and there != token:
@@ -303,6 +419,7 @@ class Spreadsheet:
                         ) from None
         if held:
             self._go_on_from(number)
+        return answer
 
     def _go_on_from(self, number: int) -> None:
         """Take note that the batch with the marker ``number`` was applied."""
@@ -328,7 +445,9 @@ class Spreadsheet:
     def _retrying(self) -> Iterator[AttemptManager]:
         limits = self.limits
         left_s = limits.deadline_s if self.until is None else self.until - limits.clock()
-        return iter(retrying(Passing, replace(limits, deadline_s=max(1.0, min(limits.deadline_s, left_s)))))
+        within = replace(limits, deadline_s=max(1.0, min(limits.deadline_s, left_s)))
+        # Who has no quota left has waited for it already.
+        return iter(retrying(lambda error: isinstance(error, Passing) and not isinstance(error, OverQuota), within))
 
     def _read(self, method: str, path: str, *, params: Json | None = None, body: Json | None = None) -> Json:
         data = None if body is None else ENCODER.encode(body)
@@ -339,14 +458,46 @@ class Spreadsheet:
         return answer
 
     def _call(self, method: str, path: str, *, params: Json | None = None, data: bytes | None = None) -> Json:
-        """Send one request; Passing or SheetRefused when it does not succeed."""
+        """Send one request when the quota has room; Passing or SheetRefused when it does not succeed."""
         if self._transport is None:
             from owox_tiktok.sheets.transport import Transport
 
             self._transport = Transport(
                 self.id, self._base, self._credentials, anonymous=self._base != API, clock=self.limits.clock
             )
-        return self._transport.send(method, path, params=params, data=data)
+        pace = self._pace = self._pace or pace_of(self._base, self._transport.account, self._per_minute)
+        kind: Kind = "write" if path == ":batchUpdate" else "read"
+        left_s = QUOTA_S
+        while True:
+            sent, waited_s = self._turn(pace, kind, left_s)
+            left_s -= waited_s
+            try:
+                answer = self._transport.send(method, path, params=params, data=data)
+            except OverQuota:
+                pace.refused(kind, sent, self.limits.clock())
+                continue
+            except TooManyCells as error:
+                if error.limit:
+                    self.sizes = replace(self.sizes, cells=error.limit)
+                raise
+            pace.answered(kind, sent)
+            return answer
+
+    def _turn(self, pace: Pace, kind: Kind, left_s: float) -> tuple[float, float]:
+        """Wait for the moment to send a call; return it and how many seconds that took. OverQuota without the time."""
+        now = self.limits.clock()
+        end = now + left_s if self.until is None else self.until
+        at = pace.take(kind, now, until=end, urgent=self._of_thread.urgent)
+        if at is None:
+            raise OverQuota(
+                f"Google's quota of {kind}s per minute is used up, and there is no time left to wait for it",
+                where=self.where,
+            )
+        if (wait_s := at - now) > 0:
+            if wait_s >= SAID_S:
+                self.on_wait(wait_s)
+            self.limits.sleep(wait_s)
+        return at, max(0.0, wait_s)
 
 
 def _tag(found: Json) -> Tag:
@@ -364,6 +515,32 @@ def _tag(found: Json) -> Tag:
     )
 
 
+def _snapshots(sheets: Sequence[Json]) -> dict[int, Snapshot]:
+    """Return what an answer says of its tabs, by their ids."""
+    found = {}
+    for sheet in sheets:
+        values: dict[int, dict[int, Cell]] = {}
+        written: dict[int, dict[int, Written]] = {}
+        tagged: dict[int, frozenset[tuple[str, str]]] = {}
+        for data in sheet.get("data", []):
+            left = data.get("startColumn", 0)
+            for row, line in enumerate(data.get("rowData", []), data.get("startRow", 0)):
+                for column, one in enumerate(line.get("values", []), left):
+                    value = next(iter(one.get("effectiveValue", {}).values()), None)
+                    if isinstance(value, str | int | float | bool) and value != "":
+                        values.setdefault(row, {})[column] = value
+                    if (entered := _written(one)) is not None:
+                        written.setdefault(row, {})[column] = entered
+            for column, one in enumerate(data.get("columnMetadata", []), left):
+                tags = one.get("developerMetadata", [])
+                tagged[column] = frozenset((t["metadataKey"], t.get("metadataValue", "")) for t in tags)
+        grid = sheet["properties"].get("gridProperties", {})
+        found[sheet["properties"]["sheetId"]] = Snapshot(
+            grid.get("rowCount", 0), grid.get("columnCount", 0), values, written, tagged
+        )
+    return found
+
+
 def _block(found: Json) -> Block:
     return Block(
         found.get("sheetId", 0),
@@ -372,6 +549,10 @@ def _block(found: Json) -> Block:
         found.get("startColumnIndex", 0),
         found.get("endColumnIndex", 0),
     )
+
+
+def _quoted(title: str) -> str:
+    return "'" + title.replace("'", "''") + "'"
 
 
 def _padded(rows: list[list[Cell]], block: Block) -> list[list[Cell]]:

@@ -47,6 +47,9 @@ from owox_tiktok.sheets.template import (
 EXACT_NUMBER = 2**53
 """Whole numbers up to this are exact in a cell."""
 
+USUAL_COLUMNS = 3
+"""So many of the first columns of Fields hold the tick, the object and the field in the template."""
+
 ENVIRONMENT = {
     "access_token": "TIKTOK_ACCESS_TOKEN",
     "app_id": "TIKTOK_APP_ID",
@@ -97,10 +100,10 @@ class Control:
 
         With ``objects`` these are meant, with their default fields, whatever is ticked.
         """
-        config, fields, rows = self._find()
+        config, fields, rows, usual = self._find()
         _refuse_secrets(config, rows)
         values, warnings, mistakes = _parameters(config, rows)
-        chosen, more = _given(objects) if objects else _ticked(fields, self._lines(fields))
+        chosen, more = _given(objects) if objects else _ticked(fields, self._lines(fields, usual))
         values |= chosen | self._from_environment()
         mistakes += [*_nothing_ticked(values), *self._destination(values)]
         wording = _wording(values, config, fields)
@@ -113,7 +116,7 @@ class Control:
         Where the app's id and secret are not known, TikTok does not list accounts: then those of Config are meant.
         Other parameters may be wrong, for this is asked while Config is being filled in.
         """
-        config, fields, rows = self._find()
+        config, fields, rows, _ = self._find()
         _refuse_secrets(config, rows)
         there, _, _ = _parameters(config, rows)
         values = {n: v for n, v in there.items() if n in ("advertiser_ids", "sandbox_mode")}
@@ -129,26 +132,30 @@ class Control:
         wording = _wording(values, config, fields)
         return build(values, now=now, source=self.book.where, wording=wording), ids
 
-    def _find(self) -> tuple[Place, Place, list[list[Cell]]]:
-        """Return where Config and Fields have their headings, and all rows of Config."""
-        structure = self.book.structure((TAB,))
+    def _find(self) -> tuple[Place, Place, list[list[Cell]], list[list[list[Cell]]]]:
+        """Return where Config and Fields have their headings, all rows of Config, and the first columns of Fields."""
+        structure = self.book.structure((TAB,), recent=True)
         config, fields = (tab_called(structure, title) for title in (CONFIG, FIELDS))
         if config is None or fields is None:
             lacking = [title for title, tab in ((CONFIG, config), (FIELDS, fields)) if tab is None]
             raise BadInput([Mistake(title, "there is no such tab", _repair(self.book)) for title in lacking])
         whole = Block(config.id, 0, config.rows, 0, min(config.columns, COLUMNS_WITHIN))
         top = Block(fields.id, 0, min(fields.rows, HEADINGS_WITHIN), 0, min(fields.columns, COLUMNS_WITHIN))
-        rows, top_rows = self.book.values([whole, top])
+        # Read along: the choices are there, unless somebody has moved their columns.
+        first = [Block(fields.id, 0, fields.rows, c, c + 1) for c in range(min(USUAL_COLUMNS, fields.columns))]
+        rows, top_rows, *usual = self.book.values([whole, top, *first])
         at_config = find_headings(config, rows, CONFIG_HEADINGS[:2])
         at_fields = find_headings(fields, top_rows, FIELDS_HEADINGS[:3])
         if at_config is None or at_fields is None:
             found = ((config, at_config, CONFIG_HEADINGS[:2]), (fields, at_fields, FIELDS_HEADINGS[:3]))
             raise BadInput([_no_headings(tab, h, self.book) for tab, place, h in found if place is None])
-        return at_config, at_fields, rows
+        return at_config, at_fields, rows, usual
 
-    def _lines(self, fields: Place) -> list[tuple[Cell, ...]]:
+    def _lines(self, fields: Place, usual: Sequence[list[list[Cell]]]) -> list[tuple[Cell, ...]]:
         """Return the tick, object and field of each row below the headings of Fields."""
         columns = [fields.columns[normal(h)] for h in FIELDS_HEADINGS[:3]]
+        if max(columns) < len(usual):
+            return list(zip(*([v for (v,) in usual[c][fields.row + 1 :]] for c in columns), strict=True))
         blocks = [Block(fields.tab.id, fields.row + 1, fields.tab.rows, c, c + 1) for c in columns]
         cells = self.book.values([b for b in blocks if b.top < b.bottom])
         return list(zip(*([v for (v,) in column] for column in cells), strict=True))

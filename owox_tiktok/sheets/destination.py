@@ -7,7 +7,11 @@ holds anything else of hers is never deleted.
 
 Every write is laid out on positions read just before it: the structure, the rows it touches, what the person has in
 the rows it adds or deletes; and a last look, one call, says whether all columns and keys are still there. When they
-are not, everything is read and laid out again.
+are not, everything is read and laid out again. The answer to each batch says whether it met the rows it was made for:
+if somebody sorted in that moment, the days of the rows that were hit are marked, and the step is laid out again.
+
+Before an import all tabs are compared with the seals in the hidden tab (``audit``), and after it what is left of broken
+rows is cleared (``tidy``).
 Cursors live in a hidden tab and travel in the same atomic batch as the rows they stand for; a window that is larger
 than one batch brings its cursor in the last.
 """
@@ -20,21 +24,23 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 
 from owox_tiktok.cursors import Record, check_step
 from owox_tiktok.errors import Problem, StoreFailed
-from owox_tiktok.model import Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
+from owox_tiktok.model import Audit, Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
 from owox_tiktok.sheets import requests
-from owox_tiktok.sheets.cells import Cell, Json, seconds_of
+from owox_tiktok.sheets.audit import CELLS_AT_ONCE, Examined, Examinee, examined, looks_like_ours
+from owox_tiktok.sheets.cells import EPOCH, Cell, Json, same, seconds_of
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.errors import WAYS_OUT, SheetRefused, TooManyCells
-from owox_tiktok.sheets.layout import PRUNED, Done, Layout, Portion, spans_of
+from owox_tiktok.sheets.layout import BROKEN, PRUNED, STRAY, Done, Layout, Portion, spans_of
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.portions import portions, scopes
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.seals import changed, days_in, is_key_of, seals_of
+from owox_tiktok.sheets.seals import DAMAGED, changed, days_in, is_key_of, seals_of
 from owox_tiktok.sheets.state import (
     STATE_COLUMNS,
     Pair,
@@ -48,15 +54,28 @@ from owox_tiktok.sheets.state import (
     state_tab,
     tab_id,
 )
-from owox_tiktok.sheets.table import KEYS, Key, Table, has_technical_names, new_columns, row_keys, table_of, unmoved
-from owox_tiktok.sheets.tabs import TAB, Structure
+from owox_tiktok.sheets.table import (
+    KEYS,
+    Key,
+    Table,
+    has_technical_names,
+    is_broken,
+    is_whole,
+    names_row,
+    new_columns,
+    row_key,
+    row_keys,
+    table_of,
+    unmoved,
+)
+from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust.seals import NOTHING, in_order, recounted, together
 
 log = logging.getLogger(__name__)
 
-CELLS_AT_ONCE = 500_000
-"""So many cells are read at a time when a tab is recounted."""
+MOST_BROKEN_ROWS = 20
+"""Up to so many broken rows are repaired or cleared, even where they are most of the rows."""
 LAYOUTS = 8
 """How often a step is laid out before it gives up because somebody keeps changing the tab."""
 
@@ -93,6 +112,8 @@ class Sheets:
         self._read_only = read_only
         self._lease = None if read_only or lease else Lease(book)
         self._structure: Structure | None = None
+        self._just_seen: Structure | None = None
+        """What was there after the last tab was made."""
         self._records: dict[Pair, Record] | None = None
         """What the hidden tab says; None until it was read."""
         self._unwritten: dict[Pair, Record] = {}
@@ -103,6 +124,10 @@ class Sheets:
         """What goes along with the next batch."""
         self._keys: dict[str, list[Key | None]] = {}
         """By stream, the key of each row of its tab."""
+        self._with_keyless: set[str] = set()
+        """Streams in whose tabs the audit has seen rows of ours without a key."""
+        self._said: list[str] = []
+        """Sentences for the person that no step has handed on yet."""
 
     def __enter__(self) -> Sheets:
         if self._lease:
@@ -130,7 +155,7 @@ class Sheets:
         A tab the person deleted holds no days any more, and a column she deleted no values: their cursors let go of
         them, so that the next import reads them again.
         """
-        structure = self._look()
+        structure = self._look(recent=True)
         records = {**self._read_state(structure, with_seals=True), **self._unwritten}
         tables = {name: table_of(structure, name) for name in {r.object for r in records.values()}}
         return {pair: known(record, tables[record.object]) for pair, record in records.items()}
@@ -159,7 +184,10 @@ class Sheets:
         state = state_tab(structure)
         pairs = self.book.values([state_keys(state)])[0] if state else []
         records, seals = dict(self._unwritten), dict(self._unwritten_seals)
-        self.book.apply(state_requests(structure, state, pairs, records, seals))
+        names = {key[0].partition(" ")[0] for key in seals}
+        ids = {name: tab_id(table) for name in names if (table := table_of(structure, name))}
+        batch = state_requests(structure, state, pairs, records, seals, ids)
+        self.book.apply(batch)
         self._remember(records, seals)
 
     def _read_state(self, structure: Structure | None = None, *, with_seals: bool = False) -> dict[Pair, Record]:
@@ -179,17 +207,16 @@ class Sheets:
     def _remember(self, records: Mapping[Pair, Record], seals: Mapping[Pair, str]) -> None:
         if self._sealed is not None:
             self._sealed.update(seals)
-        for key, text in seals.items():
-            if self._unwritten_seals.get(key) == text:
-                del self._unwritten_seals[key]
+        for key in seals:
+            self._unwritten_seals.pop(key, None)
         if self._records is not None:
             self._records.update(records)
         for pair, record in records.items():
             if self._unwritten.get(pair) == record:
                 del self._unwritten[pair]
 
-    def _look(self) -> Structure:
-        self._structure = self.book.structure(KEYS)
+    def _look(self, *, recent: bool = False) -> Structure:
+        self._structure = self.book.structure(KEYS, recent=recent)
         return self._structure
 
     # --- tabs ---------------------------------------------------------------------------------------------------------
@@ -199,9 +226,11 @@ class Sheets:
         structure = self._structure or self._look()
         if self._complete(structure, stream, columns):
             return
-        for _ in range(LAYOUTS):
-            # What was remembered is enough to see that nothing is to be done, but not to write.
-            structure = self._look()
+        for turn in range(LAYOUTS):
+            # What was remembered is enough to see that nothing is to be done, but not to write; unless it was seen
+            # after the last tab was made, just before.
+            if turn or structure is not self._just_seen:
+                structure = self._look()
             if self._complete(structure, stream, columns) or self._add(structure, stream, columns):
                 return
         raise _keeps_changing(stream)
@@ -235,7 +264,7 @@ class Sheets:
         self._keys.pop(stream.name, None)
         self.book.apply(batch)
         self._remember(settled, {})
-        self._look()
+        self._just_seen = self._look()
         return True
 
     @staticmethod
@@ -280,8 +309,13 @@ class Sheets:
                 replaced[number] = replaced.get(number, 0) + count
             for number, row in done.kept:
                 notes.setdefault(max(number, 0), []).append(row)
+        said, self._said = self._said, []
         return [
-            Stored(rows.get(n, 0), replaced.get(n, 0), (_kept(stream, notes[n]),) if n in notes else ())
+            Stored(
+                rows.get(n, 0),
+                replaced.get(n, 0),
+                (*((_kept(stream, notes[n]),) if n in notes else ()), *(said if n == 0 else ())),
+            )
             for n, c in enumerate(chunks)
         ]
 
@@ -321,6 +355,125 @@ class Sheets:
             log.warning("%s", _kept(stream, [row for _, row in done.kept]))
         return done.gone
 
+    # --- what people did to the rows ----------------------------------------------------------------------------------
+
+    def audit(self, streams: Sequence[Stream]) -> Audit:
+        """Return which days of these streams are not what was stored, and remove rows that stand there twice.
+
+        Each tab is read once, and its keys are good for the import that follows. See ``sheets.audit``.
+        """
+        differing: dict[Pair, Mapping[date | None, tuple[Seal, Seal]]] = {}
+        notes: list[tuple[str, str]] = []
+        for _ in range(LAYOUTS):
+            structure = self._structure or self._look()
+            if self._sealed is None:
+                self._read_state(structure, with_seals=True)
+            try:
+                found = examined(self.book, list(self._tabs(structure, streams)), self.book.now())
+                if not self._put_back(found, notes):
+                    break
+            except SheetRefused as error:
+                if error.code != HTTPStatus.BAD_REQUEST:
+                    raise
+                self._structure = None  # rows or columns were deleted since
+        else:
+            raise _keeps_changing(streams[0])
+        for stream in streams:
+            if stream.name not in found or not found[stream.name].keys:
+                continue
+            self._refuse_many_broken(stream, found[stream.name].keys)
+            self._keys[stream.name] = found[stream.name].keys
+            if found[stream.name].keyless:
+                self._with_keyless.add(stream.name)
+            for advertiser_id, days in found[stream.name].differing.items():
+                differing[stream.name, advertiser_id] = days
+            copies, strays = found[stream.name].copies, found[stream.name].strays
+            if copies or strays:
+                self._step(Portion(stream, ends=dict.fromkeys(strays, STRAY).get))
+            if copies:
+                what = "1 copy of a row was" if copies == 1 else f"{copies:,} copies of rows were"
+                notes.append((stream.name, f"{stream.title}: {what} removed"))
+            if strays:
+                what = "1 row" if len(strays) == 1 else f"{len(strays):,} rows"
+                notes.append((stream.name, f"{stream.title}: {what} of days that were never imported removed"))
+        return Audit(differing, notes)
+
+    def _put_back(self, found: Mapping[str, Examined], notes: list[tuple[str, str]]) -> bool:
+        """Put tags back to where the headings are; return whether there were any, and all is to be read again."""
+        batch = [request for one in found.values() for request in one.astray]
+        if not batch or self._read_only:
+            return False
+        self.book.apply(batch)
+        self._look()
+        for name, one in found.items():
+            if one.astray:
+                what = "a column that was cut and pasted, or its tag lost, was found by its heading"
+                notes.append((name, f"{STREAMS[name].title}: {what}"))
+        return True
+
+    def tidy(self, streams: Sequence[Stream]) -> Sequence[tuple[str, str]]:
+        """Clear our cells of rows that nobody can make out, once their days are read again; see ``Audited``."""
+        notes = []
+        for stream in streams:
+            structure = self._structure or self._look()
+            table = table_of(structure, stream.name)
+            if table is None or not self._usable(table, stream):
+                continue
+            keys = self._row_keys(table, stream)
+            broken = {k for k in keys if k is not None and is_broken(stream, k)}
+            keyless = self._keyless_rows(stream, table, keys) if stream.name in self._with_keyless else {}
+            if not broken and not keyless:
+                continue
+            try:
+                gone = self._step(Portion(stream, ends=dict.fromkeys(broken, BROKEN).get, keyless=keyless)).gone
+            except StoreFailed:
+                if not keyless:
+                    raise
+                continue  # somebody is editing just these rows: the next import looks again
+            what = "1 row" if gone == 1 else f"{gone:,} rows"
+            notes.append((stream.name, f"{stream.title}: {what} whose ids or day were changed removed"))
+        return notes
+
+    def _keyless_rows(self, stream: Stream, table: Table, keys: Sequence[Key | None]) -> dict[int, tuple[Cell, ...]]:
+        """Return the rows that look like ours and have no key, with our cells; none with a formula among those."""
+        unnamed = [row for row, key in enumerate(keys) if row != table.header and not names_row(stream, key)]
+        columns = list(table.columns.values())
+        found = self.book.cells(table.blocks(spans_of(unnamed), table.strips()))
+        rows = {}
+        for row in set(unnamed) & found.keys():
+            line = found[row]
+            values = tuple(line[c].value if c in line else None for c in columns)
+            if any(c in line and line[c].formula for c in columns):
+                continue
+            if looks_like_ours(stream, table.names, values):
+                rows[row] = values
+        return rows
+
+    @staticmethod
+    def _refuse_many_broken(stream: Stream, keys: Sequence[Key | None]) -> None:
+        """Stop where most rows have lost their ids or days: that was no slip, and nobody wants it cleared away."""
+        there = sum(k is not None for k in keys)
+        broken = sum(k is not None and is_broken(stream, k) for k in keys)
+        if broken > MOST_BROKEN_ROWS and broken * 2 > there:
+            raise StoreFailed(
+                f"{broken:,} of its {there:,} rows have ids or days that were changed or cleared, and rows are known "
+                "by them",
+                where=stream.table,
+                what_to_do="Undo that (File → Version history), or delete the whole tab; the next import makes a new "
+                "one.",
+            )
+
+    def _tabs(self, structure: Structure, streams: Sequence[Stream]) -> Iterator[Examinee]:
+        """Yield the tabs that can be compared, with the seals of each account that has a cursor."""
+        for stream in streams:
+            table = table_of(structure, stream.name)
+            if table is None or not table.columns:
+                continue
+            records = [r for r in (self._records or {}).values() if r.object == stream.name]
+            cursors = {r.advertiser_id: cursor for r in records if (cursor := known(r, table).cursor)}
+            sealed = {a: self._days(stream, a) for a in cursors}
+            yield Examinee(stream, table, sealed, {a: cursor.since for a, cursor in cursors.items()})
+
     # --- one step -----------------------------------------------------------------------------------------------------
 
     def _step(self, portion: Portion) -> Done:
@@ -358,39 +511,169 @@ class Sheets:
         raise _keeps_changing(stream)
 
     def _write(self, portion: Portion, structure: Structure, table: Table, *, fresh: bool) -> Done | None:
-        """Read what the layout rests on, and write it; None when the tab is not as it was remembered."""
-        stream, book = portion.stream, self.book
+        """Read what the layout rests on, and write it; None when the tab is not as it was remembered.
+
+        What can go astray without harm goes first: changed cells and new rows. What cannot, such as deletions, follows
+        in a batch of its own right after a fresh look; and cursors and seals go with the last of the two.
+        """
+        stream = portion.stream
         layout = Layout(table, portion, self._row_keys(table, stream))
         if layout.is_bare and not fresh:
             return None  # no key could tell whether the headings have moved
-        values, cells = book.values(layout.compared), book.cells(layout.around)
         seals = self._seals_after(portion, structure, table)
         if seals is None:
             return None
-        state = state_tab(structure)
+        look = self._last_look(layout, structure, table)
+        if look is None:
+            return None
+        self._check_budget(structure, layout.grown, stream)
+        done, rest = layout.done, layout.rest
+        if rest:
+            keys, after = self._send(layout, layout.requests(), structure, stream)
+            if keys is None or after is None:
+                return None
+            there = table_of(after, stream.name)
+            if there is None:
+                return None
+            structure, layout = after, Layout(there, rest[0], keys, rest[1])
+            self._structure, self._keys[stream.name] = structure, keys
+            look = self._last_look(layout, structure, there)
+            if look is None:
+                return None
+            done.gone, done.kept = layout.done.gone, layout.done.kept
+        state, pairs = look
+        batch = layout.requests()
+        records = {p: Record(*p, cursor, None, tab_id(table)) for p, cursor in portion.cursors.items()}
+        records = {**self._unwritten, **records}
+        mine = {key: text for key, text in self._unwritten_seals.items() if key[0].startswith(f"{stream.name} ")}
+        seals = {**mine, **seals}
+        ids = {stream.name: tab_id(table)}
+        said = state_requests(structure, state, pairs, records, seals, ids) if records or seals else []
+
+        def written() -> None:
+            for pair in portion.cursors:
+                self._unwritten.pop(pair, None)  # it could be read after all
+            self._remember(records, seals)
+
+        check = partial(_check_count, portion, layout, done)
+        keys, after = self._send(layout, batch, structure, stream, said, check, written)
+        if keys is None:
+            return None
+        self._structure, self._keys[stream.name] = after, keys
+        return done
+
+    def _last_look(
+        self, layout: Layout, structure: Structure, table: Table
+    ) -> tuple[Tab | None, list[list[Cell]]] | None:
+        """Read what a layout rests on; return the hidden tab and its names, None when the tab has changed."""
+        book, state = self.book, state_tab(structure)
+        values, cells = book.values(layout.compared), book.cells(layout.around)
         seen = book.snapshot([*layout.looked_at, *([state_keys(state)] if state else [])])
         pairs = pairs_seen(state, seen)
         if pairs is None or not layout.fits(values, cells, seen.get(table.tab.id)):
             return None
-        self._check_budget(structure, layout.grown, stream)
-        batch = layout.requests()
+        return state, pairs
+
+    def _send(
+        self,
+        layout: Layout,
+        batch: list[Json],
+        structure: Structure,
+        stream: Stream,
+        said: Sequence[Json] = (),
+        check: Callable[[Sequence[Key | None]], None] = lambda _: None,
+        written: Callable[[], None] = lambda: None,
+    ) -> tuple[list[Key | None] | None, Structure | None]:
+        """Apply a batch of a layout, and see in the answer whether it met the right rows.
+
+        Return the rows' keys and the structure afterwards. No keys: somebody changed the tab between the last look
+        and the batch. Then what was hit is noted, so that its days are read again, and it is to be laid out again.
+        """
         self._structure = None  # not known, should the batch fail
-        del self._keys[stream.name]
+        self._keys.pop(stream.name, None)
         keys = layout.keys_after()
-        _check_count(portion, layout.done)
-        records = {p: Record(*p, cursor, None, tab_id(table)) for p, cursor in portion.cursors.items()}
-        records = {**self._unwritten, **records}
-        seals = {**self._unwritten_seals, **seals}
-        if records or seals:
-            batch += state_requests(structure, state, pairs, records, seals, tab_id(table))
+        check(keys)
+        whole = [*batch, *said]
+        if not batch:
+            if whole:
+                self.book.apply(whole)
+            written()
+            return keys, structure.after(whole)
+        tab = layout.table.tab
+        seen = self.book.apply(whole, layout.read_back, {tab.id: tab.title}).get(tab.id)
+        written()
+        if seen is None or not layout.landed(seen):
+            self._went_astray(layout, stream, keys, seen)
+            return None, structure
+        return keys, structure.after(whole)
+
+    def _went_astray(self, layout: Layout, stream: Stream, keys: Sequence[Key | None], seen: Snapshot | None) -> None:
+        """Note what was hit by a batch that met other rows or columns than it was made for, and take back what can be.
+
+        Rows of ours that were written over or deleted lose their seals, so that the next import reads their days
+        again; the rows of the step itself are laid out again at once.
+        """
+        structure = self._look()
+        table = table_of(structure, stream.name)
+        if table is None or not self._usable(table, stream):
+            return
+        hit = layout.hit(seen) if seen else {}
+        strange = layout.table.columns != table.columns or any(not names_row(stream, key) for key in hit.values())
+        hers = self._take_back(layout, stream, table) if strange else []
+        there = set(self._row_keys(table, stream))
+        met = {*(k for k in keys if k is not None and k not in there), *hit.values()}
+        damaged = {k for k in met - layout.own_keys if k is not None and is_whole(stream, k)}
+        self._mark(stream, damaged)
+        what = f"{stream.title}: somebody changed the tab at the very moment it was written"
+        if damaged:
+            many = len(damaged) > 1
+            what += f"; {len(damaged):,} other row{'s were' if many else ' was'} met and will be read again"
+        if hers:
+            rows = f"row{'s' if len(hers) > 1 else ''} {', '.join(map(str, hers[:10]))}"
+            what += f"; cells of yours in {rows} may have been written over (File → Version history has them)"
+        self._said.append(what if damaged or hers else f"{what}; it was written again")
+
+    def _take_back(self, layout: Layout, stream: Stream, table: Table) -> list[int]:
+        """Remove what was written into rows and columns that are not ours; return the numbers of those rows."""
+        wrote, added = layout.wrote(), layout.added()
+        spans = [(top, min(bottom, table.tab.rows)) for top, bottom in spans_of(sorted(wrote)) if top < table.tab.rows]
+        if not spans:
+            return []
+        seen = self.book.snapshot([Block(table.tab.id, top, bottom, 0, table.tab.columns) for top, bottom in spans])
+        found = seen.get(table.tab.id)
+        if found is None or not unmoved(table, found):
+            return []
+        ours = set(table.columns.values())
+        batch: list[Json] = []
+        hers: list[int] = []
+        for row, cells in sorted(wrote.items(), reverse=True):
+            there = found.values.get(row, {})
+            still = {c for c, value in cells.items() if value is not None and same(value, there.get(c))}
+            if row in added and still and still == there.keys():
+                batch.append(requests.delete(table.tab.id, "ROWS", row, row + 1))
+                continue
+            key = row_key(stream, [there.get(table.columns[k]) for k in stream.keys])
+            foreign = still - ours if names_row(stream, key) else still
+            if foreign:
+                batch += [requests.clear(Block(table.tab.id, row, row + 1, c, c + 1)) for c in sorted(foreign)]
+                hers.insert(0, row + 1)
         if batch:
-            book.apply(batch)
-        self._structure = structure.after(batch)
-        self._keys[stream.name] = keys
-        for pair in portion.cursors:
-            self._unwritten.pop(pair, None)  # it could be read after all
-        self._remember(records, seals)
-        return layout.done
+            self.book.apply(batch)
+            self._look()
+        return hers
+
+    def _mark(self, stream: Stream, damaged: Collection[Key]) -> None:
+        """Give the days of these rows seals that nothing equals, so that the next audit has them read again."""
+        changes: dict[str, dict[date | None, Sealed | None]] = {}
+        for key in damaged:
+            advertiser_id = "" if stream.per_app else str(key[stream.keys.index("advertiser_id")] or "")
+            at = None if stream.time is None else key[stream.keys.index(stream.time)]
+            day = EPOCH + timedelta(days=at // 86400) if isinstance(at, int) else None
+            changes.setdefault(advertiser_id, {})[day] = Sealed(DAMAGED, (), self.book.now())
+        texts = changed(stream, self._sealed or {}, changes)
+        self._unwritten_seals |= texts
+        if self._sealed is not None:
+            self._sealed |= texts
 
     # --- seals --------------------------------------------------------------------------------------------------------
 
@@ -476,6 +759,7 @@ class Sheets:
             for row, key in enumerate(keys)
             if key is not None
             and row != table.header
+            and not is_broken(stream, key)
             and (stream.per_app or key[who] == (advertiser_id or None))
             and portion.completes(key) is None
         ]
@@ -555,8 +839,10 @@ def _keeps_changing(stream: Stream) -> StoreFailed:
     )
 
 
-def _check_count(portion: Portion, done: Done) -> None:
+def _check_count(portion: Portion, layout: Layout, done: Done, keys: Sequence[Key | None]) -> None:
     """Stop before a cursor moves when the tab would not hold as many rows as were read."""
+    layout.count(keys)
+    done.rows = layout.done.rows
     for window, rows in portion.promised.items():
         if (there := done.rows.get(window, 0)) != rows:
             raise StoreFailed(

@@ -19,6 +19,13 @@ class Passing(StoreSilent):
         super().__init__(message, where=where, what_to_do="Try again later.")
 
 
+class OverQuota(Passing):
+    """Google has no calls left for this account in this minute; the request was not begun."""
+
+    def __init__(self, message: str, *, where: str) -> None:
+        super().__init__(message, where=where, unsure=False)
+
+
 class SheetRefused(StoreFailed):
     """Google said no and would say it again; ``code`` is the HTTP status."""
 
@@ -32,4 +39,6 @@ class ArrivedLate(SheetRefused):
 
 
 class TooManyCells(StoreFailed):
-    """The spreadsheet has no room for so many cells."""
+    """The spreadsheet has no room for so many cells; ``limit`` is how many it takes, where Google has said so."""
+
+    limit: int | None = None

@@ -14,7 +14,8 @@ What it promises
    row that holds anything of hers is never deleted; if its data has vanished, our cells in it are emptied.
 4. **Twice is once.** Only cells that differ are written. Laying the same portion out again yields no request.
 5. **Never on positions that have moved.** What is laid out is compared with one last look at the tab, just before the
-   write. If a column, a key or the size has changed, the answer is "lay out again", not a guess.
+   write. If a column, a key or the size has changed, the answer is "lay out again", not a guess. And the answer to the
+   write says whether it met the rows it was made for: keys of known rows are not written, so they bear witness.
 
 What becomes of a row
 
@@ -22,7 +23,8 @@ A row of the tab is known by its key: the cells in our key columns. A heading, a
 
     the row's key …                             the row is …
     is in the portion                           **known**: the cells that differ are written
-    is in the portion, and in a row above       **vanished**: a copy that somebody pasted
+    stands in a row above, too                  **vanished**: a copy that somebody pasted
+    is broken, and fits one row of the portion  **known**: it is repaired (an id became a number, its day was cleared)
     is of a completed window, but was not read  **vanished**
     is any other, or there is none              left alone
     and a key of the portion without a row      is **new**
@@ -31,19 +33,23 @@ A **vanished** row is deleted if nothing is lost with it: if it holds nothing of
 down, which is to say that a neighbour has the same one. The last row with a formula keeps it even then, since the next
 rows are filled from there. All other vanished rows are emptied and reported.
 
-**New** rows go right behind our last row, never in between: inserting in the middle would push her cells around. Behind
-it there may be
+**New** rows are inserted before our last row where there are several: so her filters, banding, conditional formats,
+named and protected ranges, tables, charts and sums that end with our rows grow by themselves, and no cell is written
+that somebody may just have filled. (Google moves what begins where rows are inserted, so a single row makes nothing
+grow.) Otherwise they go behind our last row, where there may be
 
     rows with nothing but her formulas, filled down ahead of the data   they are used first
     anything else of hers, such as a total                              rows are inserted before it, so it moves down
-    nothing                                                             blank grid is used, then the grid grows
+    nothing                                                             the grid grows; under mere headings it is used
 
-Into rows that had no formulas yet, those of the row above are filled down, except one that spills over several cells
-(it would collide with itself).
+Into rows that had no formulas yet, those of the row they were inserted at are filled, except one that spills over
+several cells (it would collide with itself).
 
-Why the requests come in this order: changed and emptied cells first, since they name rows as they were read; then new
-rows, which only move what is behind all of those; deletions last and from the bottom up, so that none moves the next.
-All cells of ours are typed values, so that no text of TikTok's ever becomes a formula.
+Two batches: changed cells and new rows go first. What could not be undone if it went astray, which is filling formulas,
+emptying and deleting rows, is a batch of its own after a fresh look (``rest``). Deletions come last and from the bottom
+up, so that none moves the next. All cells of ours are typed values, so that no text of TikTok's ever becomes a formula.
+
+A column that is not in the portion, because nobody ticks its field any more, keeps what it has.
 
 How it is used
 
@@ -51,28 +57,47 @@ How it is used
     layout.compared, .around, .looked_at      what must be read: values, cells, and the last look
     layout.fits(values, cells, seen)          False: the tab has changed meanwhile
     layout.grown, .requests(), .keys_after()  how much room it takes, the batch, and the rows' keys once it is applied
+    layout.read_back, .landed(seen)           what the answer is to tell, and whether it met the right rows
+    layout.rest                               what is left for another layout, on the tab as it is then
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import NamedTuple
 
 from owox_tiktok.model import Cursor, Kind, Sealed, Stream
 from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.cells import Cell, Json, cell, same
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.table import Key, Strip, Table, money_format, number_format, number_formats, row_key, unmoved
+from owox_tiktok.sheets.table import (
+    Key,
+    Strip,
+    Table,
+    is_broken,
+    is_like,
+    is_whole,
+    money_format,
+    number_format,
+    number_formats,
+    row_key,
+    unmoved,
+)
 from owox_tiktok.sheets.tabs import Snapshot, Written
 
 MOST_SPANS = 100
 """Rows to look at are read as so many ranges at most; more are read as one."""
+MOST_BROKEN = 1_000
+"""So many rows with broken keys are looked for among the rows of a portion."""
 MOST_TAGS = 2_000
 """Columns of whole rows, ranges times columns, that the last look reads at most: it gives each one's tags."""
-PRUNED, COPY = -1, -2
-"""In place of a window's number: the row is older than the keep window; it is a copy of a row above."""
+PRUNED, COPY, STRAY, BROKEN = -1, -2, -3, -4
+"""In place of a window's number: the row is older than the keep window; a copy of a row above; of no imported day;
+nobody knows which row of TikTok's it was."""
 
 _SPILLING = re.compile(
     r"=\s*(ARRAYFORMULA|QUERY|FILTER|UNIQUE|SORT|SORTN|SEQUENCE|SPLIT|TRANSPOSE|FLATTEN|IMPORT\w+|MAP|BYROW|BYCOL|"
@@ -93,7 +118,7 @@ class Portion:
     which window that is complete with this portion a row of the tab counts. Each of those was ``promised`` so many
     rows. ``seals`` are the seals that land with them, by advertiser and day; None for a day whose rows are on their
     way. ``pending`` are the keys of all windows of the step, on its first portion, so that room can be checked for
-    the whole.
+    the whole. ``keyless`` are rows that lost their keys and are to be cleared, with our cells as they are.
     """
 
     stream: Stream
@@ -106,6 +131,7 @@ class Portion:
     cursors: Mapping[tuple[str, str], Cursor] = field(default_factory=dict)
     seals: Mapping[str, Mapping[date | None, Sealed | None]] = field(default_factory=dict)
     pending: Sequence[frozenset[Key]] = ()
+    keyless: Mapping[int, Sequence[Cell]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -121,44 +147,94 @@ class Done:
     kept: list[tuple[int, int]] = field(default_factory=list)
 
 
-class Layout:
-    """Where a portion goes on a tab as it is now. Rows are counted from 0 as they are before the batch."""
+class Fill(NamedTuple):
+    """A person's formulas that are filled into new rows: from which row, into which ones, and the columns."""
 
-    def __init__(self, table: Table, portion: Portion, keys: list[Key | None]) -> None:
+    source: int
+    top: int
+    bottom: int
+    columns: tuple[int, ...]
+
+
+class Layout:
+    """Where a portion goes on a tab as it is now. Rows are counted from 0 as they are before the batch.
+
+    ``fill`` is what the batch before left over for this one: see ``rest``.
+    """
+
+    def __init__(self, table: Table, portion: Portion, keys: list[Key | None], fill: Fill | None = None) -> None:
         self.done = Done()
-        self._table, self._portion, self._keys = table, portion, keys
+        self._fill = fill
+        self.table, self._portion, self._keys = table, portion, keys
         self._ours = frozenset(table.columns.values())
+        self._strips = table.strips({*portion.stream.keys, *portion.names})
+        """What is written. A column that was not read, because nobody ticks it any more, keeps what it has."""
         self._known: dict[Key, int] = {}
+        self._seen: set[Key] = set()
         self._vanished: dict[int, int] = {}
         """Rows that vanish, with what they vanish with."""
         self._last = -1
         """Our last row."""
+        self._broken: list[int] = []
+        """Rows with what is left of a key of ours."""
         for row, key in enumerate(keys):
             if key is not None:
                 self._sort_in(row, key)
+        self._vanished |= dict.fromkeys(portion.keyless, BROKEN)
+        self._adopted = self._adopt()
+        """Broken rows that are known all the same, with their keys."""
         self._end = max(self._last, -1 if table.header is None else table.header) + 1
         """The first row behind our data (and header)."""
         self._new = [k for k in portion.rows if k not in self._known]
         self._written: dict[int, Mapping[int, Written]] = {}
+        self._touched: set[int] = set()
+        """Known rows with cells that are changed."""
+        self._keys_before = [self._adopted.get(row, key) for row, key in enumerate(keys)] if self._adopted else [*keys]
+        """The keys that the rows of before have after the batch."""
+
+    def _adopt(self) -> dict[int, Key]:
+        """Find the rows of which enough of the key is left to know them; the others stay until the import is over."""
+        adopted: dict[int, Key] = {}
+        if not self._broken or not self._portion.rows:
+            return adopted
+        free = [key for key in self._portion.rows if key not in self._known]
+        fits: dict[Key, list[int]] = {}
+        for row in self._broken[:MOST_BROKEN]:
+            fitting = [key for key in free if is_like(self._keys[row] or (), key)]
+            for key in fitting:
+                fits.setdefault(key, []).append(row if len(fitting) == 1 else -1)
+        for key, rows in fits.items():
+            if rows != [-1] and len(rows) == 1:
+                self._known[key] = rows[0]
+                adopted[rows[0]] = key
+        return adopted
 
     def _sort_in(self, row: int, key: Key) -> None:
         """Say what becomes of a row that has a key."""
         portion = self._portion
         ends = portion.ends(key)
-        if row != self._table.header:
+        if row != self.table.header:
             self._last = row
         elif key not in portion.rows and ends is None:
             return  # A heading can look like a key. (Who sorts her headings away has a row of ours there.)
+        if is_broken(portion.stream, key):
+            self._broken.append(row)
         window = portion.replaces(key)
         if window is not None:
             self.done.replaced[window] = self.done.replaced.get(window, 0) + 1
-        if key not in portion.rows:
-            if ends is not None:
-                self._vanished[row] = ends
-        elif key in self._known:
+        copy = key in self._seen and (key in portion.rows or is_whole(portion.stream, key))
+        self._seen.add(key)
+        if copy:
             self._vanished[row] = COPY
-        else:
+        elif key in portion.rows:
             self._known[key] = row
+        elif ends is not None:
+            self._vanished[row] = ends
+
+    @property
+    def own_keys(self) -> frozenset[Key]:
+        """The keys of the portion's rows."""
+        return frozenset(self._portion.rows)
 
     # --- what must be read --------------------------------------------------------------------------------------------
 
@@ -170,22 +246,26 @@ class Layout:
     @property
     def compared(self) -> list[Block]:
         """Our cells of the known rows: their values are compared with what is to be stored."""
-        return self._table.blocks(spans_of(sorted(self._known.values())), self._table.strips())
+        return self.table.blocks(spans_of(sorted(self._known.values())), self._strips)
 
     @property
     def around(self) -> list[Block]:
         """Whole rows to read beforehand; none unless there are too many for the last look."""
         whole = self._whole_rows()
-        return whole if len(whole) * self._table.tab.columns > MOST_TAGS else []
+        return whole if len(whole) * self.table.tab.columns > MOST_TAGS else []
 
     @property
     def looked_at(self) -> list[Block]:
         """What the last look sees: all from our last row on, whole rows that vanish, the keys of rows that are ours."""
-        tab = self._table.tab
+        tab = self.table.tab
         bottom = tab.rows if self._new or self._vanished else self._above + 1
         blocks = [Block(tab.id, self._above, bottom, 0, tab.columns)]
         blocks += [] if self.around else self._whole_rows()
-        return blocks + self._table.blocks(spans_of(self._recognised()), self._table.strips(self._portion.stream.keys))
+        if self._fill:
+            blocks.append(Block(tab.id, self._fill.source, self._fill.source + 1, 0, tab.columns))
+            columns = spans_of(self._fill.columns, gap=0)
+            blocks += [Block(tab.id, self._fill.top, self._fill.bottom, left, right) for left, right in columns]
+        return blocks + self.table.blocks(spans_of(self._recognised()), self.table.strips(self._portion.stream.keys))
 
     @property
     def _above(self) -> int:
@@ -193,16 +273,18 @@ class Layout:
         return max(self._end - 1, 0)
 
     def _whole_rows(self) -> list[Block]:
-        """The rows that vanish with their neighbours, to see what the person has there."""
-        tab = self._table.tab
-        spans = spans_of(sorted(self._vanished), margin=1, most=tab.rows)
+        """The rows that vanish now with their neighbours, to see what the person has there."""
+        tab = self.table.tab
+        vanished = [] if self._portion.rows else sorted(self._vanished)
+        spans = spans_of(vanished, margin=1, most=tab.rows)
         return [
             Block(tab.id, top, min(bottom, self._above), 0, tab.columns) for top, bottom in spans if top < self._above
         ]
 
     def _recognised(self) -> list[int]:
         """The rows that must still have the keys they had."""
-        return sorted({*self._known.values(), *self._vanished, *([] if self.is_bare else [self._last])})
+        filled = [] if self._fill is None else [self._fill.source, *range(self._fill.top, self._fill.bottom)]
+        return sorted({*self._known.values(), *self._vanished, *filled, *([] if self.is_bare else [self._last])})
 
     def fits(
         self,
@@ -211,23 +293,22 @@ class Layout:
         seen: Snapshot | None,
     ) -> bool:
         """Take what was read of ``compared``, ``around`` and ``looked_at``; False when rows or columns have moved."""
-        table = self._table
+        table = self.table
         if len(self._keys) > table.tab.rows or seen is None or not unmoved(table, seen):
             return False
-        places = [table.columns[k] for k in self._portion.stream.keys]
-
-        def key_at(row: int) -> Key | None:
-            line = seen.values.get(row, {})
-            return row_key(self._portion.stream, [line.get(c) for c in places])
-
-        if any(key_at(row) != self._keys[row] for row in self._recognised()):
+        if any(self._key_at(seen, row) != self._keys[row] for row in self._recognised()):
             return False
-        if any(row >= self._end and key_at(row) is not None for row in seen.values):
+        for row, ours in self._portion.keyless.items():
+            line = seen.values.get(row, {})
+            if not all(same(line.get(c), v) for c, v in zip(table.columns.values(), ours, strict=True)):
+                return False
+        if any(row >= self._end and self._key_at(seen, row) is not None for row in seen.values):
             return False  # somebody has added rows of ours behind ours
-        self._old = _lines(spans_of(sorted(self._known.values())), table.strips(), values)
+        self._old = _lines(spans_of(sorted(self._known.values())), self._strips, values)
         self._written = {row: {**cells.get(row, {}), **seen.written.get(row, {})} for row in {*cells, *seen.written}}
         self._find_room()
-        self._judge()
+        if not self._portion.rows:
+            self._judge()
         return True
 
     # --- deciding -----------------------------------------------------------------------------------------------------
@@ -243,15 +324,37 @@ class Layout:
 
     def _find_room(self) -> None:
         """Find where new rows go, and which formulas are filled down into them."""
-        self._free = self._rows_ahead()
+        self._ahead = self._rows_ahead()
+        """How many rows behind our data hold nothing but formulas that were filled down ahead of them."""
+        self._free = self._ahead
         """How many rows behind our data are used as they are."""
-        self._inserts = any(row >= self._end + self._free for row in self._written)
-        """Whether something of the person's stands behind those, so that new rows must be inserted before it."""
-        self._source = self._end + self._free - 1
+        self._at = self._end + self._free
+        """Where rows are inserted."""
+        if self.is_bare:
+            blank = next((row for row in sorted(self._written) if row >= self._at), self.table.tab.rows)
+            self._free = min(len(self._new), blank - self._end)
+            self._at = self._end + self._free
+        elif not self._free and self._spans_grow:
+            self._at = self._last
+        self._inserted = len(self._new) - self._free
+        """How many rows are inserted there."""
+        self._source = self._end + self._ahead - 1
         """The row from which formulas are filled down."""
-        has_source = self._source >= 0 and self._source != self._table.header
-        formulas = self._formulas(self._source) if has_source and len(self._new) > self._free else {}
+        if self._fill:
+            self._source = self._fill.source
+        wanted = bool(self._fill) or len(self._new) > self._ahead
+        formulas = self._formulas(self._source) if wanted and self._source not in (-1, self.table.header) else {}
         self._filled = {c: f for c, f in formulas.items() if not _SPILLING.match(f)}
+
+    @property
+    def _spans_grow(self) -> bool:
+        """Whether what spans our rows grows when rows are inserted before the last one: it is one of several.
+
+        A formula that spills from our last row would lose them.
+        """
+        several = self._last == self._end - 1 and self._last > 0 and self._keys[self._last - 1] is not None
+        formulas = self._formulas(self._last).values() if several and self._last - 1 != self.table.header else ["={"]
+        return not any(_SPILLING.match(f) for f in formulas)
 
     def _rows_ahead(self) -> int:
         """Count the rows behind our data that hold nothing but formulas a person filled down ahead of them."""
@@ -279,7 +382,9 @@ class Layout:
         self._deleted: list[int] = []
         for row in sorted(self._vanished, reverse=True):
             theirs, formulas = self._theirs(row), self._formulas(row)
-            near = [self._formulas(row - 1), self._formulas(row + 1), self._filled if row == self._source else {}]
+            filled = range(self._fill.top - 1, self._fill.bottom + 1) if self._fill else ()
+            beside = row == self._source or row in filled
+            near = [self._formulas(row - 1), self._formulas(row + 1), self._filled if beside else {}]
             only_filled = all(
                 w.formula and not w.note and c in formulas and any(n.get(c) == formulas[c] for n in near)
                 for c, w in theirs.items()
@@ -293,6 +398,7 @@ class Layout:
             if theirs and not only_filled:
                 self.done.kept.append((self._vanished[row], row + 1))
         self.done.gone = len(self._vanished)
+        self._deleted.reverse()
 
     # --- what comes of it ---------------------------------------------------------------------------------------------
 
@@ -302,62 +408,180 @@ class Layout:
         there = set(self._keys)
         pending = self._portion.pending
         new = len(set().union(*pending) - there) if pending else len(self._new)
-        tab = self._table.tab
-        room = self._free if self._inserts else tab.rows - self._end
-        return max(0, new - room) * tab.columns
+        return max(0, new - self._free) * self.table.tab.columns
 
     def requests(self) -> list[Json]:
-        """Return the batch: changed cells, emptied rows, new rows with formats and formulas, deleted rows."""
-        table, tab = self._table, self._table.tab
-        batch = self._changed()
+        """Return the batch: changed cells, new rows with their formats; of a ``rest`` formulas, what goes away."""
+        if self._portion.rows:
+            return self._changed() + (self._added() if self._new else [])
+        return self._formulas_filled() + self._taken_away()
+
+    @property
+    def rest(self) -> tuple[Portion, Fill | None] | None:
+        """What is left for a batch of its own, after a fresh look: what cannot be undone must not go astray.
+
+        None when there is nothing. It is laid out on the tab as it is after this batch.
+        """
+        if not self._portion.rows:
+            return None
+        fill = None
+        if self._filled:
+            top = self._at if self._at == self._last else self._end + self._ahead
+            bottom = top + len(self._new) - self._ahead
+            fill = Fill(self._moved(self._source), top, bottom, tuple(sorted(self._filled)))
+        if not fill and not self._vanished:
+            return None
+        return replace(self._portion, rows={}, pending=()), fill
+
+    def _formulas_filled(self) -> list[Json]:
+        """Return the filling of formulas into rows that were added, where nothing stands yet."""
+        if not self._fill:
+            return []
+        tab, batch = self.table.tab, []
+        for column in sorted(self._filled):
+            blank = [
+                row for row in range(self._fill.top, self._fill.bottom) if column not in self._written.get(row, {})
+            ]
+            source = Block(tab.id, self._source, self._source + 1, column, column + 1)
+            for top, bottom in spans_of(blank, gap=0):
+                batch.append(requests.fill(source, Block(tab.id, top, bottom, column, column + 1)))
+        return batch
+
+    def _taken_away(self) -> list[Json]:
+        """Return the emptying and the deletion of rows that vanish."""
+        table, tab = self.table, self.table.tab
+        batch: list[Json] = []
         for top, bottom in spans_of(sorted(self._emptied), gap=0):
             batch += [requests.clear(b) for b in table.blocks([(top, bottom)], table.strips())]
-        if self._new:
-            batch += self._added()
-        if tab.rows + max(0, self._grid_growth()) - len(self._deleted) <= max(tab.frozen_rows, 1):
+        if self._keeps_one:
             # The API refuses to delete all rows that are not frozen.
             batch.append(requests.append(tab.id, "ROWS", 1))
-        spans = spans_of(sorted(self._deleted), gap=0)
+        spans = spans_of(self._deleted, gap=0)
         batch += [requests.delete(tab.id, "ROWS", top, bottom) for top, bottom in reversed(spans)]
         return batch
 
     def keys_after(self) -> list[Key | None]:
-        """Return the keys of the tab's rows once the batch is applied, and count those of each window in ``done``.
-
-        The list that was given is used up.
-        """
+        """Return the keys of the tab's rows once the batch is applied. The list that was given is used up."""
         keys = self._keys
-        first = self._end + self._free
-        keys += [None] * (first - len(keys))  # those behind have none, so their number does not matter
+        if self._portion.rows:
+            for row, key in self._adopted.items():
+                keys[row] = key
+            keys += [None] * (self._end + self._free - len(keys))
+            keys[self._end : self._end + self._free] = self._new[: self._free]
+            keys[self._at : self._at] = self._new[self._free :]
+            return keys
         for row in self._emptied:
             keys[row] = None
-        keys[self._end : self._end + len(self._new)] = self._new
         gone = set(self._deleted)
-        after = [k for row, k in enumerate(keys) if row not in gone] if gone else keys
-        for key in after:
+        return [k for row, k in enumerate(keys) if row not in gone] if gone else keys
+
+    def count(self, keys: Sequence[Key | None]) -> None:
+        """Count in ``done`` the rows of each window, in a tab with these keys."""
+        for key in keys:
             if key is not None and (window := self._portion.completes(key)) is not None:
                 self.done.rows[window] = self.done.rows.get(window, 0) + 1
-        return after
+
+    # --- was it right? ------------------------------------------------------------------------------------------------
+
+    def _moved(self, row: int) -> int:
+        """Return where a row is after the batch."""
+        if self._portion.rows:
+            return row + self._inserted if self._inserted and row >= self._at else row
+        return row - bisect_left(self._deleted, row)
+
+    @property
+    def _rows_after(self) -> int:
+        rows = self.table.tab.rows
+        if self._portion.rows:
+            return rows + self._inserted
+        return rows - len(self._deleted) + self._keeps_one
+
+    @property
+    def _keeps_one(self) -> bool:
+        """Whether all rows that are not frozen would go, which the API refuses."""
+        tab = self.table.tab
+        return bool(self._deleted) and tab.rows - len(self._deleted) <= max(tab.frozen_rows, 1)
+
+    @property
+    def witnesses(self) -> list[int]:
+        """The rows whose keys are read back with the batch: those that were changed, and neighbours of all it did.
+
+        Keys of known rows are not written, so that they can tell whether the right rows were met.
+        """
+        if self._portion.rows:
+            near = [self._at - 1, self._at] if self._new else []
+        else:
+            near = [n for row in (*self._emptied, *self._deleted) for n in (row - 1, row + 1)]
+        rows = {*self._touched, *near, self._last}
+        # Not those that go, nor those behind our data that were taken for new rows.
+        gone = {*self._vanished} if not self._portion.rows else set(range(self._end, self._end + self._free))
+        return sorted(row for row in rows if 0 <= row < len(self._keys_before) and row not in gone)
+
+    @property
+    def read_back(self) -> list[Block]:
+        """What the answer to the batch is to tell: the tags of all columns, and the keys of the witnesses."""
+        table = self.table
+        heading = self._moved(table.header or 0)
+        rows = sorted({self._moved(row) for row in self.witnesses})
+        tags = Block(table.tab.id, heading, heading + 1, 0, table.tab.columns)
+        return [tags, *table.blocks(spans_of(rows), table.strips(self._portion.stream.keys))]
+
+    def landed(self, seen: Snapshot) -> bool:
+        """Whether the batch met the rows and columns it was made for."""
+        after = replace(self.table, tab=replace(self.table.tab, rows=self._rows_after))
+        if not unmoved(after, seen):
+            return False
+        return all(self._key_at(seen, self._moved(row)) == self._keys_before[row] for row in self.witnesses)
+
+    def hit(self, seen: Snapshot) -> dict[int, Key | None]:
+        """Return the rows (as they are now) that were changed although they are others, with the keys they have."""
+        rows = {row: self._key_at(seen, self._moved(row)) for row in sorted(self._touched)}
+        return {self._moved(row): key for row, key in rows.items() if key != self._keys_before[row]}
+
+    def wrote(self) -> dict[int, dict[int, Cell]]:
+        """Return what the batch wrote: cells by row, as they are now, and column."""
+        written: dict[int, dict[int, Cell]] = {}
+        places = [strip.left + n for strip in self._strips for n in range(len(strip.names))]
+        for row, key in sorted((r, k) for k, r in self._known.items() if r in self._touched):
+            pairs = zip(places, self._cells_of(key), self._old[row], strict=True)
+            written[self._moved(row)] = {c: new for c, new, old in pairs if not same(new, old)}
+        for row, key in (*self._added_at(self._end, 0, self._free), *self._added_at(self._at, self._free, None)):
+            written[row] = dict(zip(places, self._cells_of(key), strict=True))
+        return written
+
+    def added(self) -> range:
+        """Return the rows that the batch has inserted."""
+        return range(self._at, self._at + self._inserted) if self._portion.rows else range(0)
+
+    def _added_at(self, top: int, first: int, last: int | None) -> Iterator[tuple[int, Key]]:
+        return enumerate(self._new[first:last], top)
+
+    def _key_at(self, seen: Snapshot, row: int) -> Key | None:
+        line = seen.values.get(row, {})
+        stream = self._portion.stream
+        return row_key(stream, [line.get(self.table.columns[k]) for k in stream.keys])
+
+    # --- requests -----------------------------------------------------------------------------------------------------
 
     def _cells_of(self, key: Key) -> list[Cell]:
-        """Return a row's cells in the tab's order; columns that were not read are blank."""
+        """Return the cells of a row that are written, in the tab's order."""
         values = dict(zip(self._portion.names, self._portion.rows[key], strict=True))
-        return [values.get(n) for n in self._table.names]
+        return [values.get(n) for strip in self._strips for n in strip.names]
 
     def _changed(self) -> list[Json]:
         """Return writes of the cells that differ, from the first to the last of each strip of our columns."""
-        strips = self._table.strips()
         batch: list[Json] = []
         open_: dict[int, tuple[int, int, int, list[Json]]] = {}  # by strip: next row, first and last column, rows
         for row, key in sorted((r, k) for k, r in self._known.items()):
             wanted, old = self._cells_of(key), self._old[row]
             at = 0
-            for number, strip in enumerate(strips):
+            for number, strip in enumerate(self._strips):
                 new_part, old_part = wanted[at : at + len(strip.names)], old[at : at + len(strip.names)]
                 at += len(strip.names)
                 differ = [n for n, (a, b) in enumerate(zip(new_part, old_part, strict=True)) if not same(a, b)]
                 if not differ:
                     continue
+                self._touched.add(row)
                 first, last = differ[0], differ[-1] + 1
                 values = {"values": [cell(v) for v in new_part[first:last]]}
                 known = open_.get(number)
@@ -366,44 +590,34 @@ class Layout:
                     open_[number] = (row + 1, first, last, known[3])
                 else:
                     rows = [values]
-                    batch.append(requests.write(self._table.tab.id, row, strip.left + first, rows))
+                    batch.append(requests.write(self.table.tab.id, row, strip.left + first, rows))
                     open_[number] = (row + 1, first, last, rows)
         return batch
 
-    def _grid_growth(self) -> int:
-        if not self._new:
-            return 0
-        if self._inserts:
-            return len(self._new) - self._free
-        return self._end + len(self._new) - self._table.tab.rows
-
     def _added(self) -> list[Json]:
-        """Return new rows: room for them, their cells and number formats, and the formulas that are filled down."""
-        table, tab = self._table, self._table.tab
-        batch: list[Json] = []
-        growth = self._grid_growth()
-        top, first, bottom = self._end, self._end + self._free, self._end + len(self._new)
-        if growth > 0 and self._inserts:
-            batch.append(requests.insert(tab.id, "ROWS", first, first + growth))
-        elif growth > 0:
-            batch.append(requests.append(tab.id, "ROWS", growth))
-        lines = [self._cells_of(k) for k in self._new]
-        at = 0
-        for strip in table.strips():
-            rows = [{"values": [cell(v) for v in line[at : at + len(strip.names)]]} for line in lines]
-            at += len(strip.names)
-            batch.append(requests.write(tab.id, top, strip.left, rows))
-        batch += self._number_formats(top, bottom, lines)
-        if first < bottom:
-            for left, right in spans_of(sorted(self._filled), gap=0):
-                source = Block(tab.id, self._source, self._source + 1, left, right)
-                batch.append(requests.fill(source, Block(tab.id, first, bottom, left, right)))
+        """Return new rows: room for them, their cells and number formats."""
+        tab, batch = self.table.tab, []
+        if self._inserted and self._at >= tab.rows:
+            batch.append(requests.append(tab.id, "ROWS", self._inserted))
+        elif self._inserted:
+            # Before our last row, and looking like it: so whatever spans our rows spans the new ones, too.
+            behind = self._at != self._last and not self.is_bare
+            batch.append(requests.insert(tab.id, "ROWS", self._at, self._at + self._inserted, like_before=behind))
+        new = self._new
+        for top, keys in ((self._end, new[: self._free]), (self._at, new[self._free :])):
+            lines = [self._cells_of(k) for k in keys]
+            at = 0
+            for strip in self._strips if lines else ():
+                rows = [{"values": [cell(v) for v in line[at : at + len(strip.names)]]} for line in lines]
+                at += len(strip.names)
+                batch.append(requests.write(tab.id, top, strip.left, rows))
+            batch += self._number_formats(top, top + len(keys), lines) if lines else []
         return batch
 
     def _number_formats(self, top: int, bottom: int, lines: Sequence[Sequence[Cell]]) -> list[Json]:
         """Return number formats for new rows; money as its currency has decimals."""
-        table, fields = self._table, self._portion.stream.fields
-        names = table.names
+        table, fields = self.table, self._portion.stream.fields
+        names = [n for strip in self._strips for n in strip.names]
         batch = number_formats(table, fields, top, bottom, skip_money=True)
         money = [n for n in names if n in fields and fields[n].kind is Kind.MONEY]
         if not money:

@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -100,6 +100,8 @@ class Lease:
         self._book, self._terms = book, terms
         self._owner = _owner(environment)
         self._held: Holder | None = None
+        self._known: str | None = None
+        """The lease as it stands in the spreadsheet, where that is certain."""
         self._ended = threading.Event()
         self._wait = wait or self._ended.wait
         self._alive: threading.Thread | None = None
@@ -123,15 +125,20 @@ class Lease:
             raise
 
     def _acquire(self) -> None:
-        for _ in range(self._terms.attempts):
-            text = self._book.metadata(LEASE_ID)
+        for attempt in range(self._terms.attempts):
+            if attempt:
+                text, tags = self._book.metadata(LEASE_ID), self._book.tags((MARKER, FENCE))
+            else:  # with the tabs, which whoever holds the lease looks at next
+                tags = self._book.structure((LEASE, MARKER, FENCE)).tags
+                text = next((t.value for t in tags if t.id == LEASE_ID), None)
             if text is not None:
                 old = _decoded(text)
                 if old is not None and _lives(old, self._book):
                     raise _busy(old, self._book)
                 if not self._evict(old, text):
                     continue
-            if self._take():
+                tags = self._book.tags((MARKER, FENCE))
+            if self._take(tags):
                 self._alive = threading.Thread(target=self._live, name="lease", daemon=True)
                 self._alive.start()
                 return
@@ -147,23 +154,24 @@ class Lease:
             if held is None:
                 return
             try:
-                with self._book.within(self._terms.give_back_s):
+                with self._book.within(self._terms.give_back_s, urgent=True):
                     self._give_back(held)
             finally:
                 self._book.count_markers_from(None)
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
-    def _take(self) -> bool:
+    def _take(self, tags: Sequence[Tag]) -> bool:
         book = self._book
-        tags = book.tags((MARKER, FENCE))
         now = book.now()
+        tags = [t for t in tags if t.key in KEPT]
         used = {t.id // MARKERS for t in tags}
         base = MARKERS * secrets.choice([n for n in range(1, FREE_MARKERS // MARKERS) if n not in used])
         # The last marker of a run that was taken over stays as long as its fence: it may still look for it.
         fenced = {t.id // MARKERS for t in tags if t.key == FENCE and not _old(t, now)}
         old = [delete_metadata(t.id) for t in tags if _old(t, now) and t.id // MARKERS not in fenced]
         self._held = Holder(book.id, self.run, self._owner, now, now + timedelta(seconds=self._terms.ttl_s), base)
+        self._known = None
         book.count_markers_from(base)
         try:
             book.apply([create_metadata(LEASE, self._held.encode(), LEASE_ID), *old])
@@ -173,6 +181,7 @@ class Lease:
             if book.metadata(LEASE_ID) is None:
                 raise  # it was not for the lease that Google refused
             return False
+        self._known = self._held.encode()
         return True
 
     def _evict(self, old: Holder | None, text: str) -> bool:
@@ -193,10 +202,11 @@ class Lease:
     def _give_back(self, held: Holder) -> None:
         for _ in range(2):
             try:
-                text = self._ours(held)
+                text = self._known or self._ours(held)
                 # The batch goes out in any case: its marker stops a taking that is still under way.
                 self._book.apply([delete_metadata(LEASE_ID, text)] if text else [])
             except ArrivedLate:
+                self._known = None
                 continue
             except Problem:
                 pass
@@ -209,7 +219,7 @@ class Lease:
                 if self._held is None:
                     return
                 try:
-                    with self._book.within(self._terms.give_back_s):
+                    with self._book.within(self._terms.give_back_s, urgent=True):
                         self._renew(self._held)
                     pause = self._terms.ttl_s / 3
                 except StoreBusy:
@@ -222,7 +232,9 @@ class Lease:
         text = self._ours(held)
         if text is not None:
             renewed = replace(held, until=self._book.now() + timedelta(seconds=self._terms.ttl_s))
+            self._known = None  # should the answer be lost
             self._book.apply([update_metadata(LEASE_ID, text, renewed.encode())])
+            self._known = renewed.encode()
 
     def _ours(self, held: Holder) -> str | None:
         """Return the lease as it stands in the spreadsheet; None when it is not there or another's."""

@@ -30,7 +30,7 @@ def scopes(chunks: Sequence[Chunk]) -> Callable[[Key], int | None]:
         numbers = {c.advertiser_id or None: n for n, c in enumerate(chunks)}
         return lambda key: numbers.get(key[who])  # type: ignore[arg-type]
     when = stream.keys.index(stream.time)
-    windows: dict[str | int | None, list[tuple[int, int, int]]] = {}
+    windows: dict[str | int | float | None, list[tuple[int, int, int]]] = {}
     for number, chunk in enumerate(chunks):
         if chunk.window is None:
             first, end = -(2**62), 2**62

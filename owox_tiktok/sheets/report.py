@@ -1,8 +1,8 @@
 """What a run writes into its control Sheet: the status, the log, and a record for those who ask from outside.
 
 A ``Report`` listens to a run's events and writes rarely: a look at where things are, and one batch, soon every
-few seconds only, so that the quota is left to the rows. The record is developer metadata of the spreadsheet
-(how far the run is, and what came of the last ones); a request to cancel is another piece of it.
+few seconds only, so that the quota is left to the rows. The record (how far the run is, and what came of the last ones)
+is in a place of its own, see ``record``; a request to cancel is developer metadata of the spreadsheet.
 """
 
 from __future__ import annotations
@@ -14,16 +14,26 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from http import HTTPStatus
 from zoneinfo import ZoneInfo
-
-import msgspec
 
 from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, account, rows_of
 from owox_tiktok.sheets import lease, requests
-from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial
+from owox_tiktok.sheets import record as record_of_runs
+from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial, settled
 from owox_tiktok.sheets.client import Spreadsheet
-from owox_tiktok.sheets.errors import SheetRefused, TooManyCells
+from owox_tiktok.sheets.errors import OverQuota, SheetRefused, TooManyCells
+from owox_tiktok.sheets.record import (
+    MOST_LINES,
+    MOST_OF_LINE,
+    RECORD,
+    HiddenTab,
+    Keeper,
+    ObjectProgress,
+    Record,
+    Run,
+)
 from owox_tiktok.sheets.requests import Block, show_as
 from owox_tiktok.sheets.standing import up_to_date
 from owox_tiktok.sheets.tabs import (
@@ -33,6 +43,7 @@ from owox_tiktok.sheets.tabs import (
     Snapshot,
     Structure,
     Tab,
+    Tag,
     find_headings,
     normal,
     tab_called,
@@ -54,10 +65,11 @@ from owox_tiktok.streams import STREAMS
 log = logging.getLogger(__name__)
 
 MOST_CHARACTERS = 2_000
-"""Of a line of the log. (The record has less room: 30,000 characters, for all objects and the past runs.)"""
+"""Of a line of the log."""
 PAST_RUNS = 10
+QUIET_S = 60.0
+"""A run that has written so lately is taken for alive."""
 
-RECORD_ID, RECORD = 1_907_405_122, "owox.run"
 CANCEL_ID, CANCEL = 1_907_405_123, "owox.cancel"
 
 DATE_TIME = ("DATE_TIME", "yyyy-mm-dd hh:mm:ss")
@@ -70,80 +82,51 @@ class Intervals:
 
     The next write comes ``first_s`` after the first, then they become rarer until there are ``every_s`` between two:
     four a minute, of the sixty that Google grants. A write may take ``write_s`` (the rows are more important), the last
-    one ``last_write_s``.
+    one ``last_write_s``: after it nobody else says what came of the run, and Google's quota may be short.
     """
 
     first_s: float = 3.0
     every_s: float = 15.0
     write_s: float = 20.0
-    last_write_s: float = 90.0
+    last_write_s: float = 600.0
 
 
 INTERVALS = Intervals()
-
-
-class ObjectProgress(msgspec.Struct):
-    """How far one object is: days (or lists) to read and read, rows stored."""
-
-    work: int = 0
-    done: int = 0
-    rows: int = 0
-
-
-class Run(msgspec.Struct):
-    """One run, as it stands in the record."""
-
-    run: str
-    started: datetime
-    state: State = State.RUNNING
-    ended: datetime | None = None
-    message: str = ""
-    rows: int = 0
-    windows: int = 0
-    windows_done: int = 0
-    objects: dict[str, ObjectProgress] = msgspec.field(default_factory=dict)
-    so_far: Finished | None = None
-    """What came of a run that stopped, for the part that goes on with it."""
-    lines: int = 0
-    """Lines of the log that the Sheet has been given: so a write without an answer is known again."""
-
-    @property
-    def percent(self) -> int:
-        """How much of the work is done."""
-        work = sum(o.work for o in self.objects.values())
-        return 100 * sum(o.done for o in self.objects.values()) // work if work else 0
-
-
-class Record(msgspec.Struct):
-    """The run that is on, or the last one, and those before it, newest first, without their objects.
-
-    ``book`` is the spreadsheet it was made for: a copy of the file has a copy of it, which says nothing.
-    """
-
-    run: Run
-    past: list[Run] = msgspec.field(default_factory=list)
-    book: str = ""
 
 
 class Report:
     """Writes one run into its Sheet; to be called with its events. The caller holds the lease."""
 
     def __init__(
-        self, book: Spreadsheet, run: str, *, intervals: Intervals = INTERVALS, everything: bool = True
+        self,
+        book: Spreadsheet,
+        run: str,
+        *,
+        intervals: Intervals = INTERVALS,
+        keeper: Keeper | None = None,
+        everything: bool = True,
     ) -> None:
-        """``everything``: nothing was left out, so that the Sheet is up to date when the run is done."""
+        """``keeper`` keeps the record; the Sheet's own hidden tab unless it is given.
+
+        ``everything``: nothing was left out, so that the Sheet is up to date when the run is done.
+        """
         self._book, self._intervals, self._everything = book, intervals, everything
+        self._keeper: Keeper = keeper or HiddenTab(book)
         self.run = Run(run, book.now())
         self.earlier: Finished | None = None
         self._past: list[Run] = []
         # One fewer than the log takes: a tab cannot lose all its rows before it gets new ones.
         self._lines: deque[_Line] = deque(maxlen=MOST_LOG_ROWS - 1)
+        self._newest: deque[_Line] = deque(maxlen=MOST_LINES)
+        """The newest lines, newest first, for the record."""
         self._count = self._written = 0
         self._saying = threading.Lock()
         self._names: Mapping[str, str] = {}
         self._status = "Importing · making the plan"
         self._last_day: date | None = None
         self._cancelled = False
+        self._seen: tuple[dict[int, Snapshot], tuple[Tag, ...]] | None = None
+        """What the first write rests on, seen just before."""
         self._began = book.limits.clock()
         self._due = 0.0
         self._config: Tab | None = None
@@ -152,21 +135,27 @@ class Report:
 
     def begin(self) -> None:
         """Find the tabs and say that the run has begun. Into a Sheet without these tabs nothing is written."""
-        self._look()
-        before = _decoded(self._book.metadata(RECORD_ID), self._book)
-        if before:
-            # A run that another one came before may be among them, too.
-            past = [one for one in (before.run, *before.past) if one.run != self.run.run]
-            self._past = [_brief(one) for one in past[:PAST_RUNS]]
-            if before.run.run == self.run.run:  # this goes on with a run that stopped
-                self.run, self.earlier = before.run, before.run.so_far
-                self._count = before.run.lines
-                self.run.state, self.run.ended, self.run.so_far = State.RUNNING, None, None
+        self._look(recent=True)
+        self._seen = self._see()
+        if before := self._keeper.found(*self._seen):
+            self._go_on(before)
         self._flush(self._intervals.write_s)
 
-    def _look(self) -> None:
-        structure = self._book.structure((TAB,))
+    def _go_on(self, before: Record) -> None:
+        """Take over from the record what it says of the runs before, and of an earlier part of this one."""
+        # A run that another one came before may be among them, too.
+        past = [one for one in (before.run, *before.past) if one.run != self.run.run]
+        self._past = [_brief(one) for one in past[:PAST_RUNS]]
+        self._newest.extend(before.lines[: MOST_LINES - len(self._newest)])
+        if before.run.run == self.run.run:  # this goes on with a run that stopped
+            self.run, self.earlier = before.run, before.run.so_far
+            self._count = self._written = before.run.lines
+            self.run.state, self.run.ended, self.run.so_far = State.RUNNING, None, None
+
+    def _look(self, *, recent: bool = False) -> None:
+        structure = self._book.structure((TAB,), recent=recent)
         self._config, self._logs = tab_called(structure, CONFIG), tab_called(structure, LOGS)
+        self._keeper.look(structure)
         with suppress(Exception):  # a zone that this machine does not know
             self._zone = ZoneInfo(structure.zone)
 
@@ -200,10 +189,11 @@ class Report:
         """Add a line to the log."""
         title = STREAMS[object_].title if object_ in STREAMS else object_
         who = account(advertiser_id, self._names.get(advertiser_id, ""))
-        line = (self._book.now(), level, title, who, message[:MOST_CHARACTERS])
+        line = (self._book.now(), level, title, settled(who), settled(message)[:MOST_CHARACTERS])
         with self._saying:  # who reads from TikTok says that it waits
             self._count += 1
             self._lines.append(line)
+            self._newest.appendleft((*line[:4], line[4][:MOST_OF_LINE]))
 
     def halted(self) -> Reason | None:
         """Return a reason when somebody asked for the end; writes what is due, so it is to be called often."""
@@ -256,7 +246,7 @@ class Report:
         self._end(event.state, event.summary)
 
     def _end(self, state: State, status: str, within_s: float | None = None) -> None:
-        self._status = status
+        self._status = status = settled(status)
         self.run.state, self.run.ended, self.run.message = state, self._book.now(), status[:1_000]
         self._flush(self._intervals.last_write_s if within_s is None else within_s)
 
@@ -266,34 +256,42 @@ class Report:
         """Write status, log and record in one batch. A write that fails is tried again with the next."""
         try:
             with self._book.within(within_s):
-                try:
-                    self._write()
-                except TooManyCells:
-                    self._write(with_log=False)  # the status needs no room
-                except SheetRefused:
-                    # Somebody has changed the tabs, or a write that was given up has arrived.
-                    self._look()
-                    self._write()
+                self._write_what_can_be()
         except StoreBusy:
             raise
+        except OverQuota as error:  # the rows are more important, and the next write says it all
+            log.log(logging.WARNING if self.run.ended else logging.INFO, "no status was written: %s", error.sentence)
         except StoreFailed as error:
             log.warning("the status was not written: %s", error.sentence)
         finally:
             now, often = self._book.limits.clock(), self._intervals
             self._due = now + min(often.every_s, often.first_s + (now - self._began) / 8)
 
-    def _write(self, *, with_log: bool = True) -> None:
-        known = {t.id: t.value for t in self._book.tags((RECORD, CANCEL))}
-        before = _decoded(known.get(RECORD_ID), self._book)
+    def _write_what_can_be(self) -> None:
+        """Write all; without the log where that has no room, and the status, at least, where the rest is refused."""
+        for parts in _PARTS:
+            try:
+                return self._write(parts)
+            except TooManyCells as error:
+                refused: StoreFailed = error
+            except SheetRefused as error:
+                if error.code != HTTPStatus.BAD_REQUEST:
+                    raise
+                refused = error
+                # Somebody has changed the tabs, or a write that was given up has arrived.
+                self._look()
+        raise refused
+
+    def _write(self, parts: frozenset[str]) -> None:
+        seen, tags = self._seen or self._see()
+        self._seen = None
+        before = self._keeper.found(seen, tags)
         if before and before.run.run == self.run.run:
             self._forget(before.run.lines)
-        cancel = known.get(CANCEL_ID)
+        cancel = next((t.value for t in tags if t.id == CANCEL_ID), None)
         self._cancelled = self._cancelled or cancel == self.run.run
-        tabs = [t for t in (self._config, self._logs) if t]
-        blocks = [_top(t, t.rows if t is self._config else HEADINGS_WITHIN) for t in tabs]
-        seen = self._book.snapshot(blocks) if blocks else {}
         batch: list[Json] = []
-        if self._config and self._config.id in seen:
+        if self._config and self._config.id in seen and "status" in parts:
             self._config = _sized(self._config, seen)
             batch += self._outputs(self._config, seen[self._config.id])
         with self._saying:
@@ -301,19 +299,26 @@ class Report:
         self.run.lines = self._written
         if self._logs and self._logs.id in seen:
             self._logs = _sized(self._logs, seen)
-            if lines and with_log and (rows := self._log_rows(self._logs, seen[self._logs.id], lines)):
+            if lines and "log" in parts and (rows := self._log_rows(self._logs, seen[self._logs.id], lines)):
                 batch += rows
                 self.run.lines = count
         self.run.message = self.run.message if self.run.ended else self._status
-        text = msgspec.json.encode(Record(self.run, self._past, self._book.id)).decode()
-        if RECORD_ID in known:
-            batch.append(requests.update_metadata(RECORD_ID, known[RECORD_ID], text))
-        else:
-            batch.append(requests.create_metadata(RECORD, text, RECORD_ID))
+        if "record" in parts:
+            with self._saying:
+                newest = list(self._newest)
+            record = Record(self.run, self._past, self._book.id, newest, self._book.now())
+            batch += self._keeper.requests(record)
         if cancel == self.run.run and self.run.ended:  # another's may be one that waits
             batch.append(requests.delete_metadata(CANCEL_ID, cancel))
         self._book.apply(batch)
         self._forget(self.run.lines)
+
+    def _see(self) -> tuple[dict[int, Snapshot], tuple[Tag, ...]]:
+        """Return what a write rests on: the tabs, and the tags on the spreadsheet; one call."""
+        tabs = [t for t in (self._config, self._logs) if t]
+        blocks = [_top(t, t.rows if t is self._config else HEADINGS_WITHIN) for t in tabs]
+        blocks += self._keeper.blocks()
+        return self._book.snapshot_and_tags(blocks) if blocks else ({}, self._book.tags((CANCEL, RECORD)))
 
     def _forget(self, written: int) -> None:
         """Drop the lines that the Sheet has."""
@@ -376,6 +381,12 @@ class Report:
         return batch
 
 
+_PARTS = tuple(
+    frozenset(parts.split())
+    for parts in ("status log record", "status log record", "status record", "status", "record")
+)
+"""What a report tries to write, one after the other: all, all again after another look, and then less."""
+
 _Line = tuple[datetime, str, str, str, str]
 """Time, level, object, advertiser and message."""
 
@@ -394,16 +405,6 @@ def _rows(seen: Snapshot) -> list[list[Cell]]:
     return [[seen.values.get(r, {}).get(c) for c in range(width)] for r in range(max(seen.values, default=-1) + 1)]
 
 
-def _decoded(text: str | None, book: Spreadsheet) -> Record | None:
-    if not text:
-        return None
-    try:
-        found = msgspec.json.decode(text, type=Record)
-    except msgspec.DecodeError:
-        return None
-    return found if found.book in (book.id, "") else None
-
-
 def _brief(run: Run) -> Run:
     """Return a run as it is kept among the past ones."""
     return Run(run.run, run.started, run.state, run.ended, run.message[:100], run.rows)
@@ -417,7 +418,7 @@ def record(book: Spreadsheet) -> Record | None:
 
     A run that is said to be on although nobody holds the lease has died: it is called stopped.
     """
-    found = _decoded(book.metadata(RECORD_ID), book)
+    found = record_of_runs.read(book)
     return _true(found, lease.holder(book)) if found and found.run.state is State.RUNNING else found
 
 
@@ -429,12 +430,22 @@ def _true(found: Record, holds: lease.Holder | None) -> Record:
 
 
 def overview(book: Spreadsheet, most: int = 20) -> tuple[Record | None, list[dict[str, str]]]:
-    """Return what ``record`` and ``recent_lines`` do, in three calls: people watch it, and Google counts the calls."""
-    structure = book.structure((TAB, RECORD, lease.LEASE))
-    said = {t.id: t.value for t in structure.tags}
-    found = _decoded(said.get(RECORD_ID), book)
-    known = _true(found, lease.holder_in(said.get(lease.LEASE_ID), book)) if found else None
-    return known, _recent_lines(book, structure, most)
+    """Return what ``record`` does and the newest lines of the log; people watch it, and Google counts the calls.
+
+    So it is one call, and whether a run is alive is asked only where it has not written for ``QUIET_S``.
+    """
+    found = record_of_runs.read(book)
+    if found is None:
+        return None, recent_lines(book, most)
+    if found.at is None or (book.now() - found.at).total_seconds() > QUIET_S:
+        found = _true(found, lease.holder(book)) if found.run.state is State.RUNNING else found
+    if not found.lines:
+        return found, recent_lines(book, most)
+    names = [h.lower() for h in LOGS_HEADINGS]
+    return found, [
+        dict(zip(names, (at.astimezone(UTC).isoformat(timespec="seconds"), *texts), strict=True))
+        for at, *texts in found.lines[:most]
+    ]
 
 
 def cancel(book: Spreadsheet, run: str = "") -> str | None:

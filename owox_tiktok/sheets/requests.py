@@ -61,11 +61,29 @@ def update_metadata(number: int, old: str, new: str) -> Json:
     }
 
 
+def rename_metadata(old: str, new: str) -> Json:
+    """Return the changing of the key of all developer metadata that has the key ``old``, wherever it is."""
+    return {
+        "updateDeveloperMetadata": {
+            "dataFilters": [{"developerMetadataLookup": {"metadataKey": old}}],
+            "developerMetadata": {"metadataKey": new},
+            "fields": "metadataKey",
+        }
+    }
+
+
 def tagged(key: str, value: str, tab: int, along: str = "", index: int = 0) -> Json:
     """Return the making of a tag on a tab, or on one of its ROWS or COLUMNS."""
     place = {"dimensionRange": dimension(tab, along, index, index + 1)} if along else {"sheetId": tab}
     entry = {"metadataKey": key, "metadataValue": value, "visibility": "DOCUMENT", "location": place}
     return {"createDeveloperMetadata": {"developerMetadata": entry}}
+
+
+def untagged(key: str, value: str, tab: int) -> Json:
+    """Return the deletion of a tab's tags on columns with this key and value."""
+    place = {"metadataKey": key, "metadataValue": value, "locationType": "COLUMN"}
+    location = {"metadataLocation": {"sheetId": tab}, "locationMatchingStrategy": "INTERSECTING_LOCATION"}
+    return {"deleteDeveloperMetadata": {"dataFilter": {"developerMetadataLookup": {**place, **location}}}}
 
 
 def dimension(tab: int, along: str, start: int, end: int) -> Json:

@@ -26,6 +26,8 @@ from owox_tiktok.rows import Text, plain_amount
 from owox_tiktok.sheets.cells import EPOCH, MOST_CHARACTERS, Cell, moment
 from owox_tiktok.trust.seals import CONTROLS, Tally, hexadecimal
 
+DAMAGED = Seal(rows=-1)
+"""The seal of a day that is known not to be what was stored: nothing equals it."""
 Pair = tuple[str, str]
 Days = Mapping[date | None, Sealed | None]
 """Seals to be kept by day; None where the day has none any more."""
@@ -36,25 +38,40 @@ Days = Mapping[date | None, Sealed | None]
 
 def seals_of(columns: Sequence[Field], rows: Iterable[Sequence[Cell]], time: str | None) -> dict[date | None, Seal]:
     """Return the seals of rows of cells; ``columns`` are in the order of a line (``trust.seals.in_order``)."""
-    tally = Tally(columns, time)
-    page: list[Sequence[Cell]] = []
+    tally = CellTally(columns, time)
     for row in rows:
-        page.append(row)
-        if len(page) == 1_000:
-            _add(tally, columns, page)
-            page = []
-    _add(tally, columns, page)
+        tally.add(row)
     return tally.seals()
 
 
-def _add(tally: Tally, columns: Sequence[Field], page: Sequence[Sequence[Cell]]) -> None:
-    if not page:
-        return
-    found = [[_text(f.kind, v) for v in values] for f, values in zip(columns, zip(*page, strict=True), strict=True)]
-    texts = [[text for text, _ in column] for column in found]
-    # What does not fit its column is part of the fingerprint, and cannot be added up.
-    fitting = [[text if fits else None for text, fits in column] for column in found]
-    tally.add(fitting, tally.lines(texts))
+class CellTally:
+    """Makes the seals of rows of cells that come one by one; ``columns`` are in the order of a line."""
+
+    def __init__(self, columns: Sequence[Field], time: str | None) -> None:
+        self._columns, self._tally = columns, Tally(columns, time)
+        self._page: list[Sequence[Cell]] = []
+
+    def add(self, row: Sequence[Cell]) -> None:
+        """Take a row."""
+        self._page.append(row)
+        if len(self._page) == 1_000:
+            self._turn()
+
+    def seals(self) -> dict[date | None, Seal]:
+        """Return the seals of the rows so far."""
+        self._turn()
+        return self._tally.seals()
+
+    def _turn(self) -> None:
+        if not self._page:
+            return
+        columns = zip(self._columns, zip(*self._page, strict=True), strict=True)
+        found = [[_text(f.kind, v) for v in values] for f, values in columns]
+        texts = [[text for text, _ in column] for column in found]
+        # What does not fit its column is part of the fingerprint, and cannot be added up.
+        fitting = [[text if fits else None for text, fits in column] for column in found]
+        self._tally.add(fitting, self._tally.lines(texts))
+        self._page = []
 
 
 def _text(kind: Kind, value: Cell) -> tuple[Text, bool]:

@@ -22,8 +22,8 @@ from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.control import is_ticked
 from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.table import COLUMN
 from owox_tiktok.sheets.tabs import (
+    COLUMNS,
     HEADINGS_WITHIN,
     TAB,
     Structure,
@@ -50,7 +50,7 @@ def init(book: Spreadsheet, kind: SheetKind | None = None, *, dry_run: bool = Fa
     Without a ``kind`` it is the one the spreadsheet has already, else "sheets". Raises BadInput for a tab of ours whose
     headings are gone. With ``dry_run`` nothing is written.
     """
-    structure = book.structure((TAB, COLUMN))
+    structure = book.structure((TAB, *COLUMNS))
     before = len(structure.tabs)
     first = _one_blank_tab(book, structure)
     if kind is None:
@@ -64,7 +64,7 @@ def init(book: Spreadsheet, kind: SheetKind | None = None, *, dry_run: bool = Fa
         if not dry_run:
             # By the destination itself, so that the first import finds it; the Dashboard has something to point at.
             Sheets(book).prepare(template.DATA, template.DATA.columns(template.DATA_FIELDS))
-            structure = book.structure((TAB, COLUMN))
+            structure = book.structure((TAB, *COLUMNS))
     pages = template.pages(kind, _columns(structure).__getitem__ if _has_data(structure) else None)
     _bring(work, book, structure, pages)
     return work.carry_out(book, dry_run=dry_run)
@@ -79,7 +79,7 @@ def fields(book: Spreadsheet, *, dry_run: bool = False) -> list[str]:
 
 
 def _update_fields(book: Spreadsheet, *, choice: Choice | None = None, dry_run: bool = False) -> list[str]:
-    structure = book.structure((TAB, COLUMN))
+    structure = book.structure((TAB, *COLUMNS))
     page = template.page(template.FIELDS, "sheets")
     if _find(book, structure, [page])[page.title] is None:
         raise _no_fields(book)
@@ -369,7 +369,7 @@ def _has_data(structure: Structure) -> bool:
     found = tagged_tab(structure, template.DATA.name)
     if found is None:
         return False
-    there = {t.value for t in structure.tags if t.tab == found[0].id and t.key == COLUMN}
+    there = {t.value for t in structure.tags if t.tab == found[0].id and t.key in COLUMNS}
     return there >= {f.name for f in template.DATA.columns(template.DATA_FIELDS)}
 
 
@@ -379,7 +379,7 @@ def _columns(structure: Structure) -> dict[str, str]:
     if found is None:
         return {}
     title = found[0].title.replace("'", "''")
-    places = {t.value: t.index for t in structure.tags if t.tab == found[0].id and t.key == COLUMN}
+    places = {t.value: t.index for t in structure.tags if t.tab == found[0].id and t.key in COLUMNS}
     return {name: f"'{title}'!${letters(at)}:${letters(at)}" for name, at in places.items()}
 
 

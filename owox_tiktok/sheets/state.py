@@ -100,11 +100,12 @@ def state_requests(
     rows: Sequence[Sequence[Cell]],
     records: Mapping[Pair, Record],
     seals: Mapping[Pair, str] | None = None,
-    table_id: str = "",
+    table_ids: Mapping[str, str] | None = None,
 ) -> list[Json]:
     """Return writes of records and months of seals into the hidden tab; makes it when it is not there.
 
-    An empty record blanks its row, and so does an empty month. ``table_id`` is that of the tab the seals speak of.
+    An empty record blanks its row, and so does an empty month. ``table_ids`` are, by object, those
+    of the tabs that the seals speak of.
     """
     batch: list[Json] = []
     if state is None:
@@ -116,7 +117,8 @@ def state_requests(
     end = max([*at.values(), 0]) + 1
     writes = []
     lines = {pair: _line_of(record) for pair, record in records.items()}
-    lines |= {pair: _line_of_month(pair, text, table_id) for pair, text in (seals or {}).items()}
+    for pair, text in (seals or {}).items():
+        lines[pair] = _line_of_month(pair, text, (table_ids or {}).get(pair[0].partition(" ")[0], ""))
     for pair, values in lines.items():
         if pair not in at:
             if not any(values):

@@ -4,29 +4,43 @@ Columns are found by their tags and rows by their keys, never by where they were
 
 A heading is the field's title, "Cost per conversion", and its note tells what it is: the first line is the field's name
 and nothing else (``cost_per_conversion``), the second its description with the unit. Tabs of earlier versions have the
-name as the heading, and keep it: a person's formulas may look for it. So a column of ours is one whose note begins with
-the name of a field, or whose heading is one (``named_in``).
+name as the heading, and keep it: a person's formulas may look for it. So a column of ours is one whose heading is the
+title or the name of a field; no two fields of an object share one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import NamedTuple
 
 from owox_tiktok.model import Field, Kind, Stream
 from owox_tiktok.sheets import requests
-from owox_tiktok.sheets.cells import Cell, Json, cell
+from owox_tiktok.sheets.cells import Cell, Json, cell, serial
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab, Tag, new_tab, tagged_tab
+from owox_tiktok.sheets.tabs import (
+    COLUMN,
+    COLUMNS,
+    HEADER,
+    HEADINGS_WITHIN,
+    LONG_COLUMN,
+    TAB,
+    Snapshot,
+    Structure,
+    Tab,
+    Tag,
+    new_tab,
+    normal,
+    tagged_tab,
+)
 from owox_tiktok.titles import title
+from owox_tiktok.trust.totals import WITHOUT_DECIMALS
 
-# Keys of our tags. Short, because a tab's tags may take 30,000 characters and a report can have 800 columns.
-COLUMN, HEADER = "owox.col", "owox.head"
-KEYS = (TAB, COLUMN, HEADER)
-Key = tuple[str | int | None, ...]
-_NO_DECIMALS = re.compile("BIF|CLP|DJF|GNF|ISK|JPY|KMF|KRW|PYG|RWF|UGX|VND|VUV|XAF|XOF|XPF")
+KEYS = (TAB, *COLUMNS, HEADER)
+Key = tuple[str | int | float | None, ...]
 _THREE_DECIMALS = re.compile("BHD|IQD|JOD|KWD|LYD|OMR|TND")
 _FORMATS: Mapping[Kind, tuple[str, str]] = {
     # Text stays text also when a person opens the cell and presses Enter.
@@ -65,6 +79,8 @@ class Table:
     tag: Tag
     columns: Mapping[str, int]
     header: int | None
+    old_tags: bool = False
+    """Whether its columns have tags of an earlier version."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -96,11 +112,12 @@ def table_of(structure: Structure, name: str) -> Table | None:
     columns: dict[str, int] = {}
     header = None
     for one in structure.tags:
-        if one.tab == tab.id and one.key == COLUMN and one.dimension == "COLUMNS":
+        if one.tab == tab.id and one.key in COLUMNS and one.dimension == "COLUMNS":
             columns.setdefault(one.value, one.index)
         elif one.tab == tab.id and one.key == HEADER and one.dimension == "ROWS":
             header = one.index
-    return Table(tab, tag, dict(sorted(columns.items(), key=lambda c: c[1])), header)
+    old = any(t.key == LONG_COLUMN and t.tab == tab.id for t in structure.tags)
+    return Table(tab, tag, dict(sorted(columns.items(), key=lambda c: c[1])), header, old)
 
 
 def row_keys(stream: Stream, strips: Sequence[Strip], blocks: Sequence[list[list[Cell]]]) -> list[Key | None]:
@@ -117,18 +134,83 @@ def row_keys(stream: Stream, strips: Sequence[Strip], blocks: Sequence[list[list
 
 
 def row_key(stream: Stream, values: Sequence[Cell]) -> Key | None:
-    """Return the key these cells are, None when they are none of ours: a person's total, a heading, a blank."""
-    parts: list[str | int | None] = []
+    """Return the key these cells are, None when they are none of ours: a person's total, a heading, a blank.
+
+    What another tool or a hand has done to a key is undone where it can be: a day typed as text, an id that became a
+    number. An id that lost digits that way stays a number, and a missing part is None; see ``is_broken``.
+    """
+    parts: list[str | int | float | None] = []
     for name, value in zip(stream.keys, values, strict=True):
-        if name == stream.time:
-            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e7:
-                return None
-            parts.append(round(value * 86400))  # seconds: a serial number's last digits may differ
-        elif isinstance(value, str) or value is None:
-            parts.append(value)
-        else:
+        if isinstance(value, bool):
             return None
-    return None if all(p is None for p in parts) else tuple(parts)
+        if name == stream.time:
+            at = _serial(value)
+            if at is None and value is not None:
+                return None
+            parts.append(None if at is None else round(at * 86400))  # seconds: a serial number's last digits may differ
+        elif isinstance(value, int | float):
+            if stream.fields[name].kind is not Kind.ID or value < 1 or value != int(value):
+                return None
+            parts.append(str(int(value)) if value < _EXACT else float(value))
+        else:
+            parts.append(value)
+    key = tuple(parts)
+    if stream.time and key[stream.keys.index(stream.time)] is None:
+        return key if is_broken(stream, key) else None
+    return None if all(p is None for p in key) else key
+
+
+_EXACT = 2**53
+
+
+def _serial(value: Cell) -> float | None:
+    """Return a day or hour as a serial number, also one that was typed as text."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return serial(datetime.fromisoformat(value.strip()))
+        return None
+    return value if isinstance(value, int | float) and abs(value) < 1e7 else None
+
+
+def is_whole(stream: Stream, key: Key) -> bool:
+    """Whether a key is one that a row of TikTok's can have, and not a total that somebody typed into our columns."""
+    for name, part in zip(stream.keys, key, strict=True):
+        if isinstance(part, float):
+            return False
+        if name == "advertiser_id":
+            mine = isinstance(part, str) and part.isdecimal()
+            if not mine and not (stream.per_app and part is None):
+                return False
+        elif part is None and (name == stream.time or stream.fields[name].kind is Kind.ID):
+            return False
+    return True
+
+
+def is_broken(stream: Stream, key: Key) -> bool:
+    """Whether a key is what is left of one of ours: parts are missing or have lost digits, and none is foreign."""
+    ids = [part for name, part in zip(stream.keys, key, strict=True) if stream.fields[name].kind is Kind.ID]
+    if any(isinstance(part, str) and not part.isdecimal() for part in ids) or is_whole(stream, key):
+        return False
+    # An account alone may be somebody's subtotal; an ad alone is not.
+    others = [part for name, part in zip(stream.keys, key, strict=True) if name != "advertiser_id"]
+    return any(part is not None for part in others) and any(part is not None for part in ids)
+
+
+def names_row(stream: Stream, key: Key | None) -> bool:
+    """Whether a key says whose row it is, even if it is broken."""
+    return key is not None and (is_whole(stream, key) or is_broken(stream, key))
+
+
+def is_like(broken: Key, key: Key) -> bool:
+    """Whether what is left of a broken key fits a key."""
+    return all(
+        was is None or was == is_ or (isinstance(was, float) and isinstance(is_, str) and _as_number(is_) == was)
+        for was, is_ in zip(broken, key, strict=True)
+    )
+
+
+def _as_number(text: str) -> float | None:
+    return float(text) if text.isdecimal() else None
 
 
 def unmoved(table: Table, seen: Snapshot | None) -> bool:
@@ -138,7 +220,7 @@ def unmoved(table: Table, seen: Snapshot | None) -> bool:
     tagged: dict[str, list[int]] = {}
     for at, tags in seen.tagged.items():
         for key, value in tags:
-            if key == COLUMN:
+            if key in COLUMNS:
                 tagged.setdefault(value, []).append(at)
     return tagged.keys() == table.columns.keys() and all(at in tagged[n] for n, at in table.columns.items())
 
@@ -149,12 +231,47 @@ def has_technical_names(table: Table, headings: Mapping[int, Cell]) -> bool:
     return named > sum(headings.get(at) == title(name) for name, at in table.columns.items())
 
 
-def named_in(heading: Cell, note: str) -> str:
-    """Return the name of the field that a heading and its note speak of, empty where they name none."""
-    first = note.partition("\n")[0].strip()
-    if re.fullmatch(r"[a-z][a-z0-9_]*", first):
-        return first
-    return heading if isinstance(heading, str) and re.fullmatch(r"[a-z][a-z0-9_]*", heading) else ""
+def top_of(table: Table) -> Block:
+    """Return where the headings are: their row, or the first rows where their tag is gone."""
+    tab, header = table.tab, table.header
+    if header is not None:
+        return Block(tab.id, header, header + 1, 0, tab.columns)
+    return Block(tab.id, 0, min(tab.rows, HEADINGS_WITHIN), 0, tab.columns)
+
+
+def tags_put_back(stream: Stream, table: Table, top: Sequence[Sequence[Cell]]) -> list[Json]:
+    """Return what puts tags back to where the headings are; ``top`` is what stands in ``top_of``.
+
+    Cutting and pasting a column moves its cells and leaves its tag behind, so the heading is a column's second
+    witness. A tag is moved only if nothing heads its column any more, and one other column has its heading.
+    """
+    tab, batch = table.tab, []
+    if table.header is None:
+        # A row that has most of our headings is the headings' row.
+        fitting = [sum(_heads(name, line[at]) for name, at in table.columns.items()) for line in top]
+        if not fitting or 2 * max(fitting) < len(table.columns):
+            return []
+        row = fitting.index(max(fitting))
+        headings = top[row]
+        batch.append(requests.tagged(HEADER, "", tab.id, "ROWS", row))
+    else:
+        headings = top[0] if top else ()
+    tagged = set(table.columns.values())
+    for name in dict.fromkeys([*stream.keys, *table.columns]):
+        at = table.columns.get(name)
+        others = [c for c, text in enumerate(headings) if c not in tagged and _heads(name, text)]
+        if len(others) == 1 and (at is None or headings[at] is None):
+            if at is not None:
+                batch.append(requests.untagged(COLUMN, name, tab.id))
+            batch.append(requests.tagged(COLUMN, name, tab.id, "COLUMNS", others[0]))
+    if batch and table.old_tags:
+        batch.insert(0, requests.rename_metadata(LONG_COLUMN, COLUMN))
+    return batch
+
+
+def _heads(name: str, text: Cell) -> bool:
+    """Whether a text is the heading that a field's column was given: its title, or its name."""
+    return isinstance(text, str) and normal(text) in (normal(title(name)), normal(name))
 
 
 def new_columns(
@@ -170,6 +287,8 @@ def new_columns(
     Their headings are titles, or with ``technical`` the names of the fields.
     """
     batch: list[Json] = []
+    if any(t.key == LONG_COLUMN for t in structure.tags):
+        batch.append(requests.rename_metadata(LONG_COLUMN, COLUMN))
     if table is None:
         tab = Tab(structure.free_id(), structure.free_title(stream.title), 2, len(lacking), 1)
         batch += new_tab(tab, stream.name)
@@ -273,7 +392,7 @@ def number_formats(table: Table, fields: Mapping[str, Field], top: int, bottom: 
 def money_format(currency: Cell) -> tuple[str, str]:
     """Return the number format of money: with as many decimals as its currency has."""
     name = str(currency)
-    if _NO_DECIMALS.fullmatch(name):
+    if name in WITHOUT_DECIMALS:
         return "NUMBER", "#,##0"
     return "NUMBER", "#,##0.000" if _THREE_DECIMALS.fullmatch(name) else "#,##0.00"
 

@@ -13,10 +13,16 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from owox_tiktok.sheets.cells import Cell, Json
-from owox_tiktok.sheets.requests import tagged
+from owox_tiktok.sheets.requests import Block, tagged
 
 TAB = "owox.tab"
 """Key of the tag on each tab that is ours; it says what the tab holds, and its id."""
+# Keys of the tags on our columns and heading rows. Short, because a tab's tags may take 30,000 characters and a report
+# can have more than 800 columns; the long one is what earlier versions wrote.
+COLUMN, LONG_COLUMN, HEADER = "ox", "owox.col", "owox.head"
+COLUMNS = (COLUMN, LONG_COLUMN)
+ON_LINES = frozenset({*COLUMNS, HEADER})
+"""Keys of tags on rows and columns: Google shows them only to who searches for them."""
 HEADINGS_WITHIN = 30
 """Headings are looked for in so many rows from the top."""
 COLUMNS_WITHIN = 200
@@ -173,6 +179,11 @@ def letters(column: int) -> str:
 def address(tab: Tab, row: int, column: int) -> str:
     """Return the address of a cell (row and column from 0), as people write it."""
     return f"{quoted(tab.title)}!{letters(column)}{row + 1}"
+
+
+def area(block: Block) -> str:
+    """Return a block's address without its tab."""
+    return f"{letters(block.left)}{block.top + 1}:{letters(block.right - 1)}{block.bottom}"
 
 
 def quoted(title: str) -> str:

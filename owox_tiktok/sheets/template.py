@@ -249,7 +249,7 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Run the import",
-        "Choose OWOX → Run import in the menu; on a schedule (OWOX → Schedule…) it runs automatically. Without the menu: "
+        "Choose OWOX → Run import in the menu; on a schedule (OWOX → Schedule…) it runs automatically. Or type: "
         "owox-tiktok import --sheet and the address of this spreadsheet. Current Status says how far it is.",
     ),
     (

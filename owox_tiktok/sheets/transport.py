@@ -24,7 +24,7 @@ from gspread.http_client import HTTPClient
 
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed
 from owox_tiktok.sheets.cells import Json
-from owox_tiktok.sheets.errors import WAYS_OUT, Passing, SheetRefused, TooManyCells
+from owox_tiktok.sheets.errors import WAYS_OUT, OverQuota, Passing, SheetRefused, TooManyCells
 
 SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 
@@ -32,9 +32,9 @@ CONNECT_TIMEOUT_S = 10.0
 TIMEOUT_S = 190.0
 """Google gives up on a request after 180 seconds."""
 
-PASSING_CODES = frozenset({408, 409, 429, 500, 502, 503, 504})
-UNTOUCHED_CODES = frozenset({429})
-"""Answers that mean the request was not even begun."""
+PASSING_CODES = frozenset({408, 409, 500, 502, 503, 504})
+QUOTA_CODE = 429
+"""The answer that means the request was not even begun, because others of this minute have used the quota up."""
 
 AS_A_SERVICE_ACCOUNT = (
     "Run as a service account: a server has its own; on your computer run gcloud auth application-default login "
@@ -100,11 +100,21 @@ class Transport:
             raise Passing(f"Google did not answer ({type(error).__name__})", where=self._where, unsure=True) from None
         return decoded
 
+    @property
+    def account(self) -> str:
+        """Whose quota the calls use; asks for this machine's credentials, and raises BadInput where it has none."""
+        credentials = self._signed_in()
+        email = getattr(credentials, "service_account_email", None) or getattr(credentials, "account", None)
+        return str(email or "")
+
+    def _signed_in(self) -> Credentials:
+        if self._credentials is None:
+            self._credentials = AnonymousCredentials() if self._anonymous else _default_credentials()  # type: ignore[no-untyped-call]
+        return self._credentials
+
     def _client(self) -> HTTPClient:
         if self._http is None:
-            if self._credentials is None:
-                self._credentials = AnonymousCredentials() if self._anonymous else _default_credentials()  # type: ignore[no-untyped-call]
-            self._http = HTTPClient(self._credentials)
+            self._http = HTTPClient(self._signed_in())
             self._http.set_timeout((CONNECT_TIMEOUT_S, TIMEOUT_S))
         return self._http
 
@@ -117,12 +127,16 @@ class Transport:
         """Return what a person should know of a refusal."""
         code = int(error.response.status_code)
         status, message = str(error.error.get("status", "")), str(error.error.get("message", ""))[:300]
+        if code == QUOTA_CODE:
+            return OverQuota(f"Google answered {code} {status}", where=self._where)
         if code in PASSING_CODES or code >= 500:
-            return Passing(f"Google answered {code} {status}", where=self._where, unsure=code not in UNTOUCHED_CODES)
+            return Passing(f"Google answered {code} {status}", where=self._where, unsure=True)
         what, advice = _explained(code, status, message, error.error.get("details") or [], self._account())
         # Google gives no code of its own for a spreadsheet that is full.
-        if re.search(r"above the limit of \d+ cells", message):
-            return TooManyCells(message, where=self._where, what_to_do=WAYS_OUT)
+        if full := re.search(r"above the limit of (\d+) cells", message):
+            refusal = TooManyCells(message, where=self._where, what_to_do=WAYS_OUT)
+            refusal.limit = int(full[1])
+            return refusal
         return SheetRefused(what, code=code, where=self._where, what_to_do=advice)
 
     def _account(self) -> str:

@@ -54,12 +54,16 @@ class PagedData(msgspec.Struct):
 
 
 class Page(NamedTuple):
-    """A page's values by field name, one list per field, all ``rows`` long; ``absent``: names that no row has."""
+    """A page's values by field name, one list per field, all ``rows`` long; ``absent``: names that no row has.
+
+    ``totals`` are what all pages add up to as TikTok says, where it was asked.
+    """
 
     values: Mapping[str, Sequence[Any]]
     rows: int
     info: PageInfo | None
     absent: frozenset[str] = frozenset()
+    totals: Mapping[str, Any] | None = None
 
 
 Extract = Callable[[bytes], Page]
@@ -113,7 +117,12 @@ def _report_extractor(dimensions: tuple[str, ...], names: tuple[str, ...]) -> Ex
     item = msgspec.defstruct("Item", [("dimensions", of_dimensions), ("metrics", of_metrics)], gc=False)
     items = list[item]  # type: ignore[valid-type]
     data = msgspec.defstruct(
-        "Data", [("list", items, msgspec.field(default_factory=list)), ("page_info", PageInfo | None, None)]
+        "Data",
+        [
+            ("list", items, msgspec.field(default_factory=list)),
+            ("page_info", PageInfo | None, None),
+            ("total_metrics", dict[str, Any] | None, None),
+        ],
     )
     decoder = msgspec.json.Decoder(Body[data], float_hook=Decimal)  # type: ignore[valid-type]
     getters = [attrgetter(f"f{n}") for n in range(max(len(dimensions), len(names)))]
@@ -129,7 +138,7 @@ def _report_extractor(dimensions: tuple[str, ...], names: tuple[str, ...]) -> Ex
             for group, part in (("dimensions", dimensions), ("metrics", names)):
                 found = list(map(attrgetter(group), page.list))
                 values |= {name: list(map(get, found)) for name, get in zip(part, getters, strict=False)}
-        return Page(values, len(page.list), page.page_info)
+        return Page(values, len(page.list), page.page_info, totals=page.total_metrics)
 
     return extract
 
@@ -236,6 +245,8 @@ class Rows:
         self._of_others: dict[object, _Known] = {}
         self._in_both: set[object] = set()
         self._again: Counter[object] = Counter()
+        self.adds_up = question.stream.is_report
+        """Whether TikTok's own totals are the sums of all rows so far."""
         self.notes: list[str] = []
         """Sentences for the person the rows are read for."""
 

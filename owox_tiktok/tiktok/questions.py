@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from owox_tiktok.model import Advertiser, Field, Listing, Stream, Window
+from owox_tiktok.streams import ID_OF
 from owox_tiktok.tiktok.kinds import ORDINARY, AdKind
 from owox_tiktok.trust.seals import in_order
 
@@ -55,6 +56,13 @@ class Question:
             return None
         last = min(self.window.last, self.today - timedelta(days=1))
         return replace(self, window=Window(self.window.first, last))
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether TikTok still changes numbers of it: those of today and yesterday, and of a lifetime."""
+        if self.window is None or self.today is None:
+            return True
+        return self.window.last >= self.today - timedelta(days=1)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -98,6 +106,8 @@ class Part:
 
 
 WHOLE = Part()
+_WITH_TOTALS = frozenset({*ID_OF.values(), "stat_time_day"})
+"""The dimensions of reports of which TikTok gives totals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,13 @@ class Series:
     part: Part = WHOLE
     names: tuple[str, ...] = ()
 
-    def parameters(self, page: int = 1, page_size: int | None = None) -> dict[str, Any]:
+    @property
+    def has_totals(self) -> bool:
+        """Whether TikTok gives totals of it: of ordinary reports by an id, a day or both."""
+        stream = self.question.stream
+        return stream.report_type == "BASIC" and _WITH_TOTALS.issuperset(stream.dimensions)
+
+    def parameters(self, page: int = 1, page_size: int | None = None, *, with_totals: bool = False) -> dict[str, Any]:
         """Return the parameters of one page."""
         stream, advertiser = self.question.stream, self.question.advertiser
         params: dict[str, Any] = {}
@@ -120,6 +136,8 @@ class Series:
         params |= self._of_list(stream.listing) if stream.listing else self._of_report()
         if stream.page_size is not None:
             params |= {"page": page, "page_size": page_size or stream.page_size}
+        if with_totals:
+            params["enable_total_metrics"] = True
         return params
 
     def _of_list(self, listing: Listing) -> dict[str, Any]:

@@ -7,10 +7,11 @@ call is made is ``client``; how a page becomes rows is ``pages``; what a value m
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,8 +42,10 @@ from owox_tiktok.tiktok.parts import Parts, how_many
 from owox_tiktok.tiktok.questions import Question, Series, of_at_most
 from owox_tiktok.tiktok.sums import add_up, added_up
 from owox_tiktok.trust.seals import in_order
+from owox_tiktok.trust.totals import COMPARED, Totals
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 PAGES_PER_WINDOW = 20
 """A window with more pages is halved, so that its parts are read side by side and memory stays flat."""
@@ -55,6 +58,9 @@ _FIELD_CODES = frozenset({40002, 40006, 40125, 41002})
 _NO_NUMBER = frozenset({None, "", "-", "0", 0})
 """What TikTok writes for a number where there was nothing."""
 
+_OTHER_TOTALS = (
+    "TikTok's own totals are not what its rows add up to; it was asked twice and said the same, so the rows are stored"
+)
 _TWICE = "the clock was set back, and TikTok gave an hour twice: its sums are added up"
 
 
@@ -113,6 +119,12 @@ class Source:
         self._no_tasks: dict[str, str] = {}
         self._warnings: dict[tuple[str, str], str] = {}
         self._warned_by: dict[tuple[str, str], str] = {}
+        self._without_totals: set[str] = set()
+        """Streams of which TikTok gives no totals although it should."""
+        self._differing: dict[Hashable, Mapping[str, object]] = {}
+        """How the totals of a series differed from its rows when it was last read."""
+        self._always_differing: set[tuple[str, str]] = set()
+        """Pairs whose rows TikTok gave twice alike, and twice with other totals."""
 
     # --- who there is -------------------------------------------------------------------------------------------------
 
@@ -206,7 +218,7 @@ class Source:
             writer.close()
             writer = add_up(writer.path, question.columns, question.stream.keys, question.stream.time)
             notes.append(_TWICE)
-        return Reading(writer.rows, writer.seals, self._not_given(question), tuple(notes))
+        return Reading(writer.rows, writer.seals, self._not_given(question), tuple(dict.fromkeys(notes)), rows.adds_up)
 
     # --- kinds of ads -------------------------------------------------------------------------------------------------
 
@@ -296,13 +308,14 @@ class Source:
         groups = of_at_most(series.names, most) if series.question.stream.is_report else (series.names,)
         if len(groups) == 1:
             direct = Direct(rows, series.names)
-            self._all_pages(series, direct, PAGES_PER_WINDOW)
+            self._compare(series, self._all_pages(series, direct, PAGES_PER_WINDOW), rows)
             absent = direct.absent
         else:
             join = Join(rows)
             for names in groups:
                 group = replace(series, names=names)
-                self._all_pages(group, join.group(names), max(1, PAGES_PER_WINDOW // len(groups)))
+                most_pages = max(1, PAGES_PER_WINDOW // len(groups))
+                self._compare(group, self._all_pages(group, join.group(names), most_pages), rows)
             join.close()
             absent = join.absent
         if absent:
@@ -320,6 +333,7 @@ class Source:
 
     def _read_otherwise(self, series: Series, rows: Rows) -> None:
         """Read what stays cut however little is asked for: by a task, else an account as the sum of its campaigns."""
+        rows.adds_up = False
         question = series.question
         why_not = self._no_tasks.get(question.advertiser.id) or tasks.cannot(series)
         if why_not and question.can_halve and question.advertiser.id not in self._no_tasks:
@@ -403,18 +417,23 @@ class Source:
 
     # --- page after page ----------------------------------------------------------------------------------------------
 
-    def _all_pages(self, series: Series, sink: Sink, most_pages: int, *, of_cut: bool = False) -> None:
+    def _all_pages(self, series: Series, sink: Sink, most_pages: int, *, of_cut: bool = False) -> Totals | None:
         """Read every page of a series into ``sink``; raises NotWhole when they do not agree with each other.
+
+        Returns their sums with TikTok's own totals, where it is asked for those.
 
         A report that TikTok cut at its newest ads raises TooLarge with its first page, unless it is read ``of_cut``.
         """
         stream = series.question.stream
         extract = extractor(stream, series.names)
         page, total = 1, None
+        totals = Totals(series.names, series.question.advertiser.currency) if self._wants_totals(series) else None
 
         def take(body: bytes) -> tuple[int, PageInfo | None]:
             found = extract(body)
             sink.add(found)
+            if totals:
+                totals.add(found.values, found.rows, found.totals)
             return found.rows, found.info
 
         def taken(answer: Answer) -> tuple[int, PageInfo | None]:
@@ -426,11 +445,15 @@ class Source:
 
         while True:
             try:
-                rows, info = self._get(series, page, taken)
+                rows, info = self._get(series, page, taken, with_totals=page == 1 and totals is not None)
             except RequestRefused as error:
-                raise self._blame(series, error) from None
+                blamed = self._blame(series, error)
+                if totals and not self._wants_totals(series):  # it was the totals that are refused
+                    totals = None
+                    continue
+                raise blamed from None
             if info is None:
-                return
+                return None
             if page == 1 and series.question.can_halve and info.total_page > most_pages:
                 raise Halve
             if total is not None and total != info.total_number:
@@ -442,12 +465,21 @@ class Source:
         if sink.count != total:
             twice = f" ({sink.came_again} came twice)" if sink.came_again else ""
             raise NotWhole(f"{sink.count:,} different rows where it counts {total:,}{twice}", (sink.count, total))
+        return totals
 
-    def _get(self, series: Series, page: int, take: Callable[[Answer], T], page_size: int | None = None) -> T:
+    def _get(
+        self,
+        series: Series,
+        page: int,
+        take: Callable[[Answer], T],
+        page_size: int | None = None,
+        *,
+        with_totals: bool = False,
+    ) -> T:
         question = series.question
         return self.api.get(
             question.stream.path,
-            series.parameters(page, page_size),
+            series.parameters(page, page_size, with_totals=with_totals),
             take=take,
             advertiser_id=question.advertiser.id,
             with_app=question.stream.per_app,
@@ -455,21 +487,54 @@ class Source:
             may_split=question.stream.is_report and (len(series.names) > 1 or self._parts.can_divide(series)),
         )
 
+    # --- TikTok's own totals ------------------------------------------------------------------------------------------
+
+    def _wants_totals(self, series: Series) -> bool:
+        if self._sandbox or not series.has_totals or COMPARED.isdisjoint(series.names):
+            return False
+        return series.question.stream.name not in self._without_totals
+
+    def _compare(self, series: Series, totals: Totals | None, rows: Rows) -> None:
+        """Compare the rows of a series with TikTok's own totals; raises NotWhole when it should be read again.
+
+        What differs in the same way twice is what TikTok says, and nothing is wrong with the reading; days that are
+        not over change between two pages.
+        """
+        if totals is None or not totals.known:
+            rows.adds_up = False
+            return
+        found = totals.differing()
+        if not found:
+            return
+        question = series.question
+        sums = "; ".join(f"{name} {ours} where its total is {theirs}" for name, (ours, theirs) in found.items())
+        key = (question.pair, question.window, series.kind.name, series.part, series.names)
+        with self._lock:
+            before = self._differing.get(key)
+            self._differing[key] = found
+            if before == found:
+                self._always_differing.add(question.pair)
+        always = question.pair in self._always_differing
+        if not always and (before is None or not question.is_moving):
+            raise NotWhole(f"its rows add up to {sums}")
+        rows.adds_up = False
+        log.info("%s of %s, %s: the rows add up to %s", *question.pair, question.window, sums)
+        if always:
+            rows.notes.append(_OTHER_TOTALS)
+
     # --- fields an account may not have -------------------------------------------------------------------------------
 
     def _blame(self, series: Series, error: RequestRefused) -> RequestRefused:
         """Return the error to raise: FieldsRefused with the names at fault, or ``error`` when it is not about fields.
 
         A name of ours that stands in the message is at fault whatever the words around it; where none does, or all do,
-        the names are halved until the ones at fault are found.
+        the names are halved until the ones at fault are found. Where none is, totals are, and are not asked for again.
         """
         stream = series.question.stream
         optional = [n for n in series.names if n not in stream.keys]
         if error.code not in _FIELD_CODES or not optional or not stream.can_choose_fields:
             return error
-        mentioned = set(re.findall(r"\w+", error.message))
-        named = frozenset(n for n in optional if n in mentioned)
-        if named and len(named) < max(2, len(optional)):
+        if named := _named(optional, error):
             return FieldsRefused(error, named)
         if not stream.is_report:
             return error
@@ -494,6 +559,9 @@ class Source:
         if refused(["spend", "impressions"]):
             return error  # every report has these two, so it is not the fields
         found = frozenset(at_fault(optional))
+        if not found and series.has_totals:  # the same is not refused without totals
+            with self._lock:
+                self._without_totals.add(stream.name)
         nothing_left = found >= set(series.question.names)
         return FieldsRefused(error, found) if found and not nothing_left else error
 
@@ -542,3 +610,10 @@ class Source:
 def _strict(question: Question) -> bool:
     """Whether the rows must be as many as TikTok counts."""
     return question.stream.is_report or question.stream.level is not None
+
+
+def _named(names: Sequence[str], error: RequestRefused) -> frozenset[str]:
+    """Return which of the names a refusal is about, as its message says; none where it has none of them, or all."""
+    mentioned = set(re.findall(r"\w+", error.message))
+    named = frozenset(n for n in names if n in mentioned)
+    return named if len(named) < max(2, len(names)) else frozenset()

@@ -41,7 +41,7 @@ A seal counts only for the table it was written for, like a cursor. It leaves wi
 
 What builds on it
 
-    only what changed is written    ``Reading.seals`` against ``Destination.seals``: an equal day needs no write
+    only what changed is written    ``trust.changes``: a day whose seal is the stored one needs no write
     are they still those?           ``differing(destination.seals(…), destination.recount(…))``
     is it what TikTok sent?         the sums of a window's seals, added up by ``together``, against TikTok's totals
     a month, an account             ``by_month``, ``together``
@@ -226,11 +226,11 @@ Rest = Mapping[str, Seals]
 
 
 def to_store(chunk: Chunk, rest: Rest | None = None) -> dict[date | None, Sealed]:
-    """Return the seals that land with a chunk: one for each day of its window, also for days without rows.
+    """Return the seals that land with a chunk: one for each day of its window that is written, also without rows.
 
     Raises StoreFailed if the chunk's seals do not speak of its rows, before they could vouch for others.
     """
-    days = _days(chunk)
+    days = days_of(chunk)
     if sum(seal.rows for seal in chunk.seals.values()) != chunk.rows or not chunk.seals.keys() <= set(days):
         sealed = ", ".join(f"{seal.rows:,} of {day or 'no day'}" for day, seal in list(chunk.seals.items())[:5])
         raise StoreFailed(
@@ -243,6 +243,7 @@ def to_store(chunk: Chunk, rest: Rest | None = None) -> dict[date | None, Sealed
     return {
         day: Sealed(together([chunk.seals.get(day, NOTHING), others.get(day, NOTHING)]), fields, chunk.read_at)
         for day in days
+        if day not in chunk.kept
     }
 
 
@@ -254,7 +255,8 @@ def of_step(chunks: Iterable[Chunk], rest: Rest | None = None) -> dict[str, dict
     return new
 
 
-def _days(chunk: Chunk) -> list[date | None]:
+def days_of(chunk: Chunk) -> list[date | None]:
+    """Return the days that a chunk speaks of, in order; None for what has no days."""
     if chunk.stream.time is None:
         return [None]
     if chunk.window is None:
@@ -263,9 +265,25 @@ def _days(chunk: Chunk) -> list[date | None]:
 
 
 def spans_of(chunks: Iterable[Chunk]) -> list[Span]:
-    """Return what the chunks take the place of: advertiser, first and last day; None and None for all."""
-    dated = ((c.advertiser_id, c.window if c.stream.time else None) for c in chunks)
-    return [(advertiser_id, w.first if w else None, w.last if w else None) for advertiser_id, w in dated]
+    """Return what the chunks take the place of: advertiser, first and last day; None and None for all.
+
+    The days that they keep are left out, so a chunk may have several spans or none.
+    """
+    spans: list[Span] = []
+    for chunk in chunks:
+        if not chunk.kept:
+            window = chunk.window if chunk.stream.time else None
+            spans.append((chunk.advertiser_id, window.first if window else None, window.last if window else None))
+            continue
+        for day in days_of(chunk):
+            if day is None or day in chunk.kept:
+                continue
+            before = spans[-1] if spans else ("", None, None)
+            if before[0] == chunk.advertiser_id and before[2] == day - timedelta(days=1):
+                spans[-1] = (chunk.advertiser_id, before[1], day)
+            else:
+                spans.append((chunk.advertiser_id, day, day))
+    return spans
 
 
 def recounted(
@@ -387,7 +405,28 @@ def stored_sql(dialect: Dialect, stream: Stream, advertiser_id: str, table_id: s
     )
 
 
+def stored_since_sql(dialect: Dialect, first: date, *, newest: str = "") -> str:
+    """Return the query for the stored seals of all objects from ``first`` on, in the columns of ``STORED_SINCE``.
+
+    Those that speak of no day are among them. ``newest``: as in ``stored_sql``.
+    """
+    hour = dialect.types[Kind.HOUR]
+    picked = [
+        f"CAST({dialect.name(n)} AT TIME ZONE 'UTC' AS {hour})"
+        if n == "read_at" and not dialect.escapes
+        else dialect.name(n)
+        for n in STORED_SINCE
+    ]
+    one = "PARTITION BY object, advertiser_id, day"
+    last = f" QUALIFY ROW_NUMBER() OVER ({one} ORDER BY {newest} DESC) = 1" if newest else ""
+    return (
+        f"SELECT {', '.join(picked)} FROM {dialect.table(SEALS)} "
+        f"WHERE ({dialect.name('day')} >= DATE '{first}' OR {dialect.name('day')} IS NULL){last}"
+    )
+
+
 STORED = tuple(part.name for part in RECORD[2:-1])
+STORED_SINCE = ("object", "advertiser_id", "table_id", *STORED)
 
 
 def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], there: Collection[str], where: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from owox_tiktok.local import http
-from owox_tiktok.local.sheets import masks, metadata, reading, values_api
+from owox_tiktok.local.sheets import masks, metadata, reading, unlike, values_api
 from owox_tiktok.local.sheets.auth import check_scopes
 from owox_tiktok.local.sheets.batch import Batch
 from owox_tiktok.local.sheets.batch_sheets import add_sheet, copy_sheet
@@ -147,13 +147,20 @@ class Api:
         writes = call.method != "GET" and verb not in _READING and verb != "copyTo"
         spreadsheet.require(call.caller, writes)
         if verb == "batchUpdate" and collection is None and call.method == "POST":
-            answer, count = batch_update(spreadsheet, call.caller, call.json(), self.faults.refuse_empty_filters)
+            strict, kinds = self.faults.refuse_empty_filters, self.faults.unlike
+            body = unlike.changed(kinds, call.json(), spreadsheet.used_ids("metadata")) if kinds else call.json()
+            answer, count = unlike.carried_out(
+                kinds, body, lambda one: batch_update(spreadsheet, call.caller, one, strict)
+            )
             return Answer(200, to_bytes(_projected(answer, call)), requests=count)
+        if call.method == "POST":
+            unlike.check_filters(self.faults.unlike, call.json())
         key = (call.method, collection, verb, item is not None)
         handler = _HANDLERS.get(key)
         if handler is None:
             raise not_found()
-        return _ok(_projected(handler(self, spreadsheet, call, item or ""), call, key))
+        found = _projected(handler(self, spreadsheet, call, item or ""), call, key)
+        return _ok(unlike.answered(self.faults.unlike, verb, found) if collection in (None, "values") else found)
 
     def _create(self, call: Call) -> Json:
         check_scopes(call.caller, False)

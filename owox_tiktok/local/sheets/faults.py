@@ -42,10 +42,16 @@ class Faults(Adjustable):
     Lasting: ``forbidden`` and ``office`` are ids of spreadsheets whose permission is withdrawn, or that
     are Office files. ``refuse_empty_filters`` makes changing or deleting developer metadata by a filter
     that selects nothing an error; it is not known which of the two the real API does.
+    ``unlike`` names assumptions about the real API that do not hold, see ``unlike``.
     ``clock_ahead_s`` puts the answers' ``Date`` ahead, so that what runs out by Google's clock does so without waiting.
     """
 
-    makers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"kinds": tuple, "forbidden": set, "office": set}
+    makers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "kinds": tuple,
+        "forbidden": set,
+        "office": set,
+        "unlike": set,
+    }
 
     rate: float = 0.0
     kinds: tuple[str, ...] = ("http_429", "http_500", "http_503", "reset", "lost", "late_500")
@@ -59,6 +65,7 @@ class Faults(Adjustable):
     forbidden: set[str] = field(default_factory=set)
     office: set[str] = field(default_factory=set)
     refuse_empty_filters: bool = False
+    unlike: set[str] = field(default_factory=set)
     clock_ahead_s: float = 0.0
 
     def __post_init__(self) -> None:

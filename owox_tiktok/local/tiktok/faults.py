@@ -36,6 +36,7 @@ WRONG_ANSWERS = (
     "row_gone",
     "outside_window",
     "missing_metric",
+    "wrong_number",
     "null_key",
     "dash_key",
     "advertiser_twice",
@@ -113,7 +114,8 @@ class Faults(Adjustable):
     URL fails more than ``in_a_row`` times running, so a retrying client always gets through.
     ``at`` holds failures of chosen requests, which come before those of the share.
 
-    Details: 'drip' sends ``drip_bytes`` bytes each ``drip_s`` seconds; 'deep_nesting' is ``nesting`` lists
+    Details: 'drip' sends ``drip_bytes`` bytes each ``drip_s`` seconds; 'wrong_number' adds ``wrong_by`` to the
+    impressions of a row, but not to the total, and each time ``wrong_more``; 'deep_nesting' is ``nesting`` lists
     inside each other; 'missing_metric' leaves out ``missing`` ("" = the last one asked for);
     with ``shared_key`` two rows have the same key after 'null_key' or 'dash_key'.
 
@@ -140,6 +142,8 @@ class Faults(Adjustable):
     drip_s: float = 1.0
     drip_bytes: int = 1
     nesting: int = 10_000
+    wrong_by: int = 1
+    wrong_more: int = 0
     missing: str = ""
     shared_key: bool = False
     too_large_over_days: int | None = None

@@ -32,13 +32,13 @@ def applies(kind: str, path: str, params: Mapping[str, str]) -> bool:
         return path in _ACCOUNTS[kind]
     if kind == "row_gone":
         return path in PAGE_SIZES and params.get("page", "1") != "1"
-    if kind in ("outside_window", "missing_metric", "null_key", "dash_key"):
+    if kind in ("outside_window", "missing_metric", "wrong_number", "null_key", "dash_key"):
         dimensions = _names(params, "dimensions")
         if path != REPORT:
             return False
         if kind == "outside_window":
             return bool(set(_TIMES) & set(dimensions)) and bool(params.get("start_date"))
-        return kind == "missing_metric" or bool(_splits(dimensions))
+        return kind in ("missing_metric", "wrong_number") or bool(_splits(dimensions))
     return True
 
 
@@ -88,6 +88,12 @@ def _missing_metric(rows: list[Row], params: Mapping[str, str], faults: Faults) 
     gone = faults.missing or (_names(params, "metrics") or ["impressions"])[-1]
     for row in rows:
         row["metrics"].pop(gone, None)
+
+
+def _wrong_number(rows: list[Row], params: Mapping[str, str], faults: Faults) -> None:
+    for row in rows[:1]:
+        row["metrics"] |= {"impressions": str(int(row["metrics"].get("impressions", 0)) + faults.wrong_by)}
+    faults.wrong_by += faults.wrong_more
 
 
 def _in_key(value: str | None) -> Callable[[list[Row], Mapping[str, str], Faults], None]:
@@ -143,6 +149,7 @@ def _nulls(rows: list[Any], params: Mapping[str, str], faults: Faults) -> None:
 _SPOILERS: dict[str, Callable[[list[Any], Mapping[str, str], Faults], None]] = {
     "outside_window": _outside_window,
     "missing_metric": _missing_metric,
+    "wrong_number": _wrong_number,
     "null_key": _in_key(None),
     "dash_key": _in_key("-"),
     "advertiser_twice": _twice,

@@ -1,0 +1,23 @@
+"""People edit a Sheet at any moment of an import, at worst between its last look and its batch: 60 of those stories.
+
+``python -m benchmarks race`` has as many as you like.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import race
+from tests.sheet_edits import EDITS
+
+
+@pytest.mark.parametrize("first", range(0, 30, 5))
+def test_after_the_next_import_all_is_right_and_the_log_says_what_happened(first: int) -> None:
+    figures = race.run(7, range(first, first + 5))
+    assert figures.wrong == []
+    assert figures.stories == 5
+    assert figures.at_batches > 0
+
+
+def test_there_are_some_thirty_kinds_of_edits() -> None:
+    assert len(EDITS) >= 28
