@@ -54,6 +54,7 @@ class Settings:
     max_run_timeout: int | None = None
     destination: str = "duckdb:///tiktok_ads.duckdb"
     views: bool = False
+    technical_names: bool = False
     notify_when: str = "never"
     notify_by_email: tuple[str, ...] = ()
     notify_by_google_chat: bool = False
@@ -123,8 +124,8 @@ class Setting:
     """One parameter: its name, how its value is read, an example and what it is for, in a file and in a Sheet.
 
     ``label`` is its name in a Sheet, empty where a Sheet cannot say it; ``labelled`` knows its other names.
-    ``form`` says what a Sheet's cell takes; ``filled`` has the template fill in the default; ``only_bigquery`` leaves
-    it out of the template for Sheets. ``in_file`` is False for what only a Sheet says.
+    ``form`` says what a Sheet's cell takes; ``filled`` has the template fill in the default; ``only_bigquery`` and
+    ``only_sheets`` leave it out of the other template. ``in_file`` is False for what only a Sheet says.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     filled: bool = False
     only_bigquery: bool = False
+    only_sheets: bool = False
     in_file: bool = True
 
     @property
@@ -342,6 +344,9 @@ SETTINGS: tuple[Setting, ...] = (
             "Where BigQuery creates the dataset if it does not exist yet, such as EU or europe-west3",
             label="Destination Location", filled=True, only_bigquery=True, in_file=False),
     Setting("views", _switch, "true", "Refresh the views after each import; `owox-tiktok views` does it by hand"),
+    Setting("technical_names", _switch, "true",
+            "Name new columns as TikTok does, cost_per_conversion, and not as people do, Cost per conversion",
+            label="Technical Names", form="switch", filled=True, only_sheets=True, in_file=False),
     Setting("notify_when", _when, "on error",
             "When to send a message about a run: " + ", ".join(NOTIFY_WHEN),
             label="Notify When", form="choice", choices=NOTIFY_WHEN, filled=True),

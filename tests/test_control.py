@@ -87,8 +87,8 @@ def test_what_is_ticked_and_filled_in_is_imported_and_reported(sheet: ControlShe
     assert finished.exit_code == 0
     assert wrong(sheet, project) == []
     assert columns_of_tab(sheet.server, sheet.book, STREAMS["ads"]).keys() == {"advertiser_id", "ad_id", "ad_name"}
-    assert sheet.status.startswith("Done in")
-    assert f"{sum(finished.rows.values()):,} rows stored" in sheet.status
+    assert sheet.status.startswith("Up to date through Sun 1 Mar · ")
+    assert f"{sum(finished.rows.values()):,} rows" in sheet.status
     ended = datetime(1899, 12, 30).timestamp() + float(sheet.get("Last Import Date")) * 86400
     assert abs(ended - datetime.now().astimezone(None).timestamp()) < 48 * 3600  # the Sheet's own zone
     assert date.fromordinal(int(sheet.get("Last Requested Date")) + date(1899, 12, 30).toordinal()) == date(2026, 3, 1)
@@ -118,7 +118,7 @@ def test_labels_places_and_spaces_do_not_matter(google: Server, sheet: ControlSh
     assert run(other, project).exit_code == 0
     assert wrong(other, project) == []
     status = next(r for r in other.values(" config") if len(r) > 1 and r[1] == "Current Status")
-    assert str(status[2]).startswith("Done")
+    assert str(status[2]).startswith("Up to date")
 
 
 def test_all_mistakes_come_at_once_each_with_its_cell(sheet: ControlSheet, project: Project) -> None:
@@ -336,7 +336,7 @@ def test_a_status_without_an_answer_is_written_once_and_the_record_goes_on(sheet
         status.halted()
         status(Finished({}, {}, 1, 0, 0, 0, 0.1))
     assert [m for m in sheet.messages() if m in ("one", "two")] == ["two", "one"]
-    assert sheet.status.startswith("Done")
+    assert sheet.status.startswith("Up to date")
     found = report.record(Spreadsheet(sheet.book))
     assert found is not None
     assert found.run.state == "done"
@@ -354,7 +354,7 @@ def test_who_replaces_the_tabs_during_a_run_is_reported_all_the_same(sheet: Cont
         rename = {"updateSheetProperties": {"properties": properties, "fields": "title"}}
         sheet.server.batch(sheet.book, [*old, rename])
         status(Finished({}, {}, 1, 0, 0, 0, 0.1))
-    assert sheet.status.startswith("Done")
+    assert sheet.status.startswith("Up to date")
 
 
 def test_a_full_spreadsheet_still_shows_the_status(sheet: ControlSheet) -> None:

@@ -22,12 +22,13 @@ from owox_tiktok.local.http import Answer, in_json
 from owox_tiktok.local.identity import Issuer
 from owox_tiktok.local.sheets import serve as serve_sheets
 from owox_tiktok.local.tiktok import World, serve
+from owox_tiktok.streams import STREAMS
 from tests.apps_script.page import MenuPage
 from tests.apps_script.platform import Platform
 from tests.control_sheet import ControlSheet, control_sheet
 from tests.function import ANNA, EVE, Function, free_port
 from tests.function import AUDIENCE as FOR_SHEETS
-from tests.helpers import NOW, Project
+from tests.helpers import NOW, Project, expected
 from tests.test_service_runs import Place, until
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,11 +151,11 @@ def test_code_gs_uses_apps_script_as_it_is(tmp_path: Path) -> None:
     code = (SCRIPT / "Code.gs").read_text(encoding="utf-8")
     (tmp_path / "Code.js").write_text(code, encoding="utf-8")
     assert typed(tmp_path, *APPS_SCRIPT) == ""
-    (tmp_path / "Code.js").write_text(code.replace("book.toast(", "book.toastt("), encoding="utf-8")
-    assert "Did you mean 'toast'" in typed(tmp_path, *APPS_SCRIPT)
+    (tmp_path / "Code.js").write_text(code.replace(".showSidebar(", ".showSideBar("), encoding="utf-8")
+    assert "Did you mean 'showSidebar'" in typed(tmp_path, *APPS_SCRIPT)
 
 
-PAGES = ["Sidebar", "Backfill", "Cleanup", "Check", "Setup"]
+PAGES = ["Sidebar", "Choose", "Accounts", "Schedule", "Backfill", "Cleanup", "Check", "Setup"]
 
 
 def scripts(name: str) -> str:
@@ -174,7 +175,8 @@ def test_the_script_asks_for_the_least_it_can() -> None:
     scopes = json.loads((SCRIPT / "appsscript.json").read_text(encoding="utf-8"))["oauthScopes"]
     names = [scope.removeprefix("https://www.googleapis.com/auth/") for scope in scopes]
     assert names == [
-        "openid", "userinfo.email", "script.external_request", "script.container.ui", "spreadsheets.currentonly",
+        "openid", "userinfo.email", "script.external_request", "script.container.ui", "script.scriptapp",
+        "spreadsheets.currentonly",
     ]  # fmt: skip
 
 
@@ -246,8 +248,8 @@ def test_every_item_of_the_menu_names_a_function(script: Script) -> None:
     assert title == "OWOX"
     labels = [item["label"] for item in items if item]
     assert labels == [
-        "Run import", "Backfill…", "Choose fields…", "Show progress", "Cancel run", "Test connection",
-        "Clean up old data…", "Set up…",
+        "Run import", "Backfill…", "Choose data…", "Choose accounts…", "Schedule…", "Show progress", "Cancel run",
+        "Test connection", "Clean up old data…", "Set up…",
     ]  # fmt: skip
     assert {item["name"] for item in items if item} <= set(names)
 
@@ -289,14 +291,123 @@ def test_a_run_is_cancelled_only_after_a_yes(script: Script, service: Platform) 
 
 
 @needs_node
-def test_choose_fields_opens_the_tab(script: Script, service: Platform) -> None:
+def test_a_choice_is_ticked_and_imported(script: Script, service: Platform, sheet: ControlSheet) -> None:
     set_up(script, service)
-    script.call("chooseFields")
-    assert service.orders == [{"action": "fields"}]
-    assert script.shown("activate") == [["Fields"]]
-    [_, [title, text]] = script.shown("toast")
-    assert title == "Fields"
-    assert text.endswith(".")
+    found = script.ask("choices")["body"]
+    fields = [name for name, *_ in found["fields"]]
+    ads = next(one for one in found["objects"] if one["name"] == "ad_report_daily")
+    assert (ads["group"], ads["title"]) == ("Reports", "Ad by day")
+    assert {fields[n] for n in ads["fields"]} == set(STREAMS["ad_report_daily"].fields) - {
+        *STREAMS["ad_report_daily"].keys
+    }
+    assert {name: sorted(names) for name, names in found["ticked"].items()} == {
+        name: sorted(names) for name, names in OBJECTS.items()
+    }
+    # A field and an object without a row in the tab, and one object less than before.
+    choice = {"ads": ["ad_name"], "ad_report_daily": ["spend", "live_views"], "pixels": ["pixel_name"]}
+    assert script.ask("choose", choice=choice)["body"]["changed"]
+    assert script.ask("choices")["body"]["ticked"] == choice
+    assert not script.ask("choose", choice=choice)["body"]["changed"]
+    rows = [line[:3] for line in sheet.values("Fields")]
+    assert [True, "ad_report_daily", "live_views"] in rows
+    assert [False, "campaign_report_hourly"] in [line[:2] for line in rows]
+    assert [True, "campaign_report_hourly", "spend"] in rows  # kept, for when the object is ticked again
+
+
+@needs_node
+def test_a_choice_of_what_there_is_not_is_a_sentence(script: Script, service: Platform) -> None:
+    set_up(script, service)
+    error = script.ask("choose", choice={"ad_report_daily": ["spendings"], "adds": []})["error"]
+    assert [(one["where"], one["what"]) for one in error["mistakes"]] == [
+        ("choice", "ad_report_daily has no field called 'spendings'."), ("choice", "there is no object called 'adds'."),
+    ]  # fmt: skip
+    assert script.ask("choose")["error"]["where"] == "choice"
+
+
+@needs_node
+def test_the_size_of_a_choice_is_what_an_import_brings(script: Script, service: Platform, place: Place) -> None:
+    set_up(script, service)
+    found = script.ask("measure")["body"]["objects"]
+    world, accounts = place.project.server.world, place.project.server.advertiser_ids
+    for name in ("ads", "campaigns", "campaign_report_daily", "ad_report_daily"):
+        rows = sum(len(expected(world, STREAMS[name], one, STREAMS[name].keys)) for one in accounts)
+        assert found[name]["rows"] == pytest.approx(rows, rel=0.35), name  # TikTok is asked about one window of several
+        assert not found[name]["assumed"]
+    assert found["ad_report_hourly"]["assumed"]
+    assert found["music"]["rows"] is None
+
+
+def clocks(script: Script) -> dict[str, list[dict[str, Any]]]:
+    """The triggers by whose they are."""
+    kept = {key: json.loads(text) for key, text in script.properties.items() if key.startswith("trigger of ")}
+    return {key.removeprefix("trigger of "): triggers for key, triggers in kept.items() if triggers}
+
+
+@needs_node
+def test_a_schedule_is_one_for_all_and_its_owners_alone(
+    script: Script, platform: Platform, place: Place, sheet: ControlSheet
+) -> None:
+    set_up(script, platform)
+    answered = Answer(200, b'{"state": "started"}', "application/json")
+    platform.replies |= {"fill": answered, "import": answered}
+    script.call("saveSchedule", "daily", 6)
+    [[trigger]] = clocks(script).values()
+    assert (trigger["handler"], trigger["atHour"], trigger["everyDays"]) == ("importOnSchedule", 6, 1)
+    assert script.call("scheduleState") == {
+        "schedule": {"kind": "daily", "hour": 6, "owner": ANNA}, "mine": True, "zone": "Etc/UTC",
+    }  # fmt: skip
+    script.call("importOnSchedule")
+    # Eve takes over: Anna's trigger is Google's to keep, and does nothing but end itself.
+    script.token = place.issuer.token(EVE, AUDIENCE)
+    assert script.call("scheduleState")["mine"] is False
+    script.call("saveSchedule", "hourly", 0)
+    assert set(clocks(script)) == {ANNA, EVE}
+    script.token = place.issuer.token(ANNA, AUDIENCE)
+    script.call("importOnSchedule")
+    assert set(clocks(script)) == {EVE}
+    assert [order["action"] for order in platform.orders] == ["fill", "import", "fill"]
+    assert [order["schedule"] for order in platform.orders if "schedule" in order] == [
+        f"Daily at 06:00 · by {ANNA}", f"Hourly · by {EVE}",
+    ]  # fmt: skip
+    # A start that fails is an exception: Google writes to its owner.
+    script.token = place.issuer.token(EVE, AUDIENCE)
+    platform.replies["import"] = Answer(404, b"<html>", "text/html")
+    with pytest.raises(AssertionError, match="There is no service at this address"):
+        script.call("importOnSchedule")
+    platform.replies["import"] = in_json({"error": {"message": "an import is running already"}}, 409)
+    script.call("importOnSchedule")
+    script.call("saveSchedule", "off", 0)
+    assert clocks(script) == {}
+    assert script.call("scheduleState")["schedule"]["kind"] == "off"
+
+
+@needs_node
+def test_the_schedule_and_the_accounts_stand_in_config(
+    script: Script, service: Platform, place: Place, sheet: ControlSheet
+) -> None:
+    set_up(script, service)
+    assert script.call("saveSchedule", "weekdays", 7)["error"] is None
+    assert sheet.get("Schedule") == f"Weekdays at 07:00 · by {ANNA}"
+    found = script.ask("accounts")["body"]["accounts"]
+    world = place.project.server.world
+    assert [(one["id"], one["name"], one["chosen"]) for one in found] == [
+        (one, " ".join(world.advertiser(one).name.split()), True) for one in place.project.server.advertiser_ids
+    ]
+    assert script.ask("fill", advertiser_ids=[found[1]["id"]])["error"] is None
+    assert sheet.get("Advertiser IDs*") == found[1]["id"]
+    look = sheet.tab("Config").grid.look(sheet.row_of("Advertiser IDs*"), 1)
+    assert look
+    assert found[1]["name"] in look.parts["note"]
+    assert [one["chosen"] for one in script.ask("accounts")["body"]["accounts"]] == [
+        True
+    ]  # TikTok lists without an app
+
+
+@needs_node
+@pytest.mark.parametrize("text", ["=IMPORTRANGE(1)", "Daily at 25:00", "Daily at 06:00 · by a b"])
+def test_a_schedule_is_nothing_but_a_schedule(script: Script, service: Platform, text: str) -> None:
+    set_up(script, service)
+    assert script.ask("fill", schedule=text)["error"]["mistakes"][0]["where"] == "schedule"
 
 
 @needs_node
@@ -311,10 +422,10 @@ def test_every_mistake_reaches_the_person(script: Script, service: Platform, mis
 def test_several_mistakes_are_a_list_in_a_box(script: Script, platform: Platform) -> None:
     set_up(script, platform)
     mistakes = [{"where": f"Config!B{n}", "what": "is empty", "what_to_do": "Fill it in"} for n in (4, 7)]
-    platform.replies["fields"] = in_json({"error": {"message": "two at once", "mistakes": mistakes}}, 400)
-    script.call("chooseFields")
-    [[title, text, buttons]] = script.shown("alert")
-    assert (title, buttons) == ("Fields", "OK")
+    platform.replies["cancel"] = in_json({"error": {"message": "two at once", "mistakes": mistakes}}, 400)
+    script.call("cancelRun", answers=("YES",))
+    [_, [title, text, buttons]] = script.shown("alert")
+    assert (title, buttons) == ("Cancel run", "OK")
     assert text == "• Config!B4: is empty. Fill it in.\n\n• Config!B7: is empty. Fill it in."
 
 
@@ -504,12 +615,24 @@ def page(service: Platform, sheet: ControlSheet, token: str) -> Iterator[MenuPag
         "the_menu_opens_by_keyboard",
         "a_backfill_starts_only_after_its_plan",
         "the_checks_are_a_table",
-        "the_tab_fields_is_opened",
         "nothing_is_asked_while_nobody_looks",
     ],
 )
 def test_in_a_browser(scenario: str, page: MenuPage) -> None:
     visit(scenario, page)
+
+
+@needs_browser
+def test_in_a_browser_data_is_chosen(page: MenuPage, sheet: ControlSheet) -> None:
+    visit("data_is_searched_and_ticked", page)
+    ticked = {(line[1], line[2] if len(line) > 2 else None) for line in sheet.values("Fields")[1:] if line[0] is True}
+    assert {
+        ("ad_report_daily", "conversion"),
+        ("ad_report_daily", "video_watched_2s"),
+        ("campaign_report_daily", None),
+        ("ad_audience_report_daily_by_country", None),
+        ("ads", None),
+    } <= ticked
 
 
 @needs_browser

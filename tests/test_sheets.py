@@ -29,12 +29,13 @@ from owox_tiktok.local.sheets.auth import OWNER
 from owox_tiktok.model import Chunk, Cursor, Stored, Stream, Window
 from owox_tiktok.rows import column
 from owox_tiktok.sheets import lease
-from owox_tiktok.sheets.client import LIMITS, Sizes, Spreadsheet
+from owox_tiktok.sheets.client import API_VARIABLE, LIMITS, Sizes, Spreadsheet
 from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.errors import TooManyCells
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.titles import title
 from tests import sheet_edits
 from tests.helpers import NOW, Project, Row, differences, expected, in_order
 from tests.sheets import columns_of_tab, in_a_cell, left_behind, numbered_rows, sheet_rows, tab_of, typed_cell
@@ -199,13 +200,16 @@ def test_a_new_tab_has_a_frozen_bold_header_with_notes_formats_and_no_empty_grid
     assert tab.title == DAILY.title
     assert tab.grid_extra["frozenRowCount"] == 1
     assert (tab.grid.row_count, tab.grid.column_count) == (3, 7)
-    assert tab.values()[0] == [f.name for f in DAILY.columns(FIELDS)]
+    assert tab.values()[0] == ["Account ID", "Ad ID", "Day", "Currency", "Ad name", "Spend", "Impressions"]
     looks = [tab.grid.look(0, c) for c in range(7)]
     assert all(look and look.parts["userEnteredFormat"]["textFormat"]["bold"] for look in looks)
     assert all(
         f.description in str(look and look.parts["note"]) for f, look in zip(DAILY.columns(FIELDS), looks, strict=True)
     )
-    assert "refreshed" in str(looks[0] and looks[0].parts["note"])
+    notes = [str(look and look.parts["note"]) for look in looks]
+    assert "refreshed" in notes[0]
+    # The first line of a note is the field's name and nothing else: by it a column can be known again.
+    assert [note.splitlines()[0] for note in notes] == [f.name for f in DAILY.columns(FIELDS)]
     assert [r["stat_time_day"] for r in person.rows] == [day(1), day(2)], "in date order"
 
     def pattern(name: str, row: int = 1) -> str:
@@ -217,6 +221,23 @@ def test_a_new_tab_has_a_frozen_bold_header_with_notes_formats_and_no_empty_grid
     assert pattern("ad_id") == "@"
     person.store(person.chunk([ad(1, 1)], advertiser_id="2", currency="JPY"))
     assert pattern("spend", 2) == "#,##0", "of the row that was added before the last"
+
+
+def test_headings_may_be_technical_and_a_tab_keeps_the_kind_it_has(server: Server, tmp_path: Path) -> None:
+    person = Person(server, tmp_path)
+    columns = DAILY.columns(FIELDS)
+    address = f"sheets://{person.book}?technical_names=true"
+    with open_destination(address, environment={API_VARIABLE: server.url}) as store:
+        store.prepare(DAILY, columns)
+    names = [f.name for f in columns]
+    assert person.tab.values()[0] == names
+    # As a tab of an earlier version: a new column is called as the others are, though nothing says so.
+    person.store(person.chunk([ad(1, 1)], fields=(*FIELDS, "cost_per_conversion")))
+    assert person.tab.values()[0] == [*names, "cost_per_conversion"]
+    person.writes(0, person.at("spend"), "Cost")
+    person.store(person.chunk([ad(1, 1)], fields=(*FIELDS, "clicks")))
+    assert person.tab.values()[0][-1] == "clicks"
+    assert "Cost" in person.tab.values()[0]
 
 
 def test_a_state_tab_is_hidden_and_holds_the_cursors(person: Person) -> None:
@@ -294,10 +315,10 @@ def test_headings_she_deleted_come_back_above_the_rows(person: Person) -> None:
     person.store(person.chunk([ad(1, 1), ad(2, 1)]))
     person.removes("ROWS", 0)
     person.store(person.chunk([ad(1, 1), ad(2, 1), ad(3, 1)], fields=(*FIELDS, "clicks")))
-    assert person.tab.values()[0] == [f.name for f in DAILY.columns((*FIELDS, "clicks"))]
+    assert person.tab.values()[0] == [title(f.name) for f in DAILY.columns((*FIELDS, "clicks"))]
     person.removes("ROWS", 0)
     person.store(person.chunk([ad(1, 1), ad(4, 1)]))
-    assert person.sees(0, person.at("spend")) == "spend"
+    assert person.sees(0, person.at("spend")) == "Spend"
     assert keys(person) == {("171", 1), ("174", 1)}
 
 

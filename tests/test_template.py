@@ -18,15 +18,16 @@ import pytest
 import requests
 from openpyxl.worksheet.formula import ArrayFormula
 
+from owox_tiktok import titles
 from owox_tiktok.errors import BadInput, StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
 from owox_tiktok.settings import SETTINGS
 from owox_tiktok.sheets import setup, template
-from owox_tiktok.sheets.client import API_VARIABLE, Spreadsheet
+from owox_tiktok.sheets.client import API_VARIABLE, Sizes, Spreadsheet
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.tabs import letters
 from owox_tiktok.sheets.template import CONFIG, DASHBOARD, FIELDS, LOGS, START, SheetKind
-from owox_tiktok.streams import STREAMS, default_fields
+from owox_tiktok.streams import STREAMS
 from tests.helpers import Project, Row, expected, process_environment
 from tests.sheets import stand_in
 
@@ -49,11 +50,11 @@ class Book:
         self.server = server
         self.id = file_id or server.create("Her spreadsheet", sheets or [])
 
-    def open(self) -> closing[Spreadsheet]:
-        return closing(Spreadsheet(self.id, environment={API_VARIABLE: self.server.url}))
+    def open(self, sizes: Sizes = Sizes()) -> closing[Spreadsheet]:  # noqa: B008 - it is frozen
+        return closing(Spreadsheet(self.id, environment={API_VARIABLE: self.server.url}, sizes=sizes))
 
-    def init(self, kind: SheetKind | None = None, *, dry_run: bool = False) -> str:
-        with self.open() as book:
+    def init(self, kind: SheetKind | None = None, *, dry_run: bool = False, sizes: Sizes = Sizes()) -> str:  # noqa: B008
+        with self.open(sizes) as book:
             return "; ".join(setup.init(book, kind, dry_run=dry_run))
 
     def fields(self, *, dry_run: bool = False) -> str:
@@ -177,23 +178,37 @@ def _entered(value: Any) -> Any:
 # --- the definition and its files -------------------------------------------------------------------------------------
 
 
-def test_every_object_and_field_is_in_the_template_its_keys_always_ticked() -> None:
+def test_every_object_is_in_fields_with_its_usual_fields_and_presets_its_keys_always_ticked() -> None:
     listed: dict[str, dict[str, bool]] = {}
     for tick, name, field, *_ in template.page(FIELDS, "sheets").lines[1:]:
         if field.value is None:
             listed[str(name.value)] = {}
         else:
             listed[str(name.value)][str(field.value)] = bool(tick.value)
-    assert {name: set(ticks) for name, ticks in listed.items()} == {s.name: set(s.fields) for s in STREAMS.values()}
+    assert list(listed) == list(STREAMS)
     for stream in STREAMS.values():
-        ticked = {name for name, tick in listed[stream.name].items() if tick}
-        assert ticked == {*stream.keys, *default_fields(stream)}
+        names = {*stream.keys, *template.usual(stream)}
+        assert {name for name, tick in listed[stream.name].items() if tick} == names
+        assert set(listed[stream.name]) - names == set(template.presets(stream))
+        assert names <= set(stream.fields)
+        assert len(names) <= 35
+    assert sum(map(len, listed.values())) < 3_500  # 16,000 would be all
+
+
+def test_titles_are_what_people_say_and_no_object_has_one_twice() -> None:
+    said = {"spend": "Spend", "cost_per_conversion": "Cost per conversion", "stat_time_day": "Day", "ctr": "CTR"}
+    assert {name: titles.title(name) for name in said} == said
+    for stream in STREAMS.values():
+        called = [titles.title(name).casefold() for name in stream.fields]
+        assert len(set(called)) == len(called), stream.name
+        assert not [one for one in called if "_" in one]
 
 
 def test_every_parameter_is_in_the_template_that_asks_for_it() -> None:
     for kind in FILES:
         labels = [label.rstrip("*") for label in template.config_lines(kind)]
-        wanted = [s.label for s in SETTINGS if s.label and (kind == "bigquery" or not s.only_bigquery)]
+        elsewhere = {s.name for s in SETTINGS if (s.only_bigquery if kind == "sheets" else s.only_sheets)}
+        wanted = [s.label for s in SETTINGS if s.label and s.name not in elsewhere]
         assert labels == [*template.OUTPUTS, *wanted]
 
 
@@ -384,10 +399,10 @@ def test_an_init_that_was_cut_off_is_completed_by_the_next(book: Book) -> None:
         permissions = server.spreadsheet(mine.id).permissions
         server.on_call = forbid
         with pytest.raises(StoreFailed, match="it is not shared with this program"):
-            mine.init()
+            mine.init(sizes=Sizes(batch_bytes=100_000))
         server.on_call = None
         server.spreadsheet(mine.id).permissions = permissions
-        assert 1_000 < len(mine.cells(FIELDS)) < len(whole.cells(FIELDS))
+        assert 10 < sum(map(any, mine.cells(FIELDS))) < len(whole.cells(FIELDS))
         mine.init()
         for title in TABS:
             assert mine.cells(title) == whole.cells(title)
@@ -398,20 +413,20 @@ def test_an_init_that_was_cut_off_is_completed_by_the_next(book: Book) -> None:
 
 def test_fields_brings_an_older_tab_up_to_date_and_keeps_ticks_and_own_columns(built: Book) -> None:
     # An older template: no pixels, no budget of campaigns, not the last field of ads, another description …
-    pixels = len(STREAMS["pixels"].fields) + 1
+    pixels = len(template.in_order(STREAMS["pixels"])) + 1
     built.dimension("deleteDimension", FIELDS, "ROWS", built.row(FIELDS, "pixels", None), pixels)
     built.dimension("deleteDimension", FIELDS, "ROWS", built.row(FIELDS, "audiences", None) - 1)
     built.dimension("deleteDimension", FIELDS, "ROWS", built.row(FIELDS, "campaigns", "budget"))
-    built.put(FIELDS, built.row(FIELDS, "campaigns", "campaign_name"), 4, "What it is called")
+    built.put(FIELDS, built.row(FIELDS, "campaigns", "campaign_name"), 5, "What it is called")
     # … a field and an object that are not offered any more …
-    built.put(FIELDS, built.row(FIELDS, "campaigns", "bid_type"), 2, "bid_kind")
+    built.put(FIELDS, built.row(FIELDS, "campaigns", "create_time"), 2, "bid_kind")
     built.put(FIELDS, built.row(FIELDS, "music", None), 1, "tunes")
     # … and what she did: unticked two, and put a column of her own between ours.
-    unticked = ["campaign_type", "objective"]
+    unticked = ["budget_mode", "objective_type"]
     for name in unticked:
         built.put(FIELDS, built.row(FIELDS, "campaigns", name), 0, False)
     built.dimension("insertDimension", FIELDS, "COLUMNS", 2)
-    built.put(FIELDS, built.row(FIELDS, "campaigns", "objective"), 2, "hers")
+    built.put(FIELDS, built.row(FIELDS, "campaigns", "objective_type"), 2, "hers")
     before = built.cells(FIELDS)
 
     said = built.fields()
@@ -424,28 +439,56 @@ def test_fields_brings_an_older_tab_up_to_date_and_keeps_ticks_and_own_columns(b
     assert len(lines) == len(after) - 1
     for stream in STREAMS.values():
         offered = {field for name, field in lines if name == stream.name} - {"bid_kind"}
-        assert offered == {None, *stream.fields}
+        assert offered == {None, *template.in_order(stream)}
     for line in before[1:]:
         assert lines[line[1], line[3]][:3] == line[:3]
     assert not any(lines["campaigns", name][0] for name in unticked)
-    assert lines["campaigns", "objective"][2] == "hers"
+    assert lines["campaigns", "objective_type"][2] == "hers"
     assert lines["campaigns", "budget"][0] is False  # new, so it is hers to tick
-    assert str(lines["campaigns", "bid_kind"][5]).startswith(template.NO_LONGER_OFFERED)
-    assert str(lines["tunes", None][5]).startswith(template.NO_LONGER_OFFERED)
-    assert lines["campaigns", "campaign_name"][5] == STREAMS["campaigns"].fields["campaign_name"].description
+    assert str(lines["campaigns", "bid_kind"][6]).startswith(template.NO_LONGER_OFFERED)
+    assert str(lines["tunes", None][6]).startswith(template.NO_LONGER_OFFERED)
+    assert lines["campaigns", "campaign_name"][6] == STREAMS["campaigns"].fields["campaign_name"].description
     # New fields stand in the group of their object, and are counted.
     shown = built.shown(FIELDS)
     for name in ("campaigns", "ads", "pixels"):
-        first = built.row(FIELDS, name, None, lines[name, None][5])
+        first = built.row(FIELDS, name, None, lines[name, None][6])
         theirs = [n for n, line in enumerate(after) if line[1] == name and line[3]]
         count = sum(after[n][0] is True for n in theirs)
-        assert shown[first][4] == f"{count} of {len(theirs)} fields"
+        assert shown[first][5] == f"{count} ticked"
         group = next(g["range"] for g in built.tab(FIELDS).parts["rowGroups"] if g["range"]["startIndex"] == first + 1)
         assert group["endIndex"] == theirs[-1] + 1
         assert built.look(FIELDS, theirs[-1], 0)["dataValidation"]["condition"]["type"] == "BOOLEAN"
     picture = built.picture()
     assert built.fields() == ""
     assert built.picture() == picture
+
+
+def long_tab() -> dict[str, Any]:
+    """Fields as earlier versions built it: without the column Name, and with a row for every field there is."""
+    lines: list[list[Any]] = [["Import", "Object", "Field", "Type", "Description"]]
+    for stream in STREAMS.values():
+        lines.append([stream.name in ("ads", "ad_report_daily"), stream.name, None, None, stream.description])
+        names = dict.fromkeys((*stream.keys, *stream.fields))
+        lines += [[n in stream.keys or n == "spend", stream.name, n, "", ""] for n in names]
+    return {"title": FIELDS, "rows": len(lines) + 5, "columns": 6, "values": lines}
+
+
+def test_a_choice_is_ticked_in_a_tab_of_an_earlier_version_as_well(book: Book) -> None:
+    book = Book(book.server, [long_tab()])
+    before = book.cells(FIELDS)
+    choice = {"ads": ["ad_name"], "campaign_report_daily": ["video", "live_views"]}
+    with book.open() as opened:
+        setup.choose(opened, choice)
+        assert setup.ticked(opened) == {
+            name: sorted({*fields, *STREAMS[name].keys}, key=[*template.in_order(STREAMS[name]), *fields].index)
+            for name, fields in {"ads": ["ad_name"], "campaign_report_daily": ["video", "live_views"]}.items()
+        }
+    after = book.cells(FIELDS)
+    # Rows came for the presets, and nothing else moved or changed but ticks.
+    new = [line[1:3] for line in after if line[2] in ("performance", "video", "ecommerce", "app")]
+    assert len(new) == 4 * sum(bool(template.presets(s)) for s in STREAMS.values())
+    assert [line[1:] for line in after if line[1:3] not in new] == [line[1:] for line in before]
+    assert [line[0] for line in after if line[1:3] == ["ad_report_daily", "spend"]] == [True]  # for the next time
 
 
 def test_fields_needs_the_tab(book: Book) -> None:
@@ -491,6 +534,18 @@ def check_dashboard(book: Book, project: Project, title: str = DASHBOARD) -> Non
     for line, day in zip(table, sorted({row["stat_time_day"] for row in shown_rows}), strict=True):
         compare([row for row in rows if row["stat_time_day"] == day], line[1:6])
     compare(shown_rows, shown[8][:5])
+    spend, impressions, clicks, conversions = (float(v) for v in shown[8][:4])
+    assert [float(v) for v in shown[8][5:8]] == pytest.approx(
+        [1000 * spend / impressions, spend / clicks, spend / conversions]
+    )
+    length = days[-1].toordinal() - first[2].toordinal() + 1
+    before = [row for row in rows if 0 < first[2].toordinal() - row["stat_time_day"].toordinal() <= length]
+    if len({row["stat_time_day"] for row in before}) == length:
+        for at, name in enumerate(("spend", "impressions", "clicks", "conversion")):
+            change = float(shown[8][at]) / float(sum((row[name] or 0) for row in before)) - 1
+            assert float(shown[9][at]) == pytest.approx(change)
+    else:
+        assert not any(shown[9][:8])
     spent: dict[str, Decimal] = {}
     for row in shown_rows:
         spent[row["campaign_id"]] = spent.get(row["campaign_id"], Decimal(0)) + (row["spend"] or 0)
@@ -526,6 +581,28 @@ def test_the_dashboard_gives_the_oracles_sums_and_follows_every_renaming(importe
     built.put(DASHBOARD, 3, 1, other)
     check_dashboard(built, imported)
     assert built.init() == ""
+
+
+def test_the_dashboard_is_compared_with_the_days_before_and_may_show_one_account(
+    imported: Project, built: Book
+) -> None:
+    imported.import_()
+    shown = built.shown(DASHBOARD)
+    built.put(DASHBOARD, 5, 4, int(shown[4][4]) - 9)  # the last ten days
+    rows = rows_of(imported, str(shown[3][1]))
+    last = max(row["stat_time_day"] for row in rows).toordinal()
+    spans = [[row for row in rows if 10 * n <= last - row["stat_time_day"].toordinal() < 10 * (n + 1)] for n in (0, 1)]
+    shown = built.shown(DASHBOARD)
+    compare(spans[0], shown[8][:5])
+    now, before = (float(sum(row["spend"] or 0 for row in span)) for span in spans)
+    assert float(shown[9][0]) == pytest.approx(now / before - 1)
+    assert shown[9][8] == "against as many days before"
+    for account in (rows[0]["advertiser_id"], "1"):
+        built.put(DASHBOARD, 6, 1, account)
+        shown = built.shown(DASHBOARD)
+        theirs = [row for row in spans[0] if row["advertiser_id"] == account]
+        assert float(shown[8][0]) == pytest.approx(float(sum(row["spend"] or 0 for row in theirs)))
+        assert {line[13] for line in shown[40:50] if line[13]} <= {row["campaign_id"] for row in theirs}
 
 
 def all_rows(project: Project) -> list[Row]:
@@ -569,7 +646,11 @@ def test_a_point_may_stand_for_a_week(imported: Project, built: Book) -> None:
 
 @pytest.mark.parametrize(
     ("status", "word", "hue"),
-    [("Importing 42 %", "INFO", "blue"), ("Done in 2 s", "INFO", "green"), ("Error: no token", "ERROR", "red")],
+    [
+        ("Importing 42 %", "INFO", "blue"),
+        ("Up to date · 3 rows", "INFO", "green"),
+        ("Error: no token", "ERROR", "red"),
+    ],
 )
 def test_the_status_and_new_lines_of_the_log_are_coloured(built: Book, status: str, word: str, hue: str) -> None:
     row = built.row(CONFIG, template.CURRENT_STATUS)

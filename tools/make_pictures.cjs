@@ -85,20 +85,36 @@ const scenarios = {
       const [cell, side] = [await status.textContent(), await sidebar(page).locator("main").innerText()];
       const percent = Number((/(\d+) %/.exec(cell) || [])[1]);
       if (percent >= 50 && side.includes(cell)) break;
-      if (/^(Done|Error)/.test(cell)) throw new Error(`too late: ${cell}`);
+      if (/^(Up to date|Error)/.test(cell)) throw new Error(`too late: ${cell}`);
       if (percent >= 50) await sidebar(page).getByRole("button", { name: "Refresh" }).click({ timeout: 1000 }).catch(() => {});
       await wait(100);
     }
     await page.screenshot(to("laptop-running"));
     await page.locator(".owox-sidebar").screenshot(to("menu-running"));
     await state(page, "Done");
-    await sheet(page).getByText(/^Done in /).first().waitFor();
+    await sheet(page).getByText(/^Up to date through /).first().waitFor();
     await withoutIds(inner);
     await openTab(sheet(page), "Ad report daily");
-    await sheet(page).locator("#grid").getByText("spend", { exact: true }).waitFor();
+    await sheet(page).locator("#grid").getByText("Spend", { exact: true }).waitFor();
     await wait(500);
     await sheet(page).locator('td[data-at="1,6"]').click();
     await page.screenshot(to("laptop-done"));
+  },
+
+  async picker(page) {
+    await page.setViewportSize({ width: WIDE, height: 700 });
+    await page.goto(url);
+    await choose(page, "Choose data…");
+    const side = sidebar(page);
+    await side.getByText(/Counted by TikTok/).waitFor({ timeout: 60000 });
+    await side.getByRole("button", { name: /^Ad by day/ }).first().click();
+    await side.getByRole("button", { name: "Video", exact: true }).click();
+    await wait(300);
+    await page.screenshot(to("menu-choose"));
+    await choose(page, "Schedule…");
+    await dialog(page).getByLabel("Every day").check();
+    await wait(300);
+    await page.locator(".owox-dialog").screenshot(to("menu-schedule"));
   },
 
   async mistake(page) {
@@ -113,7 +129,7 @@ const scenarios = {
     await page.screenshot(to("laptop-mistake"));
     await fillIn(page, "Start Date*", day(90));
     await choose(page, "Run import");
-    await sheet(page).getByText(/^Done in /).first().waitFor({ timeout: 60000 });
+    await sheet(page).getByText(/^Up to date through /).first().waitFor({ timeout: 60000 });
   },
 
   async logs(page) {
@@ -147,7 +163,7 @@ const scenarios = {
   async tabs(page) {
     await page.goto(url);
     await page.locator("#grid td").first().waitFor();
-    await resize(page, "Fields", [64, 180, 220, 120, 464]);
+    await resize(page, "Fields", [64, 180, 170, 170, 80, 384]);
     await page.locator("#reload").click();
     await tab(page, "template-start", "Start here", 880, 706, "0,2");
     await tab(page, "template-config", "Config", 830, 766, "6,1");

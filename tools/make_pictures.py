@@ -288,6 +288,7 @@ def sheet() -> None:
         photograph("dashboard", f"{laptop.google.url}/view/{laptop.book}")
         photograph("tabs", f"{laptop.google.url}/view/{laptop.book}")
         photograph("dialogs", laptop.url)
+        photograph("picker", laptop.url)
         photograph("mistake", laptop.url)
         photograph("logs", f"{laptop.google.url}/view/{laptop.book}")
 

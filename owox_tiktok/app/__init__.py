@@ -16,25 +16,29 @@ from owox_tiktok.app.checks import Checked, check
 from owox_tiktok.app.common import Selection, backfill_range, connect, only
 from owox_tiktok.app.freshness import Freshness, Standing, status
 from owox_tiktok.app.imports import Part, import_
-from owox_tiktok.app.plans import Planned, plan
+from owox_tiktok.app.plans import MEASURED, Measured, Planned, accounts, measure, plan
 from owox_tiktok.app.report_views import Viewed, views
 from owox_tiktok.app.steered import import_sheet, open_sheet
 from owox_tiktok.app.upkeep import Forgotten, prune_, reset
 
 __all__ = [
+    "MEASURED",
     "Checked",
     "Forgotten",
     "Freshness",
+    "Measured",
     "Part",
     "Planned",
     "Selection",
     "Standing",
     "Viewed",
+    "accounts",
     "backfill_range",
     "check",
     "connect",
     "import_",
     "import_sheet",
+    "measure",
     "only",
     "open_sheet",
     "plan",

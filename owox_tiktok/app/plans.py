@@ -15,6 +15,7 @@ from owox_tiktok.plan import Pair
 from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.settings import Settings
 from owox_tiktok.states import Reason
+from owox_tiktok.streams import LEVELS, STREAMS
 from owox_tiktok.tiktok.reader import Source
 
 
@@ -65,6 +66,50 @@ def plan(
     for advertiser_id, error in accounts.refused.items():
         planned.append(Planned("", Advertiser(advertiser_id), None, None, 0, 0, None, error.sentence))
     return planned
+
+
+SAMPLED_ACCOUNTS = 5
+"""So many ad accounts are measured; with more, the others are taken to be like them."""
+MEASURED = ("campaigns", "ad_groups", "ads", *(f"{level}_report_daily" for level in LEVELS))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How much there is from Start Date on: ``rows`` by object of ``MEASURED`` that TikTok counts, in all accounts.
+
+    ``sampled`` of the ``accounts`` were asked; ``days`` is how many there are.
+    """
+
+    accounts: int
+    sampled: int
+    days: int
+    rows: Mapping[str, int]
+
+
+def accounts(settings: Settings, *, environment: Mapping[str, str] | None = None) -> Sequence[Advertiser]:
+    """Return the ad accounts of the settings, as TikTok describes them, those it refuses too."""
+    source = Source(connect(settings, lambda _: None, environment), sandbox=settings.sandbox_mode)
+    known = accounts_of(source, settings)
+    return [*known.found, *(Advertiser(one) for one in known.refused)]
+
+
+def measure(settings: Settings, *, now: datetime, environment: Mapping[str, str] | None = None) -> Measured:
+    """Return how much data the ad accounts have. TikTok is asked one small question per object and account."""
+    objects = tuple(STREAMS[name] for name in MEASURED if not settings.sandbox_mode or STREAMS[name].in_sandbox)
+    fields = {s.name: ("spend",) if s.is_report else () for s in objects}
+    source = Source(connect(settings, lambda _: None, environment), sandbox=settings.sandbox_mode)
+    accounts = accounts_of(source, settings).found
+    sample = accounts[:SAMPLED_ACCOUNTS]
+    pairs = make_plan(replace(settings, objects=objects, fields=fields), sample, {}, now)
+    planned = side_by_side(source.api, lambda pair: _expect(source, pair), pairs, settings, lambda: None)
+    rows: dict[str, int] = {}
+    for one in planned:
+        if one.rows is not None:
+            rows[one.object] = rows.get(one.object, 0) + one.rows
+    more = len(accounts) / max(1, len(sample))
+    last = min(settings.end_date or now.date(), now.date())
+    days = max(1, (last - settings.start_date).days + 1)
+    return Measured(len(accounts), len(sample), days, {name: round(count * more) for name, count in rows.items()})
 
 
 def _look_ups(source: Source, pairs: Sequence[Pair]) -> dict[int, int]:

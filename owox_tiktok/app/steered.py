@@ -54,7 +54,8 @@ def import_sheet(
     book = control.book
     with Lease(book, part.run, environment=os.environ if environment is None else environment) as lease:
         book.until = part.until
-        report = Report(book, lease.run, intervals=intervals)
+        everything = not (selection.objects or selection.advertisers or selection.days)
+        report = Report(book, lease.run, intervals=intervals, everything=everything)
 
         def emit(event: Event) -> None:
             listen(event)
@@ -62,7 +63,7 @@ def import_sheet(
 
         def open_(address: str) -> Destination:
             if address == f"sheets://{book.id}":
-                return Sheets(book, lease=lease)
+                return Sheets(book, lease=lease, technical_names=reading.settings.technical_names)
             return open_destination(address, environment=environment)
 
         book.on_wait = lambda seconds: emit(Waiting(seconds, "Google's quota of calls per minute is used up"))

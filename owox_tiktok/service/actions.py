@@ -11,7 +11,7 @@ from owox_tiktok import app, notify
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.events import Failed, duration
 from owox_tiktok.secret import Secret
-from owox_tiktok.service import logs
+from owox_tiktok.service import choosing, logs
 from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.messages import Answer, Refusal
@@ -74,6 +74,16 @@ class Actions:
                     return self._prune(sheet)
                 case "fields":
                     return _fields(sheet)
+                case "choices":
+                    return choosing.choices(sheet)
+                case "measure":
+                    return choosing.measure(sheet, self._now())
+                case "choose":
+                    return choosing.choose(sheet)
+                case "fill":
+                    return choosing.fill(sheet, self._now())
+                case "accounts":
+                    return choosing.accounts(sheet, self._now())
                 case "status":
                     return _status(sheet, queued=self._runs.queued)
                 case "cancel":
@@ -85,9 +95,10 @@ class Actions:
                 raise _busy(_holder(control)) from None
 
     def _sheet(self, asked: Asked, entry: Entry) -> Sheet:
+        """Return the spreadsheet that is asked about; TikTok's secrets come along where the action needs them."""
         names = [*_PASSED_ON]
         found: dict[str, Secret] = {}
-        if asked.action not in ("fields", "status", "cancel"):
+        if asked.action not in ("fields", "choices", "choose", "status", "cancel"):
             found = self._registry.secrets(entry)
             names += notify.VARIABLES
         environment = {name: self._environment[name] for name in names if self._environment.get(name)}

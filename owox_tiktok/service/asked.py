@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from owox_tiktok.errors import Mistake
 from owox_tiktok.names import instead, nearest
-from owox_tiktok.streams import STREAMS, find
+from owox_tiktok.streams import STREAMS, expand, find
 
-Action = Literal["import", "backfill", "prune", "check", "plan", "fields", "status", "cancel"]
-ACTIONS: tuple[str, ...] = ("import", "backfill", "prune", "check", "plan", "fields", "status", "cancel")
+Action = Literal[
+    "import", "backfill", "prune", "check", "plan", "fields", "choices", "measure", "choose", "accounts", "fill",
+    "status", "cancel",
+]  # fmt: skip
+ACTIONS: tuple[str, ...] = get_args(Action)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +30,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     objects: list[str] = []
     dry_run: bool = False
     run_id: str = ""
+    choice: dict[str, list[str]] = {}
+    advertiser_ids: list[str] | None = None
+    schedule: str = ""
     done: dict[str, dict[str, date]] = {}
 
     @property
@@ -43,13 +49,20 @@ _SHAPES: Mapping[str, tuple[type[Any], str, str]] = {
     "objects": (list, "a list of names", 'Write one such as ["ad_report_daily"].'),
     "dry_run": (bool, "true or false", "Write true or false."),
     "run_id": (str, "a run's id", "Copy it from the answer that started the run."),
+    "advertiser_ids": (list, "a list of ids", 'Write one such as ["7012345678901234567"].'),
+    "schedule": (str, "a schedule", "Write Off, Hourly, Daily at 06:00 or Weekdays at 06:00, and by whom."),
+    "choice": (dict, "fields by object", 'Write one such as {"ad_report_daily": ["spend", "clicks"]}.'),
 }
+_SCHEDULE = r"Off|(Hourly|(Daily|Weekdays) at ([01]\d|2[0-3]):00)( · by [^\s·]{1,100})?"
 _ONLY: Mapping[str, tuple[str, ...]] = {
     "start_date": ("backfill", "plan"),
     "end_date": ("backfill", "plan"),
     "objects": ("import", "backfill", "plan", "check", "prune"),
     "dry_run": ("prune",),
     "run_id": ("import", "backfill", "status", "cancel"),
+    "choice": ("choose",),
+    "advertiser_ids": ("fill",),
+    "schedule": ("fill",),
 }
 """The actions that know what to do with a field; anywhere else it would be ignored, so it is a mistake."""
 
@@ -82,7 +95,11 @@ def read(body: bytes) -> tuple[Asked | None, str, list[Mistake]]:
     for name in ("action", "spreadsheet_id"):
         if given.get(name) is None:
             mistakes.append(Mistake(name, "is missing", _SHAPES[name][2]))
-    mistakes += [*_between(values), *_unknown_objects(values.get("objects", []))]
+    mistakes += [
+        *_between(values),
+        *_unknown_objects(values.get("objects", [])),
+        *_unknown_choice(values.get("choice", {})),
+    ]
     spreadsheet_id = str(values.get("spreadsheet_id", ""))
     if mistakes:
         order = list(_SHAPES)
@@ -108,6 +125,14 @@ def _wrong(name: str, value: Any) -> str:
                 return f"{value[:40]!r} is not a day"
         case "objects" if not all(isinstance(item, str) and len(item) <= 100 for item in value) or len(value) > 500:
             return f"should be {what}"
+        case "choice" if not all(
+            isinstance(fields, list) and all(isinstance(one, str) for one in fields) for fields in value.values()
+        ):
+            return f"should be {what}"
+        case "advertiser_ids" if not value or not all(re.fullmatch(r"\d{5,25}", str(one)) for one in value):
+            return f"should be {what}"
+        case "schedule" if not re.fullmatch(_SCHEDULE, value):
+            return f"should be {what}"
         case "run_id" if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", value):
             return f"{value[:40]!r} is not a run's id"
     return ""
@@ -127,6 +152,8 @@ def _between(values: Mapping[str, Any]) -> list[Mistake]:
         mistakes.append(Mistake("end_date", "needs a first day as well", "Add start_date."))
     if action == "backfill" and not first:
         mistakes.append(Mistake("start_date", "is missing, and a backfill needs it", "Give its first day."))
+    if action == "choose" and not values.get("choice"):
+        mistakes.append(Mistake("choice", "is empty", _SHAPES["choice"][2]))
     return mistakes
 
 
@@ -137,4 +164,20 @@ def _unknown_objects(names: Sequence[str]) -> list[Mistake]:
         if find(name) is None:
             advice = instead("object", name, STREAMS) or "The tab Fields lists the objects."
             mistakes.append(Mistake("objects", f"there is no object called {name[:40]!r}", advice))
+    return mistakes
+
+
+def _unknown_choice(choice: Mapping[str, Sequence[str]]) -> list[Mistake]:
+    """Return the objects and fields that there are not; a field may be a preset."""
+    mistakes = []
+    for name, fields in choice.items():
+        stream = STREAMS.get(name)
+        if stream is None:
+            advice = instead("object", name, STREAMS) or "The action choices lists the objects."
+            mistakes.append(Mistake("choice", f"there is no object called {name[:40]!r}", advice))
+            continue
+        for one in fields:
+            if expand(stream, one) is None:
+                advice = instead("field", one, stream.fields) or "The action choices lists the fields."
+                mistakes.append(Mistake("choice", f"{name} has no field called {one[:40]!r}", advice))
     return mistakes

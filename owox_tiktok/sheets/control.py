@@ -95,17 +95,42 @@ class Control:
     ) -> None:
         self.book.close()
 
-    def read(self, now: datetime) -> Reading:
-        """Return the settings that the tabs say; BadInput with every mistake, each with its cell."""
+    def read(self, now: datetime, objects: Sequence[str] = ()) -> Reading:
+        """Return the settings that the tabs say; BadInput with every mistake, each with its cell.
+
+        With ``objects`` these are meant, with their default fields, whatever is ticked.
+        """
         config, fields, rows, usual = self._find()
         _refuse_secrets(config, rows)
         values, warnings, mistakes = _parameters(config, rows)
-        chosen, more = _ticked(fields, self._lines(fields, usual))
+        chosen, more = _given(objects) if objects else _ticked(fields, self._lines(fields, usual))
         values |= chosen | self._from_environment()
         mistakes += [*_nothing_ticked(values), *self._destination(values)]
         wording = _wording(values, config, fields)
         settings = build(values, now=now, source=self.book.where, wording=wording, known=mistakes)
         return Reading(settings, warnings + more)
+
+    def read_for_accounts(self, now: datetime) -> tuple[Settings, tuple[str, ...]]:
+        """Return settings that mean every ad account there is to choose from, and the ids that Config has.
+
+        Where the app's id and secret are not known, TikTok does not list accounts: then those of Config are meant.
+        Other parameters may be wrong, for this is asked while Config is being filled in.
+        """
+        config, fields, rows, _ = self._find()
+        _refuse_secrets(config, rows)
+        there, _, _ = _parameters(config, rows)
+        values = {n: v for n, v in there.items() if n in ("advertiser_ids", "sandbox_mode")}
+        values |= self._from_environment() | _given(("advertisers",))[0]
+        values |= {
+            "start_date": Value(now.date().isoformat(), ""),
+            "destination": Value(f"sheets://{self.book.id}", ""),
+        }
+        given = values.get("advertiser_ids")
+        ids = () if given is None or given.absent else tuple(one.text for one in given.items)
+        if "app_id" in values and "app_secret" in values:
+            values["advertiser_ids"] = Value("all", "")
+        wording = _wording(values, config, fields)
+        return build(values, now=now, source=self.book.where, wording=wording), ids
 
     def _find(self) -> tuple[Place, Place, list[list[Cell]], list[list[list[Cell]]]]:
         """Return where Config and Fields have their headings, all rows of Config, and the first columns of Fields."""
@@ -236,12 +261,17 @@ def _value(content: Cell, at: str, setting: Setting) -> Value:
 # --- Fields -----------------------------------------------------------------------------------------------------------
 
 
+def _given(objects: Sequence[str]) -> tuple[dict[str, Value], list[str]]:
+    """Return ``objects`` as if they were ticked."""
+    return {"objects": Value([Value(name, "objects") for name in objects], "objects")}, []
+
+
 def _ticked(place: Place, lines: Sequence[tuple[Cell, ...]]) -> tuple[dict[str, Value], list[str]]:
     """Return ``objects`` and ``fields`` as the ticks say them."""
     objects: list[Value] = []
     fields: dict[str, list[Value]] = {}
     for number, (tick, object_, field_) in enumerate(lines, place.row + 1):
-        if not isinstance(object_, str) or not object_.strip() or not _is_ticked(tick):
+        if not isinstance(object_, str) or not object_.strip() or not is_ticked(tick):
             continue
         at = place.at(number, FIELDS_HEADINGS[0])
         if field_ is None or not str(field_).strip():
@@ -258,7 +288,8 @@ def _ticked(place: Place, lines: Sequence[tuple[Cell, ...]]) -> tuple[dict[str, 
     return {"objects": Value(objects or None, where), "fields": Value(chosen or None, where)}, warnings
 
 
-def _is_ticked(value: Cell) -> bool:
+def is_ticked(value: Cell) -> bool:
+    """Return whether a cell of the column Import is ticked: a tick box, or what people write in its place."""
     return value == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "yes", "x", "✓", "1"))
 
 

@@ -58,6 +58,7 @@ from owox_tiktok.sheets.table import (
     KEYS,
     Key,
     Table,
+    has_technical_names,
     is_broken,
     is_whole,
     names_row,
@@ -80,12 +81,16 @@ LAYOUTS = 8
 
 
 def open_at(rest: str, *, read_only: bool = False, environment: Mapping[str, str] = os.environ) -> Sheets:
-    """Open the spreadsheet whose id follows ``sheets://``; nothing is read or made before it is asked for."""
+    """Open the spreadsheet whose id follows ``sheets://``; nothing is read or made before it is asked for.
+
+    ``?technical_names=true`` behind the id names new columns as TikTok does.
+    """
+    rest, _, wish = rest.partition("?technical_names=")
     name = spreadsheet_id(rest, "destination")
     # Asked for here, so that a missing package is reported before anything is read from TikTok.
     import owox_tiktok.sheets.transport  # noqa: F401
 
-    return Sheets(Spreadsheet(name, environment=environment), read_only=read_only)
+    return Sheets(Spreadsheet(name, environment=environment), read_only=read_only, technical_names=wish == "true")
 
 
 class Sheets:
@@ -93,9 +98,17 @@ class Sheets:
 
     step = Step()
 
-    def __init__(self, book: Spreadsheet, *, read_only: bool = False, lease: Lease | None = None) -> None:
+    def __init__(
+        self,
+        book: Spreadsheet,
+        *,
+        read_only: bool = False,
+        lease: Lease | None = None,
+        technical_names: bool = False,
+    ) -> None:
         """Without a ``lease`` that its caller holds it takes one of its own, as long as it is open."""
         self.book = book
+        self._technical_names = technical_names
         self._read_only = read_only
         self._lease = None if read_only or lease else Lease(book)
         self._structure: Structure | None = None
@@ -238,13 +251,15 @@ class Sheets:
         settled = self._settled(stream, table, self._read_state(structure))
         state = state_tab(structure)
         pairs = self.book.values([state_keys(state)])[0] if state else []
-        batch = new_columns(structure, stream, lacking, table)
-        batch += state_requests(structure, state, pairs, settled)
+        technical = self._technical_names
         if table:
             heading = table.header or 0
             seen = self.book.snapshot([Block(table.tab.id, heading, heading + 1, 0, table.tab.columns)])
             if not unmoved(table, seen.get(table.tab.id)):
                 return False
+            technical = technical or has_technical_names(table, seen[table.tab.id].values.get(heading, {}))
+        batch = new_columns(structure, stream, lacking, table, technical=technical)
+        batch += state_requests(structure, state, pairs, settled)
         self._structure = None
         self._keys.pop(stream.name, None)
         self.book.apply(batch)

@@ -35,6 +35,7 @@ from owox_tiktok.sheets.record import (
     Run,
 )
 from owox_tiktok.sheets.requests import Block, show_as
+from owox_tiktok.sheets.standing import up_to_date
 from owox_tiktok.sheets.tabs import (
     COLUMNS_WITHIN,
     HEADINGS_WITHIN,
@@ -56,6 +57,7 @@ from owox_tiktok.sheets.template import (
     LOGS,
     LOGS_HEADINGS,
     MOST_LOG_ROWS,
+    SCHEDULE,
 )
 from owox_tiktok.states import ABOUT, Reason, State
 from owox_tiktok.streams import STREAMS
@@ -96,10 +98,19 @@ class Report:
     """Writes one run into its Sheet; to be called with its events. The caller holds the lease."""
 
     def __init__(
-        self, book: Spreadsheet, run: str, *, intervals: Intervals = INTERVALS, keeper: Keeper | None = None
+        self,
+        book: Spreadsheet,
+        run: str,
+        *,
+        intervals: Intervals = INTERVALS,
+        keeper: Keeper | None = None,
+        everything: bool = True,
     ) -> None:
-        """``keeper`` keeps the record; the Sheet's own hidden tab unless it is given."""
-        self._book, self._intervals = book, intervals
+        """``keeper`` keeps the record; the Sheet's own hidden tab unless it is given.
+
+        ``everything``: nothing was left out, so that the Sheet is up to date when the run is done.
+        """
+        self._book, self._intervals, self._everything = book, intervals, everything
         self._keeper: Keeper = keeper or HiddenTab(book)
         self.run = Run(run, book.now())
         self.earlier: Finished | None = None
@@ -323,7 +334,12 @@ class Report:
         if place is None:
             return []
         label_at, value_at = (place.columns[normal(h)] for h in CONFIG_HEADINGS[:2])
-        wanted: dict[str, tuple[Cell, tuple[str, str] | None]] = {normal(CURRENT_STATUS): (self._status, None)}
+        labelled = {normal(label): row[value_at] for row in rows if isinstance(label := row[label_at], str)}
+        status = self._status
+        if self.run.ended and self.run.state is State.DONE and self._everything:
+            here, schedule = self._book.now().astimezone(self._zone), labelled.get(normal(SCHEDULE))
+            status = up_to_date(self._last_day, rows_of(self.run.rows), str(schedule or ""), here)
+        wanted: dict[str, tuple[Cell, tuple[str, str] | None]] = {normal(CURRENT_STATUS): (status, None)}
         if self.run.ended and self.run.state in (State.DONE, State.PARTLY_DONE):
             ended = self.run.ended.astimezone(self._zone)
             wanted[normal(LAST_IMPORT_DATE)] = (serial(ended), DATE_TIME)

@@ -10,7 +10,7 @@ Everything is read once and written at once: it is for the person who sets the s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 
@@ -19,6 +19,7 @@ from owox_tiktok.model import Stream
 from owox_tiktok.sheets import requests, template
 from owox_tiktok.sheets.cells import Cell, Json, cell, size_of
 from owox_tiktok.sheets.client import Spreadsheet
+from owox_tiktok.sheets.control import is_ticked
 from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.tabs import (
@@ -74,14 +75,114 @@ def fields(book: Spreadsheet, *, dry_run: bool = False) -> list[str]:
 
     Ticks, and rows and columns of people, stay. Raises BadInput when there is no such tab.
     """
+    return _update_fields(book, dry_run=dry_run)
+
+
+def _update_fields(book: Spreadsheet, *, choice: Choice | None = None, dry_run: bool = False) -> list[str]:
     structure = book.structure((TAB, *COLUMNS))
     page = template.page(template.FIELDS, "sheets")
     if _find(book, structure, [page])[page.title] is None:
-        what_to_do = f"Build it with: owox-tiktok sheet init {book.id}"
-        raise BadInput([Mistake(template.FIELDS, "there is no such tab", what_to_do)])
+        raise _no_fields(book)
     work = _Work()
-    _bring(work, book, structure, [page], refresh=True)
+    _bring(work, book, structure, [page], refresh=choice is None, choice=choice)
     return work.carry_out(book, dry_run=dry_run)
+
+
+def _no_fields(book: Spreadsheet) -> BadInput:
+    return BadInput(
+        [Mistake(template.FIELDS, "there is no such tab", f"Build it with: owox-tiktok sheet init {book.id}")]
+    )
+
+
+Choice = Mapping[str, Collection[str]]
+"""Objects that are chosen, each with its fields and presets; keys may be left out."""
+
+
+def choose(book: Spreadsheet, choice: Choice) -> list[str]:
+    """Tick in Fields exactly what was chosen; what has no row there gets one. Return what was done.
+
+    Raises BadInput when there is no such tab.
+    """
+    return _update_fields(book, choice=choice)
+
+
+def ticked(book: Spreadsheet) -> dict[str, list[str]]:
+    """Return the objects that are ticked in Fields, each with its ticked fields and presets."""
+    structure = book.structure((TAB,))
+    page = template.page(template.FIELDS, "sheets")
+    seen = _find(book, structure, [page])[page.title]
+    if seen is None:
+        raise _no_fields(book)
+    top, (tick_at, object_at, field_at, *_) = seen.columns(template.FIELDS_HEADINGS, 3)
+    assert tick_at is not None
+    assert object_at is not None
+    assert field_at is not None
+    objects: set[str] = set()
+    names: dict[str, list[str]] = {}
+    for row in range(top + 1, seen.end):
+        stream = find(str(seen.at(row, object_at) or ""))
+        if stream is None or not is_ticked(seen.at(row, tick_at)):
+            continue
+        if name := str(seen.at(row, field_at) or "").strip():
+            names.setdefault(stream.name, []).append(name)
+        else:
+            objects.add(stream.name)
+    return {name: names.get(name, []) for name in STREAMS if name in objects}
+
+
+def fill_in(book: Spreadsheet, name: str, text: str, note: str = "") -> None:
+    """Write a text into the row of Config of the parameter or output ``name``, with a note; a row it lacks is added.
+
+    Raises BadInput when there is no such tab.
+    """
+    seen, at, rows = _config_of(book)
+    label_at, value_at = at[0], at[1]
+    assert label_at is not None
+    assert value_at is not None
+    row = rows.get(name)
+    batch: list[Json] = []
+    if row is None:
+        row = seen.end
+        if row >= seen.tab.rows:
+            batch.append(requests.append(seen.tab.id, "ROWS", row + 1 - seen.tab.rows))
+        line = next(line for line in template.config_lines("bigquery").values() if _name_of(line) == name)
+        batch += _lines(seen.tab, row, [line], at)
+    write = requests.write(seen.tab.id, row, value_at, [{"values": [{**cell(text), "note": note}]}])
+    write["updateCells"]["fields"] = "userEnteredValue,note"
+    book.apply([*batch, write])
+
+
+def say_what_is_ahead(book: Spreadsheet, text: str) -> None:
+    """Write into Current Status how much the first import is; nothing once there was one."""
+    seen, at, rows = _config_of(book)
+    row, value_at = rows.get(template.row_name(template.CURRENT_STATUS)), at[1]
+    if row is not None and value_at is not None and str(seen.at(row, value_at)).startswith(template.NOT_YET):
+        values = [{"values": [cell(f"{template.NOT_YET} · {text}")]}]
+        book.apply([requests.write(seen.tab.id, row, value_at, values)])
+
+
+def _name_of(line: Line) -> str:
+    return template.row_name(str(line[0].value))
+
+
+def _config_of(book: Spreadsheet) -> tuple[_Seen, list[int | None], dict[str, int]]:
+    """Return Config as it is, the columns of its headings, and its rows by what they are."""
+    page = template.page(template.CONFIG, "sheets")
+    seen = _find(book, book.structure((TAB,)), [page])[page.title]
+    if seen is None:
+        what_to_do = f"Build it with: owox-tiktok sheet init {book.id}"
+        raise BadInput([Mistake(template.CONFIG, "there is no such tab", what_to_do)])
+    top, at = seen.columns(template.CONFIG_HEADINGS, 2)
+    return seen, at, _rows_of_config(seen, top, at[0] or 0)
+
+
+def _rows_of_config(seen: _Seen, top: int, label_at: int) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for row in range(top + 1, seen.end):
+        name = seen.at(row, label_at)
+        if isinstance(name, str):
+            rows.setdefault(template.row_name(name), row)
+    return rows
 
 
 def sentence(done: Sequence[str], *, dry_run: bool = False) -> str:
@@ -123,7 +224,13 @@ class _Work:
 
 
 def _bring(
-    work: _Work, book: Spreadsheet, structure: Structure, pages: Sequence[Page], *, refresh: bool = False
+    work: _Work,
+    book: Spreadsheet,
+    structure: Structure,
+    pages: Sequence[Page],
+    *,
+    refresh: bool = False,
+    choice: Choice | None = None,
 ) -> None:
     """Add to ``work`` what makes the pages that are missing and completes the others."""
     found = _find(book, structure, pages)
@@ -131,7 +238,7 @@ def _bring(
     for page in pages:
         seen = found[page.title]
         if seen is not None and not seen.bare:
-            work.steps += _complete(page, seen, work.done, refresh=refresh)
+            work.steps += _complete(page, seen, work.done, refresh=refresh, choice=choice)
             continue
         use = seen.tab if seen else work.blank
         if use is work.blank:
@@ -329,7 +436,7 @@ SPARE_ROWS = 20
 # --- a tab that is there ----------------------------------------------------------------------------------------------
 
 
-def _complete(page: Page, seen: _Seen, done: list[str], *, refresh: bool) -> list[list[Json]]:
+def _complete(page: Page, seen: _Seen, done: list[str], *, refresh: bool, choice: Choice | None) -> list[list[Json]]:
     """Return what the tab lacks, and say so in ``done``."""
     steps: list[list[Json]] = []
     if not seen.tagged:
@@ -338,7 +445,7 @@ def _complete(page: Page, seen: _Seen, done: list[str], *, refresh: bool) -> lis
     if page.title == template.CONFIG:
         steps += _complete_config(page, seen, done)
     elif page.title == template.FIELDS:
-        steps += _complete_fields(seen, done, refresh=refresh)
+        steps += _complete_fields(seen, done, refresh=refresh, choice=choice)
     elif page.title == template.LOGS and not seen.rules:
         _, at = seen.columns(template.LOGS_HEADINGS, 2)
         level = at[template.LOGS_HEADINGS.index("Level")]
@@ -354,11 +461,7 @@ def _complete_config(page: Page, seen: _Seen, done: list[str]) -> list[list[Json
     label_at, value_at = at[0], at[1]
     assert label_at is not None
     assert value_at is not None
-    rows: dict[str, int] = {}
-    for row in range(top + 1, seen.end):
-        name = seen.at(row, label_at)
-        if isinstance(name, str):
-            rows.setdefault(template.row_name(name), row)
+    rows = _rows_of_config(seen, top, label_at)
     step: list[Json] = []
     lacking: list[Line] = []
     for line in page.lines[1:]:
@@ -431,9 +534,10 @@ def _plain(formula: str) -> str:
 # --- Fields -----------------------------------------------------------------------------------------------------------
 
 
-def _complete_fields(seen: _Seen, done: list[str], *, refresh: bool) -> list[list[Json]]:
+def _complete_fields(seen: _Seen, done: list[str], *, refresh: bool, choice: Choice | None = None) -> list[list[Json]]:
+    """Return what Fields lacks, the ticks of a ``choice``, and rows for what was chosen and has none."""
     top, at = seen.columns(template.FIELDS_HEADINGS, 3)
-    tick_at, object_at, field_at, type_at, about_at = at
+    tick_at, object_at, field_at, _, type_at, about_at = at
     assert tick_at is not None
     assert object_at is not None
     assert field_at is not None
@@ -445,16 +549,36 @@ def _complete_fields(seen: _Seen, done: list[str], *, refresh: bool) -> list[lis
             continue
         stream = find(named)
         name = str(seen.at(row, field_at) or "").strip()
-        if stream is not None and (not name or name in stream.fields):
+        if stream is not None and (not name or name in stream.fields or name in template.presets(stream)):
             rows.setdefault((stream.name, name), row)
         elif isinstance(seen.at(row, tick_at), bool):
             gone[row] = str(seen.at(row, about_at) or "") if about_at is not None else ""
     steps = [_boxes(seen, rows, tick_at, done)]
+    if choice is not None:
+        steps += _ticks(seen, rows, tick_at, choice, done)
     if refresh:
         steps += _refreshed(seen, rows, gone, type_at, about_at, done)
     if not seen.groups:
         steps.append(_folds(seen, rows))
-    steps += _added(seen, top, rows, at, done)
+    steps += _added(seen, top, rows, at, done, choice)
+    return steps
+
+
+def _ticks(seen: _Seen, rows: Mapping[Names, int], column: int, choice: Choice, done: list[str]) -> list[list[Json]]:
+    """Return the ticks that differ. Fields of an object that was not chosen keep theirs, for when it is again."""
+    changed: dict[int, bool] = {}
+    for (name, one), row in rows.items():
+        if one and name not in choice:
+            continue
+        wanted = name in choice if not one else one in choice[name] or one in STREAMS[name].keys
+        if (seen.at(row, column) is True) != wanted:
+            changed[row] = wanted
+    if changed:
+        done.append(f"{seen.tab.title}: {_many(len(changed), 'tick')} changed")
+    steps = []
+    for first, last in _runs(changed):
+        values = [{"values": [cell(changed[row])]} for row in range(first, last + 1)]
+        steps.append([requests.write(seen.tab.id, first, column, values)])
     return steps
 
 
@@ -479,13 +603,11 @@ def _refreshed(
     wanted: dict[tuple[int, int], str] = {}
     for (name, one), row in rows.items():
         stream = STREAMS[name]
-        line = (
-            template.field_line(stream, stream.fields[one], ticked=False) if one else template.object_line(stream, "")
-        )
+        line = template.field_line(stream, one, ticked=False) if one else template.object_line(stream, "")
         if about_at is not None:
-            wanted[row, about_at] = str(line[4].value)
+            wanted[row, about_at] = str(line[5].value)
         if type_at is not None and one:
-            wanted[row, type_at] = str(line[3].value)
+            wanted[row, type_at] = str(line[4].value)
     changed = {place: text for place, text in wanted.items() if seen.at(*place) != text}
     marked = {row: text for row, text in gone.items() if not text.startswith(template.NO_LONGER_OFFERED)}
     if about_at is not None:
@@ -513,14 +635,23 @@ def _folds(seen: _Seen, rows: Mapping[Names, int]) -> list[Json]:
 
 
 def _added(
-    seen: _Seen, top: int, rows: Mapping[Names, int], at: Sequence[int | None], done: list[str]
+    seen: _Seen,
+    top: int,
+    rows: Mapping[Names, int],
+    at: Sequence[int | None],
+    done: list[str],
+    choice: Choice | None,
 ) -> list[list[Json]]:
-    """Return the rows that are lacking, each at its place: an object behind the one before, a field with its object."""
+    """Return the rows that are lacking, each at its place: an object behind the one before, a field with its object.
+
+    What was chosen is lacking too where it has no row, or is not in a preset that has.
+    """
     new: dict[int, list[tuple[Names, bool]]] = {}
     behind = top + 1
     for stream in STREAMS.values():
-        names = [(stream.name, ""), *((stream.name, n) for n in template.in_order(stream))]
-        theirs = [rows[n] for n in names if n in rows]
+        wanted = dict.fromkeys((*template.in_order(stream), *(choice or {}).get(stream.name, ())))
+        names = [(stream.name, ""), *((stream.name, n) for n in wanted)]
+        theirs = [row for (name, _), row in rows.items() if name == stream.name]
         previous = rows.get((stream.name, ""))
         for n in names:
             if n in rows:
@@ -550,23 +681,34 @@ def _added(
         offset += len(lacking)
         for (name, whole), group in groupby(lacking, key=lambda one: (one[0][0], one[1])):
             theirs_here = [n for (_, n), _ in group]
-            steps.append(_object(seen.tab, start, STREAMS[name], theirs_here, at, whole=whole))
+            steps.append(_object(seen.tab, start, STREAMS[name], theirs_here, at, choice, whole=whole))
             start += len(theirs_here)
     return steps
 
 
 def _object(
-    tab: Tab, start: int, stream: Stream, names: Sequence[str], at: Sequence[int | None], *, whole: bool
+    tab: Tab,
+    start: int,
+    stream: Stream,
+    names: Sequence[str],
+    at: Sequence[int | None],
+    choice: Choice | None,
+    *,
+    whole: bool,
 ) -> list[Json]:
-    """Return the writing of rows of one object from ``start`` on: all of them, or those that were lacking."""
-    lines = template.object_lines(stream, start, letters(at[0] or 0))
-    if whole:
-        return _lines(tab, start, list(lines.values()), at) + _fold(tab, start + 1, start + len(lines))
-    # A field that is new to somebody who has chosen already is hers to tick.
-    chosen = [
-        template.field_line(stream, stream.fields[n], ticked=False) if n else lines[stream.name, ""] for n in names
+    """Return the writing of rows of one object from ``start`` on: all of them, or those that were lacking.
+
+    Ticked is what was chosen; without a ``choice`` what the template ticks, where the object is new altogether: a field
+    that is new to somebody who has chosen already is hers to tick.
+    """
+    own = template.count_formula(letters(at[0] or 0), start + 2, start + len(names))
+    ticked = choice[stream.name] if choice and stream.name in choice else template.usual(stream) if whole else ()
+    imported = None if choice is None else stream.name in choice
+    lines = [
+        template.field_line(stream, n, ticked=n in ticked) if n else template.object_line(stream, own, ticked=imported)
+        for n in names
     ]
-    return _lines(tab, start, chosen, at)
+    return _lines(tab, start, lines, at) + (_fold(tab, start + 1, start + len(lines)) if whole else [])
 
 
 def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

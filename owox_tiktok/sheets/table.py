@@ -1,6 +1,11 @@
 """A stream's tab: where its columns are, which key a row has, and how the tab, its headings and formats are made.
 
 Columns are found by their tags and rows by their keys, never by where they were before.
+
+A heading is the field's title, "Cost per conversion", and its note tells what it is: the first line is the field's name
+and nothing else (``cost_per_conversion``), the second its description with the unit. Tabs of earlier versions have the
+name as the heading, and keep it: a person's formulas may look for it. So a column of ours is one whose heading is the
+title or the name of a field; no two fields of an object share one.
 """
 
 from __future__ import annotations
@@ -31,6 +36,7 @@ from owox_tiktok.sheets.tabs import (
     normal,
     tagged_tab,
 )
+from owox_tiktok.titles import title
 from owox_tiktok.trust.totals import WITHOUT_DECIMALS
 
 KEYS = (TAB, *COLUMNS, HEADER)
@@ -219,6 +225,12 @@ def unmoved(table: Table, seen: Snapshot | None) -> bool:
     return tagged.keys() == table.columns.keys() and all(at in tagged[n] for n, at in table.columns.items())
 
 
+def has_technical_names(table: Table, headings: Mapping[int, Cell]) -> bool:
+    """Whether the headings of a tab are names of fields, so that a new column had better be called so too."""
+    named = sum(headings.get(at) == name for name, at in table.columns.items())
+    return named > sum(headings.get(at) == title(name) for name, at in table.columns.items())
+
+
 def top_of(table: Table) -> Block:
     """Return where the headings are: their row, or the first rows where their tag is gone."""
     tab, header = table.tab, table.header
@@ -258,12 +270,22 @@ def tags_put_back(stream: Stream, table: Table, top: Sequence[Sequence[Cell]]) -
 
 
 def _heads(name: str, text: Cell) -> bool:
-    """Whether a text is the heading that a field's column was given."""
-    return isinstance(text, str) and normal(text) == normal(name)
+    """Whether a text is the heading that a field's column was given: its title, or its name."""
+    return isinstance(text, str) and normal(text) in (normal(title(name)), normal(name))
 
 
-def new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field], table: Table | None) -> list[Json]:
-    """Return the making of a tab with these columns, or of the columns at the right end of the tab that is there."""
+def new_columns(
+    structure: Structure,
+    stream: Stream,
+    lacking: Sequence[Field],
+    table: Table | None,
+    *,
+    technical: bool = False,
+) -> list[Json]:
+    """Return the making of a tab with these columns, or of the columns at the right end of the tab that is there.
+
+    Their headings are titles, or with ``technical`` the names of the fields.
+    """
     batch: list[Json] = []
     if any(t.key == LONG_COLUMN for t in structure.tags):
         batch.append(requests.rename_metadata(LONG_COLUMN, COLUMN))
@@ -272,6 +294,7 @@ def new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field], 
         batch += new_tab(tab, stream.name)
         header, first = 0, 0
         batch.append(requests.tagged(HEADER, "", tab.id, "ROWS", 0))
+        batch.append(_sized(requests.dimension(tab.id, "ROWS", 0, 1), _HEADING_HEIGHT))
     else:
         tab, first = table.tab, table.tab.columns
         header = table.header if table.header is not None else 0
@@ -283,12 +306,12 @@ def new_columns(structure: Structure, stream: Stream, lacking: Sequence[Field], 
             batch.append(requests.tagged(HEADER, "", tab.id, "ROWS", 0))
             for name, at in table.columns.items():
                 if name in stream.fields:
-                    batch.append(_headings(tab.id, 0, at, [stream.fields[name]], ""))
+                    batch.append(_headings(tab.id, 0, at, [stream.fields[name]], "", technical))
             tab = replace(tab, rows=tab.rows + 1)
-    note = "" if table else f"{stream.title}: refreshed by owox-tiktok. {stream.description} {_PROMISE}\n\n"
+    note = "" if table else f"\n\n{stream.title}: refreshed by owox-tiktok. {stream.description}. {_PROMISE}"
     if lacking:
-        batch.append(_headings(tab.id, header, first, lacking, note))
-        batch += [_width(tab.id, first + n, f) for n, f in enumerate(lacking)]
+        batch.append(_headings(tab.id, header, first, lacking, note, technical))
+        batch += [_width(tab.id, first + n, f, technical) for n, f in enumerate(lacking)]
     batch += [requests.tagged(COLUMN, f.name, tab.id, "COLUMNS", first + n) for n, f in enumerate(lacking)]
     if table is not None and header + 1 < tab.rows:
         added = Table(tab, table.tag, {f.name: first + n for n, f in enumerate(lacking)}, header)
@@ -302,33 +325,52 @@ _PROMISE = (
 )
 
 
-def _headings(tab: int, row: int, column: int, fields: Sequence[Field], note: str) -> Json:
+_HEADING: Json = {
+    "userEnteredFormat": {
+        "backgroundColorStyle": {"rgbColor": {"red": 0.91, "green": 0.918, "blue": 0.929}},
+        "textFormat": {"bold": True},
+        "verticalAlignment": "MIDDLE",
+        "wrapStrategy": "WRAP",
+    }
+}
+"""How a heading looks."""
+_HEADING_HEIGHT = 40
+"""Pixels that show two lines."""
+
+
+def _headings(tab: int, row: int, column: int, fields: Sequence[Field], note: str, technical: bool) -> Json:
+    """Return the writing of headings with their notes; ``note`` stands below that of the first."""
     cells = []
     for number, one in enumerate(fields):
         unit = f" ({one.unit})" if one.unit else ""
         zone = " Time in UTC." if one.kind is Kind.INSTANT else ""
-        text = f"{'' if number else note}{one.description}{unit}{zone}"
-        bold = {"userEnteredFormat": {"textFormat": {"bold": True}}}
-        cells.append({**cell(one.name), "note": text, **bold})
+        text = f"{one.name}\n{one.description}{unit}{zone}{'' if number else note}"
+        called = one.name if technical else title(one.name)
+        cells.append({**cell(called), "note": text, **_HEADING})
     return {
         "updateCells": {
             "start": {"sheetId": tab, "rowIndex": row, "columnIndex": column},
             "rows": [{"values": cells}],
-            "fields": "userEnteredValue,note,userEnteredFormat.textFormat.bold",
+            "fields": (
+                "userEnteredValue,note,userEnteredFormat(backgroundColorStyle,verticalAlignment,wrapStrategy,"
+                "textFormat.bold)"
+            ),
         }
     }
 
 
-def _width(tab: int, column: int, of: Field) -> Json:
-    """Return the widening of a new column, so that ids and headings can be read; afterwards it is the person's."""
-    wide = max(_WIDTHS.get(of.kind, _LEAST_WIDTH), _PIXELS_PER_LETTER * len(of.name) + 16)
-    return {
-        "updateDimensionProperties": {
-            "range": requests.dimension(tab, "COLUMNS", column, column + 1),
-            "properties": {"pixelSize": wide},
-            "fields": "pixelSize",
-        }
-    }
+def _width(tab: int, column: int, of: Field, technical: bool) -> Json:
+    """Return the widening of a new column, so that ids and headings can be read; afterwards it is the person's.
+
+    A title may take two lines, a name has no space to be cut at.
+    """
+    letters = len(of.name) if technical else max(len(title(of.name)) * 0.6, *map(len, title(of.name).split()))
+    wide = max(_WIDTHS.get(of.kind, _LEAST_WIDTH), round(_PIXELS_PER_LETTER * letters) + 16)
+    return _sized(requests.dimension(tab, "COLUMNS", column, column + 1), wide)
+
+
+def _sized(where: Json, pixels: int) -> Json:
+    return {"updateDimensionProperties": {"range": where, "properties": {"pixelSize": pixels}, "fields": "pixelSize"}}
 
 
 def number_formats(table: Table, fields: Mapping[str, Field], top: int, bottom: int, *, skip_money: bool) -> list[Json]:

@@ -19,7 +19,8 @@ from typing import Literal
 from owox_tiktok.model import Field, Stream
 from owox_tiktok.settings import SETTINGS, Form, Setting, labelled
 from owox_tiktok.sheets.tabs import letters, normal
-from owox_tiktok.streams import STREAMS, default_fields
+from owox_tiktok.streams import PRESETS, STREAMS, default_fields, expand
+from owox_tiktok.titles import title as title_of
 
 SheetKind = Literal["sheets", "bigquery"]
 
@@ -27,19 +28,23 @@ START, CONFIG, FIELDS, LOGS, DASHBOARD = "Start here", "Config", "Fields", "Logs
 """Titles of the tabs. A tab is recognised by its tag, and by its title where it has none (as in an uploaded file)."""
 
 CONFIG_HEADINGS = ("Parameter", "Value", "Description")
-FIELDS_HEADINGS = ("Import", "Object", "Field", "Type", "Description")
-"""A row with an object and no field is the object's own; its tick says whether the object is imported."""
+FIELDS_HEADINGS = ("Import", "Object", "Field", "Name", "Type", "Description")
+"""A row with an object and no field is the object's own; its tick says whether the object is imported.
+
+A field may be the name of a preset. Tabs of earlier versions have no column *Name*."""
 LOGS_HEADINGS = ("Time", "Level", "Object", "Advertiser", "Message")
 MOST_LOG_ROWS = 1_000
 
 CURRENT_STATUS, LAST_IMPORT_DATE, LAST_REQUESTED_DATE = "Current Status", "Last Import Date", "Last Requested Date"
-OUTPUTS = (CURRENT_STATUS, LAST_IMPORT_DATE, LAST_REQUESTED_DATE)
-"""What an import writes into Config, beside the parameters."""
+SCHEDULE = "Schedule"
+OUTPUTS = (CURRENT_STATUS, LAST_IMPORT_DATE, LAST_REQUESTED_DATE, SCHEDULE)
+"""What an import, or the menu, writes into Config, beside the parameters."""
 
 
 def parameters(kind: SheetKind) -> tuple[Setting, ...]:
     """Return the settings that a template of this kind asks for, in its order."""
-    return tuple(s for s in SETTINGS if s.label and (kind == "bigquery" or not s.only_bigquery))
+    other = "only_bigquery" if kind == "sheets" else "only_sheets"
+    return tuple(s for s in SETTINGS if s.label and not getattr(s, other))
 
 
 # --- nouns ------------------------------------------------------------------------------------------------------------
@@ -183,7 +188,10 @@ STYLES: Mapping[str, Style] = {
     "tile money": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="#,##0.00", form_type="NUMBER"),
     "tile count": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="#,##0", form_type="NUMBER"),
     "tile rate": Style(fill=PALE, colour=INK, bold=True, size=16, align="left", form="0.00%", form_type="PERCENT"),
+    "tile change": Style(fill=PALE, colour=GREY, align="left", form="+0.0%;-0.0%;0.0%", form_type="PERCENT"),
+    "unseen": Style(colour="#ffffff"),
     "control": Style(fill="#fffdf5", colour=INK, bold=True, align="left"),
+    "control from": Style(colour=INK, fill="#fffdf5", bold=True, align="left", form="yyyy-mm-dd", form_type="DATE"),
     "control day": Style(colour=INK, align="left", form="yyyy-mm-dd", form_type="DATE"),
     "section": Style(colour=INK, bold=True, size=12),
     "column": Style(fill=LINE, colour=INK, bold=True, align="right"),
@@ -231,17 +239,18 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Fill in Config",
-        "Parameters marked with * are required: the first day, and the ids of your ad accounts (in TikTok Ads Manager, "
-        "above the account's name). Everything else has a sensible default.",
+        "Parameters marked with * are required: your ad accounts (OWOX → Choose accounts… lists them by name) and the "
+        "first day. Everything else has a sensible default.",
     ),
     (
         "Tick what you want in Fields",
-        "Tick an object to import it, open its group with + and tick the fields you need. The usual ones are ticked.",
+        "Choose OWOX → Choose data… in the menu, search, and tick what you need. Or tick here: an object, and with + "
+        "its presets and usual fields.",
     ),
     (
         "Run the import",
-        "Choose OWOX → Run import in the menu; on a schedule it runs automatically. Without the menu: owox-tiktok "
-        "import --sheet and the address of this spreadsheet. Current Status in Config says how far it is.",
+        "Choose OWOX → Run import in the menu; on a schedule (OWOX → Schedule…) it runs automatically. Or type: "
+        "owox-tiktok import --sheet and the address of this spreadsheet. Current Status says how far it is.",
     ),
     (
         "Look at the result",
@@ -293,7 +302,9 @@ _OUTPUT_WORDS: Mapping[str, str] = {
     CURRENT_STATUS: "Written by the import: how far it is, and how it ended.",
     LAST_IMPORT_DATE: "Written by the import: when it last ended, in this spreadsheet's time zone.",
     LAST_REQUESTED_DATE: "Written by the import: the last day that was asked for.",
+    SCHEDULE: "When it imports without anybody: OWOX → Schedule… in the menu.",
 }
+NO_SCHEDULE = "Off"
 NOT_YET = "Not run yet"
 
 
@@ -322,7 +333,7 @@ def output_line(name: str) -> Line:
     style = {LAST_IMPORT_DATE: "output moment", LAST_REQUESTED_DATE: "output date"}.get(name, "output")
     return (
         Item(name, "output label"),
-        Item(NOT_YET if name == CURRENT_STATUS else None, style),
+        Item({CURRENT_STATUS: NOT_YET, SCHEDULE: NO_SCHEDULE}.get(name), style),
         Item(_OUTPUT_WORDS[name], "output help"),
     )
 
@@ -357,7 +368,8 @@ def _config(kind: SheetKind) -> Page:
 def status_rules(row: int, column: int) -> tuple[Rule, ...]:
     """Return the colours of Current Status."""
     looks = (
-        ("Importing", _BLUE_FILL, BLUE), ("Done", _GREEN_FILL, _GREEN), ("Partly", _AMBER_FILL, _AMBER),
+        ("Importing", _BLUE_FILL, BLUE), ("Done", _GREEN_FILL, _GREEN),
+        ("Up to date", _GREEN_FILL, _GREEN), ("Partly", _AMBER_FILL, _AMBER),
         ("Error", _RED_FILL, _RED),
     )  # fmt: skip
     return tuple(Rule(column, row, row + 1, "starts", word, fill, ink, bold=True) for word, fill, ink in looks)
@@ -373,33 +385,80 @@ def required_rule(top: int, bottom: int, label_at: int = 0, value_at: int = 1) -
 
 TICKED = frozenset({"advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily"})
 """Objects that are imported unless the person says otherwise."""
-TIKTOK_DOCUMENTATION = "https://business-api.tiktok.com/portal/docs"
 NO_LONGER_OFFERED = "No longer offered: TikTok or this program no longer knows it."
 
 Names = tuple[str, str]
 """Names a row of Fields is known by: object and field; the field of an object's own row is empty."""
 
 
-def object_line(stream: Stream, count: str) -> Line:
-    """Return an object's own row. ``count`` is the formula that counts its ticks."""
+_USUAL: Mapping[str, tuple[str, ...]] = {
+    "advertisers": ("name", "company", "currency", "timezone", "country", "status", "balance", "create_time"),
+    "campaigns": (
+        "campaign_name", "objective_type", "operation_status", "secondary_status", "budget", "budget_mode", "currency",
+        "create_time", "modify_time",
+    ),
+    "ad_groups": (
+        "campaign_id", "adgroup_name", "operation_status", "secondary_status", "budget", "budget_mode", "currency",
+        "optimization_goal", "optimization_event", "billing_event", "bid_type", "bid_price", "conversion_bid_price",
+        "placements", "location_ids", "age_groups", "gender", "languages", "schedule_start_time", "schedule_end_time",
+        "create_time", "modify_time",
+    ),
+    "ads": (
+        "campaign_id", "campaign_name", "adgroup_id", "adgroup_name", "ad_name", "operation_status",
+        "secondary_status", "ad_format", "ad_text", "call_to_action", "landing_page_url", "video_id", "image_ids",
+        "tiktok_item_id", "identity_id", "create_time", "modify_time",
+    ),
+    "smart_plus_campaigns": (
+        "campaign_name", "objective_type", "operation_status", "secondary_status", "budget", "budget_mode", "currency",
+        "create_time", "modify_time",
+    ),
+    "smart_plus_ad_groups": (
+        "campaign_id", "campaign_name", "adgroup_name", "operation_status", "secondary_status", "budget",
+        "budget_mode", "optimization_goal", "optimization_event", "bid_type", "bid_price", "conversion_bid_price",
+        "schedule_start_time", "schedule_end_time", "create_time", "modify_time",
+    ),
+}  # fmt: skip
+
+
+def usual(stream: Stream) -> tuple[str, ...]:
+    """Return the fields that a Sheet has ticked, keys not included: a screenful, where a list has very many."""
+    wanted = _USUAL.get(stream.name, default_fields(stream))
+    return tuple(n for n in wanted if n in stream.fields and n not in stream.keys)
+
+
+def presets(stream: Stream) -> tuple[str, ...]:
+    """Return the presets that an object has; they stand in *Fields* like a field, and mean all of theirs."""
+    return tuple(PRESETS) if stream.is_report and stream.level else ()
+
+
+def object_line(stream: Stream, count: str, *, ticked: bool | None = None) -> Line:
+    """Return an object's own row. ``count`` is the formula that counts its ticks; None: ticked if usually imported."""
     return (
-        Item(stream.name in TICKED, "object tick", takes="tick"),
-        Item(stream.name, "object", link=TIKTOK_DOCUMENTATION),
+        Item(stream.name in TICKED if ticked is None else ticked, "object tick", takes="tick"),
+        Item(stream.name, "object"),
         Item(None, "object text"),
+        Item(stream.title, "object text"),
         Item(style="object text", formula=count),
         Item(f"{stream.description}.", "object text"),
     )
 
 
-def field_line(stream: Stream, one: Field, *, ticked: bool) -> Line:
-    """Return a field's row; keys are always ticked, because rows are known by them."""
-    key = one.name in stream.keys
+def field_line(stream: Stream, name: str, *, ticked: bool) -> Line:
+    """Return the row of a field or preset; keys are always ticked, because rows are known by them."""
+    key = name in stream.keys
+    if name in stream.fields:
+        one = stream.fields[name]
+        called, kind, about = title_of(name), one.kind.value, _about(one, key)
+    else:
+        means = [title_of(n) for n in expand(stream, name) or ()]
+        called, kind, about = f"{name.capitalize()}, {len(means)} fields", "preset", ", ".join(means)
     return (
         Item(key or ticked, "tick", takes="tick"),
         Item(stream.name, "faint"),
-        Item(one.name, "key" if key else "text"),
-        Item(one.kind.value, "note"),
-        Item(_about(one, key), "note"),
+        Item(name, "key" if key else "text"),
+        Item(called, "text"),
+        Item(kind, "note"),
+        Item(about, "note"),
     )
 
 
@@ -412,20 +471,19 @@ def _about(one: Field, key: bool) -> str:
 
 def count_formula(column: str, first: int, last: int) -> str:
     """Return the formula that counts the ticks in ``column`` from the row ``first`` to ``last``, counted from 1."""
-    cells = f"{column}{first}:{column}{last}"
-    return f'=COUNTIF({cells};TRUE)&" of "&COUNTA({cells})&" fields"'
+    return f'=COUNTIF({column}{first}:{column}{last};TRUE)&" ticked"'
 
 
 def in_order(stream: Stream) -> list[str]:
-    """Return the fields of an object as its rows stand: keys first."""
-    return list(dict.fromkeys((*stream.keys, *stream.fields)))
+    """Return the rows of an object as they stand: keys, presets, usual fields. Others come when they are chosen."""
+    return list(dict.fromkeys((*stream.keys, *presets(stream), *usual(stream))))
 
 
 def object_lines(stream: Stream, row: int, column: str = "A") -> dict[Names, Line]:
     """Return an object's rows, its own first, as they stand from ``row`` (from 0) on."""
-    fields, usual, names = stream.fields, frozenset(default_fields(stream)), in_order(stream)
+    ticked, names = frozenset(usual(stream)), in_order(stream)
     own = object_line(stream, count_formula(column, row + 2, row + 1 + len(names)))
-    lines = {(stream.name, n): field_line(stream, fields[n], ticked=n in usual) for n in names}
+    lines = {(stream.name, n): field_line(stream, n, ticked=n in ticked) for n in names}
     return {(stream.name, ""): own} | lines
 
 
@@ -438,7 +496,7 @@ def _fields() -> Page:
         groups.append((len(lines) + 1, len(lines) + len(rows)))
         lines += rows.values()
     return Page(
-        FIELDS, "(fields)", (64, 330, 290, 120, 900), tuple(lines), FIELDS_HEADINGS[:3], "#1a73e8", frozen=1,
+        FIELDS, "(fields)", (64, 330, 230, 260, 90, 800), tuple(lines), FIELDS_HEADINGS[:3], "#1a73e8", frozen=1,
         heights={0: 30}, groups=tuple(groups),
     )  # fmt: skip
 
@@ -469,7 +527,7 @@ DATA = STREAMS["ad_report_daily"]
 DATA_FIELDS = ("campaign_id", "campaign_name", "spend", "impressions", "clicks", "conversion")
 
 POINTS, CAMPAIGNS = 30, 10
-_SHOWN = ("stat_time_day", "currency", *DATA_FIELDS)
+_SHOWN = ("stat_time_day", "currency", "advertiser_id", *DATA_FIELDS)
 _TOP = 40
 """Row (from 1) of the headings of the two small tables; the charts are above."""
 _LOOKED_UP_FROM = _TOP + 1
@@ -479,6 +537,18 @@ _METRICS = (
 )  # fmt: skip
 
 
+_TILES = ("spend", "impressions", "clicks", "conversion")
+_RATIOS: tuple[tuple[str, str, str, str, str], ...] = (
+    ("Spend", "spend", "", "", "tile money"), ("Impressions", "impressions", "", "", "tile count"),
+    ("Clicks", "clicks", "", "", "tile count"), ("Conversions", "conversion", "", "", "tile count"),
+    ("CTR", "clicks", "impressions", "", "tile rate"), ("CPM", "spend", "impressions", "1000*", "tile money"),
+    ("CPC", "spend", "clicks", "", "tile money"), ("CPA", "spend", "conversion", "", "tile money"),
+)  # fmt: skip
+"""The tiles: a sum, or one sum divided by another, times a factor."""
+_OF_CHOICE = '{currency};$B$4;{advertiser_id};IF($B$7="All";"*";$B$7&"*")'
+"""The rows of the chosen currency and account. With a star an id is compared as text."""
+
+
 def looked_up(name: str) -> str:
     """Return a column of the data, found by its heading in the tab whose title stands in B6."""
     return f"INDIRECT($Q${_LOOKED_UP_FROM + _SHOWN.index(name)})"
@@ -486,10 +556,11 @@ def looked_up(name: str) -> str:
 
 def _where_the_columns_are(n: int) -> tuple[Item, Item]:
     """Return the name of a column of the data, and the formula that finds it."""
-    found = f'MATCH($P{_LOOKED_UP_FROM + n};INDIRECT("\'"&$B$6&"\'!1:1");0)'
+    headings = 'INDIRECT("\'"&$B$6&"\'!1:1")'
+    found = f'IFERROR(MATCH($P{_LOOKED_UP_FROM + n};{headings};0);MATCH("{_SHOWN[n]}";{headings};0))'
     letter = f'SUBSTITUTE(ADDRESS(1;{found};4);"1";"")'
     return (
-        Item(_SHOWN[n], "faint"),
+        Item(title_of(_SHOWN[n]), "faint"),
         Item(style="faint", formula=f'=IFERROR("\'"&$B$6&"\'!"&{letter}&":"&{letter};"")'),
     )
 
@@ -522,23 +593,39 @@ def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
     )  # fmt: skip
     put(
         6, 3, Item("Shown from", "note"),
-        formula(f'=IF($E$5="";"";MAX($E$4;$E$5-{POINTS}*$B$5+1))', "control day"),
+        formula(f'=IF($E$5="";"";MAX($E$4;$E$5-{POINTS}*$B$5+1))', "control from"),
     )  # fmt: skip
     if column is looked_up:
         put(6, 0, Item("Data tab", "note"), Item(DATA.title, "control"))
     put(
         4, 7,
         formula(
-            '=IF($B$4="";"No data yet: the charts fill with the first import of Ad report daily.";'
+            '=IF($B$4="";"No data yet. Tick Ad by day in OWOX → Choose data… and run the import.";'
             'IFERROR(IF(COUNTIFS({currency};"<>"&$B$4;{stat_time_day};">0")>0;'
             '"Only rows in "&$B$4&" are shown; type another currency into B4 to see its rows.";"");""))',
             "subtitle",
         ),
     )  # fmt: skip
-    totals = [("B", "tile money"), ("C", "tile count"), ("D", "tile count"), ("E", "tile count")]
-    put(8, 0, *(Item(n, "tile label") for n in ("Spend", "Impressions", "Clicks", "Conversions", "CTR")))
-    put(9, 0, *(Item(style=style, formula=f"=SUM({c}{first}:{c}{last})") for c, style in totals))
-    put(9, 4, Item(style="tile rate", formula=f'=IFERROR(SUM(D{first}:D{last})/SUM(C{first}:C{last});"")'))
+    put(7, 0, Item("Account ID", "note"), Item("All", "control"))
+    total = {name: f"SUM({c}{first}:{c}{last})" for c, name in zip("BCDE", _TILES, strict=True)}
+    # As many days as are shown, right before them; only where there are so many.
+    has_before = "$E$4<=$E$6-($E$5-$E$6+1)"
+    span = f'{{stat_time_day}};">="&($E$6-$E$5+$E$6-1);{{stat_time_day}};"<"&$E$6;{_OF_CHOICE}'
+    previous = {name: f"SUMIFS({{{name}}};{span})" for name in _TILES}
+    put(8, 0, *(Item(word, "tile label") for word, *_ in _RATIOS))
+    for at, (_, above, below, factor, style) in enumerate(_RATIOS):
+        now, before = (f"{factor}{of[above]}/{of[below]}" if below else of[above] for of in (total, previous))
+        put(9, at, Item(style=style, formula=f'=IFERROR({now};"")'))
+        change = f'=IFERROR(IF({has_before};({now})/({before})-1;"");"")'
+        put(10, at, formula(change, "tile change"))
+    put(
+        10, len(_RATIOS),
+        formula(
+            f'=IF($E$6="";"";IF({has_before};"against as many days before";'
+            '"To compare with the days before, type a later day into E6."))',
+            "note",
+        ),
+    )  # fmt: skip
     put(_TOP - 1, 0, Item("Over time", "section"))
     put(_TOP - 1, 7, Item(f"By campaign: the {CAMPAIGNS} with the highest spend", "section"))
     heads = [Item(word, "column") for _, word, _ in _METRICS]
@@ -548,22 +635,27 @@ def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
         row = first + n
         earlier = "$E$6" if n == 0 else f"$E$6+{n}*$B$5"
         put(row, 0, formula(f'=IF($E$6="";"";IF({earlier}>$E$5;"";{earlier}))', "day"))
-        span = f'{{stat_time_day}};">="&$A{row};{{stat_time_day}};"<"&($A{row}+$B$5);{{currency}};$B$4'
+        span = f'{{stat_time_day}};">="&$A{row};{{stat_time_day}};"<"&($A{row}+$B$5);{_OF_CHOICE}'
         for at, (name, _, style) in enumerate(_METRICS, 1):
             put(row, at, formula(f'=IF($A{row}="";"";IFERROR(SUMIFS({{{name}}};{span});""))', style))
         put(row, 5, Item(style="rate", formula=f'=IFERROR(D{row}/C{row};"")'))
+    # Asked once; ten questions of whole columns would be slow.
+    asked = (
+        '"select Col1, sum(Col2) where Col3 >= date \'"&TEXT($E$6;"yyyy-mm-dd")&"\' and Col4 = \'"&$B$4&"\'"'
+        '&IF($B$7="All";"";" and Col5 = \'"&$B$7&"\'")&'
+        f'" group by Col1 order by sum(Col2) desc limit {CAMPAIGNS}"'
+    )
+    found = f"QUERY(HSTACK({{campaign_id}};{{spend}};{{stat_time_day}};{{currency}};{{advertiser_id}});{asked};1)"
+    put(first, 14, formula(f'=IFERROR(TEXTJOIN("|";FALSE;INDEX({found};0;1));"")', "unseen"))
     for n in range(CAMPAIGNS):
         row = first + n
-        asked = (
-            '"select Col1, sum(Col2) where Col3 >= date \'"&TEXT($E$6;"yyyy-mm-dd")&"\' and Col4 = \'"&$B$4&"\' '
-            f'group by Col1 order by sum(Col2) desc limit {CAMPAIGNS}"'
-        )
-        found = f"QUERY(HSTACK({{campaign_id}};{{spend}};{{stat_time_day}};{{currency}});{asked};1)"
-        put(row, 13, formula(f'=IFERROR(INDEX({found};{n + 2};1)&"";"")', "faint id"))
+        # Behind the heading and those above it.
+        nth = f'REGEXEXTRACT($O${first};"^(?:[^|]*[|]){{{n + 1}}}([^|]*)")'
+        put(row, 13, Item(style="faint id", formula=f'=IFERROR({nth};"")'))
         name = f"INDEX(FILTER({{campaign_name}};{{campaign_id}}=$N{row};{{currency}}=$B$4);1)"
         put(row, 7, formula(f'=IF($N{row}="";"";IFERROR({name};$N{row}))', "text"))
         # With a star the id is compared as text; as a number it would lose its last digits.
-        span = f'{{campaign_id}};$N{row}&"*";{{stat_time_day}};">="&$E$6;{{currency}};$B$4'
+        span = f'{{campaign_id}};$N{row}&"*";{{stat_time_day}};">="&$E$6;{_OF_CHOICE}'
         for at, (metric, _, style) in enumerate(_METRICS, 8):
             put(row, at, formula(f'=IF($N{row}="";"";IFERROR(SUMIFS({{{metric}}};{span});""))', style))
         put(row, 12, Item(style="rate", formula=f'=IFERROR(K{row}/J{row};"")'))
@@ -572,7 +664,7 @@ def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
         for n in range(len(_SHOWN)):
             put(_LOOKED_UP_FROM + n, 15, *_where_the_columns_are(n))
     return Page(
-        DASHBOARD, "(dashboard)", (110, 110, 110, 110, 110, 90, 40, 230, 90, 100, 90, 100, 80, 160, 30, 110, 190),
+        DASHBOARD, "(dashboard)", (110, 110, 110, 110, 110, 110, 110, 230, 90, 100, 90, 100, 80, 160, 30, 110, 190),
         _as_lines(grid), ("Dashboard",), "#34a853", rows=last + 5, gridlines=False,
         heights={0: 44, 7: 26, 8: 36, _TOP - 2: 30}, charts=tuple(_charts()),
     )  # fmt: skip
@@ -587,7 +679,7 @@ def _as_lines(grid: Mapping[tuple[int, int], Item]) -> tuple[Line, ...]:
 
 
 def _charts() -> Iterator[Chart]:
-    tables: Sequence[tuple[str, int, int, int]] = (("over time", 0, POINTS, 10), ("by campaign", 7, CAMPAIGNS, 24))
+    tables: Sequence[tuple[str, int, int, int]] = (("over time", 0, POINTS, 11), ("by campaign", 7, CAMPAIGNS, 25))
     for words, left, count, row in tables:
         shape: Literal["column", "bar"] = "column" if left == 0 else "bar"
         second: Literal["line", "dots"] = "line" if left == 0 else "dots"  # a line would join what has no order
@@ -599,7 +691,7 @@ def _charts() -> Iterator[Chart]:
                 Series(left + 2, "column", _CHART["impressions"]),
                 Series(left + 3, second, _CHART["clicks"], right=True),
             ),
-            row, 4, 460,
+            row, 4, 545,
         )  # fmt: skip
         yield Chart(
             f"Conversions and CTR {words}", *area,

@@ -8,7 +8,8 @@
  *
  * Names that end in _ can not be called from the HTML files: that is Apps Script's rule.
  *
- * @typedef {{action: string, start_date?: string, end_date?: string, objects?: string[], dry_run?: boolean, run_id?: string}} Order
+ * @typedef {{action: string, start_date?: string, end_date?: string, objects?: string[], dry_run?: boolean, run_id?: string,
+ *   choice?: Object<string, string[]>, advertiser_ids?: string[], schedule?: string}} Order
  *   what the service is asked to do; the Sheet's id is added here
  * @typedef {{where: string, what: string, what_to_do: string}} Mistake
  * @typedef {{message: string, where: string, what_to_do: string, request_id: string, mistakes: Mistake[],
@@ -16,10 +17,11 @@
  * @typedef {{status: number, body: Object<string, any>, error: ?Failure, retry_after: number}} Reply
  *   status: HTTP's, or 0 when the service could not be reached; retry_after: seconds, 0 when the service named none
  * @typedef {{audience: string, email: string}} Identity
+ * @typedef {{kind: string, hour: number, owner: string}} Schedule  kind: off, hourly, daily or weekdays; owner: e-mail
  */
 
 const ADDRESS = 'service_address';
-const FIELDS = 'Fields';
+const SCHEDULE = 'schedule';
 
 // A private service of Google's, or one on this computer. Nothing else gets the identity token.
 const CLOUD = /^https:\/\/(?:[a-z0-9-]+\.)+(?:run\.app|cloudfunctions\.net)(?:\/[A-Za-z0-9_-]+)*\/?$/;
@@ -35,7 +37,10 @@ function onOpen() {
     .createMenu('OWOX')
     .addItem('Run import', 'runImport')
     .addItem('Backfill…', 'showBackfill')
-    .addItem('Choose fields…', 'chooseFields')
+    .addSeparator()
+    .addItem('Choose data…', 'chooseData')
+    .addItem('Choose accounts…', 'chooseAccounts')
+    .addItem('Schedule…', 'showSchedule')
     .addSeparator()
     .addItem('Show progress', 'showProgress')
     .addItem('Cancel run', 'cancelRun')
@@ -62,20 +67,19 @@ function showBackfill() {
   dialog_('Backfill', 'Backfill', 520, 540);
 }
 
-/** Bring the tab Fields up to date and go there. */
-function chooseFields() {
-  const book = SpreadsheetApp.getActive();
-  book.toast('Bringing the tab up to date…', 'Fields', 15);
-  const reply = ask({action: 'fields'});
-  if (reply.error) {
-    tell_('Fields', reply.error);
-    return;
-  }
-  const tab = book.getSheetByName(FIELDS);
-  if (tab) {
-    book.setActiveSheet(tab);
-  }
-  book.toast(reply.body.message || 'Tick what you want to import.', 'Fields', 8);
+/** Show everything that can be imported, to be searched and ticked. */
+function chooseData() {
+  sidebar_(HtmlService.createTemplateFromFile('Choose'), 'Choose data');
+}
+
+/** Show the ad accounts by name, to be ticked. */
+function chooseAccounts() {
+  dialog_('Accounts', 'Choose accounts', 460, 480);
+}
+
+/** Ask when to import without anybody. */
+function showSchedule() {
+  dialog_('Schedule', 'Schedule', 420, 380);
 }
 
 /** Show whether everything that an import needs is there. */
@@ -122,7 +126,7 @@ function showSetUp() {
 function watch(order) {
   const page = HtmlService.createTemplateFromFile('Sidebar');
   page['order'] = order ? JSON.stringify(order) : '';
-  SpreadsheetApp.getUi().showSidebar(page.evaluate().setTitle('TikTok Ads import'));
+  sidebar_(page, 'TikTok Ads import');
 }
 
 /**
@@ -140,6 +144,60 @@ function ask(order) {
     });
   }
   return call_(address, Object.assign({}, order, {spreadsheet_id: SpreadsheetApp.getActive().getId()}));
+}
+
+/**
+ * The schedule of this Sheet: one for all its people.
+ *
+ * @return {{schedule: Schedule, mine: boolean, zone: string}}
+ */
+function scheduleState() {
+  const schedule = schedule_();
+  return {schedule, mine: schedule.owner === identity_(ScriptApp.getIdentityToken()).email, zone: zone_()};
+}
+
+/**
+ * Import by a clock: an installable trigger of the person who sets it, which needs nobody who runs the service. What
+ * another person has scheduled ends with it, so that two never import twice: only its owner's trigger does anything.
+ *
+ * @param {string} kind off, hourly, daily or weekdays
+ * @param {number} hour 0 to 23, in the Sheet's time zone
+ * @return {Reply}
+ */
+function saveSchedule(kind, hour) {
+  const owner = identity_(ScriptApp.getIdentityToken()).email;
+  forgetTriggers_();
+  const text = {off: 'Off', hourly: 'Hourly', daily: 'Daily at ', weekdays: 'Weekdays at '}[kind] || 'Off';
+  const at = ('0' + hour).slice(-2) + ':00';
+  if (kind === 'hourly') {
+    ScriptApp.newTrigger('importOnSchedule').timeBased().everyHours(1).create();
+  } else if (kind === 'daily' || kind === 'weekdays') {
+    ScriptApp.newTrigger('importOnSchedule').timeBased().everyDays(1).atHour(hour).nearMinute(0).inTimezone(zone_()).create();
+  }
+  const properties = PropertiesService.getDocumentProperties();
+  if (kind === 'off') {
+    properties.deleteProperty(SCHEDULE);
+  } else {
+    properties.setProperty(SCHEDULE, JSON.stringify({kind, hour, owner}));
+  }
+  const shown = kind === 'off' ? text : text + (kind === 'hourly' ? '' : at) + (owner ? ' · by ' + owner : '');
+  return ask({action: 'fill', schedule: shown});
+}
+
+/** What the trigger calls. An exception makes Google write to the trigger's owner. */
+function importOnSchedule() {
+  const schedule = schedule_();
+  if (schedule.owner !== identity_(ScriptApp.getIdentityToken()).email) {
+    forgetTriggers_(); // somebody else has taken over
+    return;
+  }
+  if (schedule.kind === 'weekdays' && Number(Utilities.formatDate(new Date(), zone_(), 'u')) > 5) {
+    return;
+  }
+  const reply = ask({action: 'import'});
+  if (reply.error && reply.status !== 409) {
+    throw new Error([reply.error.message, reply.error.what_to_do].join(' '));
+  }
 }
 
 /**
@@ -346,6 +404,25 @@ function service_(address) {
   return 'SERVICE --region=REGION';
 }
 
+// --- the schedule ------------------------------------------------------------------------------------------------------
+
+/** @return {Schedule} */
+function schedule_() {
+  const text = PropertiesService.getDocumentProperties().getProperty(SCHEDULE);
+  return text ? JSON.parse(text) : {kind: 'off', hour: 6, owner: ''};
+}
+
+/** Delete this person's triggers; those of others Google does not show. */
+function forgetTriggers_() {
+  ScriptApp.getProjectTriggers()
+    .filter((one) => one.getHandlerFunction() === 'importOnSchedule')
+    .forEach((one) => ScriptApp.deleteTrigger(one));
+}
+
+function zone_() {
+  return SpreadsheetApp.getActive().getSpreadsheetTimeZone();
+}
+
 // --- small things --------------------------------------------------------------------------------------------------------
 
 /**
@@ -439,6 +516,14 @@ function tell_(title, failure) {
   const text = [...lines, ...failure.commands].filter(Boolean).join('\n\n');
   const ui = SpreadsheetApp.getUi();
   ui.alert(title, text, ui.ButtonSet.OK);
+}
+
+/**
+ * @param {GoogleAppsScript.HTML.HtmlTemplate} page
+ * @param {string} title
+ */
+function sidebar_(page, title) {
+  SpreadsheetApp.getUi().showSidebar(page.evaluate().setTitle(title));
 }
 
 /**

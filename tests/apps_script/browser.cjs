@@ -38,7 +38,7 @@ const scenarios = {
     await page.getByRole("button", { name: "OWOX", exact: true }).focus();
     await page.keyboard.press("Enter");
     const items = await page.getByRole("menuitem").allTextContents();
-    assert.deepEqual(items, ["Run import", "Backfill…", "Choose fields…", "Show progress", "Cancel run", "Test connection", "Clean up old data…", "Set up…"]);
+    assert.deepEqual(items, ["Run import", "Backfill…", "Choose data…", "Choose accounts…", "Schedule…", "Show progress", "Cancel run", "Test connection", "Clean up old data…", "Set up…"]);
     await page.keyboard.press("ArrowDown");
     assert.equal(await page.evaluate(() => document.activeElement.textContent), "Backfill…");
     await page.keyboard.press("Escape");
@@ -128,10 +128,38 @@ const scenarios = {
     assert.ok((await box.getByText("✓").count()) >= 1);
   },
 
-  async the_tab_fields_is_opened(page) {
-    await choose(page, "Choose fields…");
-    await page.getByRole("status").filter({ hasText: "Fields" }).waitFor();
-    assert.equal(await page.evaluate(() => window.activeTab), "Fields");
+  /** Search, tick, read how much it is, save: by keyboard where a person may use it. */
+  async data_is_searched_and_ticked(page) {
+    await choose(page, "Choose data…");
+    const side = sidebar(page);
+    await side.getByText(/Counted by TikTok/).waitFor();
+    const size = () => side.locator("#size").textContent();
+    const before = await size();
+    assert.match(before, /^About [\d,]+ rows, [\d,]+ cells, .*, \d+ calls$/);
+    assert.equal(await side.locator("#search").evaluate((one) => one === document.activeElement), true);
+    await page.keyboard.type("conversion");
+    const found = side.getByRole("checkbox", { name: /^Conversions Times/ });
+    await found.waitFor();
+    assert.equal(await found.isChecked(), false);
+    await found.focus();
+    await page.keyboard.press("Space");
+    assert.equal(await found.isChecked(), true);
+    assert.equal(await found.evaluate((one) => one === document.activeElement), true); // although all is drawn again
+    assert.notEqual(await size(), before);
+    await page.keyboard.press("Escape");
+    await side.getByText(/^Reports/).click();
+    await side.getByRole("checkbox", { name: "Import Campaign by day", exact: true }).click();
+    await side.getByText(/^Audiences/).click();
+    await side.getByLabel("Split by").selectOption("Country");
+    await side.getByRole("checkbox", { name: "Import Ad by day, country" }).last().click();
+    await side.getByText(/by hour, country or audience: assumed/).waitFor();
+    await side.getByRole("button", { name: /^Ad by day 5|^Ad by day [0-9]/ }).first().click();
+    await side.getByRole("button", { name: "Video", exact: true }).click();
+    assert.equal(await side.getByRole("button", { name: "Video", exact: true }).getAttribute("aria-pressed"), "true");
+    assert.equal(await page.evaluate(() => document.querySelector(".owox-sidebar iframe").contentDocument.documentElement.scrollWidth), 300);
+    await side.getByRole("button", { name: "Save choice" }).click();
+    await side.getByText("Saved:").waitFor();
+    await side.getByRole("button", { name: "Run import" }).waitFor();
   },
 
   async a_failed_run_says_what_to_do(page) {

@@ -59,15 +59,15 @@ const scenarios = {
     await state(page, "Running");
     await sheet(page).getByText(/^Importing [1-9]\d* % · [A-Z][a-z ]+ · \d+ of \d+ windows$/).waitFor({ timeout: 60000 });
     await state(page, "Done");
-    await sheet(page).getByText(/^Done in /).first().waitFor();
+    await sheet(page).getByText(/^Up to date through /).first().waitFor();
     // The bar shows what the chosen cell holds by now, not what it held when it was clicked.
-    assert.match(await sheet(page).locator("#formula").inputValue(), /^Done in /);
+    assert.match(await sheet(page).locator("#formula").inputValue(), /^Up to date through /);
     const hidden = sheet(page).locator("#tabs").getByRole("button", { name: "_owox_tiktok_state" });
     assert.equal(await hidden.count(), 0);
     await sheet(page).locator("#tabs").getByTitle("Show or hide the hidden tabs").click();
     assert.equal(await hidden.count(), 1);
     await openTab(page, "Campaign report daily");
-    await sheet(page).locator("#grid").getByText("spend", { exact: true }).waitFor();
+    await sheet(page).locator("#grid").getByText("Spend", { exact: true }).waitFor();
     assert.ok((await sheet(page).locator("#grid tbody tr").count()) > 30);
     await openTab(page, "Dashboard");
     await sheet(page).locator("#charts svg").first().waitFor();

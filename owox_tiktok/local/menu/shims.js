@@ -134,12 +134,27 @@
     };
   }
 
+  // Triggers are a person's own: a script sees those of who runs it. They are kept among the host's properties, by token.
+  const ownerOf = (host) => `trigger of ${JSON.parse(textOf(decoded(host.identityToken().split(".")[1]))).email}`;
+  const triggersOf = (host) => JSON.parse(host.properties.get(ownerOf(host)) || "[]");
+  const keepTriggers = (host, all) => host.properties.set(ownerOf(host), JSON.stringify(all));
+
+  function clockOf(host, handler) {
+    const about = { handler, id: String(Math.random()).slice(2) };
+    const clock = { create: () => keepTriggers(host, [...triggersOf(host), about]) };
+    for (const name of ["everyHours", "everyDays", "atHour", "nearMinute", "inTimezone"]) {
+      clock[name] = (value) => ((about[name] = value), clock);
+    }
+    return clock;
+  }
+
   /** The services as Code.gs sees them. ``scope`` is filled later with the functions of the script itself. */
   function servicesOf(host, scope) {
     const book = {
       getId: () => host.spreadsheetId(),
       toast: (message, title = "", seconds = 5) => host.toast(message, title, seconds),
       getSheetByName: (name) => (host.sheetNames().includes(name) ? { getName: () => name } : null),
+      getSpreadsheetTimeZone: () => "Etc/UTC",
       setActiveSheet: (sheet) => (host.activate(sheet.getName()), sheet),
     };
     const properties = {
@@ -151,9 +166,18 @@
     return {
       SpreadsheetApp: { getUi: () => ui, getActive: () => book },
       PropertiesService: { getDocumentProperties: () => properties },
-      ScriptApp: { getIdentityToken: () => host.identityToken() },
+      ScriptApp: {
+        getIdentityToken: () => host.identityToken(),
+        newTrigger: (handler) => ({ timeBased: () => clockOf(host, handler) }),
+        getProjectTriggers: () => triggersOf(host).map((one) => ({ getHandlerFunction: () => one.handler, getUniqueId: () => one.id })),
+        deleteTrigger: (trigger) => keepTriggers(host, triggersOf(host).filter((one) => one.id !== trigger.getUniqueId())),
+      },
       UrlFetchApp: fetcherOf(host),
       Utilities: {
+        formatDate: (day, zone, form) => {
+          if (form !== "u" || zone !== "Etc/UTC") throw new Error("The emulator for formatDate knows only the day of the week, in UTC.");
+          return String(day.getUTCDay() || 7);
+        },
         base64DecodeWebSafe: decoded,
         newBlob: (bytes) => ({ getDataAsString: () => textOf(bytes) }),
       },

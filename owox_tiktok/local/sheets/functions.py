@@ -462,6 +462,8 @@ def _index(evaluator: Evaluator, values: list[Value]) -> Value:
         )
     rows = evaluator.rows(area)
     try:
+        if not row and column and len(place) > 1:
+            return [[line[column - 1]] for line in rows]
         return rows[max(row, 1) - 1][max(column, 1) - 1]
     except IndexError:
         raise Failure("NUM", "INDEX evaluates to an out of bounds range.") from None

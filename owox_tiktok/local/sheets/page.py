@@ -110,8 +110,9 @@ const size = () => current.properties.gridProperties;
 
 const hashed = () => Number(new URLSearchParams(location.hash.slice(1)).get("gid") ?? NaN);
 async function load() {
-  const keep = current ? current.properties.sheetId : hashed();
-  meta = await api("GET", "?fields=" + encodeURIComponent("properties.title,sheets(properties,charts,merges,rowGroups)"));
+  const found = await api("GET", "?fields=" + encodeURIComponent("properties.title,sheets(properties,charts,merges,rowGroups)"));
+  const keep = current ? current.properties.sheetId : hashed(); // whichever tab was opened meanwhile
+  meta = found;
   current = meta.sheets.find((one) => one.properties.sheetId === keep) || meta.sheets.find((one) => !one.properties.hidden);
   showTabs();
   await loadGrid();
@@ -159,11 +160,14 @@ async function parts(rows) {
   const fields = "sheets.data(startRow,rowData.values(userEnteredValue,effectiveValue,formattedValue,effectiveFormat,note,dataValidation,hyperlink),rowMetadata(pixelSize,hiddenByUser,hiddenByFilter),columnMetadata(pixelSize,hiddenByUser))";
   return (await api("GET", `?${text}&fields=${encodeURIComponent(fields)}`)).sheets[0].data;
 }
+let asked = 0; // what was asked for before another tab was opened comes too late
 async function loadGrid() {
+  const mine = ++asked;
   const rows = shownRows(), frozen = size().frozenRowCount || 0;
   first = Math.max(0, Math.min(first, rows.length - 1));
   const wanted = [...new Set([...rows.filter((row) => row < frozen), ...rows.slice(first, first + PAGE)])];
   const found = await parts(wanted);
+  if (mine !== asked) return;
   data = {};
   for (const some of found) (some.rowMetadata || []).forEach((about, offset) => {
     data[(some.startRow || 0) + offset] = { cells: (some.rowData && some.rowData[offset] && some.rowData[offset].values) || [], about };
@@ -345,6 +349,7 @@ async function values(range, formatted) {
   return (answer.values || []).flat();
 }
 async function drawCharts() {
+  const mine = asked;
   const shown = await Promise.all((current.charts || []).map(async (chart) => {
     const box = document.createElement("div");
     box.className = "chart";
@@ -358,7 +363,7 @@ async function drawCharts() {
     box.append(await picture(chart.spec, place.widthPixels, place.heightPixels));
     return box;
   }));
-  el("charts").replaceChildren(...shown);
+  if (mine === asked) el("charts").replaceChildren(...shown);
 }
 const SVG = "http://www.w3.org/2000/svg";
 function shape(name, attributes, text) {

@@ -1,0 +1,32 @@
+"""What Current Status says after an import, for people: through which day, how much, and when the next one comes."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta
+
+_SCHEDULE = re.compile(r"(?P<when>Hourly|Daily|Weekdays)(?: at (?P<hour>\d\d):00)?")
+"""What *Schedule…* in the menu writes into Config, before the name of who set it."""
+
+
+def up_to_date(last: date | None, rows: str, schedule: str, now: datetime) -> str:
+    """Return the status of an import that is done: ``last`` is its last day, ``now`` the Sheet's own time."""
+    through = f" through {last:%a} {last.day} {last:%b}" if last else ""
+    return " · ".join(part for part in (f"Up to date{through}", rows, next_import(schedule, now)) if part)
+
+
+def next_import(schedule: str, now: datetime) -> str:
+    """Return when a schedule, as Config shows it, imports next; empty where there is none."""
+    found = _SCHEDULE.match(schedule.strip())
+    if found is None:
+        return ""
+    if found["when"] == "Hourly":
+        return "next import within an hour"
+    if found["hour"] is None or int(found["hour"]) > 23:
+        return ""
+    then = now.replace(hour=int(found["hour"]), minute=0, second=0, microsecond=0)
+    while then <= now or (found["when"] == "Weekdays" and then.weekday() > 4):
+        then += timedelta(days=1)
+    days = (then.date() - now.date()).days
+    day = {0: "today", 1: "tomorrow"}.get(days, f"{then:%A}")
+    return f"next import {day} {then:%H:%M}"
