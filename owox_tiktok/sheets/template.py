@@ -664,7 +664,7 @@ def _dashboard(kind: SheetKind, column: Callable[[str], str]) -> Page:
         for n in range(len(_SHOWN)):
             put(_LOOKED_UP_FROM + n, 15, *_where_the_columns_are(n))
     return Page(
-        DASHBOARD, "(dashboard)", (110, 110, 110, 110, 110, 110, 110, 230, 90, 100, 90, 100, 80, 160, 30, 110, 190),
+        DASHBOARD, "(dashboard)", (110, 110, 110, 110, 110, 85, 85, 170, 90, 100, 90, 100, 80, 160, 30, 110, 190),
         _as_lines(grid), ("Dashboard",), "#34a853", rows=last + 5, gridlines=False,
         heights={0: 44, 7: 26, 8: 36, _TOP - 2: 30}, charts=tuple(_charts()),
     )  # fmt: skip
@@ -691,7 +691,7 @@ def _charts() -> Iterator[Chart]:
                 Series(left + 2, "column", _CHART["impressions"]),
                 Series(left + 3, second, _CHART["clicks"], right=True),
             ),
-            row, 4, 545,
+            row, 4, 440,
         )  # fmt: skip
         yield Chart(
             f"Conversions and CTR {words}", *area,
