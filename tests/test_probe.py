@@ -92,7 +92,7 @@ def test_an_import_works_all_the_same(google: Server, project: Project, kind: st
     sheet = control_sheet(google, project)
     assert run(sheet, project).exit_code == 0
     assert run(sheet, project).exit_code == 0
-    assert sheet.status.startswith("Done")
+    assert sheet.status.startswith("Up to date")
 
 
 def test_check_with_a_sheet_says_what_differs(

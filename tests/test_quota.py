@@ -121,7 +121,7 @@ def test_runs_of_one_account_share_its_quota_and_none_is_refused(
         sheet = control_sheet(google, project)
         finished = run(sheet, project, limits=limits(time), environment_more={PER_MINUTE_VARIABLE: "20"})
         assert finished.exit_code == 0
-        assert sheet.status.startswith("Done")
+        assert sheet.status.startswith("Up to date")
     assert "429" not in google.counts["by_status"]
     assert calls(google, "Read") > 20
     assert time.now - 1000 < WINDOW_S * (1 + calls(google, "Read") / 15), "none waits longer than the quota asks"

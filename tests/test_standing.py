@@ -29,6 +29,8 @@ def test_the_next_import_follows_from_the_schedule(schedule: str, said: str) -> 
 
 
 def test_the_status_says_through_which_day_how_much_and_when_next() -> None:
-    words = up_to_date(date(2026, 11, 20), "222 rows", "Daily at 06:00", FRIDAY)
+    words = up_to_date(date(2026, 11, 20), ("222 rows",), "Daily at 06:00", FRIDAY)
     assert words == "Up to date through Fri 20 Nov · 222 rows · next import tomorrow 06:00"
-    assert up_to_date(None, "1 row", "", FRIDAY) == "Up to date · 1 row"
+    assert up_to_date(None, ("1 row", "14 rows of March 2026 were missing; they are back"), "", FRIDAY) == (
+        "Up to date · 1 row · 14 rows of March 2026 were missing; they are back"
+    )

@@ -124,6 +124,7 @@ class Report:
         self._names: Mapping[str, str] = {}
         self._status = "Importing · making the plan"
         self._last_day: date | None = None
+        self._healed: tuple[str, ...] = ()
         self._cancelled = False
         self._seen: tuple[dict[int, Snapshot], tuple[Tag, ...]] | None = None
         """What the first write rests on, seen just before."""
@@ -242,6 +243,7 @@ class Report:
             self.say("INFO", f"{rows_of(rows)} stored", name)
         if event.stopped:
             self.run.so_far = event
+        self._healed = event.healed
         self.say(ABOUT[event.state].severity, event.summary)
         self._end(event.state, event.summary)
 
@@ -338,7 +340,7 @@ class Report:
         status = self._status
         if self.run.ended and self.run.state is State.DONE and self._everything:
             here, schedule = self._book.now().astimezone(self._zone), labelled.get(normal(SCHEDULE))
-            status = up_to_date(self._last_day, rows_of(self.run.rows), str(schedule or ""), here)
+            status = up_to_date(self._last_day, (rows_of(self.run.rows), *self._healed), str(schedule or ""), here)
         wanted: dict[str, tuple[Cell, tuple[str, str] | None]] = {normal(CURRENT_STATUS): (status, None)}
         if self.run.ended and self.run.state in (State.DONE, State.PARTLY_DONE):
             ended = self.run.ended.astimezone(self._zone)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 _SCHEDULE = re.compile(r"(?P<when>Hourly|Daily|Weekdays)(?: at (?P<hour>\d\d):00)?")
 """What *Schedule…* in the menu writes into Config, before the name of who set it."""
 
 
-def up_to_date(last: date | None, rows: str, schedule: str, now: datetime) -> str:
-    """Return the status of an import that is done: ``last`` is its last day, ``now`` the Sheet's own time."""
+def up_to_date(last: date | None, did: Sequence[str], schedule: str, now: datetime) -> str:
+    """Return the status of an import that is done.
+
+    ``last`` is its last day, ``did`` what it did in words, ``now`` the Sheet's own time.
+    """
     through = f" through {last:%a} {last.day} {last:%b}" if last else ""
-    return " · ".join(part for part in (f"Up to date{through}", rows, next_import(schedule, now)) if part)
+    return " · ".join(part for part in (f"Up to date{through}", *did, next_import(schedule, now)) if part)
 
 
 def next_import(schedule: str, now: datetime) -> str:
