@@ -251,7 +251,7 @@ def check_rows(chunks: Sequence[Chunk], rows: int) -> None:
 
     To be called before the cursor moves, in the same transaction or before it begins.
     """
-    read = sum(c.rows for c in chunks)
+    read = sum(c.rows_to_write for c in chunks)
     if rows != read:
         raise StoreFailed(
             f"{read:,} rows were read and {rows:,} arrived, so nothing was stored",

@@ -24,7 +24,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Rows of a window are in the destination, with their cursor. ``work`` is its share of ``Started.work``."""
+    """Rows of a window are in the destination, with their cursor. ``work`` is its share of ``Started.work``.
+
+    ``kept`` of it, with ``rows_kept`` of the rows, was stored already as it was read, and not written again.
+    """
 
     object: str
     advertiser_id: str
@@ -33,6 +36,8 @@ class Stored:
     rows: int
     replaced: int
     work: int
+    kept: int = 0
+    rows_kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,12 @@ class Finished:
     pruned: Mapping[str, int] = field(default_factory=dict)
     stopped: Reason | None = None
     left: int = 0
+    work: int = 0
+    """How many days (and lists) were read and are stored."""
+    kept: int = 0
+    """How many of them were stored already as they were read, and not written again."""
+    rows_kept: int = 0
+    """How many of the rows are theirs."""
     bytes_processed: int = 0
     """What a destination read that is paid for by the bytes."""
 
@@ -106,6 +117,9 @@ class Finished:
             seconds=earlier.seconds + self.seconds,
             warnings=earlier.warnings + self.warnings,
             pruned=_added(earlier.pruned, self.pruned),
+            work=earlier.work + self.work,
+            kept=earlier.kept + self.kept,
+            rows_kept=earlier.rows_kept + self.rows_kept,
             bytes_processed=earlier.bytes_processed + self.bytes_processed,
         )
 
@@ -126,6 +140,8 @@ class Finished:
         parts = [f"{ABOUT[self.state].headline} in {duration(self.seconds)}: {rows_of(total)} stored"]
         if replaced:
             parts.append(f"{replaced:,} of them in place of existing rows")
+        if self.kept:
+            parts.append(f"{rows_of(self.rows_kept)} of {self.kept:,} of {self.work:,} days and lists unchanged")
         parts.append(f"{self.requests:,} request{'' if self.requests == 1 else 's'}")
         if self.refused:
             parts.append(f"{self.refused:,} rate-limited")

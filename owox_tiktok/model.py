@@ -296,7 +296,8 @@ class Chunk:
 
     ``path`` is a spool file (see ``spool``) with ``rows`` rows of the columns ``columns``, and ``seals`` say what is in
     it. ``window`` is None where the stream has no days. ``cursor`` is None when the read must not move it (a backfill
-    of a pair that has none).
+    of a pair that has none). ``kept`` are the days whose rows are stored already as they are in the file: a destination
+    that knows its own seals finds them (``trust.changes``), and neither deletes nor writes them again.
     """
 
     stream: Stream
@@ -308,6 +309,17 @@ class Chunk:
     cursor: Cursor | None
     seals: Seals
     read_at: datetime
+    kept: Collection[date | None] = ()
+
+    @property
+    def rows_to_write(self) -> int:
+        """How many rows of the file are of days that are not stored already."""
+        return self.rows - self.rows_kept
+
+    @property
+    def rows_kept(self) -> int:
+        """How many rows of the file are of days that stay as they are stored."""
+        return sum(self.seals[day].rows for day in self.kept if day in self.seals)
 
 
 class Halve(Exception):
@@ -333,12 +345,15 @@ class Stored:
 
     ``rows`` are counted or read back in the destination, never taken from the chunk: the run compares them with what
     was read. A destination that replaces several windows at once may say for the first how many rows all of them had.
-    ``notes`` are sentences for the person it was stored for.
+    ``notes`` are sentences for the person it was stored for. ``kept`` days (1 for what has no days) with ``rows_kept``
+    rows were there already as they were read, and are among ``rows`` by their seals.
     """
 
     rows: int
     replaced: int
     notes: tuple[str, ...] = ()
+    kept: int = 0
+    rows_kept: int = 0
 
 
 Cursors = Mapping[tuple[str, str], Known]

@@ -73,6 +73,9 @@ class Outcome:
     rows: dict[str, int] = field(default_factory=dict)
     replaced: dict[str, int] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
+    work: int = 0
+    kept: int = 0
+    rows_kept: int = 0
     warnings: int = 0
     pruned: dict[str, int] = field(default_factory=dict)
     stopped: Reason | None = None
@@ -427,8 +430,22 @@ class _Writer:
         self._outcome.rows[name] = self._outcome.rows.get(name, 0) + reading.rows
         self._outcome.replaced[name] = self._outcome.replaced.get(name, 0) + stored.replaced
         first, last = (window.first, window.last) if window else (None, None)
+        work = work_of(pair, window)
+        self._outcome.work += work
+        self._outcome.kept += stored.kept
+        self._outcome.rows_kept += stored.rows_kept
         self._listen(
-            Stored(name, pair.advertiser.id, first, last, reading.rows, stored.replaced, work_of(pair, window))
+            Stored(
+                name,
+                pair.advertiser.id,
+                first,
+                last,
+                reading.rows,
+                stored.replaced,
+                work,
+                stored.kept,
+                stored.rows_kept,
+            )
         )
         if reading.refused:
             fields = ", ".join(sorted(reading.refused))

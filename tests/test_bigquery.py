@@ -25,11 +25,11 @@ from owox_tiktok import app
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.destinations.bigquery import open_at
 from owox_tiktok.errors import BadInput, StoreFailed, StoreSilent
-from owox_tiktok.model import Checkable, Metered, Stored, Stream, Window
+from owox_tiktok.model import Checkable, Chunk, Metered, Stored, Stream, Window
 from owox_tiktok.retry import Limits
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.testing import Kit
-from owox_tiktok.testing.kit import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, ad, day
+from owox_tiktok.testing.kit import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, ad, day, in_order
 from owox_tiktok.views import HoldsViews, View
 from tests.bigquery import (
     DROP,
@@ -459,6 +459,126 @@ def test_one_delete_and_one_insert_serve_all_advertisers_of_a_step(kit: Kit, pro
     assert len([r for r in proxy.jobs if "load" in r.job]) == 1
     assert len(kit.read(DAILY)) == 30
     assert len(kit.cursors()) == 30
+
+
+# --- only what changed ------------------------------------------------------------------------------------------------
+
+
+def again(kit: Kit, *chunks: Chunk) -> list[Stored]:
+    """Store chunks as a run does: by what it knows of the cursors."""
+    with kit.open() as destination:
+        destination.cursors()
+        destination.prepare(chunks[0].stream, chunks[0].columns)
+        return kit.put(destination, *chunks)
+
+
+@needs_emulator
+def test_days_that_are_stored_as_they_were_read_are_neither_loaded_nor_deleted(kit: Kit, proxy: Proxy) -> None:
+    rows = [ad(1, n) for n in range(1, 9)]
+    kit.store(*[kit.chunk(DAILY, rows, (day(1), day(8)), advertiser_id=a) for a in "12"])
+    before = kit.seals(DAILY)
+    proxy.seen.clear()
+    later = AT + timedelta(hours=1)
+    changed = [*rows[:2], ad(1, 3, spend="9", ad_name='a\n"b", ' + str(day(4))), *rows[3:], ad(2, 9)]
+    stored = again(
+        kit,
+        replace(kit.chunk(DAILY, changed, (day(1), day(9))), read_at=later),
+        kit.chunk(DAILY, rows, (day(1), day(8)), advertiser_id="2"),
+    )
+    assert [(s.rows, s.kept, s.rows_kept) for s in stored] == [(9, 7, 7), (8, 8, 8)]
+    assert stored[0].replaced == 1
+    (script,) = [s for s in proxy.statements if "TRANSACTION" in s]
+    assert re.findall(r"DATE '(2026-[0-9-]+)'", script.partition("DELETE FROM")[2].partition(";")[0]) == [
+        "2026-01-03", "2026-01-10", "2026-01-03", "2026-01-04", "2026-01-09", "2026-01-10"
+    ]  # fmt: skip
+    assert len([r for r in proxy.jobs if "load" in r.job]) == 1
+    assert sorted((r["stat_time_day"], r["spend"]) for r in kit.read(DAILY) if r["advertiser_id"] == "1") == [
+        (day(n), Decimal(9) if n == 3 else Decimal("1.5")) for n in range(1, 10)
+    ]
+    assert kit.cursors()[DAILY.name, "1"].through == day(9)
+    after = kit.seals(DAILY)
+    assert {d for d in before if before[d] == after[d]} == {day(n) for n in (1, 2, 4, 5, 6, 7, 8)}
+    assert kit.damaged(DAILY) == kit.damaged(DAILY, "2") == []
+
+
+@needs_emulator
+def test_where_nothing_has_changed_only_the_cursors_are_written(kit: Kit, proxy: Proxy) -> None:
+    whole = [kit.chunk(DAILY, [ad(1, n) for n in range(1, 6)], (day(1), day(5)), advertiser_id=a) for a in "12"]
+    kit.store(*whole)
+    listed = kit.chunk(ADS, [{"ad_id": "171", "ad_name": "a"}, {"ad_id": "172"}])
+    kit.store(listed)
+    proxy.seen.clear()
+    moved = [replace(c, cursor=replace(c.cursor, read_at=AT + timedelta(hours=1))) for c in whole if c.cursor]
+    assert [s.kept for s in again(kit, *moved)] == [5, 5]
+    assert {c.read_at for (name, _), c in kit.cursors().items() if name == DAILY.name} == {AT + timedelta(hours=1)}
+    assert [s.kept for s in again(kit, listed)] == [1]
+    scripts = [s for s in proxy.statements if "TRANSACTION" in s]
+    assert len(scripts) == 2
+    assert not [r for r in proxy.jobs if "load" in r.job]
+    assert not any(word in script for script in scripts for word in ("DELETE", "MERGE", DAILY.table, ADS.table))
+
+
+@needs_emulator
+def test_of_a_list_only_the_rows_that_differ_are_written(kit: Kit) -> None:
+    groups = STREAMS["ad_groups"]
+    rows: list[Row] = [{"adgroup_id": f"{n}", "location_ids": ["1", {"b": n}], "budget": "5"} for n in range(5)]
+    kit.store(kit.chunk(groups, rows, fields=["location_ids", "budget"]))
+    rows[1]["budget"], rows[2]["location_ids"], rows[3]["budget"] = "6", ["1", {"b": 7}], None
+    (stored,) = again(kit, kit.chunk(groups, [*rows, {"adgroup_id": "9"}], fields=["location_ids", "budget"]))
+    assert (stored.rows, stored.replaced) == (6, 3)
+    assert {r["adgroup_id"]: r["budget"] for r in kit.read(groups)} == {
+        "0": 5, "1": 6, "2": 5, "3": None, "4": 5, "9": None
+    }  # fmt: skip
+    assert kit.damaged(groups) == []
+
+
+@needs_emulator
+@pytest.mark.parametrize("harm", ["edited", "lost", "twice", "none"])
+def test_a_seal_older_than_a_day_is_checked_before_it_is_believed(harm: str, kit: Kit, proxy: Proxy) -> None:
+    for stream, key in ((DAILY, "ad_id"), (ADS, "ad_id")):
+        window = (day(1), day(2)) if stream is DAILY else None
+        rows: list[Row] = [ad(1, 1), ad(2, 2)] if stream is DAILY else [{"ad_id": "171"}, {"ad_id": "172"}]
+        kit.store(kit.chunk(stream, rows, window))
+        before = kit.read(stream)
+        if harm == "edited":
+            kit.change_cell(stream, (key, "171"), "ad_name", "mine")
+        elif harm == "lost":
+            kit.delete_row(stream, (key, "171"))
+        elif harm == "twice":
+            kit.copy_row(stream, (key, "171"))
+        proxy.seen.clear()
+        (stored,) = again(kit, replace(kit.chunk(stream, rows, window), read_at=AT + timedelta(days=1)))
+        assert (stored.kept > 0) is (harm == "none")
+        if stream is DAILY or harm in ("edited", "lost"):
+            assert in_order(kit.read(stream)) == in_order(before)
+        assert {s.read_at for s in kit.seals(stream).values()} == {AT + timedelta(days=1)}
+        assert any("load" in r.job for r in proxy.jobs) is (harm != "none")
+
+
+@needs_emulator
+def test_what_another_run_has_stored_since_is_not_left_alone(kit: Kit) -> None:
+    """The seal is that of the rows as they were: a late step of a killed run has put others in their place."""
+    chunk = kit.chunk(DAILY, [ad(1, 1), ad(2, 2)], (day(1), day(2)))
+    kit.store(chunk)
+    with kit.open() as first, kit.open() as second:
+        for destination in (first, second):
+            destination.cursors()
+            destination.prepare(DAILY, chunk.columns)
+        second.replace([kit.chunk(DAILY, [ad(1, 1, spend="7"), ad(2, 2)], (day(1), day(2)))])
+        (stored,) = first.replace([chunk])
+    assert (stored.rows, stored.kept) == (2, 0)
+    assert {r["spend"] for r in kit.read(DAILY)} == {Decimal("1.5")}
+
+
+@needs_emulator
+def test_a_column_that_was_dropped_and_came_back_empty_is_filled_again(kit: Kit) -> None:
+    chunk = kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)))
+    kit.store(chunk)
+    kit.drop_column(DAILY, "impressions")
+    with kit.open() as destination:
+        destination.prepare(DAILY, chunk.columns)  # and then it is killed
+    assert [s.kept for s in again(kit, chunk)] == [0]
+    assert [r["impressions"] for r in kit.read(DAILY)] == [10]
 
 
 # --- answers that are lost --------------------------------------------------------------------------------------------

@@ -170,5 +170,8 @@ def _finished(
         pruned={name: n for name, n in outcome.pruned.items() if n},
         stopped=outcome.stopped if outcome.left or not pairs else None,
         left=outcome.left,
+        work=outcome.work,
+        kept=outcome.kept,
+        rows_kept=outcome.rows_kept,
         bytes_processed=read_there,
     )

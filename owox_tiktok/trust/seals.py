@@ -41,7 +41,7 @@ A seal counts only for the table it was written for, like a cursor. It leaves wi
 
 What builds on it
 
-    only what changed is written    ``Reading.seals`` against ``Destination.seals``: an equal day needs no write
+    only what changed is written    ``trust.changes``: a day whose seal is the stored one needs no write
     are they still those?           ``differing(destination.seals(…), destination.recount(…))``
     is it what TikTok sent?         the sums of a window's seals, added up by ``together``, against TikTok's totals
     a month, an account             ``by_month``, ``together``
@@ -226,11 +226,11 @@ Rest = Mapping[str, Seals]
 
 
 def to_store(chunk: Chunk, rest: Rest | None = None) -> dict[date | None, Sealed]:
-    """Return the seals that land with a chunk: one for each day of its window, also for days without rows.
+    """Return the seals that land with a chunk: one for each day of its window that is written, also without rows.
 
     Raises StoreFailed if the chunk's seals do not speak of its rows, before they could vouch for others.
     """
-    days = _days(chunk)
+    days = days_of(chunk)
     if sum(seal.rows for seal in chunk.seals.values()) != chunk.rows or not chunk.seals.keys() <= set(days):
         sealed = ", ".join(f"{seal.rows:,} of {day or 'no day'}" for day, seal in list(chunk.seals.items())[:5])
         raise StoreFailed(
@@ -243,6 +243,7 @@ def to_store(chunk: Chunk, rest: Rest | None = None) -> dict[date | None, Sealed
     return {
         day: Sealed(together([chunk.seals.get(day, NOTHING), others.get(day, NOTHING)]), fields, chunk.read_at)
         for day in days
+        if day not in chunk.kept
     }
 
 
@@ -254,7 +255,8 @@ def of_step(chunks: Iterable[Chunk], rest: Rest | None = None) -> dict[str, dict
     return new
 
 
-def _days(chunk: Chunk) -> list[date | None]:
+def days_of(chunk: Chunk) -> list[date | None]:
+    """Return the days that a chunk speaks of, in order; None for what has no days."""
     if chunk.stream.time is None:
         return [None]
     if chunk.window is None:
@@ -263,9 +265,30 @@ def _days(chunk: Chunk) -> list[date | None]:
 
 
 def spans_of(chunks: Iterable[Chunk]) -> list[Span]:
-    """Return what the chunks take the place of: advertiser, first and last day; None and None for all."""
-    dated = ((c.advertiser_id, c.window if c.stream.time else None) for c in chunks)
-    return [(advertiser_id, w.first if w else None, w.last if w else None) for advertiser_id, w in dated]
+    """Return what the chunks take the place of: advertiser, first and last day; None and None for all.
+
+    The days that they keep are left out, so a chunk may have several spans or none.
+    """
+    spans: list[Span] = []
+    for chunk in chunks:
+        window = chunk.window if chunk.stream.time else None
+        if chunk.kept:
+            spans += spans_of_days(chunk.advertiser_id, (day for day in days_of(chunk) if day not in chunk.kept))
+        else:
+            spans.append((chunk.advertiser_id, window.first if window else None, window.last if window else None))
+    return spans
+
+
+def spans_of_days(advertiser_id: str, days: Iterable[date | None]) -> list[Span]:
+    """Return days, given in order, as spans; None is what has no days."""
+    spans: list[Span] = []
+    for day in days:
+        last = spans[-1][2] if spans else None
+        if day and last == day - timedelta(days=1):
+            spans[-1] = (advertiser_id, spans[-1][1], day)
+        else:
+            spans.append((advertiser_id, day, day))
+    return spans
 
 
 def recounted(
@@ -387,7 +410,59 @@ def stored_sql(dialect: Dialect, stream: Stream, advertiser_id: str, table_id: s
     )
 
 
+def stored_since_sql(dialect: Dialect, first: date, *, newest: str = "") -> str:
+    """Return the query for the stored seals of all objects from ``first`` on, in the columns of ``STORED_SINCE``.
+
+    Those that speak of no day are among them. ``newest``: as in ``stored_sql``.
+    """
+    hour = dialect.types[Kind.HOUR]
+    picked = [
+        f"CAST({dialect.name(n)} AT TIME ZONE 'UTC' AS {hour})"
+        if n == "read_at" and not dialect.escapes
+        else dialect.name(n)
+        for n in STORED_SINCE
+    ]
+    one = "PARTITION BY object, advertiser_id, day"
+    last = f" QUALIFY ROW_NUMBER() OVER ({one} ORDER BY {newest} DESC) = 1" if newest else ""
+    return (
+        f"SELECT {', '.join(picked)} FROM {dialect.table(SEALS)} "
+        f"WHERE ({dialect.name('day')} >= DATE '{first}' OR {dialect.name('day')} IS NULL){last}"
+    )
+
+
 STORED = tuple(part.name for part in RECORD[2:-1])
+STORED_SINCE = ("object", "advertiser_id", "table_id", *STORED)
+
+
+HALVES = ((1, "high"), (9, "low"))
+"""Where the two halves of a fingerprint begin among its digits, and what they are called."""
+
+
+def differing_sql(dialect: Dialect, recount: str, kept: Mapping[str, Mapping[date | None, Seal]]) -> str:
+    """Return the query for how many of the days in ``kept``, by advertiser, are not what ``recount`` finds there.
+
+    ``recount`` is a query of ``recount_sql`` over the columns that the seals speak of. In BigQuery's words.
+    """
+    rows = [
+        [
+            advertiser_id,
+            None if day is None else day.isoformat(),
+            str(seal.rows),
+            *map(str, divmod(seal.fingerprint, 2**32)),
+        ]
+        for advertiser_id, days in kept.items()
+        for day, seal in days.items()
+    ]
+    whole = dialect.types[Kind.COUNT]
+    given = dialect.rows_of_texts(["advertiser_id", "day", "sealed", "high", "low"], rows)
+    same_day = "COALESCE(CAST(found.sealed_day AS STRING), '') = COALESCE(given.day, '')"
+    high = f"MOD(found.high + DIV(found.low, {2**32}), {2**32})"
+    other = f"CAST(given.high AS {whole}) != {high} OR CAST(given.low AS {whole}) != MOD(found.low, {2**32})"
+    return (
+        f"SELECT COUNT(*) FROM {given} LEFT JOIN ({recount}) AS found "
+        f"ON found.advertiser_id = given.advertiser_id AND {same_day} "
+        f"WHERE CAST(given.sealed AS {whole}) != COALESCE(found.sealed_rows, 0) OR {other}"
+    )
 
 
 def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], there: Collection[str], where: str) -> str:
@@ -410,9 +485,10 @@ def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], ther
         f"{digits} AS digits",
         *map(name, summed),
     ]
-    halves = [f"SUM(CAST(CONCAT('0x', SUBSTR(digits, {at}, 8)) AS {dialect.types[Kind.COUNT]}))" for at in (1, 9)]
+    whole = dialect.types[Kind.COUNT]
+    halves = [f"SUM(CAST(CONCAT('0x', SUBSTR(digits, {n}, 8)) AS {whole})) AS {half}" for n, half in HALVES]
     return (
-        f"SELECT {name('advertiser_id')}, sealed_day, COUNT(*), {', '.join([*halves, *sums])} FROM "
+        f"SELECT {name('advertiser_id')}, sealed_day, COUNT(*) AS sealed_rows, {', '.join([*halves, *sums])} FROM "
         f"(SELECT {', '.join(inner)} FROM {dialect.table(stream.table)} AS t WHERE {where}) AS found "
         f"GROUP BY {name('advertiser_id')}, sealed_day"
     )

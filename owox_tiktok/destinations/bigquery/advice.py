@@ -26,6 +26,8 @@ OVERTAKEN = "owox_tiktok: another import has moved the cursors"
 """Our own error, which a script raises."""
 HELD = "owox_tiktok: rows in their windows: "
 """Another one of ours; behind it stands how many there are, which is not as many as were read."""
+CHANGED = "owox_tiktok: stored rows are not what their seals say"
+"""A third one: they are written again."""
 _ABORTED = ("Transaction is aborted due to concurrent update", "Could not serialize access to table")
 
 

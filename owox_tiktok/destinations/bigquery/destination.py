@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +17,16 @@ import google.cloud.bigquery as bq
 
 from owox_tiktok.cursors import Part, Record, check_rows, check_step, last_cursors, table_of
 from owox_tiktok.destinations.bigquery.address import Address
-from owox_tiktok.destinations.bigquery.advice import HELD, LABEL, OVERTAKEN, expiries, held_in, is_ours, sentences
+from owox_tiktok.destinations.bigquery.advice import (
+    CHANGED,
+    HELD,
+    LABEL,
+    OVERTAKEN,
+    expiries,
+    held_in,
+    is_ours,
+    sentences,
+)
 from owox_tiktok.destinations.bigquery.jobs import Jobs
 from owox_tiktok.destinations.bigquery.sql import (
     ROWS_OF_CURSORS,
@@ -31,9 +40,39 @@ from owox_tiktok.destinations.sql import ABOUT_CURSORS, ABOUT_SEALS, Found, SqlD
 from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK, SEALS
 from owox_tiktok.dialects import bigquery as dialect_of
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed
-from owox_tiktok.model import Chunk, Cursor, Failure, Field, Known, Step, Stored, Stream, Window, utc
+from owox_tiktok.model import (
+    Chunk,
+    Cursor,
+    Failure,
+    Field,
+    Kind,
+    Known,
+    Seal,
+    Sealed,
+    Step,
+    Stored,
+    Stream,
+    Window,
+    utc,
+)
 from owox_tiktok.retry import Limits
-from owox_tiktok.trust.seals import Rest, Span, forget_sql, insert_sql, of_step, stored_sql
+from owox_tiktok.spool import lines_of_days
+from owox_tiktok.trust import changes
+from owox_tiktok.trust.seals import (
+    Rest,
+    Span,
+    days_of,
+    differing_sql,
+    forget_sql,
+    in_order,
+    insert_sql,
+    of_step,
+    recount_sql,
+    spans_of,
+    spans_of_days,
+    stored_since_sql,
+    stored_sql,
+)
 from owox_tiktok.views import View
 
 LOCK = "_owox_tiktok_lock"
@@ -48,8 +87,14 @@ COMPRESSION = 1
 LIMITS = Limits(attempts=100, deadline_s=300.0, first_s=0.4, longest_s=20.0)
 """So long is a call tried again that fails in a way that passes, and a step that another import aborts."""
 
+Change = Callable[[Sequence[Chunk], str | None], list[str]]
+"""Returns the statements that bring chunks' rows in from a staging table (None: there are no rows)."""
 Moments = Mapping[tuple[str, str], datetime]
 """When the cursor of each pair was written."""
+
+
+class _DoubtfulError(Exception):
+    """Nothing was stored: days that were to stay as they are may not be what their seals say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,11 +419,13 @@ class BigQuery(SqlDestination):
         """Make each chunk's window exactly its rows, and store the cursors, in one transaction."""
         stream = chunks[0].stream
         table = self.dialect.table(stream.table)
-        windows = [(c.advertiser_id, *((c.window.first, c.window.last) if c.window else (None, None))) for c in chunks]
-        where = condition(self.dialect, stream, windows)
-        rows = sum(c.rows for c in chunks)
 
-        def change(staging: str | None) -> list[str]:
+        def change(chunks: Sequence[Chunk], staging: str | None) -> list[str]:
+            spans = spans_of(chunks)
+            if not spans:
+                return []
+            where = condition(self.dialect, stream, spans)
+            rows = sum(c.rows_to_write for c in chunks)
             statements = [f"DELETE FROM {table} WHERE {where};", "SET replaced = @@row_count;"]
             if staging:
                 names = ", ".join(BIGQUERY.name(f.name) for f in chunks[0].columns)
@@ -404,17 +451,18 @@ class BigQuery(SqlDestination):
             of = ", ".join(map(self.dialect.text, sorted({c.advertiser_id for c in chunks})))
             same = f"t.advertiser_id IN ({of}) AND {same}"
 
-        def change(staging: str | None) -> list[str]:
+        def change(_: Sequence[Chunk], staging: str | None) -> list[str]:
             if not staging:
                 return []
             # One row of a key at most: MERGE fails when two meet the same row.
             first = f"ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {keys}) = 1"
             rows = f"SELECT * FROM {staging} WHERE TRUE QUALIFY {first}"
             update = ", ".join(f"{n} = s.{n}" for n in others)
+            differs = " OR ".join(self._differs(f) for f in chunks[0].columns if f.name not in stream.keys)
             return [
                 f"SET replaced = (SELECT COUNT(*) FROM {table});",
                 f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same}"
-                + (f" WHEN MATCHED THEN UPDATE SET {update}" if update else "")
+                + (f" WHEN MATCHED AND ({differs}) THEN UPDATE SET {update}" if update else "")
                 + f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
                 # Rows touched, less those by which the table has grown.
                 f"SET replaced = @@row_count - ((SELECT COUNT(*) FROM {table}) - replaced);",
@@ -422,42 +470,92 @@ class BigQuery(SqlDestination):
 
         return self._store(chunks, change)
 
-    def _store(self, chunks: Sequence[Chunk], change: Callable[[str | None], list[str]]) -> list[Stored]:
-        """Load the rows into a staging table, and bring them and the cursors in in one transaction."""
+    def _differs(self, field: Field) -> str:
+        """Return the condition that a column has another value in the table ``t`` than in ``s``."""
+        name = self.dialect.name(field.name)
+        both = (f"TO_JSON_STRING(t.{name})", f"TO_JSON_STRING(s.{name})")
+        # JSON cannot be compared, but its text can: BigQuery writes equal values alike.
+        return " IS DISTINCT FROM ".join(both if field.kind is Kind.JSON else (f"t.{name}", f"s.{name}"))
+
+    def _store(self, chunks: Sequence[Chunk], change: Change) -> list[Stored]:
+        """Bring the rows in that are not there yet; where a seal turns out not to hold, all of them."""
         check_step(chunks)
         stream = chunks[0].stream
-        rows = sum(c.rows for c in chunks)
-        moved = last_cursors(chunks)
-        cursors = {c.advertiser_id: moved.get(c.advertiser_id) for c in chunks}
         with self._sentences(stream):
             self._begin()
-            step = self._jobs.new_step()
-            staging = self._load(chunks, step) if rows else None
+            found = self._unchanged(chunks)
+            old = [
+                {d: s.seal for d, s in f.items() if changes.is_old(s, c)} for c, f in zip(chunks, found, strict=True)
+            ]
+            if stream.per_app and any(old):  # their rows are of many accounts, and the seal is of none
+                found = [{} for _ in chunks]
+            kept = [changes.keeping(chunk, days) for chunk, days in zip(chunks, found, strict=True)]
+            check = {c.advertiser_id: days for c, days in zip(kept, old, strict=True) if days and c.kept}
             try:
-                parameters = Parameters()
-                changes = change(self.dialect.table(staging) if staging else None)
-                table_id = _id(self._looked_at(stream.table))
-                rest = self._rest(chunks, staging) if stream.verb == "upsert" else {}
-                now = {WRITTEN_AT: "CURRENT_TIMESTAMP()"}
-                seals = insert_sql(self.dialect, stream, of_step(chunks, rest), table_id, now)
-                changes += [f"{statement};" for statement in seals]
-                if moved:
-                    records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
-                    changes.append(self._insert_records(records, parameters))
-                try:
-                    replaced = self._commit(stream, cursors, changes, parameters) if changes else 0
-                except refusals.BadRequest as error:
-                    if (held := held_in(error)) is None:
-                        raise
-                    check_rows(chunks, held)
+                return self._store_step(kept, change, check)
+            except _DoubtfulError:
+                return self._store_step(chunks, change, {})
+
+    def _store_step(
+        self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]]
+    ) -> list[Stored]:
+        """Load the rows into a staging table, and bring them and the cursors in in one transaction.
+
+        Raises _DoubtfulError, and changes nothing, where one of the days in ``check`` is not what its seal says, or
+        another import may have stored something since the seals were read.
+        """
+        stream = chunks[0].stream
+        moved = last_cursors(chunks)
+        cursors = {c.advertiser_id: moved.get(c.advertiser_id) for c in chunks}
+        step = self._jobs.new_step()
+        staging = self._load(chunks, step) if any(c.rows_to_write for c in chunks) else None
+        try:
+            parameters = Parameters()
+            table_id = _id(self._looked_at(stream.table))
+            statements = self._check(stream, chunks[0].columns, check) if check else []
+            statements += change(chunks, self.dialect.table(staging) if staging else None)
+            written = [c for c in chunks if not c.kept or c.rows_to_write or spans_of([c])]
+            rest = self._rest(written, staging) if stream.verb == "upsert" and written else {}
+            seals = of_step(written, rest)
+            for chunk in chunks:
+                for day, seal in check.get(chunk.advertiser_id, {}).items():
+                    fields = tuple(f.name for f in in_order(chunk.columns))
+                    seals.setdefault(chunk.advertiser_id, {})[day] = Sealed(seal, fields, chunk.read_at)
+            now = {WRITTEN_AT: "CURRENT_TIMESTAMP()"}
+            statements += [f"{s};" for s in insert_sql(self.dialect, stream, seals, table_id, now)]
+            if moved:
+                records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
+                statements.append(self._insert_records(records, parameters))
+            trusting = any(c.kept for c in chunks)
+            try:
+                replaced = self._commit(stream, cursors, statements, parameters, trusting=trusting) if statements else 0
+            except refusals.BadRequest as error:
+                if CHANGED in str(error):
+                    raise _DoubtfulError from error
+                if (held := held_in(error)) is None:
                     raise
-            finally:
-                if staging:
-                    with suppress(Exception):  # it expires by itself
-                        self._client.delete_table(self._reference(staging), not_found_ok=True, **self._call)
+                check_rows(chunks, held)
+                raise
+        finally:
+            if staging:
+                with suppress(Exception):  # it expires by itself
+                    self._client.delete_table(self._reference(staging), not_found_ok=True, **self._call)
         self._cursor_rows += len(moved)
         # One statement replaces all windows, so what it replaced is known only of them all.
-        return [Stored(c.rows, replaced if n == 0 else 0) for n, c in enumerate(chunks)]
+        return [changes.stored(c, c.rows_to_write, replaced if n == 0 else 0) for n, c in enumerate(chunks)]
+
+    def _check(
+        self, stream: Stream, columns: Sequence[Field], check: Mapping[str, Mapping[date | None, Seal]]
+    ) -> list[str]:
+        """Return the statements that end a script where the rows of days are not what their seals say."""
+        found = self._found(stream.table)
+        spans = [span for a, days in check.items() for span in spans_of_days(a, sorted(days, key=str))]
+        where = condition(self.dialect, stream, spans)
+        recount = recount_sql(self.dialect, stream, columns, found.types if found else {}, where)
+        return [
+            f"SET held = ({differing_sql(self.dialect, recount, check)});",
+            f"SELECT IF(held = 0, 0, ERROR({self.dialect.text(CHANGED)}));",
+        ]
 
     def _commit(
         self,
@@ -467,10 +565,12 @@ class BigQuery(SqlDestination):
         parameters: Parameters,
         *,
         seen: Moments | None = None,
+        trusting: bool = False,
     ) -> int:
         """Make the changes in one transaction; return how many rows they replaced.
 
-        ``seen``: the cursors that the changes go by, where they are others than those the run began with.
+        ``seen``: the cursors that the changes go by, where they are others than those the run began with. ``trusting``:
+        they leave days alone because of seals that were read before; raises _DoubtfulError if those may have changed.
         """
         while True:
             before = (self._began_with or {}) if seen is None else seen
@@ -489,6 +589,8 @@ class BigQuery(SqlDestination):
                 # Of the other pairs it knows no more than before.
                 same = {(stream.name, a) for a in cursors}
                 self._began_with = {**before, **{pair: at for pair, at in self._seen.items() if pair in same}}
+                if trusting:
+                    raise _DoubtfulError from error
 
     def _script(
         self,
@@ -547,7 +649,10 @@ class BigQuery(SqlDestination):
         with tempfile.TemporaryFile() as file:
             with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=COMPRESSION, mtime=0) as zipped:
                 for chunk in chunks:
-                    if chunk.rows:
+                    if chunk.kept and chunk.rows_to_write and stream.time:
+                        days = {str(day) for day in days_of(chunk) if day not in chunk.kept}
+                        zipped.writelines(lines_of_days(chunk.path, columns, stream.time, days))
+                    elif chunk.rows_to_write:
                         with chunk.path.open("rb") as rows:
                             shutil.copyfileobj(rows, zipped, 1 << 20)
             size = file.tell()
@@ -575,6 +680,10 @@ class BigQuery(SqlDestination):
             return [row.values() for row in self._jobs.query(sql, stream=stream, what="seals")]
         except refusals.NotFound:
             return []
+
+    def _seals_since(self, first: date) -> list[Sequence[Any]]:
+        sql = stored_since_sql(self.dialect, first, newest=WRITTEN_AT)
+        return [row.values() for row in self._jobs.query(sql, what="seals")]
 
     def _counted(self, stream: Stream, statement: str) -> list[Sequence[Any]]:
         return [row.values() for row in self._jobs.query(statement, stream=stream, what="recount")]
