@@ -365,11 +365,14 @@ class Step:
     """How much a destination takes in one step: ``values`` (rows times columns), and ``size_bytes`` of row files.
 
     ``linger_s`` is how many seconds rows may wait for others: where a step costs much, few large ones are better.
+    ``side_by_side`` is how many steps it takes at the same time, on as many threads: never two with the same pair in
+    them, two of a stream at most.
     """
 
     values: int = 10_000_000
     size_bytes: int = 256 * 2**20
     linger_s: float = 4.0
+    side_by_side: int = 1
 
 
 class Destination(Protocol):
