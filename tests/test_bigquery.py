@@ -9,7 +9,9 @@ import subprocess
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -24,6 +26,7 @@ from sqlglot import exp
 from owox_tiktok import app
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.destinations.bigquery import open_at
+from owox_tiktok.destinations.bigquery.destination import LOCK
 from owox_tiktok.errors import BadInput, StoreFailed, StoreSilent
 from owox_tiktok.model import Checkable, Chunk, Metered, Stored, Stream, Window
 from owox_tiktok.retry import Limits
@@ -259,7 +262,7 @@ def test_each_table_is_looked_at_once_per_run(kit: Kit, proxy: Proxy) -> None:
             destination.replace([kit.chunk(DAILY, [ad(1, n)], (day(n), day(n)))])
     looked = [r.path.rpartition("/")[2] for r in proxy.seen if r.method == "GET" and "/tables/" in r.path]
     assert sorted(looked) == sorted(
-        ["_owox_tiktok_cursors", "_owox_tiktok_days", "_owox_tiktok_lock", ADS.table, DAILY.table]
+        ["_owox_tiktok_cursors", "_owox_tiktok_days", f"{LOCK}_{DAILY.name}", ADS.table, DAILY.table]
     )
 
 
@@ -308,7 +311,7 @@ def test_tables_do_not_take_on_the_expiry_of_their_dataset(kit: Kit, dataset: st
     client().create_dataset(there)
     kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
     kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
-    for table in (DAILY.table, ADS.table, "_owox_tiktok_cursors", "_owox_tiktok_lock"):
+    for table in (DAILY.table, ADS.table, "_owox_tiktok_cursors", f"{LOCK}_{ADS.name}"):
         made = client().get_table(named(dataset, table))
         assert made.expires is None
         assert made.time_partitioning is None or not made.time_partitioning.expiration_ms
@@ -344,7 +347,7 @@ def test_a_load_says_exactly_which_columns_come_and_forgives_nothing(kit: Kit, p
     kit.store(chunk)
     (load,) = [r.job["load"] for r in proxy.jobs if "load" in r.job]
     assert [f["name"] for f in load["schema"]["fields"]] == [f.name for f in chunk.columns]
-    assert load["writeDisposition"] == "WRITE_EMPTY"
+    assert load["writeDisposition"] == "WRITE_TRUNCATE", "a load may be repeated"
     assert not {"autodetect", "ignoreUnknownValues", "maxBadRecords", "nullMarker", "schemaUpdateOptions"} & set(load)
     assert load["destinationTable"]["tableId"].startswith("_owox_tiktok_staging_ad_report_daily_")
     staging = [r.body for r in proxy.seen if r.method == "POST" and r.path.endswith("/tables")]
@@ -352,7 +355,7 @@ def test_a_load_says_exactly_which_columns_come_and_forgives_nothing(kit: Kit, p
     assert all(0 < at - time.time() < 86_400 for at in expires)
     assert len(expires) == 1
     left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")]
-    assert sorted(left) == ["_owox_tiktok_cursors", "_owox_tiktok_days", "_owox_tiktok_lock", DAILY.table]
+    assert sorted(left) == ["_owox_tiktok_cursors", "_owox_tiktok_days", f"{LOCK}_{DAILY.name}", DAILY.table]
 
 
 @needs_emulator
@@ -682,6 +685,94 @@ def test_a_bigquery_that_does_not_answer_is_asked_within_its_limits(proxy: Proxy
     assert len(asked_until) == 2
 
 
+# --- waiting for Google -----------------------------------------------------------------------------------------------
+
+
+FAST = Limits(attempts=5, deadline_s=1.0, first_s=0.01, longest_s=0.05)
+
+
+@needs_emulator
+def test_an_error_while_a_job_is_waited_for_is_no_failed_job(kit: Kit, proxy: Proxy) -> None:
+    faults: list[Answer | str] = [UNAVAILABLE, DROP, DROP_BEFORE, Answer(429, "rateLimitExceeded", "Slow down.")]
+    for n, what in enumerate(faults, start=1):
+        proxy.seen.clear()
+        proxy.fault = once(WHICH["the end of a job"], what, times=3)
+        assert kit.store(kit.chunk(DAILY, [ad(n, n)], (day(n), day(n)))) == [Stored(1, 0)]
+        names = [r.body["jobReference"]["jobId"] for r in proxy.jobs]
+        assert all(name.endswith("_1") for name in names), "no job was begun a second time"
+    assert len(kit.read(DAILY)) == 4
+
+
+@needs_emulator
+def test_a_job_that_nothing_is_heard_of_is_cancelled_and_ends_the_wait_at_its_deadline(
+    kit: Kit, proxy: Proxy, dataset: str
+) -> None:
+    chunk = kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)))
+    kit.store(chunk)
+    with open_at(f"{PROJECT}/{dataset}", environment={"BIGQUERY_API_URL": proxy.url}, limits=FAST) as destination:
+        destination.cursors()
+        destination.prepare(DAILY, chunk.columns)
+        proxy.seen.clear()
+        proxy.status = lambda r: {"state": "RUNNING"} if WHICH["the transaction"](r) else None
+        proxy.fault = always(lambda r: r.method == "GET" and "/jobs/" in r.path and "_store_" in r.path, UNAVAILABLE)
+        began = time.monotonic()
+        with pytest.raises(StoreSilent):
+            destination.replace([chunk])
+        assert time.monotonic() - began < 20
+    assert any(r.path.endswith("/cancel") for r in proxy.seen)
+    assert all(int(r.job["jobTimeoutMs"]) > 0 for r in proxy.jobs)
+
+
+@needs_emulator
+def test_who_is_aborted_waits_for_the_very_job_that_blocks(kit: Kit, proxy: Proxy) -> None:
+    chunk = kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)))
+    kit.store(chunk)
+    other = client().query("SELECT 1", job_id=f"other_{uuid.uuid4().hex}", job_retry=None)
+    other.result()
+    text = f"Transaction is aborted due to concurrent update against table {PROJECT}:d.t. Blocking job: {PROJECT}:US."
+    proxy.seen.clear()
+    proxy.fault = once(WHICH["the transaction"], Answer(400, "invalidQuery", text + other.job_id))
+    kit.store(chunk)
+    asked = [n for n, r in enumerate(proxy.seen) if r.method == "GET" and r.path.endswith(f"/jobs/{other.job_id}")]
+    tries = [n for n, r in enumerate(proxy.seen) if WHICH["the transaction"](r)]
+    assert len(asked) == 1
+    assert tries[0] < asked[0] < tries[1]
+
+
+@needs_emulator
+def test_a_step_that_a_right_or_a_quota_stops_is_not_split(project: Project, proxy: Proxy, dataset: str) -> None:
+    project.say |= {"start_date": f"{BEGIN}", "destination": f"bigquery://{PROJECT}/{dataset}"}
+    proxy.fault = always(WHICH["the transaction"], NO_QUOTA)
+    ran = project.import_(objects=["ad_report_daily"])
+    assert len(ran.failures) == len(project.server.advertiser_ids) > 1
+    assert len([r for r in proxy.jobs if WHICH["the transaction"](r)]) == 1
+    assert len([r for r in proxy.jobs if "load" in r.job]) == 1
+
+
+@needs_emulator
+def test_objects_are_stored_side_by_side_and_do_not_abort_each_other(
+    project: Project, proxy: Proxy, dataset: str
+) -> None:
+    names = ["campaigns", "ad_groups", "ads", "ad_report_daily", "campaign_report_daily"]
+    project.say |= {"objects": names, "start_date": f"{BEGIN}", "destination": f"bigquery://{PROJECT}/{dataset}"}
+    at_once: list[int] = []
+    together = threading.Barrier(2)
+
+    def meet(request: Request) -> None:
+        if WHICH["the transaction"](request) and not at_once:
+            with suppress(threading.BrokenBarrierError):
+                together.wait(20)  # goes on as soon as two are here
+                at_once.append(1)
+
+    proxy.fault = meet
+    ran = project.import_()
+    assert (ran.exit_code, ran.failures) == (0, [])
+    assert at_once
+    assert wrong(project, dataset, names) == []
+    by_object = Counter(r.job["labels"]["object"] for r in proxy.jobs if WHICH["the transaction"](r))
+    assert by_object == dict.fromkeys(names, 1), "each object is one step"
+
+
 # --- two at once ------------------------------------------------------------------------------------------------------
 
 
@@ -772,8 +863,8 @@ def test_what_is_not_allowed_is_one_sentence_with_what_to_do_and_nothing_changes
         (lambda r: r.job, NO_JOBS, "--role=roles/bigquery.jobUser"),
         (lambda r: r.method == "POST" and r.path.endswith("/tables"), NO_TABLES, "GRANT `roles/bigquery.dataEditor`"),
         (lambda r: "DELETE FROM" in r.sql, NO_BILLING, "Link a billing account"),
-        (lambda r: "TRANSACTION" in r.sql, NO_QUOTA, "Wait until it is filled up again"),
-        (lambda r: "load" in r.job, NO_QUOTA, "Wait until it is filled up again"),
+        (lambda r: "TRANSACTION" in r.sql, NO_QUOTA, "Wait until it resets"),
+        (lambda r: "load" in r.job, NO_QUOTA, "Wait until it resets"),
     ]
     kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
     before, cursors = kit.read(DAILY), kit.cursors()

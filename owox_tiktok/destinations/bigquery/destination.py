@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import shutil
 import tempfile
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -76,6 +78,7 @@ from owox_tiktok.trust.seals import (
 from owox_tiktok.views import View
 
 LOCK = "_owox_tiktok_lock"
+"""Begins the name of the table that keeps two steps of an object apart; of versions before, one kept all apart."""
 STAGING = "_owox_tiktok_staging"
 STAGING_LIVES = timedelta(hours=6)
 """Staging tables are deleted after use; those of a run that was killed expire."""
@@ -83,6 +86,11 @@ COMPACT_OVER = 5_000
 """So many rows of cursors may stand before the outdated ones are deleted."""
 COMPRESSION = 1
 """gzip's fastest: level 6 takes twice the time and makes the file a sixth smaller (see benchmarks)."""
+
+SIDE_BY_SIDE = 6
+"""So many objects are stored at the same time: a step takes Google some 12 seconds, however little it is."""
+LINGER_S = 30.0
+"""An object that is complete is stored at once, so lingering costs no time; it spares steps where much is read."""
 
 LIMITS = Limits(attempts=100, deadline_s=300.0, first_s=0.4, longest_s=20.0)
 """So long is a call tried again that fails in a way that passes, and a step that another import aborts."""
@@ -109,7 +117,7 @@ class BigQuery(SqlDestination):
     """A BigQuery dataset as a Destination that holds views, too."""
 
     other_place = "dataset"
-    step = Step()
+    step = Step(values=20_000_000, size_bytes=128 * 2**20, linger_s=LINGER_S, side_by_side=SIDE_BY_SIDE)
 
     def __init__(
         self, client: bq.Client, address: Address, *, read_only: bool = False, limits: Limits = LIMITS
@@ -129,6 +137,10 @@ class BigQuery(SqlDestination):
         """The cursors as they were read last."""
         self._tables: dict[str, bq.Table] = {}
         """The tables that were looked at, by name."""
+        self._own = threading.Lock()
+        """Held where steps that are stored side by side share what they know."""
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        """Held while a step of an object is committed, by the object: two of this run need not abort each other."""
         try:
             with self._sentences():
                 self._jobs.location = self._find_dataset()
@@ -175,6 +187,7 @@ class BigQuery(SqlDestination):
         if error is None and not self._read_only and self._cursor_rows > COMPACT_OVER:
             with suppress(StoreFailed):  # the next run tries again
                 self._compact()
+        self._jobs.give_up()
         self._close()
 
     def _close(self) -> None:
@@ -301,18 +314,28 @@ class BigQuery(SqlDestination):
         ):
             self._refuse_expiry(name)
             self._make_ready(name, f"{about}, newest row last", parts)
-        if self._looked_at(LOCK) is None:
-            # Made with its one row in one step, so that there is never another.
-            with suppress(refusals.Conflict):  # another import has made it this very moment
-                self._jobs.query(
-                    f"CREATE TABLE IF NOT EXISTS {self.dialect.table(LOCK)} (turn INT64) OPTIONS (description = "
-                    f"'{MARK}: keeps imports at the same time apart', labels = [('app', '{LABEL['app']}')]) "
-                    "AS SELECT 0 AS turn",
-                    what="lock",
-                )
-            self._lasting(self._client.get_table(self._reference(LOCK), **self._call))
         if self._began_with is None:
             self._read_kept()
+
+    def _make_lock(self, stream: Stream) -> str:
+        """Return the table that a step of an object changes first, made if it is not there.
+
+        Transactions that change rows of one table exclude each other. Those that only insert into the object's own
+        table do not, and a step of new days does just that; so each changes the row of a table that is the object's.
+        """
+        name = f"{LOCK}_{stream.name}"
+        if self._looked_at(name) is None:
+            # Made with its row in one step. If there were two rows it would lock as well.
+            with suppress(refusals.Conflict):  # another import has made it this very moment
+                self._jobs.query(
+                    f"CREATE TABLE IF NOT EXISTS {self.dialect.table(name)} (turn INT64) OPTIONS (description = "
+                    f"'{MARK}: keeps imports of an object at the same time apart', "
+                    f"labels = [('app', '{LABEL['app']}')]) AS SELECT 0 AS turn",
+                    stream=stream,
+                    what="lock",
+                )
+            self._tables[name] = self._lasting(self._client.get_table(self._reference(name), **self._call))
+        return name
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
@@ -320,6 +343,8 @@ class BigQuery(SqlDestination):
             self._begin()
             self._refuse_expiry(stream.table)
         super().prepare(stream, columns)
+        with self._sentences(stream):
+            self._make_lock(stream)
 
     def _looked_at(self, name: str) -> bq.Table | None:
         """Return a table as it is; asked for once, so that whatever a run does goes by the same."""
@@ -483,7 +508,8 @@ class BigQuery(SqlDestination):
         stream = chunks[0].stream
         with self._sentences(stream):
             self._begin()
-            found = self._unchanged(chunks)
+            with self._own:
+                found = self._unchanged(chunks)
             old = [
                 {d: s.seal for d, s in f.items() if changes.is_old(s, c)} for c, f in zip(chunks, found, strict=True)
             ]
@@ -540,7 +566,8 @@ class BigQuery(SqlDestination):
             if staging:
                 with suppress(Exception):  # it expires by itself
                     self._client.delete_table(self._reference(staging), not_found_ok=True, **self._call)
-        self._cursor_rows += len(moved)
+        with self._own:
+            self._cursor_rows += len(moved)
         # One statement replaces all windows, so what it replaced is known only of them all.
         return [changes.stored(c, c.rows_to_write, replaced if n == 0 else 0) for n, c in enumerate(chunks)]
 
@@ -576,19 +603,22 @@ class BigQuery(SqlDestination):
             before = (self._began_with or {}) if seen is None else seen
             try:
                 script = self._script(stream, cursors, changes, before)
-                return int(self._jobs.query(script, parameters, stream=stream, what="store")[0][0])
+                with self._turns[stream.name]:
+                    return int(self._jobs.query(script, parameters, stream=stream, what="store")[0][0])
             except refusals.BadRequest as error:
                 if OVERTAKEN not in str(error) or seen is not None:
                     raise
                 # Perhaps only the last step of a run that was killed has come in late, or a run like this one.
-                theirs = self._read_kept()
-                for advertiser_id, ours in cursors.items():
-                    pair = stream.name, advertiser_id
-                    if self._seen.get(pair) != before.get(pair) and not _still_true(ours, theirs.get(pair)):
-                        raise
-                # Of the other pairs it knows no more than before.
-                same = {(stream.name, a) for a in cursors}
-                self._began_with = {**before, **{pair: at for pair, at in self._seen.items() if pair in same}}
+                with self._own:
+                    theirs = self._read_kept()
+                    for advertiser_id, ours in cursors.items():
+                        pair = stream.name, advertiser_id
+                        if self._seen.get(pair) != before.get(pair) and not _still_true(ours, theirs.get(pair)):
+                            raise
+                    # Of the other pairs it knows no more than before.
+                    same = {(stream.name, a) for a in cursors}
+                    known = {pair: at for pair, at in self._seen.items() if pair in same}
+                    self._began_with = {**(self._began_with or {}), **known}
                 if trusting:
                     raise _DoubtfulError from error
 
@@ -613,7 +643,7 @@ class BigQuery(SqlDestination):
             [
                 "DECLARE replaced, held INT64 DEFAULT 0;",
                 "BEGIN TRANSACTION;",
-                f"UPDATE {self.dialect.table(LOCK)} SET turn = turn + 1 WHERE TRUE;",
+                f"UPDATE {self.dialect.table(self._make_lock(stream))} SET turn = turn + 1 WHERE TRUE;",
                 # A transaction may ask, so it asks for an error.
                 f"SELECT IF(EXISTS (SELECT 1 FROM {self.dialect.table(CURSORS)} WHERE object = {text(stream.name)} "
                 f"AND run != {text(self._jobs.run)} AND read_on IS NOT NULL AND ({moved})), "
@@ -639,7 +669,7 @@ class BigQuery(SqlDestination):
         config = bq.LoadJobConfig(
             source_format=bq.SourceFormat.CSV,
             schema=table.schema,
-            write_disposition=bq.WriteDisposition.WRITE_EMPTY,
+            write_disposition=bq.WriteDisposition.WRITE_TRUNCATE,
             create_disposition=bq.CreateDisposition.CREATE_NEVER,
             allow_quoted_newlines=True,
             preserve_ascii_control_characters=True,
