@@ -25,6 +25,7 @@ from sqlglot import exp
 
 from owox_tiktok import app
 from owox_tiktok.destinations import open_destination
+from owox_tiktok.destinations.bigquery import destination as bigquery_destination
 from owox_tiktok.destinations.bigquery import open_at
 from owox_tiktok.destinations.bigquery.destination import LOCK
 from owox_tiktok.errors import BadInput, StoreFailed, StoreSilent
@@ -210,6 +211,28 @@ def test_columns_that_a_user_added_keep_their_values_when_a_row_is_read_again(ki
     kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "b"}, {"ad_id": "172", "ad_name": "c"}]))
     found = query(f"SELECT ad_id, ad_name, my_note FROM `{named(dataset, ADS)}` ORDER BY 1")
     assert found == [("171", "b", "mine"), ("172", "c", None)]
+
+
+@needs_emulator
+def test_columns_that_a_user_added_to_a_report_keep_their_values(kit: Kit, proxy: Proxy, dataset: str) -> None:
+    kit.store(kit.chunk(DAILY, [ad(n, n) for n in range(1, 5)], (day(1), day(4))))
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(4)), advertiser_id="2"))
+    kit.add_column(DAILY, "my_note")
+    query(f"UPDATE `{named(dataset, DAILY)}` SET my_note = ad_id WHERE TRUE")
+    kit.copy_row(DAILY, ("ad_id", "174"))
+    proxy.seen.clear()
+    rows = [ad(2, 2), ad(3, 3, spend="7"), ad(4, 4), ad(9, 3)]
+    later = replace(kit.chunk(DAILY, [ad(1, 1), *rows], (day(1), day(4))), read_at=AT + timedelta(days=1))
+    assert [s.rows for s in again(kit, later)] == [5]
+    found = query(f"SELECT ad_id, spend, my_note FROM `{named(dataset, DAILY)}` WHERE advertiser_id = '1' ORDER BY 1")
+    kept = [(f"17{n}", Decimal(7) if n == 3 else Decimal("1.5"), f"17{n}") for n in (1, 2, 3)]
+    assert found == [*kept, ("174", Decimal("1.5"), None), ("179", Decimal("1.5"), None)], "one of two cannot be known"
+    assert again(kit, kit.chunk(DAILY, [ad(1, 1), *rows[:2]], (day(1), day(4)))) == [Stored(3, 3, kept=2, rows_kept=2)]
+    found = query(f"SELECT ad_id, my_note FROM `{named(dataset, DAILY)}` ORDER BY advertiser_id, ad_id")
+    assert found == [("171", "171"), ("172", "172"), ("173", "173"), ("171", "171")]
+    assert kit.damaged(DAILY) == kit.damaged(DAILY, "2") == []
+    for sql in (s for s in proxy.statements if "MERGE" in s):
+        assert re.search(r"ON t\.`stat_time_day` >= DATE '2026-01-\d\d' AND t\.`stat_time_day` < DATE", sql)
 
 
 @needs_emulator
@@ -771,6 +794,24 @@ def test_objects_are_stored_side_by_side_and_do_not_abort_each_other(
     assert wrong(project, dataset, names) == []
     by_object = Counter(r.job["labels"]["object"] for r in proxy.jobs if WHICH["the transaction"](r))
     assert by_object == dict.fromkeys(names, 1), "each object is one step"
+
+
+@needs_emulator
+def test_staging_tables_of_killed_runs_are_swept_by_the_next_run(
+    kit: Kit, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    for name in ("_owox_tiktok_staging_ad_report_daily_0123_4", "mine"):
+        table = bq.Table(named(dataset, name), schema=[bq.SchemaField("x", "INTEGER")])
+        table.labels = {"app": "owox_tiktok"}
+        client().create_table(table)
+    kit.store(kit.chunk(DAILY, [ad(1, 2)], (day(2), day(2))))
+    assert any("_staging_" in t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")), "it may be in use"
+    monkeypatch.setattr(bigquery_destination, "SWEEP_AFTER", timedelta(0))
+    kit.store(kit.chunk(DAILY, [ad(1, 3)], (day(3), day(3))))
+    left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")]
+    assert not any("_staging_" in name for name in left)
+    assert "mine" in left
 
 
 # --- two at once ------------------------------------------------------------------------------------------------------

@@ -619,15 +619,28 @@ def condition(dialect: Dialect, stream: Stream, spans: Iterable[tuple[str, date 
             parts.append(f"{whose} AND {either}")
     if len(parts) == 1 and (stream.time is None or len(next(iter(alike))) == 1):
         return parts[0]
-    firsts = [first for windows in alike for first, _ in windows]
-    lasts = [last for windows in alike for _, last in windows]
+    bounds = _bounds(dialect, stream, [window for windows in alike for window in windows])
+    either = " OR ".join(f"({part})" for part in parts)
+    return f"{bounds} AND ({either})" if bounds else either
+
+
+def outermost(dialect: Dialect, stream: Stream, spans: Iterable[tuple[str, date | None, date | None]]) -> str:
+    """Return the condition for the outermost days of spans, for rows called ``t``; TRUE where they have none."""
+    bounds = _bounds(dialect, stream, [(first, last) for _, first, last in spans])
+    return (
+        bounds.replace(dialect.name(stream.time), f"t.{dialect.name(stream.time)}")
+        if bounds and stream.time
+        else "TRUE"
+    )
+
+
+def _bounds(dialect: Dialect, stream: Stream, windows: Sequence[Days]) -> str:
+    firsts, lasts = [first for first, _ in windows], [last for _, last in windows]
     outermost = (
         None if None in firsts else min(first for first in firsts if first),
         None if None in lasts else max(last for last in lasts if last),
     )
-    bounds = _between(dialect, stream, outermost)
-    either = " OR ".join(f"({part})" for part in parts)
-    return f"{bounds} AND ({either})" if bounds else either
+    return _between(dialect, stream, outermost)
 
 
 def _between(dialect: Dialect, stream: Stream, days: Days) -> str:

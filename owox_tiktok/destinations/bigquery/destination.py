@@ -38,7 +38,15 @@ from owox_tiktok.destinations.bigquery.sql import (
     Parameters,
     schema_field,
 )
-from owox_tiktok.destinations.sql import ABOUT_CURSORS, ABOUT_SEALS, Found, SqlDestination, condition, parts_of
+from owox_tiktok.destinations.sql import (
+    ABOUT_CURSORS,
+    ABOUT_SEALS,
+    Found,
+    SqlDestination,
+    condition,
+    outermost,
+    parts_of,
+)
 from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK, SEALS
 from owox_tiktok.dialects import bigquery as dialect_of
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed
@@ -81,7 +89,9 @@ LOCK = "_owox_tiktok_lock"
 """Begins the name of the table that keeps two steps of an object apart; of versions before, one kept all apart."""
 STAGING = "_owox_tiktok_staging"
 STAGING_LIVES = timedelta(hours=6)
-"""Staging tables are deleted after use; those of a run that was killed expire."""
+"""Staging tables are deleted after use; those of a run that was killed are by the next one, or expire."""
+SWEEP_AFTER = timedelta(minutes=45)
+"""A staging table that is so old belongs to no step any more: a job ends after ``jobs.JOB_S``."""
 COMPACT_OVER = 5_000
 """So many rows of cursors may stand before the outdated ones are deleted."""
 COMPRESSION = 1
@@ -316,6 +326,16 @@ class BigQuery(SqlDestination):
             self._make_ready(name, f"{about}, newest row last", parts)
         if self._began_with is None:
             self._read_kept()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete the staging tables that killed runs have left; no step of a run that lives is so old."""
+        before = datetime.now(UTC) - SWEEP_AFTER
+        for item in self._client.list_tables(self._address.name, **self._call):
+            if item.table_id.startswith(f"{STAGING}_") and LABEL.items() <= item.labels.items():
+                created = item.created
+                if created is not None and created < before:
+                    self._client.delete_table(item.reference, not_found_ok=True, **self._call)
 
     def _make_lock(self, stream: Stream) -> str:
         """Return the table that a step of an object changes first, made if it is not there.
@@ -451,6 +471,8 @@ class BigQuery(SqlDestination):
                 return []
             where = condition(self.dialect, stream, spans)
             rows = sum(c.rows_to_write for c in chunks)
+            if self._has_own_columns(stream) and staging:
+                return self._merge_within(chunks[0], where, outermost(self.dialect, stream, spans), rows, staging)
             statements = [f"DELETE FROM {table} WHERE {where};", "SET replaced = @@row_count;"]
             if staging:
                 names = ", ".join(BIGQUERY.name(f.name) for f in chunks[0].columns)
@@ -463,6 +485,37 @@ class BigQuery(SqlDestination):
             return statements
 
         return self._store(chunks, change)
+
+    def _has_own_columns(self, stream: Stream) -> bool:
+        """Whether somebody has added columns to the stream's table."""
+        found = self._found(stream.table)
+        return found is not None and not found.types.keys() <= stream.fields.keys()
+
+    def _merge_within(self, chunk: Chunk, where: str, bounds: str, rows: int, staging: str) -> list[str]:
+        """Return the statements that make what ``where`` picks exactly the staged rows, and leave a person's columns.
+
+        Rows that are not among them go, and those whose key is there twice; of the others only what differs is written.
+        Every statement is bounded by constants, so that BigQuery skips the other days: ``bounds`` are those of ``t``.
+        """
+        stream, name = chunk.stream, self.dialect.name
+        table = self.dialect.table(stream.table)
+        keys = ", ".join(map(name, stream.keys))
+        staged, twice = (" AND ".join(f"{a}.{name(k)} = t.{name(k)}" for k in stream.keys) for a in ("s", "d"))
+        doubled = f"SELECT {keys} FROM {table} WHERE {where} GROUP BY {keys} HAVING COUNT(*) > 1"
+        names = [name(f.name) for f in chunk.columns]
+        others = [f for f in chunk.columns if f.name not in stream.keys]
+        update = ", ".join(f"{name(f.name)} = s.{name(f.name)}" for f in others)
+        differs = " OR ".join(map(self._differs, others))
+        when_matched = f" WHEN MATCHED AND ({differs}) THEN UPDATE SET {update}" if others else ""
+        return [
+            f"SET replaced = (SELECT COUNT(*) FROM {table} WHERE {where});",
+            f"SET held = (SELECT COUNT(*) FROM {staging} WHERE {where});",
+            f"SELECT IF(held = {rows}, 0, ERROR(CONCAT({self.dialect.text(HELD)}, CAST(held AS STRING))));",
+            f"DELETE FROM {table} AS t WHERE {where} AND (NOT EXISTS (SELECT 1 FROM {staging} AS s WHERE {staged}) "
+            f"OR EXISTS (SELECT 1 FROM ({doubled}) AS d WHERE {twice}));",
+            f"MERGE INTO {table} AS t USING {staging} AS s ON {bounds} AND {staged}{when_matched} "
+            f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
+        ]
 
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
