@@ -102,8 +102,10 @@ class Finished:
     """How many of them were stored already as they were read, and not written again."""
     rows_kept: int = 0
     """How many of the rows are theirs."""
-    bytes_processed: int = 0
-    """What a destination read that is paid for by the bytes."""
+    bytes_billed: int = 0
+    """What a destination that is paid for by the bytes was billed for."""
+    cost: float | None = None
+    """What those cost, where their price is known; in the currency of the price."""
 
     def after(self, earlier: Finished) -> Finished:
         """Return what came of a whole run of which this is the last part, and ``earlier`` all before it."""
@@ -120,7 +122,8 @@ class Finished:
             work=earlier.work + self.work,
             kept=earlier.kept + self.kept,
             rows_kept=earlier.rows_kept + self.rows_kept,
-            bytes_processed=earlier.bytes_processed + self.bytes_processed,
+            bytes_billed=earlier.bytes_billed + self.bytes_billed,
+            cost=None if self.cost is None else self.cost + (earlier.cost or 0),
         )
 
     @property
@@ -145,8 +148,8 @@ class Finished:
         parts.append(f"{self.requests:,} request{'' if self.requests == 1 else 's'}")
         if self.refused:
             parts.append(f"{self.refused:,} rate-limited")
-        if self.bytes_processed:
-            parts.append(f"{size(self.bytes_processed)} read in the destination")
+        if self.bytes_billed:
+            parts.append(f"{size(self.bytes_billed)}{money(self.cost)} billed in the destination")
         if self.warnings:
             parts.append(f"{self.warnings} warning{'s' if self.warnings > 1 else ''}")
         if self.failed:
@@ -166,6 +169,16 @@ def size(count: int) -> str:
         amount /= 1024
         units.pop(0)
     return f"{amount:,.0f} {units[0]}" if units[0] == "bytes" or amount >= 100 else f"{amount:.1f} {units[0]}"
+
+
+def cost_of(count: int, price_per_tib: float) -> float:
+    """Return what so many bytes cost."""
+    return count / 2**40 * price_per_tib
+
+
+def money(cost: float | None) -> str:
+    """Return what something costs in brackets, behind what it is; nothing where that is not known."""
+    return "" if cost is None else f" ({cost:,.4f})"
 
 
 def _added(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

@@ -437,11 +437,13 @@ class Destination(Protocol):
 class Metered(Protocol):
     """A destination that is paid for by the bytes it reads."""
 
-    bytes_processed: int
-    """Bytes read so far."""
+    bytes_billed: int
+    """Bytes that were billed so far."""
+    price_per_tib: float | None
+    """What 2**40 of them cost, where somebody has said it."""
 
     def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
-        """Return how many bytes it would read to store these windows, by advertiser; None stands for all rows."""
+        """Return how many bytes would be billed to store these windows, by advertiser; None stands for all rows."""
         ...
 
 

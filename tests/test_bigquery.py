@@ -110,6 +110,7 @@ def always(which: Callable[[Request], Any], what: Answer | str) -> Fault:
         ("my-project/tiktok?location=", "Write location=EU"),
         ("my-project/tiktok?locaton=EU", "Did you mean location?"),
         ("my-project/tiktok?max_bytes=lots", "Write max_bytes=50GB"),
+        ("my-project/tiktok?price=cheap", "Write what a TiB costs, such as price=6.25"),
         ("my-project/tiktok?max_bytes=9MB", "less than 10MB would stop everything"),
     ],
 )
@@ -997,8 +998,8 @@ def test_an_import_equals_what_tiktok_has_today_and_two_days_later(
     }  # fmt: skip
     ran = project.import_()
     assert (ran.exit_code, ran.failures) == (0, [])
-    assert ran.finished.bytes_processed > 3 * 2**20
-    assert " MB read in the destination" in ran.finished.summary
+    assert ran.finished.bytes_billed > 3 * 2**20
+    assert " MB billed in the destination" in ran.finished.summary
     assert wrong(project, dataset, OBJECTS) == []
     project.server.world.as_of = NOW + timedelta(days=2)
     again = ["ads", "ad_report_daily", "campaign_report_hourly"]
@@ -1009,13 +1010,17 @@ def test_an_import_equals_what_tiktok_has_today_and_two_days_later(
 
 @needs_emulator
 def test_plan_and_check_say_what_bigquery_says_and_write_nothing(project: Project, proxy: Proxy, dataset: str) -> None:
-    project.say |= {"destination": f"bigquery://{PROJECT}/{dataset}", "start_date": f"{BEGIN}"}
-    assert project.import_().exit_code == 0
+    project.say |= {"destination": f"bigquery://{PROJECT}/{dataset}?price=6.25", "start_date": f"{BEGIN}"}
+    proxy.bytes_processed = 2**40
+    ran = project.import_()
+    assert ran.exit_code == 0
+    assert ran.finished.cost == 6.25 * ran.finished.bytes_billed / 2**40 > 0
+    assert f"({ran.finished.cost:,.4f}) billed in the destination" in ran.finished.summary
     proxy.bytes_processed = 5 * 2**20
     proxy.seen.clear()
     answered = project.cli("plan", "tiktok.yaml")
     assert answered.returncode == 0
-    assert "would scan 5.0 MB" in answered.stdout
+    assert "would bill about 50.0 MB (0.0003)" in answered.stdout
     assert [r.job["dryRun"] for r in proxy.jobs if "DELETE" in r.sql] == [True]
     assert all(r.job.get("dryRun") or CURSORS_READ in r.sql for r in proxy.jobs)
     proxy.fault = always(lambda r: r.job.get("dryRun"), NO_JOBS)

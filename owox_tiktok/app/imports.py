@@ -15,7 +15,7 @@ from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Halted, Problem, StoreBusy
-from owox_tiktok.events import Event, Failed, Finished, Listener, Warned
+from owox_tiktok.events import Event, Failed, Finished, Listener, Warned, cost_of
 from owox_tiktok.model import Destination, Metered, Reading, Window
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import Done, Pair, keep_from, losses
@@ -127,9 +127,11 @@ def import_(
                 refresh_views(destination, settings, count)
             if hint := credited.hint(settings):
                 count(Warned("ad_groups", "", hint))
-            read_there = destination.bytes_processed if isinstance(destination, Metered) else 0
+            billed, price = 0, None
+            if isinstance(destination, Metered):
+                billed, price = destination.bytes_billed, destination.price_per_tib
     except Halted as asked:  # before there was a plan
-        outcome, pairs, lost, pruned, read_there = Outcome(stopped=Reason(asked.message)), [], 0, {}, 0
+        outcome, pairs, lost, pruned, billed, price = Outcome(stopped=Reason(asked.message)), [], 0, {}, 0, None
     except StoreBusy:
         raise
     except Problem as problem:
@@ -138,7 +140,7 @@ def import_(
     finally:
         api.stop()
     outcome.pruned = pruned
-    finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, read_there)
+    finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, billed, price)
     if part.earlier:
         finished = finished.after(part.earlier)
     if finished.stopped is not Reason.TO_BE_CONTINUED:  # there is one message, at the end of the last part
@@ -156,7 +158,14 @@ def _tell(
 
 
 def _finished(
-    outcome: Outcome, api: TikTok, pairs: int, failed: int, warnings: int, began: float, read_there: int
+    outcome: Outcome,
+    api: TikTok,
+    pairs: int,
+    failed: int,
+    warnings: int,
+    began: float,
+    billed: int,
+    price: float | None,
 ) -> Finished:
     return Finished(
         rows=outcome.rows,
@@ -173,5 +182,6 @@ def _finished(
         work=outcome.work,
         kept=outcome.kept,
         rows_kept=outcome.rows_kept,
-        bytes_processed=read_there,
+        bytes_billed=billed,
+        cost=None if price is None else cost_of(billed, price),
     )

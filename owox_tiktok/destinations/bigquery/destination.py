@@ -94,6 +94,10 @@ SWEEP_AFTER = timedelta(minutes=45)
 """A staging table that is so old belongs to no step any more: a job ends after ``jobs.JOB_S``."""
 COMPACT_OVER = 5_000
 """So many rows of cursors may stand before the outdated ones are deleted."""
+LEAST_BILLED = 10 * 2**20
+"""A table in a statement is billed for so many bytes at least."""
+OTHER_TABLES = 4
+"""So many tables are read by the statements of a step beside the one that is deleted from."""
 COMPRESSION = 1
 """gzip's fastest: level 6 takes twice the time and makes the file a sixth smaller (see benchmarks)."""
 
@@ -159,9 +163,14 @@ class BigQuery(SqlDestination):
             raise
 
     @property
-    def bytes_processed(self) -> int:
-        """Bytes read so far."""
-        return self._jobs.bytes_processed
+    def bytes_billed(self) -> int:
+        """Bytes that were billed so far."""
+        return self._jobs.bytes_billed
+
+    @property
+    def price_per_tib(self) -> float | None:
+        """What 2**40 of them cost, where the address says it."""
+        return self._address.price
 
     def _find_dataset(self) -> str | None:
         """Return where the dataset is, None when there is none and none may be made."""
@@ -822,18 +831,23 @@ class BigQuery(SqlDestination):
     # --- before anything runs -----------------------------------------------------------------------------------------
 
     def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
-        """Return how many bytes replacing the advertisers' windows would read in the table, asked by a dry run."""
+        """Return how many bytes would be billed for replacing the advertisers' windows in one step.
+
+        A dry run tells what the deletion would read. Each table in each statement is billed for 10 MB at least, however
+        little it holds: the lock, the cursors, the deletion, the rows on their way (counted, then inserted).
+        """
         if self._jobs.location is None or not windows:
             return 0
         spans = [(a, w.first if w else None, w.last if w else None) for a, w in windows.items()]
         where = condition(self.dialect, stream, spans)
         with self._sentences(stream):
             try:
-                return self._jobs.would_read(
+                read = self._jobs.would_read(
                     f"DELETE FROM {self.dialect.table(stream.table)} WHERE {where}", stream=stream
                 )
             except refusals.NotFound:
-                return 0
+                read = 0
+        return max(read, LEAST_BILLED) + OTHER_TABLES * LEAST_BILLED
 
     def check(self) -> list[str]:
         """Try what an import needs, with a table that it deletes again; return a sentence for each thing it may not."""

@@ -49,7 +49,7 @@ class Jobs:
         self.client = client
         self.location: str | None = None
         self.run = uuid.uuid4().hex[:12]
-        self.bytes_processed = 0
+        self.bytes_billed = 0
         self._limits = limits
         self._max_bytes = max_bytes
         self._steps = count(1)
@@ -91,13 +91,13 @@ class Jobs:
         again = retrying(is_silent, self._limits)
         rows: list[Any] = again(lambda: list(job.result(retry=self._retry, timeout=REQUEST_S, job_retry=None)))
         with self._lock:
-            self.bytes_processed += int(job.total_bytes_processed or 0)
+            self.bytes_billed += int(job.total_bytes_billed or 0)
         return rows
 
     def would_read(self, sql: str, *, stream: Stream | None = None) -> int:
         """Return how many bytes a statement would read; the ceiling does not apply to what is only asked for."""
         config = self._config(None, stream)
-        config.dry_run = True
+        config.dry_run = True  # it says what would be read, not what would be billed
         # A dry run leaves no job behind, so it needs no name and can be repeated at will.
         job = self.client.query(sql, job_config=config, location=self.location, job_retry=None, **self.call)
         return int(job.total_bytes_processed or 0)
