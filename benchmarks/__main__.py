@@ -8,6 +8,9 @@
     sheets     1 advertiser x 300 ads x 365 days into a Google Sheet with 15 columns, and the daily refresh on top of it
     quota      20 Sheets of one account import at once, 60 calls a minute; calls and bytes of a run
     bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
+    agency     50 accounts x 20 objects into the BigQuery emulator behind a proxy that is as slow as Google, twice; not
+               among those that run when none is named. BENCH_AGENCY="50 20 8 10": accounts, objects, days, requests
+               per second
     start      --help, and what importing the package loads
     all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
                that run when none is named. BENCH_PYTHON names the Python of an environment with another DuckDB
@@ -34,7 +37,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import bigquery, breaking, everything, pace, quota, race
+from benchmarks import agency, bigquery, breaking, everything, pace, quota, race
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
 
@@ -290,6 +293,8 @@ def main() -> None:
         quota.run(say)
     if "bigquery" in names:
         bigquery.run(say)
+    if "agency" in names:
+        agency.run(say)
     if "all" in names:
         everything.run(say, os.environ.get("BENCH_PYTHON", sys.executable))
     if {"unlimited", "refresh", "wide", "sheets", "pace", "paced"} & set(names):

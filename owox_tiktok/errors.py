@@ -15,6 +15,7 @@ TikTok's support asks for. Nothing here ever holds a token or a URL.
       Senseless           one answer made no sense: asked again a few times, then Unavailable
       StoreFailed         the destination said no
         StoreBusy         another import holds it
+        StoreDenied       … whatever the rows are (a right, a quota): the pairs of the step end, and none is tried alone
         StoreGone         nothing more can be stored there: the whole run ends
           StoreSilent     … because it did not answer until its deadline
       Halted              somebody asked the work to end, before it had a result
@@ -135,6 +136,10 @@ class StoreFailed(Problem):
 
 class StoreBusy(StoreFailed):
     """Another import is using the destination."""
+
+
+class StoreDenied(StoreFailed):
+    """The destination refused a step for a reason that is not in its rows: it would refuse a part of them as well."""
 
 
 class StoreGone(StoreFailed):

@@ -24,7 +24,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Rows of a window are in the destination, with their cursor. ``work`` is its share of ``Started.work``."""
+    """Rows of a window are in the destination, with their cursor. ``work`` is its share of ``Started.work``.
+
+    ``kept`` of it, with ``rows_kept`` of the rows, was stored already as it was read, and not written again.
+    """
 
     object: str
     advertiser_id: str
@@ -33,6 +36,8 @@ class Stored:
     rows: int
     replaced: int
     work: int
+    kept: int = 0
+    rows_kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +96,16 @@ class Finished:
     pruned: Mapping[str, int] = field(default_factory=dict)
     stopped: Reason | None = None
     left: int = 0
-    bytes_processed: int = 0
-    """What a destination read that is paid for by the bytes."""
+    work: int = 0
+    """How many days (and lists) were read and are stored."""
+    kept: int = 0
+    """How many of them were stored already as they were read, and not written again."""
+    rows_kept: int = 0
+    """How many of the rows are theirs."""
+    bytes_billed: int = 0
+    """What a destination that is paid for by the bytes was billed for."""
+    cost: float | None = None
+    """What those cost, where their price is known; in the currency of the price."""
     healed: tuple[str, ...] = ()
     """What people had changed in the destination and is right again, in sentences without a full stop."""
 
@@ -108,7 +121,11 @@ class Finished:
             seconds=earlier.seconds + self.seconds,
             warnings=earlier.warnings + self.warnings,
             pruned=_added(earlier.pruned, self.pruned),
-            bytes_processed=earlier.bytes_processed + self.bytes_processed,
+            work=earlier.work + self.work,
+            kept=earlier.kept + self.kept,
+            rows_kept=earlier.rows_kept + self.rows_kept,
+            bytes_billed=earlier.bytes_billed + self.bytes_billed,
+            cost=None if self.cost is None else self.cost + (earlier.cost or 0),
             healed=(*earlier.healed, *self.healed),
         )
 
@@ -129,11 +146,13 @@ class Finished:
         parts = [f"{ABOUT[self.state].headline} in {duration(self.seconds)}: {rows_of(total)} stored"]
         if replaced:
             parts.append(f"{replaced:,} of them in place of existing rows")
+        if self.kept:
+            parts.append(f"{rows_of(self.rows_kept)} of {self.kept:,} of {self.work:,} days and lists unchanged")
         parts.append(f"{self.requests:,} request{'' if self.requests == 1 else 's'}")
         if self.refused:
             parts.append(f"{self.refused:,} rate-limited")
-        if self.bytes_processed:
-            parts.append(f"{size(self.bytes_processed)} read in the destination")
+        if self.bytes_billed:
+            parts.append(f"{size(self.bytes_billed)}{money(self.cost)} billed in the destination")
         if self.warnings:
             parts.append(f"{self.warnings} warning{'s' if self.warnings > 1 else ''}")
         if self.failed:
@@ -153,6 +172,16 @@ def size(count: int) -> str:
         amount /= 1024
         units.pop(0)
     return f"{amount:,.0f} {units[0]}" if units[0] == "bytes" or amount >= 100 else f"{amount:.1f} {units[0]}"
+
+
+def cost_of(count: int, price_per_tib: float) -> float:
+    """Return what so many bytes cost."""
+    return count / 2**40 * price_per_tib
+
+
+def money(cost: float | None) -> str:
+    """Return what something costs in brackets, behind what it is; nothing where that is not known."""
+    return "" if cost is None else f" ({cost:,.4f})"
 
 
 def _added(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

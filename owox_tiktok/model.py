@@ -367,11 +367,14 @@ class Step:
     """How much a destination takes in one step: ``values`` (rows times columns), and ``size_bytes`` of row files.
 
     ``linger_s`` is how many seconds rows may wait for others: where a step costs much, few large ones are better.
+    ``side_by_side`` is how many steps it takes at the same time, on as many threads: never two with the same pair in
+    them, two of a stream at most.
     """
 
     values: int = 10_000_000
     size_bytes: int = 256 * 2**20
     linger_s: float = 4.0
+    side_by_side: int = 1
 
 
 class Destination(Protocol):
@@ -436,11 +439,13 @@ class Destination(Protocol):
 class Metered(Protocol):
     """A destination that is paid for by the bytes it reads."""
 
-    bytes_processed: int
-    """Bytes read so far."""
+    bytes_billed: int
+    """Bytes that were billed so far."""
+    price_per_tib: float | None
+    """What 2**40 of them cost, where somebody has said it."""
 
     def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
-        """Return how many bytes it would read to store these windows, by advertiser; None stands for all rows."""
+        """Return how many bytes would be billed to store these windows, by advertiser; None stands for all rows."""
         ...
 
 

@@ -1,23 +1,26 @@
-"""The loop: a few readers, one writer; rows land with their cursor, oldest day first.
+"""The loop: a few readers, one writer or several; rows land with their cursor, oldest day first.
 
-Readers take windows in plan order and read them side by side. The writer stores a pair's windows strictly in date
-order, however they arrive, so that a cursor never covers a day that is not there. A failure is reported and closes its
-pair; the others continue. Knows no edge: reading, storing and reporting are passed in.
+Readers take windows in plan order and read them side by side. A step is all that is ready of one stream; where the
+destination can, steps are stored side by side. A pair's windows are stored strictly in date order, however they arrive,
+and a pair is in one step at a time, so that a cursor never covers a day that is not there. A failure is reported and
+closes its pair; the others continue. Knows no edge: reading, storing and reporting are passed in.
 """
 
 from __future__ import annotations
 
 import heapq
 import logging
+import math
 import threading
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from owox_tiktok.errors import AccountRefused, Problem, StoreBusy, StoreFailed, StoreGone, TokenRefused
+from owox_tiktok.errors import AccountRefused, Problem, StoreBusy, StoreDenied, StoreFailed, StoreGone, TokenRefused
 from owox_tiktok.events import Failed, Listener, Pruned, Started, Stored, Warned
 from owox_tiktok.model import Chunk, Destination, Halve, Reading, Step, Stream, Window
 from owox_tiktok.model import Stored as StoredRows
@@ -27,7 +30,11 @@ from owox_tiktok.states import Reason
 from owox_tiktok.trust.seals import in_order
 
 ENOUGH = 0.6
-"""The writer waits until so much of a step has arrived, but no longer than the destination's ``linger_s``."""
+"""A stream is stored when so much of a step has arrived, or all of it, or after the destination's ``linger_s``."""
+WAITING_BYTES = 256 * 2**20
+"""Where steps are stored side by side, readers wait while row files of so many bytes are not stored yet."""
+STEPS_OF_ONE = 2
+"""So many steps of one stream may be under way: one is brought there while the other is committed."""
 ASK_S = 1.0
 """At least this often the run asks whether it is to stop, also while it lingers."""
 
@@ -49,6 +56,14 @@ class _Task:
     pair: Pair = field(compare=False)
     window: Window | None = field(compare=False)
 
+    @property
+    def stream(self) -> _Stream:
+        """What is stored together: a stream with the same fields."""
+        return self.pair.stream.name, self.pair.fields
+
+
+_Stream = tuple[str, tuple[str, ...]]
+
 
 @dataclass(slots=True)
 class _Arrived:
@@ -56,6 +71,7 @@ class _Arrived:
     path: Path
     reading: Reading
     size_bytes: int
+    at: float
 
     @property
     def values(self) -> int:
@@ -73,6 +89,9 @@ class Outcome:
     rows: dict[str, int] = field(default_factory=dict)
     replaced: dict[str, int] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
+    work: int = 0
+    kept: int = 0
+    rows_kept: int = 0
     warnings: int = 0
     pruned: dict[str, int] = field(default_factory=dict)
     stopped: Reason | None = None
@@ -95,7 +114,7 @@ def _ends(task: _Task) -> bool:
 class _Board:
     """What is to be read, what has arrived and what may be stored next. The only state that threads share."""
 
-    def __init__(self, pairs: Sequence[Pair], most_under_way: int, step: Step) -> None:
+    def __init__(self, pairs: Sequence[Pair], readers: int, step: Step, side_by_side: int) -> None:
         self._step = step
         self._lock = threading.Condition()
         self._todo = [
@@ -107,145 +126,187 @@ class _Board:
         # The day each pair must store next; a date of its own for lists.
         self._next = [p.windows[0].first if p.windows[0] else date.min for p in pairs]
         self._left = [sum(work_of(p, w) for w in p.windows) for p in pairs]
+        self._unread = Counter(t.stream for t in self._todo)
+        """Windows of each stream that are not read, or just being read."""
+        self._reading = 0
         self._arrived: dict[tuple[int, date], _Arrived] = {}
+        self._storing: dict[int, _Task] = {}
+        """The last window that is being stored of each pair."""
+        self._steps: Counter[_Stream] = Counter()
+        """Steps of each stream that are being stored."""
+        self._waiting = self._waiting_bytes = 0
+        """Windows that were read and are not stored, and the size of their files."""
+        self._side_by_side = side_by_side
+        # One writer that is slower than the readers would find much to be read again when a run is stopped.
+        self._most_waiting = 2 * readers if side_by_side == 1 else math.inf
         self._closed: set[int] = set()
         self._troubles: list[tuple[_Task, BaseException]] = []
-        self._under_way = 0
-        self._most = most_under_way
         self._stopped = False
-        self._since: float | None = None
 
     # --- for readers --------------------------------------------------------------------------------------------------
 
     def take(self) -> _Task | None:
-        """Return the next window to read, or None when there is none left; waits while too many are under way."""
+        """Return the next window to read, or None when there is none left; waits while too much is under way."""
         with self._lock:
             while True:
-                while self._todo and self._todo[0].order in self._closed:
-                    heapq.heappop(self._todo)
-                if self._stopped or (not self._todo and not self._under_way):
+                if self._stopped or (not self._todo and not self._reading):
                     self._lock.notify_all()
                     return None
-                if self._todo and self._under_way < self._most:
-                    self._under_way += 1
+                if self._todo and self._has_room():
+                    self._reading += 1
                     return heapq.heappop(self._todo)
                 self._lock.wait()
+
+    def _has_room(self) -> bool:
+        if self._waiting + self._reading < self._most_waiting and self._waiting_bytes < WAITING_BYTES:
+            return True
+        # Halves of a window may come after later ones: what those wait for is read in any case.
+        return not self._reading and self._todo[0].first == self._next[self._todo[0].order]
 
     def halve(self, task: _Task) -> None:
         """Put a window back as two."""
         assert task.window is not None
         with self._lock:
-            self._under_way -= 1
+            self._reading -= 1
+            self._unread[task.stream] += 1
             for half in task.window.halves():
                 heapq.heappush(self._todo, _Task(task.order, half.first, half.last, task.pair, half))
             self._lock.notify_all()
 
     def arrived(self, task: _Task, path: Path, reading: Reading) -> None:
         """Hand a window that was read to the writer."""
-        arrived = _Arrived(task, path, reading, path.stat().st_size if path.exists() else 0)
+        arrived = _Arrived(task, path, reading, path.stat().st_size if path.exists() else 0, time.monotonic())
         with self._lock:
+            self._reading -= 1
+            self._unread[task.stream] -= 1
             self._arrived[task.order, task.first] = arrived
+            self._waiting += 1
+            self._waiting_bytes += arrived.size_bytes
             self._lock.notify_all()
 
     def trouble(self, task: _Task, error: BaseException) -> None:
         """Hand the writer the reason why a window cannot be read; later windows of the pair are not read any more."""
         with self._lock:
+            self._reading -= 1
+            self._unread[task.stream] -= 1
             self._troubles.append((task, error))
-            self._under_way -= 1
-            self._todo = [t for t in self._todo if t.order != task.order or t.first < task.first]
-            heapq.heapify(self._todo)
-            self._lock.notify_all()
+            self._drop(lambda t: t.order == task.order and t.first >= task.first)
+
+    def _drop(self, which: Callable[[_Task], bool]) -> None:
+        """Leave windows unread."""
+        for task in filter(which, self._todo):
+            self._unread[task.stream] -= 1
+        self._todo = [t for t in self._todo if not which(t)]
+        heapq.heapify(self._todo)
+        self._lock.notify_all()
 
     # --- for the writer -----------------------------------------------------------------------------------------------
 
     def wait(self) -> tuple[list[_Arrived], list[tuple[_Task, BaseException]]] | None:
-        """Return what may be stored now (of one stream, a pair's days in order) and then what failed; None at the end.
+        """Return a step to be stored now (of one stream, a pair's days in order) and what failed; None at the end.
 
-        Both are empty when nothing has come for a second.
-        A failure waits for the earlier days of its pair, which are good and will be stored.
+        Both are empty when nothing has come for a second. A failure waits for the earlier days of its pair, which are
+        good and will be stored, and one that ends other pairs too for all that is being stored.
         """
         with self._lock:
-            asked = time.monotonic()
+            until = time.monotonic() + ASK_S
             while True:
-                if (wait_s := self._worth_waiting()) > 0:
-                    left_s = ASK_S - (time.monotonic() - asked)
-                    if left_s <= 0:
-                        return [], []
-                    self._lock.wait(min(wait_s, left_s))
-                    continue
-                self._since = None
-                ready = self._storable()
+                ready, linger_s = self._storable()
                 due = [t for t in self._troubles if self._is_due(*t)]
                 self._troubles = [t for t in self._troubles if t not in due]
                 if ready or due:
                     return ready, due
-                if not self._todo and not self._under_way:
+                if not self._todo and not self._reading and not self._waiting and not self._troubles:
                     return None
                 # A time-out lets Ctrl-C through on every platform, and the run see whether it is to stop.
-                if not self._lock.wait(ASK_S):
+                left_s = until - time.monotonic()
+                if left_s <= 0:
                     return [], []
+                self._lock.wait(min(left_s, linger_s))
 
     def arrived_so_far(self) -> list[_Arrived]:
-        """Return what may be stored now, in one last step: who ends early has not read it for nothing."""
+        """Return a step of what has arrived, however little it is: who ends early has not read it for nothing."""
         with self._lock:
-            return self._storable()
+            return self._storable(now=True)[0]
 
-    def _worth_waiting(self) -> float:
-        """Return for how many seconds more rows may soon make a better step: while windows are read, and few are here.
+    def _storable(self, *, now: bool = False) -> tuple[list[_Arrived], float]:
+        """Return the first step that is worth storing, and else for how many seconds more rows may make a better one.
 
-        Whoever hands over rows or a reason why there are none wakes the writer.
+        Steps are of streams in reading order. Where a step is complete, or nothing more can come, nobody lingers.
         """
-        if not self._arrived or self._troubles:
-            return 0
-        here = sum(a.share_of(self._step) for a in self._arrived.values())
-        if len(self._arrived) == self._under_way or here >= ENOUGH:
-            return 0
-        self._since = self._since or time.monotonic()
-        return self._since + self._step.linger_s - time.monotonic()
-
-    def _storable(self) -> list[_Arrived]:
-        ready: list[_Arrived] = []
-        share = 0.0
+        for order, first in [key for key in self._arrived if key[0] in self._closed]:
+            self._left_out(self._arrived.pop((order, first)))
+        linger_s = ASK_S
+        if sum(self._steps.values()) >= self._side_by_side:
+            return [], linger_s
+        ready: dict[_Stream, list[_Arrived]] = {}
+        shares: defaultdict[_Stream, float] = defaultdict(float)
+        full: set[_Stream] = set()
+        following: dict[int, date] = {}
         for order, first in sorted(self._arrived):
             found = self._arrived[order, first]
-            if order in self._closed:
-                del self._arrived[order, first]
-                self._under_way -= 1
-                found.path.unlink(missing_ok=True)
-                self._lock.notify_all()
-            elif first == self._next[order]:
-                if ready and (
-                    found.task.pair.stream is not ready[0].task.pair.stream
-                    or found.task.pair.fields != ready[0].task.pair.fields
-                    or share + found.share_of(self._step) > 1
-                ):
-                    break
-                ready.append(found)
-                share += found.share_of(self._step)
-                # The next window of this pair may be here as well.
-                self._next[order] = _day_after(found.task)
-                del self._arrived[order, first]
-        return ready
+            stream = found.task.stream
+            if order in self._storing or stream in full or first != following.get(order, self._next[order]):
+                continue
+            share = found.share_of(self._step)
+            if shares[stream] and shares[stream] + share > 1:
+                full.add(stream)
+                continue
+            ready.setdefault(stream, []).append(found)
+            shares[stream] += share
+            # The next window of this pair may be here as well.
+            following[order] = _day_after(found.task)
+        for stream, step in ready.items():
+            if self._steps[stream] >= min(STEPS_OF_ONE, self._side_by_side):
+                continue
+            lingers_s = min(a.at for a in step) + self._step.linger_s - time.monotonic()
+            stuck = not self._reading and (not self._todo or not self._has_room())
+            if now or stream in full or shares[stream] >= ENOUGH or not self._unread[stream] or lingers_s <= 0 or stuck:
+                self._begin(stream, step)
+                return step, 0
+            linger_s = min(linger_s, lingers_s)
+        return [], linger_s
+
+    def _begin(self, stream: _Stream, step: Sequence[_Arrived]) -> None:
+        self._steps[stream] += 1
+        for one in step:
+            task = one.task
+            del self._arrived[task.order, task.first]
+            self._storing[task.order] = task
+            self._next[task.order] = _day_after(task)
 
     def _is_due(self, task: _Task, error: BaseException) -> bool:
-        if isinstance(error, TokenRefused | AccountRefused | StoreGone) or task.order in self._closed:
-            return True
-        return self._next[task.order] >= task.first
+        if isinstance(error, TokenRefused | AccountRefused | StoreGone):
+            return not self._storing
+        if task.order in self._storing:
+            return False
+        return task.order in self._closed or self._next[task.order] >= task.first
+
+    def _left_out(self, arrived: _Arrived) -> None:
+        arrived.path.unlink(missing_ok=True)
+        self._waiting -= 1
+        self._waiting_bytes -= arrived.size_bytes
+        self._lock.notify_all()
 
     def stored(self, arrived: _Arrived) -> None:
-        """A window is in the destination."""
+        """A window is in the destination, or will not be: its row file is no longer needed."""
         with self._lock:
-            self._under_way -= 1
+            self._left_out(arrived)
             self._left[arrived.task.order] -= work_of(arrived.task.pair, arrived.task.window)
+
+    def done(self, step: Sequence[_Arrived]) -> None:
+        """A step has ended, well or not; its pairs may be in another one."""
+        with self._lock:
+            self._steps[step[0].task.stream] -= 1
+            for one in step:
+                self._storing.pop(one.task.order, None)
             self._lock.notify_all()
 
     def close(self, order: int) -> int:
         """Read and store no more of a pair; return the work it leaves."""
         with self._lock:
             self._closed.add(order)
-            self._todo = [t for t in self._todo if t.order not in self._closed]
-            heapq.heapify(self._todo)
-            self._lock.notify_all()
+            self._drop(lambda t: t.order == order)
             return self._left[order]
 
     def is_closed(self, order: int) -> bool:
@@ -255,7 +316,7 @@ class _Board:
     def left(self) -> int:
         """Return how many windows are not stored, of pairs that are not closed."""
         with self._lock:
-            return len(self._todo) + self._under_way
+            return len(self._todo) + self._reading + self._waiting
 
     def stop(self) -> None:
         """Let the readers end."""
@@ -288,7 +349,8 @@ def run(
     if not pairs:
         return outcome
 
-    board = _Board(pairs, most_under_way=2 * readers, step=destination.step)
+    side_by_side = destination.step.side_by_side
+    board = _Board(pairs, readers, destination.step, side_by_side)
     with Spool() as spool:
         writer = _Writer(pairs, board, destination, listen, outcome, now)
         writer.prepare()
@@ -298,24 +360,75 @@ def run(
         ]
         for thread in threads:
             thread.start()
+        steps = _Steps(writer, board, side_by_side)
         try:
             while (turn := board.wait()) is not None:
                 ready, troubles = turn
-                writer.store(ready)
+                steps.store(ready)
                 for task, error in troubles:
                     writer.trouble(task, error)
                 outcome.stopped = halted()
                 if outcome.stopped:
                     if not ready:
-                        writer.store(board.arrived_so_far())
+                        steps.store_last()
+                    steps.wait()
                     outcome.left = board.left()
                     break
+            steps.wait()
         finally:
             board.stop()
         for thread in threads:
             # One that waits for TikTok ends with the process; what it reads is read again by the next run.
             thread.join(timeout=0 if outcome.stopped else 5)
     return outcome
+
+
+class _Steps:
+    """Stores steps: one after the other on this thread, or side by side on threads of their own."""
+
+    def __init__(self, writer: _Writer, board: _Board, side_by_side: int) -> None:
+        self._writer, self._board, self._side_by_side = writer, board, side_by_side
+        self._threads: list[threading.Thread] = []
+        self._faults: list[BaseException] = []
+
+    def store(self, step: Sequence[_Arrived]) -> None:
+        """Store a step, or begin to; raises what has ended another one (StoreBusy)."""
+        self._raise()
+        if not step:
+            return
+        if self._side_by_side == 1:
+            self._store(step)
+            self._raise()
+            return
+        self._threads = [t for t in self._threads if t.is_alive()]
+        # A daemon: when the run is interrupted, nobody waits for it. All or nothing of it will be there.
+        thread = threading.Thread(target=self._store, args=(step,), name="writer", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def store_last(self) -> None:
+        """Store of what has arrived as much as can be stored at once."""
+        for _ in range(self._side_by_side):
+            self.store(self._board.arrived_so_far())
+
+    def wait(self) -> None:
+        """Wait for the steps that were begun; raises what has ended one."""
+        for thread in self._threads:
+            while thread.is_alive():
+                thread.join(ASK_S)  # lets Ctrl-C through
+        self._raise()
+
+    def _store(self, step: Sequence[_Arrived]) -> None:
+        try:
+            self._writer.store(step)
+        except BaseException as fault:  # raised where somebody can end the run
+            self._faults.append(fault)
+        finally:
+            self._board.done(step)
+
+    def _raise(self) -> None:
+        if self._faults:
+            raise self._faults[0]
 
 
 def _reader(board: _Board, read: ReadWindow, spool: Spool) -> None:
@@ -333,7 +446,10 @@ def _reader(board: _Board, read: ReadWindow, spool: Spool) -> None:
 
 
 class _Writer:
-    """Stores, remembers failures and tells: everything that touches the destination, on one thread."""
+    """Stores, remembers failures and tells: everything that touches the destination.
+
+    Steps may be stored side by side, but one thread at a time tells what came of it.
+    """
 
     def __init__(
         self,
@@ -348,6 +464,7 @@ class _Writer:
         self._listen, self._outcome, self._now = listen, outcome, now
         self._warned: set[tuple[str, str, str]] = set()
         self._refused: dict[tuple[str, str], frozenset[str]] = {}
+        self._lock = threading.RLock()
 
     def prepare(self) -> None:
         """Make the tables ready; a table that cannot be used ends its stream's pairs only."""
@@ -365,7 +482,7 @@ class _Writer:
                     return
 
     def store(self, ready: Sequence[_Arrived]) -> None:
-        """Store windows of one stream in one step; when that fails, one by one, to find whose fault it is."""
+        """Store windows of one stream in one step; when its rows are refused, one by one, to find which of them."""
         ready = [a for a in ready if not self._dropped(a)]
         if not ready:
             return
@@ -377,12 +494,13 @@ class _Writer:
             if isinstance(error, StoreGone):
                 for order in range(len(self._pairs)):
                     self._fail(order, error)
-            elif len(ready) > 1:
+            elif len(ready) > 1 and not isinstance(error, StoreDenied):
                 for one in ready:
                     self.store([one])
                 return
             else:
-                self._fail(ready[0].task.order, error)
+                for one in ready:
+                    self._fail(one.task.order, error)
             for one in ready:
                 self._dropped(one)
             return
@@ -391,8 +509,8 @@ class _Writer:
                 self._miscounted(arrived, stored)
                 self._dropped(arrived)
                 continue
-            self._tell(arrived, stored)
-            arrived.path.unlink(missing_ok=True)
+            with self._lock:
+                self._tell(arrived, stored)
             self._board.stored(arrived)
 
     def _miscounted(self, arrived: _Arrived, stored: StoredRows) -> None:
@@ -406,7 +524,6 @@ class _Writer:
     def _dropped(self, arrived: _Arrived) -> bool:
         if not self._board.is_closed(arrived.task.order):
             return False
-        arrived.path.unlink(missing_ok=True)
         self._board.stored(arrived)
         return True
 
@@ -416,6 +533,7 @@ class _Writer:
             advice = "Let nothing clean up that folder while an import runs; the next run reads these rows again."
             raise StoreFailed(what, what_to_do=advice)
         for a in ready:  # a field that one window was refused is not complete, whatever the next one had
+            # A pair is in one step at a time, so nobody else writes its key.
             self._refused[a.task.pair.key] = self._refused.get(a.task.pair.key, frozenset()) | a.reading.refused
         chunks = [
             Chunk(
@@ -440,8 +558,22 @@ class _Writer:
         self._outcome.rows[name] = self._outcome.rows.get(name, 0) + reading.rows
         self._outcome.replaced[name] = self._outcome.replaced.get(name, 0) + stored.replaced
         first, last = (window.first, window.last) if window else (None, None)
+        work = work_of(pair, window)
+        self._outcome.work += work
+        self._outcome.kept += stored.kept
+        self._outcome.rows_kept += stored.rows_kept
         self._listen(
-            Stored(name, pair.advertiser.id, first, last, reading.rows, stored.replaced, work_of(pair, window))
+            Stored(
+                name,
+                pair.advertiser.id,
+                first,
+                last,
+                reading.rows,
+                stored.replaced,
+                work,
+                stored.kept,
+                stored.rows_kept,
+            )
         )
         if reading.refused:
             fields = ", ".join(sorted(reading.refused))
@@ -468,14 +600,16 @@ class _Writer:
 
     def _fail(self, order: int, error: BaseException) -> None:
         pair = self._pairs[order]
-        if self._board.is_closed(order):
-            return
-        left = self._board.close(order)
-        if not left:
-            return  # it was complete before the advertiser or the token was refused
         message = error.sentence if isinstance(error, Problem) else str(error)
-        self._outcome.failed[pair.key] = message
-        self._listen(Failed(pair.stream.name, pair.advertiser.id, message, getattr(error, "request_id", ""), work=left))
+        with self._lock:
+            if self._board.is_closed(order):
+                return
+            left = self._board.close(order)
+            if not left:
+                return  # it was complete before the advertiser or the token was refused
+            self._outcome.failed[pair.key] = message
+            request_id = getattr(error, "request_id", "")
+            self._listen(Failed(pair.stream.name, pair.advertiser.id, message, request_id, work=left))
         if isinstance(error, StoreGone):
             return
         with suppress(StoreFailed):  # the reason is a convenience; the failure itself was reported

@@ -29,6 +29,7 @@ from owox_tiktok.events import (
     Warned,
     account,
     duration,
+    money,
     rows_of,
     size,
 )
@@ -238,8 +239,10 @@ def show_plan(console: Console, planned: Sequence[Planned], rate: float, problem
     took = f"{duration(requests / rate)} at {rate:g} requests per second"
     asked = f"{requests:,} request{'' if requests == 1 else 's'}"
     console.print(f"{asked}, about {rows_of(rows)}, about {took}.")
-    if read := sum(p.bytes_processed for p in planned):
-        console.print(f"The destination would scan {size(read)} of its own data, which Google may bill.")
+    if read := sum(p.bytes_billed for p in planned):
+        costs = [p.cost for p in planned if p.cost is not None]
+        about = f"{size(read)}{money(sum(costs) if costs else None)}"
+        console.print(f"The destination would bill about {about}, if each object is stored in one step.")
     for p in planned:
         if p.problem:
             what = pair(p.object, account(p.advertiser.id, p.advertiser.name))

@@ -347,9 +347,8 @@ class Proxy:
             handler.close_connection = True
             return
         if self.bytes_processed:
-            body = body.replace(
-                b'"totalBytesProcessed":"0"', f'"totalBytesProcessed":"{self.bytes_processed}"'.encode()
-            )
+            for name in ("totalBytesProcessed", "totalBytesBilled"):
+                body = body.replace(f'"{name}":"0"'.encode(), f'"{name}":"{self.bytes_processed}"'.encode())
         self._answer(handler, status, headers, body)
 
     def _answer(self, handler: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], body: bytes) -> None:

@@ -9,7 +9,9 @@ import subprocess
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -23,13 +25,15 @@ from sqlglot import exp
 
 from owox_tiktok import app
 from owox_tiktok.destinations import open_destination
+from owox_tiktok.destinations.bigquery import destination as bigquery_destination
 from owox_tiktok.destinations.bigquery import open_at
+from owox_tiktok.destinations.bigquery.destination import LOCK
 from owox_tiktok.errors import BadInput, StoreFailed, StoreSilent
-from owox_tiktok.model import Checkable, Metered, Stored, Stream, Window
+from owox_tiktok.model import Checkable, Chunk, Metered, Stored, Stream, Window
 from owox_tiktok.retry import Limits
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.testing import Kit
-from owox_tiktok.testing.kit import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, ad, day
+from owox_tiktok.testing.kit import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, ad, day, in_order
 from owox_tiktok.views import HoldsViews, View
 from tests.bigquery import (
     DROP,
@@ -106,6 +110,7 @@ def always(which: Callable[[Request], Any], what: Answer | str) -> Fault:
         ("my-project/tiktok?location=", "Write location=EU"),
         ("my-project/tiktok?locaton=EU", "Did you mean location?"),
         ("my-project/tiktok?max_bytes=lots", "Write max_bytes=50GB"),
+        ("my-project/tiktok?price=cheap", "Write what a TiB costs, such as price=6.25"),
         ("my-project/tiktok?max_bytes=9MB", "less than 10MB would stop everything"),
     ],
 )
@@ -210,6 +215,28 @@ def test_columns_that_a_user_added_keep_their_values_when_a_row_is_read_again(ki
 
 
 @needs_emulator
+def test_columns_that_a_user_added_to_a_report_keep_their_values(kit: Kit, proxy: Proxy, dataset: str) -> None:
+    kit.store(kit.chunk(DAILY, [ad(n, n) for n in range(1, 5)], (day(1), day(4))))
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(4)), advertiser_id="2"))
+    kit.add_column(DAILY, "my_note")
+    query(f"UPDATE `{named(dataset, DAILY)}` SET my_note = ad_id WHERE TRUE")
+    kit.copy_row(DAILY, ("ad_id", "174"))
+    proxy.seen.clear()
+    rows = [ad(2, 2), ad(3, 3, spend="7"), ad(4, 4), ad(9, 3)]
+    later = replace(kit.chunk(DAILY, [ad(1, 1), *rows], (day(1), day(4))), read_at=AT + timedelta(days=1))
+    assert [s.rows for s in again(kit, later)] == [5]
+    found = query(f"SELECT ad_id, spend, my_note FROM `{named(dataset, DAILY)}` WHERE advertiser_id = '1' ORDER BY 1")
+    kept = [(f"17{n}", Decimal(7) if n == 3 else Decimal("1.5"), f"17{n}") for n in (1, 2, 3)]
+    assert found == [*kept, ("174", Decimal("1.5"), None), ("179", Decimal("1.5"), None)], "one of two cannot be known"
+    assert again(kit, kit.chunk(DAILY, [ad(1, 1), *rows[:2]], (day(1), day(4)))) == [Stored(3, 3, kept=2, rows_kept=2)]
+    found = query(f"SELECT ad_id, my_note FROM `{named(dataset, DAILY)}` ORDER BY advertiser_id, ad_id")
+    assert found == [("171", "171"), ("172", "172"), ("173", "173"), ("171", "171")]
+    assert kit.damaged(DAILY) == kit.damaged(DAILY, "2") == []
+    for sql in (s for s in proxy.statements if "MERGE" in s):
+        assert re.search(r"ON t\.`stat_time_day` >= DATE '2026-01-\d\d' AND t\.`stat_time_day` < DATE", sql)
+
+
+@needs_emulator
 def test_added_columns_are_nullable_and_described(kit: Kit, dataset: str) -> None:
     kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=["spend"]))
     kit.store(kit.chunk(DAILY, [ad(1, 1, likes="1")], (day(1), day(1)), fields=["spend", "likes"]))
@@ -259,7 +286,7 @@ def test_each_table_is_looked_at_once_per_run(kit: Kit, proxy: Proxy) -> None:
             destination.replace([kit.chunk(DAILY, [ad(1, n)], (day(n), day(n)))])
     looked = [r.path.rpartition("/")[2] for r in proxy.seen if r.method == "GET" and "/tables/" in r.path]
     assert sorted(looked) == sorted(
-        ["_owox_tiktok_cursors", "_owox_tiktok_days", "_owox_tiktok_lock", ADS.table, DAILY.table]
+        ["_owox_tiktok_cursors", "_owox_tiktok_days", f"{LOCK}_{DAILY.name}", ADS.table, DAILY.table]
     )
 
 
@@ -308,7 +335,7 @@ def test_tables_do_not_take_on_the_expiry_of_their_dataset(kit: Kit, dataset: st
     client().create_dataset(there)
     kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
     kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
-    for table in (DAILY.table, ADS.table, "_owox_tiktok_cursors", "_owox_tiktok_lock"):
+    for table in (DAILY.table, ADS.table, "_owox_tiktok_cursors", f"{LOCK}_{ADS.name}"):
         made = client().get_table(named(dataset, table))
         assert made.expires is None
         assert made.time_partitioning is None or not made.time_partitioning.expiration_ms
@@ -344,7 +371,7 @@ def test_a_load_says_exactly_which_columns_come_and_forgives_nothing(kit: Kit, p
     kit.store(chunk)
     (load,) = [r.job["load"] for r in proxy.jobs if "load" in r.job]
     assert [f["name"] for f in load["schema"]["fields"]] == [f.name for f in chunk.columns]
-    assert load["writeDisposition"] == "WRITE_EMPTY"
+    assert load["writeDisposition"] == "WRITE_TRUNCATE", "a load may be repeated"
     assert not {"autodetect", "ignoreUnknownValues", "maxBadRecords", "nullMarker", "schemaUpdateOptions"} & set(load)
     assert load["destinationTable"]["tableId"].startswith("_owox_tiktok_staging_ad_report_daily_")
     staging = [r.body for r in proxy.seen if r.method == "POST" and r.path.endswith("/tables")]
@@ -352,7 +379,7 @@ def test_a_load_says_exactly_which_columns_come_and_forgives_nothing(kit: Kit, p
     assert all(0 < at - time.time() < 86_400 for at in expires)
     assert len(expires) == 1
     left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")]
-    assert sorted(left) == ["_owox_tiktok_cursors", "_owox_tiktok_days", "_owox_tiktok_lock", DAILY.table]
+    assert sorted(left) == ["_owox_tiktok_cursors", "_owox_tiktok_days", f"{LOCK}_{DAILY.name}", DAILY.table]
 
 
 @needs_emulator
@@ -461,6 +488,126 @@ def test_one_delete_and_one_insert_serve_all_advertisers_of_a_step(kit: Kit, pro
     assert len(kit.cursors()) == 30
 
 
+# --- only what changed ------------------------------------------------------------------------------------------------
+
+
+def again(kit: Kit, *chunks: Chunk) -> list[Stored]:
+    """Store chunks as a run does: by what it knows of the cursors."""
+    with kit.open() as destination:
+        destination.cursors()
+        destination.prepare(chunks[0].stream, chunks[0].columns)
+        return kit.put(destination, *chunks)
+
+
+@needs_emulator
+def test_days_that_are_stored_as_they_were_read_are_neither_loaded_nor_deleted(kit: Kit, proxy: Proxy) -> None:
+    rows = [ad(1, n) for n in range(1, 9)]
+    kit.store(*[kit.chunk(DAILY, rows, (day(1), day(8)), advertiser_id=a) for a in "12"])
+    before = kit.seals(DAILY)
+    proxy.seen.clear()
+    later = AT + timedelta(hours=1)
+    changed = [*rows[:2], ad(1, 3, spend="9", ad_name='a\n"b", ' + str(day(4))), *rows[3:], ad(2, 9)]
+    stored = again(
+        kit,
+        replace(kit.chunk(DAILY, changed, (day(1), day(9))), read_at=later),
+        kit.chunk(DAILY, rows, (day(1), day(8)), advertiser_id="2"),
+    )
+    assert [(s.rows, s.kept, s.rows_kept) for s in stored] == [(9, 7, 7), (8, 8, 8)]
+    assert stored[0].replaced == 1
+    (script,) = [s for s in proxy.statements if "TRANSACTION" in s]
+    assert re.findall(r"DATE '(2026-[0-9-]+)'", script.partition("DELETE FROM")[2].partition(";")[0]) == [
+        "2026-01-03", "2026-01-10", "2026-01-03", "2026-01-04", "2026-01-09", "2026-01-10"
+    ]  # fmt: skip
+    assert len([r for r in proxy.jobs if "load" in r.job]) == 1
+    assert sorted((r["stat_time_day"], r["spend"]) for r in kit.read(DAILY) if r["advertiser_id"] == "1") == [
+        (day(n), Decimal(9) if n == 3 else Decimal("1.5")) for n in range(1, 10)
+    ]
+    assert kit.cursors()[DAILY.name, "1"].through == day(9)
+    after = kit.seals(DAILY)
+    assert {d for d in before if before[d] == after[d]} == {day(n) for n in (1, 2, 4, 5, 6, 7, 8)}
+    assert kit.damaged(DAILY) == kit.damaged(DAILY, "2") == []
+
+
+@needs_emulator
+def test_where_nothing_has_changed_only_the_cursors_are_written(kit: Kit, proxy: Proxy) -> None:
+    whole = [kit.chunk(DAILY, [ad(1, n) for n in range(1, 6)], (day(1), day(5)), advertiser_id=a) for a in "12"]
+    kit.store(*whole)
+    listed = kit.chunk(ADS, [{"ad_id": "171", "ad_name": "a"}, {"ad_id": "172"}])
+    kit.store(listed)
+    proxy.seen.clear()
+    moved = [replace(c, cursor=replace(c.cursor, read_at=AT + timedelta(hours=1))) for c in whole if c.cursor]
+    assert [s.kept for s in again(kit, *moved)] == [5, 5]
+    assert {c.read_at for (name, _), c in kit.cursors().items() if name == DAILY.name} == {AT + timedelta(hours=1)}
+    assert [s.kept for s in again(kit, listed)] == [1]
+    scripts = [s for s in proxy.statements if "TRANSACTION" in s]
+    assert len(scripts) == 2
+    assert not [r for r in proxy.jobs if "load" in r.job]
+    assert not any(word in script for script in scripts for word in ("DELETE", "MERGE", DAILY.table, ADS.table))
+
+
+@needs_emulator
+def test_of_a_list_only_the_rows_that_differ_are_written(kit: Kit) -> None:
+    groups = STREAMS["ad_groups"]
+    rows: list[Row] = [{"adgroup_id": f"{n}", "location_ids": ["1", {"b": n}], "budget": "5"} for n in range(5)]
+    kit.store(kit.chunk(groups, rows, fields=["location_ids", "budget"]))
+    rows[1]["budget"], rows[2]["location_ids"], rows[3]["budget"] = "6", ["1", {"b": 7}], None
+    (stored,) = again(kit, kit.chunk(groups, [*rows, {"adgroup_id": "9"}], fields=["location_ids", "budget"]))
+    assert (stored.rows, stored.replaced) == (6, 3)
+    assert {r["adgroup_id"]: r["budget"] for r in kit.read(groups)} == {
+        "0": 5, "1": 6, "2": 5, "3": None, "4": 5, "9": None
+    }  # fmt: skip
+    assert kit.damaged(groups) == []
+
+
+@needs_emulator
+@pytest.mark.parametrize("harm", ["edited", "lost", "twice", "none"])
+def test_a_seal_older_than_a_day_is_checked_before_it_is_believed(harm: str, kit: Kit, proxy: Proxy) -> None:
+    for stream, key in ((DAILY, "ad_id"), (ADS, "ad_id")):
+        window = (day(1), day(2)) if stream is DAILY else None
+        rows: list[Row] = [ad(1, 1), ad(2, 2)] if stream is DAILY else [{"ad_id": "171"}, {"ad_id": "172"}]
+        kit.store(kit.chunk(stream, rows, window))
+        before = kit.read(stream)
+        if harm == "edited":
+            kit.change_cell(stream, (key, "171"), "ad_name", "mine")
+        elif harm == "lost":
+            kit.delete_row(stream, (key, "171"))
+        elif harm == "twice":
+            kit.copy_row(stream, (key, "171"))
+        proxy.seen.clear()
+        (stored,) = again(kit, replace(kit.chunk(stream, rows, window), read_at=AT + timedelta(days=1)))
+        assert (stored.kept > 0) is (harm == "none")
+        if stream is DAILY or harm in ("edited", "lost"):
+            assert in_order(kit.read(stream)) == in_order(before)
+        assert {s.read_at for s in kit.seals(stream).values()} == {AT + timedelta(days=1)}
+        assert any("load" in r.job for r in proxy.jobs) is (harm != "none")
+
+
+@needs_emulator
+def test_what_another_run_has_stored_since_is_not_left_alone(kit: Kit) -> None:
+    """The seal is that of the rows as they were: a late step of a killed run has put others in their place."""
+    chunk = kit.chunk(DAILY, [ad(1, 1), ad(2, 2)], (day(1), day(2)))
+    kit.store(chunk)
+    with kit.open() as first, kit.open() as second:
+        for destination in (first, second):
+            destination.cursors()
+            destination.prepare(DAILY, chunk.columns)
+        second.replace([kit.chunk(DAILY, [ad(1, 1, spend="7"), ad(2, 2)], (day(1), day(2)))])
+        (stored,) = first.replace([chunk])
+    assert (stored.rows, stored.kept) == (2, 0)
+    assert {r["spend"] for r in kit.read(DAILY)} == {Decimal("1.5")}
+
+
+@needs_emulator
+def test_a_column_that_was_dropped_and_came_back_empty_is_filled_again(kit: Kit) -> None:
+    chunk = kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)))
+    kit.store(chunk)
+    kit.drop_column(DAILY, "impressions")
+    with kit.open() as destination:
+        destination.prepare(DAILY, chunk.columns)  # and then it is killed
+    assert [s.kept for s in again(kit, chunk)] == [0]
+    assert [r["impressions"] for r in kit.read(DAILY)] == [10]
+
+
 # --- answers that are lost --------------------------------------------------------------------------------------------
 
 
@@ -562,6 +709,112 @@ def test_a_bigquery_that_does_not_answer_is_asked_within_its_limits(proxy: Proxy
     assert len(asked_until) == 2
 
 
+# --- waiting for Google -----------------------------------------------------------------------------------------------
+
+
+FAST = Limits(attempts=5, deadline_s=1.0, first_s=0.01, longest_s=0.05)
+
+
+@needs_emulator
+def test_an_error_while_a_job_is_waited_for_is_no_failed_job(kit: Kit, proxy: Proxy) -> None:
+    faults: list[Answer | str] = [UNAVAILABLE, DROP, DROP_BEFORE, Answer(429, "rateLimitExceeded", "Slow down.")]
+    for n, what in enumerate(faults, start=1):
+        proxy.seen.clear()
+        proxy.fault = once(WHICH["the end of a job"], what, times=3)
+        assert kit.store(kit.chunk(DAILY, [ad(n, n)], (day(n), day(n)))) == [Stored(1, 0)]
+        names = [r.body["jobReference"]["jobId"] for r in proxy.jobs]
+        assert all(name.endswith("_1") for name in names), "no job was begun a second time"
+    assert len(kit.read(DAILY)) == 4
+
+
+@needs_emulator
+def test_a_job_that_nothing_is_heard_of_is_cancelled_and_ends_the_wait_at_its_deadline(
+    kit: Kit, proxy: Proxy, dataset: str
+) -> None:
+    chunk = kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)))
+    kit.store(chunk)
+    with open_at(f"{PROJECT}/{dataset}", environment={"BIGQUERY_API_URL": proxy.url}, limits=FAST) as destination:
+        destination.cursors()
+        destination.prepare(DAILY, chunk.columns)
+        proxy.seen.clear()
+        proxy.status = lambda r: {"state": "RUNNING"} if WHICH["the transaction"](r) else None
+        proxy.fault = always(lambda r: r.method == "GET" and "/jobs/" in r.path and "_store_" in r.path, UNAVAILABLE)
+        began = time.monotonic()
+        with pytest.raises(StoreSilent):
+            destination.replace([chunk])
+        assert time.monotonic() - began < 20
+    assert any(r.path.endswith("/cancel") for r in proxy.seen)
+    assert all(int(r.job["jobTimeoutMs"]) > 0 for r in proxy.jobs)
+
+
+@needs_emulator
+def test_who_is_aborted_waits_for_the_very_job_that_blocks(kit: Kit, proxy: Proxy) -> None:
+    chunk = kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)))
+    kit.store(chunk)
+    other = client().query("SELECT 1", job_id=f"other_{uuid.uuid4().hex}", job_retry=None)
+    other.result()
+    text = f"Transaction is aborted due to concurrent update against table {PROJECT}:d.t. Blocking job: {PROJECT}:US."
+    proxy.seen.clear()
+    proxy.fault = once(WHICH["the transaction"], Answer(400, "invalidQuery", text + other.job_id))
+    kit.store(chunk)
+    asked = [n for n, r in enumerate(proxy.seen) if r.method == "GET" and r.path.endswith(f"/jobs/{other.job_id}")]
+    tries = [n for n, r in enumerate(proxy.seen) if WHICH["the transaction"](r)]
+    assert len(asked) == 1
+    assert tries[0] < asked[0] < tries[1]
+
+
+@needs_emulator
+def test_a_step_that_a_right_or_a_quota_stops_is_not_split(project: Project, proxy: Proxy, dataset: str) -> None:
+    project.say |= {"start_date": f"{BEGIN}", "destination": f"bigquery://{PROJECT}/{dataset}"}
+    proxy.fault = always(WHICH["the transaction"], NO_QUOTA)
+    ran = project.import_(objects=["ad_report_daily"])
+    assert len(ran.failures) == len(project.server.advertiser_ids) > 1
+    assert len([r for r in proxy.jobs if WHICH["the transaction"](r)]) == 1
+    assert len([r for r in proxy.jobs if "load" in r.job]) == 1
+
+
+@needs_emulator
+def test_objects_are_stored_side_by_side_and_do_not_abort_each_other(
+    project: Project, proxy: Proxy, dataset: str
+) -> None:
+    names = ["campaigns", "ad_groups", "ads", "ad_report_daily", "campaign_report_daily"]
+    project.say |= {"objects": names, "start_date": f"{BEGIN}", "destination": f"bigquery://{PROJECT}/{dataset}"}
+    at_once: list[int] = []
+    together = threading.Barrier(2)
+
+    def meet(request: Request) -> None:
+        if WHICH["the transaction"](request) and not at_once:
+            with suppress(threading.BrokenBarrierError):
+                together.wait(20)  # goes on as soon as two are here
+                at_once.append(1)
+
+    proxy.fault = meet
+    ran = project.import_()
+    assert (ran.exit_code, ran.failures) == (0, [])
+    assert at_once
+    assert wrong(project, dataset, names) == []
+    by_object = Counter(r.job["labels"]["object"] for r in proxy.jobs if WHICH["the transaction"](r))
+    assert by_object == dict.fromkeys(names, 1), "each object is one step"
+
+
+@needs_emulator
+def test_staging_tables_of_killed_runs_are_swept_by_the_next_run(
+    kit: Kit, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    for name in ("_owox_tiktok_staging_ad_report_daily_0123_4", "mine"):
+        table = bq.Table(named(dataset, name), schema=[bq.SchemaField("x", "INTEGER")])
+        table.labels = {"app": "owox_tiktok"}
+        client().create_table(table)
+    kit.store(kit.chunk(DAILY, [ad(1, 2)], (day(2), day(2))))
+    assert any("_staging_" in t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")), "it may be in use"
+    monkeypatch.setattr(bigquery_destination, "SWEEP_AFTER", timedelta(0))
+    kit.store(kit.chunk(DAILY, [ad(1, 3)], (day(3), day(3))))
+    left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")]
+    assert not any("_staging_" in name for name in left)
+    assert "mine" in left
+
+
 # --- two at once ------------------------------------------------------------------------------------------------------
 
 
@@ -652,8 +905,8 @@ def test_what_is_not_allowed_is_one_sentence_with_what_to_do_and_nothing_changes
         (lambda r: r.job, NO_JOBS, "--role=roles/bigquery.jobUser"),
         (lambda r: r.method == "POST" and r.path.endswith("/tables"), NO_TABLES, "GRANT `roles/bigquery.dataEditor`"),
         (lambda r: "DELETE FROM" in r.sql, NO_BILLING, "Link a billing account"),
-        (lambda r: "TRANSACTION" in r.sql, NO_QUOTA, "Wait until it is filled up again"),
-        (lambda r: "load" in r.job, NO_QUOTA, "Wait until it is filled up again"),
+        (lambda r: "TRANSACTION" in r.sql, NO_QUOTA, "Wait until it resets"),
+        (lambda r: "load" in r.job, NO_QUOTA, "Wait until it resets"),
     ]
     kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
     before, cursors = kit.read(DAILY), kit.cursors()
@@ -745,8 +998,8 @@ def test_an_import_equals_what_tiktok_has_today_and_two_days_later(
     }  # fmt: skip
     ran = project.import_()
     assert (ran.exit_code, ran.failures) == (0, [])
-    assert ran.finished.bytes_processed > 3 * 2**20
-    assert " MB read in the destination" in ran.finished.summary
+    assert ran.finished.bytes_billed > 3 * 2**20
+    assert " MB billed in the destination" in ran.finished.summary
     assert wrong(project, dataset, OBJECTS) == []
     project.server.world.as_of = NOW + timedelta(days=2)
     again = ["ads", "ad_report_daily", "campaign_report_hourly"]
@@ -757,13 +1010,17 @@ def test_an_import_equals_what_tiktok_has_today_and_two_days_later(
 
 @needs_emulator
 def test_plan_and_check_say_what_bigquery_says_and_write_nothing(project: Project, proxy: Proxy, dataset: str) -> None:
-    project.say |= {"destination": f"bigquery://{PROJECT}/{dataset}", "start_date": f"{BEGIN}"}
-    assert project.import_().exit_code == 0
+    project.say |= {"destination": f"bigquery://{PROJECT}/{dataset}?price=6.25", "start_date": f"{BEGIN}"}
+    proxy.bytes_processed = 2**40
+    ran = project.import_()
+    assert ran.exit_code == 0
+    assert ran.finished.cost == 6.25 * ran.finished.bytes_billed / 2**40 > 0
+    assert f"({ran.finished.cost:,.4f}) billed in the destination" in ran.finished.summary
     proxy.bytes_processed = 5 * 2**20
     proxy.seen.clear()
     answered = project.cli("plan", "tiktok.yaml")
     assert answered.returncode == 0
-    assert "would scan 5.0 MB" in answered.stdout
+    assert "would bill about 50.0 MB (0.0003)" in answered.stdout
     assert [r.job["dryRun"] for r in proxy.jobs if "DELETE" in r.sql] == [True]
     assert all(r.job.get("dryRun") or CURSORS_READ in r.sql for r in proxy.jobs)
     proxy.fault = always(lambda r: r.job.get("dryRun"), NO_JOBS)

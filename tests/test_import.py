@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from owox_tiktok import app
@@ -66,7 +67,29 @@ def test_importing_twice_is_importing_once(project: Project) -> None:
     assert again.exit_code == 0
     assert {name: in_order(project.table(name)) for name in objects} == before
     assert project.cursors() == cursors
-    assert sum(again.finished.replaced.values()) == sum(again.finished.rows.values())
+    done = again.finished
+    assert done.kept == done.work > 0, "nothing has changed, so nothing is written"
+    assert done.rows_kept == sum(done.rows.values()) > 0
+    assert sum(done.replaced.values()) == 0
+    assert f"{done.kept} of {done.work} days and lists unchanged" in done.summary
+
+
+def test_only_the_days_that_changed_are_written_and_damage_is_repaired(project: Project) -> None:
+    project.import_(objects=["ads", "ad_report_daily"])
+    before = {name: in_order(project.table(name)) for name in ("ads", "ad_report_daily")}
+    with duckdb.connect(str(project.database)) as connection:
+        of_day = connection.execute("SELECT max(stat_time_day) FROM tiktok_ads_ad_report_daily").fetchall()[0][0]
+        connection.execute("UPDATE tiktok_ads_ad_report_daily SET clicks = 7 WHERE stat_time_day = ?", [of_day])
+        connection.execute("DELETE FROM tiktok_ads_ads WHERE ad_id = (SELECT max(ad_id) FROM tiktok_ads_ads)")
+    done = project.import_(objects=["ads", "ad_report_daily"]).finished
+    assert {name: in_order(project.table(name)) for name in before} == before
+    accounts = len(project.server.advertiser_ids)
+    assert 0 < done.work - done.kept <= 2 * accounts, "a day and a list of the accounts that were harmed"
+    assert 0 < sum(done.replaced.values()) < sum(done.rows.values())
+    project.server.world.as_of = world.now() + timedelta(days=1)
+    done = project.import_(objects=["ad_report_daily"]).finished
+    assert 0 < done.kept < done.work
+    assert project.wrong("ad_report_daily") == []
 
 
 def test_equal_ids_of_two_advertisers_stay_apart(project: Project) -> None:

@@ -15,7 +15,7 @@ from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Halted, Problem, StoreBusy
-from owox_tiktok.events import Event, Failed, Finished, Listener, Warned
+from owox_tiktok.events import Event, Failed, Finished, Listener, Warned, cost_of
 from owox_tiktok.model import Audit, Audited, Destination, Metered, Reading, Window
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import Done, Pair, keep_from, losses, no_longer_asked
@@ -144,10 +144,12 @@ def import_(
                 refresh_views(destination, settings, count)
             if hint := credited.hint(settings):
                 count(Warned("ad_groups", "", hint))
-            read_there = destination.bytes_processed if isinstance(destination, Metered) else 0
+            billed, price = 0, None
+            if isinstance(destination, Metered):
+                billed, price = destination.bytes_billed, destination.price_per_tib
     except Halted as asked:  # before there was a plan
         audit, again = Audit(), {}
-        outcome, pairs, lost, pruned, read_there = Outcome(stopped=Reason(asked.message)), [], 0, {}, 0
+        outcome, pairs, lost, pruned, billed, price = Outcome(stopped=Reason(asked.message)), [], 0, {}, 0, None
     except StoreBusy:
         raise
     except Problem as problem:
@@ -157,7 +159,7 @@ def import_(
         api.stop()
     outcome.pruned = pruned
     healed = [] if outcome.left else sentences(audit.differing, _stored(again, outcome.failed), "they are back")
-    finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, read_there)
+    finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, billed, price)
     finished = replace(finished, healed=tuple(healed))
     if part.earlier:
         finished = finished.after(part.earlier)
@@ -192,7 +194,14 @@ def _tell(
 
 
 def _finished(
-    outcome: Outcome, api: TikTok, pairs: int, failed: int, warnings: int, began: float, read_there: int
+    outcome: Outcome,
+    api: TikTok,
+    pairs: int,
+    failed: int,
+    warnings: int,
+    began: float,
+    billed: int,
+    price: float | None,
 ) -> Finished:
     return Finished(
         rows=outcome.rows,
@@ -206,5 +215,9 @@ def _finished(
         pruned={name: n for name, n in outcome.pruned.items() if n},
         stopped=outcome.stopped if outcome.left or not pairs else None,
         left=outcome.left,
-        bytes_processed=read_there,
+        work=outcome.work,
+        kept=outcome.kept,
+        rows_kept=outcome.rows_kept,
+        bytes_billed=billed,
+        cost=None if price is None else cost_of(billed, price),
     )

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, side_by_side, unless
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Problem
+from owox_tiktok.events import cost_of
 from owox_tiktok.model import Advertiser, Destination, Metered, Window
 from owox_tiktok.plan import Pair
 from owox_tiktok.plan import plan as make_plan
@@ -23,7 +24,7 @@ from owox_tiktok.tiktok.reader import Source
 class Planned:
     """What one pair would read: days and windows, and the requests and rows to expect (None: not known beforehand).
 
-    ``bytes_processed`` is what the destination would read to make room, reported once per object.
+    ``bytes_billed`` is what the destination would bill, ``cost`` its price where that is known; both once per object.
     """
 
     object: str
@@ -34,7 +35,8 @@ class Planned:
     requests: int
     rows: int | None
     problem: str = ""
-    bytes_processed: int = 0
+    bytes_billed: int = 0
+    cost: float | None = None
 
 
 def plan(
@@ -56,13 +58,16 @@ def plan(
         cursors = destination.cursors()
         accounts = unless(halted, lambda: accounts_of(source, settings))
         pairs = make_plan(settings, accounts.found, cursors, now, backfill)
-        read_there = _estimated(destination, pairs)
+        billed = _estimated(destination, pairs)
+        price = destination.price_per_tib if isinstance(destination, Metered) else None
     planned = side_by_side(api, lambda pair: _expect(source, pair), pairs, settings, halted)
     for number, count in _look_ups(source, pairs).items():
         planned[number] = replace(planned[number], requests=planned[number].requests + count)
-    for name, count in read_there.items():
+    for name, count in billed.items():
         first = next(n for n, p in enumerate(planned) if p.object == name)
-        planned[first] = replace(planned[first], bytes_processed=count)
+        planned[first] = replace(
+            planned[first], bytes_billed=count, cost=None if price is None else cost_of(count, price)
+        )
     for advertiser_id, error in accounts.refused.items():
         planned.append(Planned("", Advertiser(advertiser_id), None, None, 0, 0, None, error.sentence))
     return planned
@@ -125,7 +130,7 @@ def _look_ups(source: Source, pairs: Sequence[Pair]) -> dict[int, int]:
 
 
 def _estimated(destination: Destination, pairs: Sequence[Pair]) -> dict[str, int]:
-    """Return how many bytes the destination would read for each object; nothing where that costs nothing."""
+    """Return how many bytes the destination would bill for each object; nothing where that costs nothing."""
     if not isinstance(destination, Metered):
         return {}
     read: dict[str, int] = {}

@@ -31,10 +31,25 @@ from owox_tiktok.cursors import (
 )
 from owox_tiktok.dialects import CURSORS, MARK, SEALS, Dialect
 from owox_tiktok.errors import StoreFailed
-from owox_tiktok.model import Chunk, Failure, Field, Kind, Known, Seal, Sealed, Seals, Stored, Stream, Window, utc
-from owox_tiktok.trust.seals import RECORD as SEAL_RECORD
-from owox_tiktok.trust.seals import STORED as STORED_SEAL
+from owox_tiktok.model import (
+    Chunk,
+    Cursor,
+    Failure,
+    Field,
+    Kind,
+    Known,
+    Seal,
+    Sealed,
+    Seals,
+    Stored,
+    Stream,
+    Window,
+    utc,
+)
+from owox_tiktok.trust import changes
 from owox_tiktok.trust.seals import (
+    NOTHING,
+    STORED_SINCE,
     Rest,
     Span,
     forget_sql,
@@ -45,8 +60,12 @@ from owox_tiktok.trust.seals import (
     recount_sql,
     recounted,
     spans_of,
+    spans_of_days,
+    stored_since_sql,
     stored_sql,
 )
+from owox_tiktok.trust.seals import RECORD as SEAL_RECORD
+from owox_tiktok.trust.seals import STORED as STORED_SEAL
 from owox_tiktok.views import View
 
 ABOUT_SEALS = f"{MARK}: what was stored of each day"
@@ -73,6 +92,11 @@ class SqlDestination(ABC):
     def __init__(self, name: str) -> None:
         self._name = name
         """What it is called in sentences."""
+        self._covered: Mapping[tuple[str, str], Cursor] = {}
+        """The cursors that the run goes by, which say where stored seals count; none before it has asked for them."""
+        self._sealed: dict[tuple[str, str, str], dict[date | None, Sealed]] = {}
+        """Stored seals by object, advertiser and table, from ``_sealed_from`` on."""
+        self._sealed_from: date | None = None
 
     # --- what each database does in its own way -----------------------------------------------------------------------
 
@@ -124,6 +148,10 @@ class SqlDestination(ABC):
         """Return the stored seals of a pair and table, in the columns of ``STORED``."""
 
     @abstractmethod
+    def _seals_since(self, first: date) -> Iterable[Sequence[Any]]:
+        """Return the stored seals of all objects from a day on, in the columns of ``STORED_SINCE``."""
+
+    @abstractmethod
     def _counted(self, stream: Stream, statement: str) -> Iterable[Sequence[Any]]:
         """Return the rows of a query over the stream's table."""
 
@@ -149,7 +177,10 @@ class SqlDestination(ABC):
     def cursors(self) -> dict[tuple[str, str], Known]:
         """Return what is known of every pair; a cursor counts only for the table and the columns it speaks of."""
         with self._sentences():
-            return self._known(self._records())
+            known = self._known(self._records())
+        self._covered = {pair: one.cursor for pair, one in known.items() if one.cursor}
+        self._sealed_from = None
+        return known
 
     def _known(self, records: Iterable[Record]) -> dict[tuple[str, str], Known]:
         records = list(records)
@@ -273,6 +304,35 @@ class SqlDestination(ABC):
         sql = recount_sql(self.dialect, stream, columns, found.types, where)
         return of_recount(stream, self._counted(stream, sql))
 
+    # --- only what changed --------------------------------------------------------------------------------------------
+
+    def _unchanged(self, chunks: Sequence[Chunk]) -> list[dict[date | None, Sealed]]:
+        """Return for each chunk the days whose stored seal says that their rows are stored as they are in its file."""
+        stream = chunks[0].stream
+        cursors = [self._covered.get((stream.name, chunk.advertiser_id)) for chunk in chunks]
+        table = self._table(stream.name) if any(cursors) else None
+        if table is None:
+            return [{} for _ in chunks]
+        first = min(c.read_at.date() - changes.LOOK_BACK for c in chunks)
+        self._read_seals(min([first, *(c.window.first for c in chunks if c.window and stream.time)]))
+        return [
+            changes.unchanged(chunk, cursor, self._sealed.get((stream.name, chunk.advertiser_id, table.id), {}))
+            for chunk, cursor in zip(chunks, cursors, strict=True)
+        ]
+
+    def _read_seals(self, first: date) -> None:
+        """Read the stored seals from a day on: once per run and for all objects, where no step goes back further."""
+        if self._sealed_from is not None and self._sealed_from <= first:
+            return
+        self._sealed = {}
+        lists: dict[tuple[str, ...], tuple[str, ...]] = {}  # thousands of days have the same columns
+        for row in self._seals_since(first):
+            values = dict(zip(STORED_SINCE, row, strict=True))
+            day, sealed = of_row(values)
+            sealed = replace(sealed, fields=lists.setdefault(sealed.fields, sealed.fields))
+            self._sealed.setdefault((values["object"], values["advertiser_id"], values["table_id"]), {})[day] = sealed
+        self._sealed_from = first
+
     # --- pruning ------------------------------------------------------------------------------------------------------
 
     def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
@@ -394,13 +454,17 @@ class Transactional(SqlDestination):
         stream, name = chunks[0].stream, self.dialect.name
         table = self.dialect.table(stream.table)
         with self._transaction(stream):
+            chunks = self._narrowed(chunks)
             gone = [self._changed(f"DELETE FROM {table} WHERE {self._picks(chunk)}") for chunk in chunks]
             rest = self._rest(chunks) if stream.verb == "upsert" else {}
-            filled = [chunk for chunk in chunks if chunk.rows]
+            filled = [chunk for chunk in chunks if chunk.rows_to_write]
             came = 0
             if filled:
                 names = ", ".join(name(f.name) for f in filled[0].columns)
-                came = self._changed(f"INSERT INTO {table} ({names}) SELECT {names} FROM {self._incoming(filled)}")
+                incoming = self._incoming(filled)
+                if any(chunk.kept for chunk in filled):
+                    incoming += f" WHERE {condition(self.dialect, stream, spans_of(filled))}"
+                came = self._changed(f"INSERT INTO {table} ({names}) SELECT {names} FROM {incoming}")
             check_rows(chunks, came)
             held = [self._count(stream, self._picks(chunk)) for chunk in chunks]
             for chunk, rows in zip(chunks, held, strict=True):
@@ -410,19 +474,39 @@ class Transactional(SqlDestination):
             table_id = found.id if found else ""
             self._keep(stream, [Record(stream.name, a, c, table_id=table_id) for a, c in moved.items()])
             self._seal(chunks, rest, table_id)
-        return [Stored(rows, n) for rows, n in zip(held, gone, strict=True)]
+        return [changes.stored(*each) for each in zip(chunks, held, gone, strict=True)]
+
+    def _narrowed(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """Return the chunks so that days stay which are stored as they were read, counted again in the table.
+
+        What costs nothing to look at need not be believed.
+        """
+        found = self._unchanged(chunks)
+        if not any(found):
+            return list(chunks)
+        stream = chunks[0].stream
+        spans = [
+            span
+            for c, days in zip(chunks, found, strict=True)
+            for span in spans_of_days(c.advertiser_id, sorted(days, key=str))
+        ]
+        where = "TRUE" if stream.per_app else condition(self.dialect, stream, spans)
+        there = self._found_seals(stream, chunks[0].columns, where)
+        return [
+            changes.keeping(
+                chunk,
+                {d: s for d, s in days.items() if there.get(chunk.advertiser_id, {}).get(d, NOTHING) == s.seal},
+            )
+            for chunk, days in zip(chunks, found, strict=True)
+        ]
 
     def _picks(self, chunk: Chunk) -> str:
         """Return the condition for the rows that a chunk takes the place of, and that are its own afterwards."""
         stream = chunk.stream
         if stream.verb == "replace":
-            window = chunk.window
-            return condition(
-                self.dialect,
-                stream,
-                [(chunk.advertiser_id, window.first if window else None, window.last if window else None)],
-            )
-        if not chunk.rows:
+            spans = spans_of([chunk])
+            return condition(self.dialect, stream, spans) if spans else "FALSE"
+        if not chunk.rows_to_write:
             return "FALSE"
         table, name = self.dialect.table(stream.table), self.dialect.name
         same = " AND ".join(f"{table}.{name(key)} = incoming.{name(key)}" for key in stream.keys)
@@ -433,6 +517,8 @@ class Transactional(SqlDestination):
     def _seal(self, chunks: Sequence[Chunk], rest: Rest, table_id: str) -> None:
         """Store the seals of chunks in place of those of the same days."""
         stream = chunks[0].stream
+        if all(chunk.kept and not spans_of([chunk]) for chunk in chunks):
+            return
         self._changed(forget_sql(self.dialect, stream, spans_of(chunks), table_id))
         for statement in insert_sql(self.dialect, stream, of_step(chunks, rest), table_id):
             self._changed(statement)
@@ -450,6 +536,9 @@ class Transactional(SqlDestination):
         if self._found(SEALS) is None:
             return []
         return self._rows(stored_sql(self.dialect, stream, advertiser_id, table_id))
+
+    def _seals_since(self, first: date) -> list[tuple[Any, ...]]:
+        return self._rows(stored_since_sql(self.dialect, first)) if self._found(SEALS) else []
 
     def _counted(self, stream: Stream, statement: str) -> list[tuple[Any, ...]]:
         return self._rows(statement)
@@ -530,15 +619,28 @@ def condition(dialect: Dialect, stream: Stream, spans: Iterable[tuple[str, date 
             parts.append(f"{whose} AND {either}")
     if len(parts) == 1 and (stream.time is None or len(next(iter(alike))) == 1):
         return parts[0]
-    firsts = [first for windows in alike for first, _ in windows]
-    lasts = [last for windows in alike for _, last in windows]
+    bounds = _bounds(dialect, stream, [window for windows in alike for window in windows])
+    either = " OR ".join(f"({part})" for part in parts)
+    return f"{bounds} AND ({either})" if bounds else either
+
+
+def outermost(dialect: Dialect, stream: Stream, spans: Iterable[tuple[str, date | None, date | None]]) -> str:
+    """Return the condition for the outermost days of spans, for rows called ``t``; TRUE where they have none."""
+    bounds = _bounds(dialect, stream, [(first, last) for _, first, last in spans])
+    return (
+        bounds.replace(dialect.name(stream.time), f"t.{dialect.name(stream.time)}")
+        if bounds and stream.time
+        else "TRUE"
+    )
+
+
+def _bounds(dialect: Dialect, stream: Stream, windows: Sequence[Days]) -> str:
+    firsts, lasts = [first for first, _ in windows], [last for _, last in windows]
     outermost = (
         None if None in firsts else min(first for first in firsts if first),
         None if None in lasts else max(last for last in lasts if last),
     )
-    bounds = _between(dialect, stream, outermost)
-    either = " OR ".join(f"({part})" for part in parts)
-    return f"{bounds} AND ({either})" if bounds else either
+    return _between(dialect, stream, outermost)
 
 
 def _between(dialect: Dialect, stream: Stream, days: Days) -> str:

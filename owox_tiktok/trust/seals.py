@@ -271,18 +271,23 @@ def spans_of(chunks: Iterable[Chunk]) -> list[Span]:
     """
     spans: list[Span] = []
     for chunk in chunks:
-        if not chunk.kept:
-            window = chunk.window if chunk.stream.time else None
+        window = chunk.window if chunk.stream.time else None
+        if chunk.kept:
+            spans += spans_of_days(chunk.advertiser_id, (day for day in days_of(chunk) if day not in chunk.kept))
+        else:
             spans.append((chunk.advertiser_id, window.first if window else None, window.last if window else None))
-            continue
-        for day in days_of(chunk):
-            if day is None or day in chunk.kept:
-                continue
-            before = spans[-1] if spans else ("", None, None)
-            if before[0] == chunk.advertiser_id and before[2] == day - timedelta(days=1):
-                spans[-1] = (chunk.advertiser_id, before[1], day)
-            else:
-                spans.append((chunk.advertiser_id, day, day))
+    return spans
+
+
+def spans_of_days(advertiser_id: str, days: Iterable[date | None]) -> list[Span]:
+    """Return days, given in order, as spans; None is what has no days."""
+    spans: list[Span] = []
+    for day in days:
+        last = spans[-1][2] if spans else None
+        if day and last == day - timedelta(days=1):
+            spans[-1] = (advertiser_id, spans[-1][1], day)
+        else:
+            spans.append((advertiser_id, day, day))
     return spans
 
 
@@ -429,6 +434,37 @@ STORED = tuple(part.name for part in RECORD[2:-1])
 STORED_SINCE = ("object", "advertiser_id", "table_id", *STORED)
 
 
+HALVES = ((1, "high"), (9, "low"))
+"""Where the two halves of a fingerprint begin among its digits, and what they are called."""
+
+
+def differing_sql(dialect: Dialect, recount: str, kept: Mapping[str, Mapping[date | None, Seal]]) -> str:
+    """Return the query for how many of the days in ``kept``, by advertiser, are not what ``recount`` finds there.
+
+    ``recount`` is a query of ``recount_sql`` over the columns that the seals speak of. In BigQuery's words.
+    """
+    rows = [
+        [
+            advertiser_id,
+            None if day is None else day.isoformat(),
+            str(seal.rows),
+            *map(str, divmod(seal.fingerprint, 2**32)),
+        ]
+        for advertiser_id, days in kept.items()
+        for day, seal in days.items()
+    ]
+    whole = dialect.types[Kind.COUNT]
+    given = dialect.rows_of_texts(["advertiser_id", "day", "sealed", "high", "low"], rows)
+    same_day = "COALESCE(CAST(found.sealed_day AS STRING), '') = COALESCE(given.day, '')"
+    high = f"MOD(found.high + DIV(found.low, {2**32}), {2**32})"
+    other = f"CAST(given.high AS {whole}) != {high} OR CAST(given.low AS {whole}) != MOD(found.low, {2**32})"
+    return (
+        f"SELECT COUNT(*) FROM {given} LEFT JOIN ({recount}) AS found "
+        f"ON found.advertiser_id = given.advertiser_id AND {same_day} "
+        f"WHERE CAST(given.sealed AS {whole}) != COALESCE(found.sealed_rows, 0) OR {other}"
+    )
+
+
 def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], there: Collection[str], where: str) -> str:
     """Return the query for the seals of the rows that ``where`` picks in the stream's table, called ``t``.
 
@@ -449,9 +485,10 @@ def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], ther
         f"{digits} AS digits",
         *map(name, summed),
     ]
-    halves = [f"SUM(CAST(CONCAT('0x', SUBSTR(digits, {at}, 8)) AS {dialect.types[Kind.COUNT]}))" for at in (1, 9)]
+    whole = dialect.types[Kind.COUNT]
+    halves = [f"SUM(CAST(CONCAT('0x', SUBSTR(digits, {n}, 8)) AS {whole})) AS {half}" for n, half in HALVES]
     return (
-        f"SELECT {name('advertiser_id')}, sealed_day, COUNT(*), {', '.join([*halves, *sums])} FROM "
+        f"SELECT {name('advertiser_id')}, sealed_day, COUNT(*) AS sealed_rows, {', '.join([*halves, *sums])} FROM "
         f"(SELECT {', '.join(inner)} FROM {dialect.table(stream.table)} AS t WHERE {where}) AS found "
         f"GROUP BY {name('advertiser_id')}, sealed_day"
     )

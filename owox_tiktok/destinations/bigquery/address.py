@@ -1,4 +1,4 @@
-"""The address of a dataset: ``bigquery://PROJECT/DATASET?location=EU&max_bytes=50GB``."""
+"""The address of a dataset: ``bigquery://PROJECT/DATASET?location=EU&max_bytes=50GB&price=6.25``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ LEAST_CEILING = 10 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A dataset: where it is (or is to be), and how many bytes a statement may read."""
+    """A dataset: where it is (or is to be), how many bytes a statement may read, and what a TiB of them costs."""
 
     project: str
     dataset: str
     location: str = ""
     max_bytes: int | None = None
+    price: float | None = None
 
     @property
     def name(self) -> str:
@@ -53,7 +54,7 @@ def parse(rest: str) -> Address:
                 f"Write bigquery://{project}/{bare}." if bare != dataset else "Use letters, digits and underscores."
             )
             wrong(f"{dataset} is not the id of a dataset", advice)
-    location, max_bytes = "", None
+    location, max_bytes, price = "", None, None
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name == "location":
             location = value
@@ -66,13 +67,17 @@ def parse(rest: str) -> Address:
                     f"max_bytes={value} is no possible ceiling",
                     "Write max_bytes=50GB; less than 10MB would stop everything, since BigQuery bills that at least.",
                 )
+        elif name == "price":
+            price = float(value) if re.fullmatch(r"\d{1,6}([.]\d{1,6})?", value) else None
+            if price is None:
+                wrong(f"price={value} is not a price", "Write what a TiB costs, such as price=6.25.")
         else:
-            near = nearest(name, ("location", "max_bytes"))
-            advice = f"Did you mean {near}?" if near else "An address may have location and max_bytes."
+            near = nearest(name, ("location", "max_bytes", "price"))
+            advice = f"Did you mean {near}?" if near else "An address may have location, max_bytes and price."
             wrong(f"{name} is not known behind the question mark", advice)
     if mistakes:
         raise BadInput(mistakes)
-    return Address(project, dataset, location, max_bytes)
+    return Address(project, dataset, location, max_bytes, price)
 
 
 def _bytes(text: str) -> int | None:

@@ -10,11 +10,11 @@ from datetime import datetime
 import google.api_core.exceptions as refusals
 import google.cloud.bigquery as bq
 import requests.exceptions
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 
 from owox_tiktok.destinations.bigquery.address import Address
 from owox_tiktok.dialects import MARK
-from owox_tiktok.errors import StoreFailed, StoreSilent
+from owox_tiktok.errors import StoreDenied, StoreFailed, StoreSilent
 from owox_tiktok.model import Stream
 
 LABEL = {"app": "owox_tiktok"}
@@ -26,7 +26,30 @@ OVERTAKEN = "owox_tiktok: another import has moved the cursors"
 """Our own error, which a script raises."""
 HELD = "owox_tiktok: rows in their windows: "
 """Another one of ours; behind it stands how many there are, which is not as many as were read."""
+CHANGED = "owox_tiktok: stored rows are not what their seals say"
+"""A third one: they are written again."""
 _ABORTED = ("Transaction is aborted due to concurrent update", "Could not serialize access to table")
+
+
+SILENT, LATER = "BigQuery does not answer", "The next run continues; try again later."
+_BLOCKING = re.compile(r"Blocking job:?\s+(?:[\w.:-]*[.:])?([\w-]+)")
+_OF_THE_ROWS = {"invalid", "invalidQuery", "resourcesExceeded", "responseTooLarge"}
+"""Reasons for which fewer rows, or other ones, may be taken."""
+
+
+def is_aborted(error: BaseException) -> bool:
+    """Whether another import's transaction has ended ours. BigQuery has no reason of its own for that, but a text."""
+    return any(text in str(error) for text in _ABORTED)
+
+
+def blocking_job(error: BaseException) -> str | None:
+    """Return the id of the job whose transaction has ended ours, where the error names it."""
+    found = _BLOCKING.search(str(error)) if is_aborted(error) else None
+    return found[1] if found else None
+
+
+def _is_of_the_rows(error: BaseException) -> bool:
+    return reason_of(error) in _OF_THE_ROWS and not is_aborted(error)
 
 
 def reason_of(error: BaseException) -> str:
@@ -37,9 +60,23 @@ def reason_of(error: BaseException) -> str:
 
 def passes(error: BaseException) -> bool:
     """Whether the same may succeed later."""
-    if any(text in str(error) for text in _ABORTED) or reason_of(error) in _PASSING:
-        return True
-    return isinstance(error, requests.exceptions.ConnectionError | refusals.ServerError | refusals.TooManyRequests)
+    return is_aborted(error) or reason_of(error) in _PASSING or is_silent(error)
+
+
+def is_silent(error: BaseException) -> bool:
+    """Whether an error says nothing of what was asked for, but that no answer came: it may well have been done."""
+    return isinstance(error, _SILENT)
+
+
+_SILENT = (
+    refusals.RetryError,
+    refusals.ServerError,
+    refusals.TooManyRequests,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    TransportError,
+)
 
 
 def first_line(error: Exception) -> str:
@@ -88,10 +125,10 @@ def sentences(address: Address, client: bq.Client, stream: Stream | None = None)
         yield
     except refusals.GoogleAPICallError as error:
         what, what_to_do = _advice(error, address, account_of(client._credentials))
-        raise StoreFailed(what, where=where, what_to_do=what_to_do) from error
+        kind = StoreFailed if _is_of_the_rows(error) else StoreDenied
+        raise kind(what, where=where, what_to_do=what_to_do) from error
     except (refusals.RetryError, requests.exceptions.RequestException, TimeoutError) as error:
-        what = "BigQuery does not answer"
-        raise StoreSilent(what, where=where, what_to_do="The next run continues; try again later.") from error
+        raise StoreSilent(SILENT, where=where, what_to_do=LATER) from error
     except GoogleAuthError as error:
         what = f"Google refuses the credentials ({first_line(error)})"
         what_to_do = "Run: gcloud auth application-default login. A server needs a service account."
@@ -117,6 +154,9 @@ def _advice(error: refusals.GoogleAPICallError, address: Address, account: str) 
         )
     if reason == "bytesBilledLimitExceeded" or "limit for bytes billed" in text:
         return f"the ceiling max_bytes stops it ({text})", "Raise max_bytes in the address, or read fewer days."
+    if is_aborted(error):
+        what = "other imports store the same object all the time, and this one has not had its turn"
+        return what, "Let fewer imports read an object at a time; the next run continues."
     if reason == "stopped":
         return "somebody has cancelled the job", "Run again."
     if "streaming buffer" in text:

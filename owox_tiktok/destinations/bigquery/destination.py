@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import shutil
 import tempfile
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +19,16 @@ import google.cloud.bigquery as bq
 
 from owox_tiktok.cursors import Part, Record, check_rows, check_step, last_cursors, table_of
 from owox_tiktok.destinations.bigquery.address import Address
-from owox_tiktok.destinations.bigquery.advice import HELD, LABEL, OVERTAKEN, expiries, held_in, is_ours, sentences
+from owox_tiktok.destinations.bigquery.advice import (
+    CHANGED,
+    HELD,
+    LABEL,
+    OVERTAKEN,
+    expiries,
+    held_in,
+    is_ours,
+    sentences,
+)
 from owox_tiktok.destinations.bigquery.jobs import Jobs
 from owox_tiktok.destinations.bigquery.sql import (
     ROWS_OF_CURSORS,
@@ -27,29 +38,85 @@ from owox_tiktok.destinations.bigquery.sql import (
     Parameters,
     schema_field,
 )
-from owox_tiktok.destinations.sql import ABOUT_CURSORS, ABOUT_SEALS, Found, SqlDestination, condition, parts_of
+from owox_tiktok.destinations.sql import (
+    ABOUT_CURSORS,
+    ABOUT_SEALS,
+    Found,
+    SqlDestination,
+    condition,
+    outermost,
+    parts_of,
+)
 from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK, SEALS
 from owox_tiktok.dialects import bigquery as dialect_of
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed
-from owox_tiktok.model import Chunk, Cursor, Failure, Field, Known, Step, Stored, Stream, Window, utc
+from owox_tiktok.model import (
+    Chunk,
+    Cursor,
+    Failure,
+    Field,
+    Kind,
+    Known,
+    Seal,
+    Sealed,
+    Step,
+    Stored,
+    Stream,
+    Window,
+    utc,
+)
 from owox_tiktok.retry import Limits
-from owox_tiktok.trust.seals import Rest, Span, forget_sql, insert_sql, of_step, stored_sql
+from owox_tiktok.spool import lines_of_days
+from owox_tiktok.trust import changes
+from owox_tiktok.trust.seals import (
+    Rest,
+    Span,
+    days_of,
+    differing_sql,
+    forget_sql,
+    in_order,
+    insert_sql,
+    of_step,
+    recount_sql,
+    spans_of,
+    spans_of_days,
+    stored_since_sql,
+    stored_sql,
+)
 from owox_tiktok.views import View
 
 LOCK = "_owox_tiktok_lock"
+"""Begins the name of the table that keeps two steps of an object apart; of versions before, one kept all apart."""
 STAGING = "_owox_tiktok_staging"
 STAGING_LIVES = timedelta(hours=6)
-"""Staging tables are deleted after use; those of a run that was killed expire."""
+"""Staging tables are deleted after use; those of a run that was killed are by the next one, or expire."""
+SWEEP_AFTER = timedelta(minutes=45)
+"""A staging table that is so old belongs to no step any more: a job ends after ``jobs.JOB_S``."""
 COMPACT_OVER = 5_000
 """So many rows of cursors may stand before the outdated ones are deleted."""
+LEAST_BILLED = 10 * 2**20
+"""A table in a statement is billed for so many bytes at least."""
+OTHER_TABLES = 4
+"""So many tables are read by the statements of a step beside the one that is deleted from."""
 COMPRESSION = 1
 """gzip's fastest: level 6 takes twice the time and makes the file a sixth smaller (see benchmarks)."""
+
+SIDE_BY_SIDE = 6
+"""So many objects are stored at the same time: a step takes Google some 12 seconds, however little it is."""
+LINGER_S = 30.0
+"""An object that is complete is stored at once, so lingering costs no time; it spares steps where much is read."""
 
 LIMITS = Limits(attempts=100, deadline_s=300.0, first_s=0.4, longest_s=20.0)
 """So long is a call tried again that fails in a way that passes, and a step that another import aborts."""
 
+Change = Callable[[Sequence[Chunk], str | None], list[str]]
+"""Returns the statements that bring chunks' rows in from a staging table (None: there are no rows)."""
 Moments = Mapping[tuple[str, str], datetime]
 """When the cursor of each pair was written."""
+
+
+class _DoubtfulError(Exception):
+    """Nothing was stored: days that were to stay as they are may not be what their seals say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +131,7 @@ class BigQuery(SqlDestination):
     """A BigQuery dataset as a Destination that holds views, too."""
 
     other_place = "dataset"
-    step = Step()
+    step = Step(values=20_000_000, size_bytes=128 * 2**20, linger_s=LINGER_S, side_by_side=SIDE_BY_SIDE)
 
     def __init__(
         self, client: bq.Client, address: Address, *, read_only: bool = False, limits: Limits = LIMITS
@@ -84,6 +151,10 @@ class BigQuery(SqlDestination):
         """The cursors as they were read last."""
         self._tables: dict[str, bq.Table] = {}
         """The tables that were looked at, by name."""
+        self._own = threading.Lock()
+        """Held where steps that are stored side by side share what they know."""
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        """Held while a step of an object is committed, by the object: two of this run need not abort each other."""
         try:
             with self._sentences():
                 self._jobs.location = self._find_dataset()
@@ -92,9 +163,14 @@ class BigQuery(SqlDestination):
             raise
 
     @property
-    def bytes_processed(self) -> int:
-        """Bytes read so far."""
-        return self._jobs.bytes_processed
+    def bytes_billed(self) -> int:
+        """Bytes that were billed so far."""
+        return self._jobs.bytes_billed
+
+    @property
+    def price_per_tib(self) -> float | None:
+        """What 2**40 of them cost, where the address says it."""
+        return self._address.price
 
     def _find_dataset(self) -> str | None:
         """Return where the dataset is, None when there is none and none may be made."""
@@ -130,6 +206,7 @@ class BigQuery(SqlDestination):
         if error is None and not self._read_only and self._cursor_rows > COMPACT_OVER:
             with suppress(StoreFailed):  # the next run tries again
                 self._compact()
+        self._jobs.give_up()
         self._close()
 
     def _close(self) -> None:
@@ -256,18 +333,38 @@ class BigQuery(SqlDestination):
         ):
             self._refuse_expiry(name)
             self._make_ready(name, f"{about}, newest row last", parts)
-        if self._looked_at(LOCK) is None:
-            # Made with its one row in one step, so that there is never another.
-            with suppress(refusals.Conflict):  # another import has made it this very moment
-                self._jobs.query(
-                    f"CREATE TABLE IF NOT EXISTS {self.dialect.table(LOCK)} (turn INT64) OPTIONS (description = "
-                    f"'{MARK}: keeps imports at the same time apart', labels = [('app', '{LABEL['app']}')]) "
-                    "AS SELECT 0 AS turn",
-                    what="lock",
-                )
-            self._lasting(self._client.get_table(self._reference(LOCK), **self._call))
         if self._began_with is None:
             self._read_kept()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete the staging tables that killed runs have left; no step of a run that lives is so old."""
+        before = datetime.now(UTC) - SWEEP_AFTER
+        for item in self._client.list_tables(self._address.name, **self._call):
+            if item.table_id.startswith(f"{STAGING}_") and LABEL.items() <= item.labels.items():
+                created = item.created
+                if created is not None and created < before:
+                    self._client.delete_table(item.reference, not_found_ok=True, **self._call)
+
+    def _make_lock(self, stream: Stream) -> str:
+        """Return the table that a step of an object changes first, made if it is not there.
+
+        Transactions that change rows of one table exclude each other. Those that only insert into the object's own
+        table do not, and a step of new days does just that; so each changes the row of a table that is the object's.
+        """
+        name = f"{LOCK}_{stream.name}"
+        if self._looked_at(name) is None:
+            # Made with its row in one step. If there were two rows it would lock as well.
+            with suppress(refusals.Conflict):  # another import has made it this very moment
+                self._jobs.query(
+                    f"CREATE TABLE IF NOT EXISTS {self.dialect.table(name)} (turn INT64) OPTIONS (description = "
+                    f"'{MARK}: keeps imports of an object at the same time apart', "
+                    f"labels = [('app', '{LABEL['app']}')]) AS SELECT 0 AS turn",
+                    stream=stream,
+                    what="lock",
+                )
+            self._tables[name] = self._lasting(self._client.get_table(self._reference(name), **self._call))
+        return name
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
@@ -275,6 +372,8 @@ class BigQuery(SqlDestination):
             self._begin()
             self._refuse_expiry(stream.table)
         super().prepare(stream, columns)
+        with self._sentences(stream):
+            self._make_lock(stream)
 
     def _looked_at(self, name: str) -> bq.Table | None:
         """Return a table as it is; asked for once, so that whatever a run does goes by the same."""
@@ -374,11 +473,15 @@ class BigQuery(SqlDestination):
         """Make each chunk's window exactly its rows, and store the cursors, in one transaction."""
         stream = chunks[0].stream
         table = self.dialect.table(stream.table)
-        windows = [(c.advertiser_id, *((c.window.first, c.window.last) if c.window else (None, None))) for c in chunks]
-        where = condition(self.dialect, stream, windows)
-        rows = sum(c.rows for c in chunks)
 
-        def change(staging: str | None) -> list[str]:
+        def change(chunks: Sequence[Chunk], staging: str | None) -> list[str]:
+            spans = spans_of(chunks)
+            if not spans:
+                return []
+            where = condition(self.dialect, stream, spans)
+            rows = sum(c.rows_to_write for c in chunks)
+            if self._has_own_columns(stream) and staging:
+                return self._merge_within(chunks[0], where, outermost(self.dialect, stream, spans), rows, staging)
             statements = [f"DELETE FROM {table} WHERE {where};", "SET replaced = @@row_count;"]
             if staging:
                 names = ", ".join(BIGQUERY.name(f.name) for f in chunks[0].columns)
@@ -392,6 +495,37 @@ class BigQuery(SqlDestination):
 
         return self._store(chunks, change)
 
+    def _has_own_columns(self, stream: Stream) -> bool:
+        """Whether somebody has added columns to the stream's table."""
+        found = self._found(stream.table)
+        return found is not None and not found.types.keys() <= stream.fields.keys()
+
+    def _merge_within(self, chunk: Chunk, where: str, bounds: str, rows: int, staging: str) -> list[str]:
+        """Return the statements that make what ``where`` picks exactly the staged rows, and leave a person's columns.
+
+        Rows that are not among them go, and those whose key is there twice; of the others only what differs is written.
+        Every statement is bounded by constants, so that BigQuery skips the other days: ``bounds`` are those of ``t``.
+        """
+        stream, name = chunk.stream, self.dialect.name
+        table = self.dialect.table(stream.table)
+        keys = ", ".join(map(name, stream.keys))
+        staged, twice = (" AND ".join(f"{a}.{name(k)} = t.{name(k)}" for k in stream.keys) for a in ("s", "d"))
+        doubled = f"SELECT {keys} FROM {table} WHERE {where} GROUP BY {keys} HAVING COUNT(*) > 1"
+        names = [name(f.name) for f in chunk.columns]
+        others = [f for f in chunk.columns if f.name not in stream.keys]
+        update = ", ".join(f"{name(f.name)} = s.{name(f.name)}" for f in others)
+        differs = " OR ".join(map(self._differs, others))
+        when_matched = f" WHEN MATCHED AND ({differs}) THEN UPDATE SET {update}" if others else ""
+        return [
+            f"SET replaced = (SELECT COUNT(*) FROM {table} WHERE {where});",
+            f"SET held = (SELECT COUNT(*) FROM {staging} WHERE {where});",
+            f"SELECT IF(held = {rows}, 0, ERROR(CONCAT({self.dialect.text(HELD)}, CAST(held AS STRING))));",
+            f"DELETE FROM {table} AS t WHERE {where} AND (NOT EXISTS (SELECT 1 FROM {staging} AS s WHERE {staged}) "
+            f"OR EXISTS (SELECT 1 FROM ({doubled}) AS d WHERE {twice}));",
+            f"MERGE INTO {table} AS t USING {staging} AS s ON {bounds} AND {staged}{when_matched} "
+            f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
+        ]
+
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
         stream = chunks[0].stream
@@ -404,17 +538,18 @@ class BigQuery(SqlDestination):
             of = ", ".join(map(self.dialect.text, sorted({c.advertiser_id for c in chunks})))
             same = f"t.advertiser_id IN ({of}) AND {same}"
 
-        def change(staging: str | None) -> list[str]:
+        def change(_: Sequence[Chunk], staging: str | None) -> list[str]:
             if not staging:
                 return []
             # One row of a key at most: MERGE fails when two meet the same row.
             first = f"ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {keys}) = 1"
             rows = f"SELECT * FROM {staging} WHERE TRUE QUALIFY {first}"
             update = ", ".join(f"{n} = s.{n}" for n in others)
+            differs = " OR ".join(self._differs(f) for f in chunks[0].columns if f.name not in stream.keys)
             return [
                 f"SET replaced = (SELECT COUNT(*) FROM {table});",
                 f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same}"
-                + (f" WHEN MATCHED THEN UPDATE SET {update}" if update else "")
+                + (f" WHEN MATCHED AND ({differs}) THEN UPDATE SET {update}" if update else "")
                 + f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
                 # Rows touched, less those by which the table has grown.
                 f"SET replaced = @@row_count - ((SELECT COUNT(*) FROM {table}) - replaced);",
@@ -422,42 +557,94 @@ class BigQuery(SqlDestination):
 
         return self._store(chunks, change)
 
-    def _store(self, chunks: Sequence[Chunk], change: Callable[[str | None], list[str]]) -> list[Stored]:
-        """Load the rows into a staging table, and bring them and the cursors in in one transaction."""
+    def _differs(self, field: Field) -> str:
+        """Return the condition that a column has another value in the table ``t`` than in ``s``."""
+        name = self.dialect.name(field.name)
+        both = (f"TO_JSON_STRING(t.{name})", f"TO_JSON_STRING(s.{name})")
+        # JSON cannot be compared, but its text can: BigQuery writes equal values alike.
+        return " IS DISTINCT FROM ".join(both if field.kind is Kind.JSON else (f"t.{name}", f"s.{name}"))
+
+    def _store(self, chunks: Sequence[Chunk], change: Change) -> list[Stored]:
+        """Bring the rows in that are not there yet; where a seal turns out not to hold, all of them."""
         check_step(chunks)
         stream = chunks[0].stream
-        rows = sum(c.rows for c in chunks)
-        moved = last_cursors(chunks)
-        cursors = {c.advertiser_id: moved.get(c.advertiser_id) for c in chunks}
         with self._sentences(stream):
             self._begin()
-            step = self._jobs.new_step()
-            staging = self._load(chunks, step) if rows else None
+            with self._own:
+                found = self._unchanged(chunks)
+            old = [
+                {d: s.seal for d, s in f.items() if changes.is_old(s, c)} for c, f in zip(chunks, found, strict=True)
+            ]
+            if stream.per_app and any(old):  # their rows are of many accounts, and the seal is of none
+                found = [{} for _ in chunks]
+            kept = [changes.keeping(chunk, days) for chunk, days in zip(chunks, found, strict=True)]
+            check = {c.advertiser_id: days for c, days in zip(kept, old, strict=True) if days and c.kept}
             try:
-                parameters = Parameters()
-                changes = change(self.dialect.table(staging) if staging else None)
-                table_id = _id(self._looked_at(stream.table))
-                rest = self._rest(chunks, staging) if stream.verb == "upsert" else {}
-                now = {WRITTEN_AT: "CURRENT_TIMESTAMP()"}
-                seals = insert_sql(self.dialect, stream, of_step(chunks, rest), table_id, now)
-                changes += [f"{statement};" for statement in seals]
-                if moved:
-                    records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
-                    changes.append(self._insert_records(records, parameters))
-                try:
-                    replaced = self._commit(stream, cursors, changes, parameters) if changes else 0
-                except refusals.BadRequest as error:
-                    if (held := held_in(error)) is None:
-                        raise
-                    check_rows(chunks, held)
+                return self._store_step(kept, change, check)
+            except _DoubtfulError:
+                return self._store_step(chunks, change, {})
+
+    def _store_step(
+        self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]]
+    ) -> list[Stored]:
+        """Load the rows into a staging table, and bring them and the cursors in in one transaction.
+
+        Raises _DoubtfulError, and changes nothing, where one of the days in ``check`` is not what its seal says, or
+        another import may have stored something since the seals were read.
+        """
+        stream = chunks[0].stream
+        moved = last_cursors(chunks)
+        cursors = {c.advertiser_id: moved.get(c.advertiser_id) for c in chunks}
+        step = self._jobs.new_step()
+        staging = self._load(chunks, step) if any(c.rows_to_write for c in chunks) else None
+        try:
+            parameters = Parameters()
+            table_id = _id(self._looked_at(stream.table))
+            statements = self._check(stream, chunks[0].columns, check) if check else []
+            statements += change(chunks, self.dialect.table(staging) if staging else None)
+            written = [c for c in chunks if not c.kept or c.rows_to_write or spans_of([c])]
+            rest = self._rest(written, staging) if stream.verb == "upsert" and written else {}
+            seals = of_step(written, rest)
+            for chunk in chunks:
+                for day, seal in check.get(chunk.advertiser_id, {}).items():
+                    fields = tuple(f.name for f in in_order(chunk.columns))
+                    seals.setdefault(chunk.advertiser_id, {})[day] = Sealed(seal, fields, chunk.read_at)
+            now = {WRITTEN_AT: "CURRENT_TIMESTAMP()"}
+            statements += [f"{s};" for s in insert_sql(self.dialect, stream, seals, table_id, now)]
+            if moved:
+                records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
+                statements.append(self._insert_records(records, parameters))
+            trusting = any(c.kept for c in chunks)
+            try:
+                replaced = self._commit(stream, cursors, statements, parameters, trusting=trusting) if statements else 0
+            except refusals.BadRequest as error:
+                if CHANGED in str(error):
+                    raise _DoubtfulError from error
+                if (held := held_in(error)) is None:
                     raise
-            finally:
-                if staging:
-                    with suppress(Exception):  # it expires by itself
-                        self._client.delete_table(self._reference(staging), not_found_ok=True, **self._call)
-        self._cursor_rows += len(moved)
+                check_rows(chunks, held)
+                raise
+        finally:
+            if staging:
+                with suppress(Exception):  # it expires by itself
+                    self._client.delete_table(self._reference(staging), not_found_ok=True, **self._call)
+        with self._own:
+            self._cursor_rows += len(moved)
         # One statement replaces all windows, so what it replaced is known only of them all.
-        return [Stored(c.rows, replaced if n == 0 else 0) for n, c in enumerate(chunks)]
+        return [changes.stored(c, c.rows_to_write, replaced if n == 0 else 0) for n, c in enumerate(chunks)]
+
+    def _check(
+        self, stream: Stream, columns: Sequence[Field], check: Mapping[str, Mapping[date | None, Seal]]
+    ) -> list[str]:
+        """Return the statements that end a script where the rows of days are not what their seals say."""
+        found = self._found(stream.table)
+        spans = [span for a, days in check.items() for span in spans_of_days(a, sorted(days, key=str))]
+        where = condition(self.dialect, stream, spans)
+        recount = recount_sql(self.dialect, stream, columns, found.types if found else {}, where)
+        return [
+            f"SET held = ({differing_sql(self.dialect, recount, check)});",
+            f"SELECT IF(held = 0, 0, ERROR({self.dialect.text(CHANGED)}));",
+        ]
 
     def _commit(
         self,
@@ -467,28 +654,35 @@ class BigQuery(SqlDestination):
         parameters: Parameters,
         *,
         seen: Moments | None = None,
+        trusting: bool = False,
     ) -> int:
         """Make the changes in one transaction; return how many rows they replaced.
 
-        ``seen``: the cursors that the changes go by, where they are others than those the run began with.
+        ``seen``: the cursors that the changes go by, where they are others than those the run began with. ``trusting``:
+        they leave days alone because of seals that were read before; raises _DoubtfulError if those may have changed.
         """
         while True:
             before = (self._began_with or {}) if seen is None else seen
             try:
                 script = self._script(stream, cursors, changes, before)
-                return int(self._jobs.query(script, parameters, stream=stream, what="store")[0][0])
+                with self._turns[stream.name]:
+                    return int(self._jobs.query(script, parameters, stream=stream, what="store")[0][0])
             except refusals.BadRequest as error:
                 if OVERTAKEN not in str(error) or seen is not None:
                     raise
                 # Perhaps only the last step of a run that was killed has come in late, or a run like this one.
-                theirs = self._read_kept()
-                for advertiser_id, ours in cursors.items():
-                    pair = stream.name, advertiser_id
-                    if self._seen.get(pair) != before.get(pair) and not _still_true(ours, theirs.get(pair)):
-                        raise
-                # Of the other pairs it knows no more than before.
-                same = {(stream.name, a) for a in cursors}
-                self._began_with = {**before, **{pair: at for pair, at in self._seen.items() if pair in same}}
+                with self._own:
+                    theirs = self._read_kept()
+                    for advertiser_id, ours in cursors.items():
+                        pair = stream.name, advertiser_id
+                        if self._seen.get(pair) != before.get(pair) and not _still_true(ours, theirs.get(pair)):
+                            raise
+                    # Of the other pairs it knows no more than before.
+                    same = {(stream.name, a) for a in cursors}
+                    known = {pair: at for pair, at in self._seen.items() if pair in same}
+                    self._began_with = {**(self._began_with or {}), **known}
+                if trusting:
+                    raise _DoubtfulError from error
 
     def _script(
         self,
@@ -511,7 +705,7 @@ class BigQuery(SqlDestination):
             [
                 "DECLARE replaced, held INT64 DEFAULT 0;",
                 "BEGIN TRANSACTION;",
-                f"UPDATE {self.dialect.table(LOCK)} SET turn = turn + 1 WHERE TRUE;",
+                f"UPDATE {self.dialect.table(self._make_lock(stream))} SET turn = turn + 1 WHERE TRUE;",
                 # A transaction may ask, so it asks for an error.
                 f"SELECT IF(EXISTS (SELECT 1 FROM {self.dialect.table(CURSORS)} WHERE object = {text(stream.name)} "
                 f"AND run != {text(self._jobs.run)} AND read_on IS NOT NULL AND ({moved})), "
@@ -537,7 +731,7 @@ class BigQuery(SqlDestination):
         config = bq.LoadJobConfig(
             source_format=bq.SourceFormat.CSV,
             schema=table.schema,
-            write_disposition=bq.WriteDisposition.WRITE_EMPTY,
+            write_disposition=bq.WriteDisposition.WRITE_TRUNCATE,
             create_disposition=bq.CreateDisposition.CREATE_NEVER,
             allow_quoted_newlines=True,
             preserve_ascii_control_characters=True,
@@ -547,7 +741,10 @@ class BigQuery(SqlDestination):
         with tempfile.TemporaryFile() as file:
             with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=COMPRESSION, mtime=0) as zipped:
                 for chunk in chunks:
-                    if chunk.rows:
+                    if chunk.kept and chunk.rows_to_write and stream.time:
+                        days = {str(day) for day in days_of(chunk) if day not in chunk.kept}
+                        zipped.writelines(lines_of_days(chunk.path, columns, stream.time, days))
+                    elif chunk.rows_to_write:
                         with chunk.path.open("rb") as rows:
                             shutil.copyfileobj(rows, zipped, 1 << 20)
             size = file.tell()
@@ -575,6 +772,10 @@ class BigQuery(SqlDestination):
             return [row.values() for row in self._jobs.query(sql, stream=stream, what="seals")]
         except refusals.NotFound:
             return []
+
+    def _seals_since(self, first: date) -> list[Sequence[Any]]:
+        sql = stored_since_sql(self.dialect, first, newest=WRITTEN_AT)
+        return [row.values() for row in self._jobs.query(sql, what="seals")]
 
     def _counted(self, stream: Stream, statement: str) -> list[Sequence[Any]]:
         return [row.values() for row in self._jobs.query(statement, stream=stream, what="recount")]
@@ -630,18 +831,23 @@ class BigQuery(SqlDestination):
     # --- before anything runs -----------------------------------------------------------------------------------------
 
     def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
-        """Return how many bytes replacing the advertisers' windows would read in the table, asked by a dry run."""
+        """Return how many bytes would be billed for replacing the advertisers' windows in one step.
+
+        A dry run tells what the deletion would read. Each table in each statement is billed for 10 MB at least, however
+        little it holds: the lock, the cursors, the deletion, the rows on their way (counted, then inserted).
+        """
         if self._jobs.location is None or not windows:
             return 0
         spans = [(a, w.first if w else None, w.last if w else None) for a, w in windows.items()]
         where = condition(self.dialect, stream, spans)
         with self._sentences(stream):
             try:
-                return self._jobs.would_read(
+                read = self._jobs.would_read(
                     f"DELETE FROM {self.dialect.table(stream.table)} WHERE {where}", stream=stream
                 )
             except refusals.NotFound:
-                return 0
+                read = 0
+        return max(read, LEAST_BILLED) + OTHER_TABLES * LEAST_BILLED
 
     def check(self) -> list[str]:
         """Try what an import needs, with a table that it deletes again; return a sentence for each thing it may not."""
