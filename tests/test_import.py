@@ -86,7 +86,7 @@ def test_only_the_days_that_changed_are_written_and_damage_is_repaired(project: 
     accounts = len(project.server.advertiser_ids)
     assert 0 < done.work - done.kept <= 2 * accounts, "a day and a list of the accounts that were harmed"
     assert 0 < sum(done.replaced.values()) < sum(done.rows.values())
-    project.server.world.as_of = world.now() + timedelta(days=1)
+    project.server.world.as_of = project.server.world.now() + timedelta(days=1)
     done = project.import_(objects=["ad_report_daily"]).finished
     assert 0 < done.kept < done.work
     assert project.wrong("ad_report_daily") == []
