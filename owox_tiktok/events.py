@@ -147,7 +147,7 @@ class Finished:
         if replaced:
             parts.append(f"{replaced:,} of them in place of existing rows")
         if self.kept:
-            parts.append(f"{rows_of(self.rows_kept)} of {self.kept:,} of {self.work:,} days and lists unchanged")
+            parts.append(f"{self.kept:,} of {self.work:,} days and lists unchanged ({rows_of(self.rows_kept)})")
         parts.append(f"{self.requests:,} request{'' if self.requests == 1 else 's'}")
         if self.refused:
             parts.append(f"{self.refused:,} rate-limited")

@@ -103,7 +103,7 @@ COMPRESSION = 1
 
 SIDE_BY_SIDE = 6
 """So many objects are stored at the same time: a step takes Google some 12 seconds, however little it is."""
-LINGER_S = 30.0
+LINGER_S = 120.0
 """An object that is complete is stored at once, so lingering costs no time; it spares steps where much is read."""
 
 LIMITS = Limits(attempts=100, deadline_s=300.0, first_s=0.4, longest_s=20.0)
