@@ -487,6 +487,15 @@ class CountsRows(Protocol):
 
 
 @runtime_checkable
+class NamesAccounts(Protocol):
+    """A destination that can say what ad accounts are called."""
+
+    def account_names(self) -> Mapping[str, str]:
+        """Return the names of ad accounts by their ids, as they were imported last; empty where none were."""
+        ...
+
+
+@runtime_checkable
 class Checkable(Protocol):
     """A destination that can try beforehand what an import needs."""
 

@@ -304,7 +304,7 @@ def show_status(console: Console, found: Sequence[Standing], *, quiet: bool = Fa
     for s in found:
         table.add_row(
             s.object,
-            s.advertiser_id or "all",
+            account(s.advertiser_id, s.account) or "all",
             Text(s.state, "green" if s.ok else "red" if s.state == "failed" else "yellow"),
             str(s.through or ""),
             "" if s.age_s is None else f"{duration(s.age_s)} ago",
@@ -313,7 +313,11 @@ def show_status(console: Console, found: Sequence[Standing], *, quiet: bool = Fa
     console.print(table)
     bad = [s for s in found if not s.ok]
     for s in bad:
-        console.print(f"{s.state}: {pair(s.object, s.advertiser_id)}: {s.problem}", markup=False, soft_wrap=True)
+        console.print(
+            f"{s.state}: {pair(s.object, account(s.advertiser_id, s.account))}: {s.problem}",
+            markup=False,
+            soft_wrap=True,
+        )
     console.print("Everything is fresh." if not bad else f"{len(bad)} of {len(found)} need attention.")
 
 

@@ -31,9 +31,20 @@ def test_after_an_import_everything_is_fresh_with_its_days_rows_and_age(project:
         assert standing["rows"] == sum(r["advertiser_id"] == advertiser_id for r in project.table(name))
         assert standing["through"] == (str(cursors[name, advertiser_id][1]) if name == "ad_report_daily" else None)
         assert standing["age_s"] == 0
+    assert {s["account"] for s in found.values()} == {""}, "no names were imported"
     table = project.cli("status")
     assert "Everything is fresh." in table.stdout
     assert project.cli("status", "--quiet").stdout == ""
+
+
+def test_an_account_is_named_once_its_name_was_imported(project: Project) -> None:
+    project.write(objects=["advertisers", "campaigns"])
+    assert project.cli("import").returncode == 0
+    names = {one.id: one.name for one in project.server.world.advertisers}
+    found = lines(project.cli("status", "--json"))
+    assert {s["advertiser_id"]: s["account"] for s in found} == names
+    shown = project.cli("status").stdout  # a long name takes several lines
+    assert all(name.split()[0] in shown for name in names.values())
 
 
 def test_what_was_read_too_long_ago_is_behind(project: Project) -> None:

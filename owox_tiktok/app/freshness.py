@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.events import duration
-from owox_tiktok.model import CountsRows, Known, Stream
+from owox_tiktok.model import CountsRows, Known, NamesAccounts, Stream
 from owox_tiktok.plan import WHOLE_APP
 from owox_tiktok.settings import Settings
 
@@ -30,6 +30,7 @@ class Freshness(enum.StrEnum):
 class Standing:
     """How far one object of an ad account is: what its cursor says, its age in seconds, its rows and its last failure.
 
+    ``account`` is the account's name, "" where the destination does not know it.
     ``rows`` is None where the destination cannot count them for nothing. ``problem`` is a sentence, "" when all is
     well.
     """
@@ -44,6 +45,7 @@ class Standing:
     rows: int | None = None
     problem: str = ""
     failed_at: datetime | None = None
+    account: str = ""
 
     @property
     def ok(self) -> bool:
@@ -65,12 +67,14 @@ def status(
             stream.name: destination.row_counts(stream) if isinstance(destination, CountsRows) else None
             for stream in settings.objects
         }
+        names = destination.account_names() if isinstance(destination, NamesAccounts) else {}
     ids = settings.advertiser_ids or tuple(sorted({advertiser_id for _, advertiser_id in known if advertiser_id}))
-    return [
+    found = [
         _standing(settings, stream, one, known.get((stream.name, one), Known()), counts[stream.name], now, max_age)
         for stream in settings.objects
         for one in ((WHOLE_APP.id,) if stream.per_app else ids)
     ]
+    return [replace(one, account=names.get(one.advertiser_id, "")) for one in found]
 
 
 def _standing(

@@ -46,6 +46,7 @@ from owox_tiktok.model import (
     Window,
     utc,
 )
+from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust import changes
 from owox_tiktok.trust.seals import (
     NOTHING,
@@ -332,6 +333,18 @@ class SqlDestination(ABC):
             sealed = replace(sealed, fields=lists.setdefault(sealed.fields, sealed.fields))
             self._sealed.setdefault((values["object"], values["advertiser_id"], values["table_id"]), {})[day] = sealed
         self._sealed_from = first
+
+    # --- accounts -----------------------------------------------------------------------------------------------------
+
+    def account_names(self) -> dict[str, str]:
+        """Return the names of ad accounts by their ids, as they were imported last; empty where none were."""
+        stream = STREAMS["advertisers"]
+        with self._sentences(stream):
+            found = self._found(stream.table)
+            if found is None or not found.types.keys() >= {"advertiser_id", "name"}:
+                return {}
+            statement = f"SELECT advertiser_id, name FROM {self.dialect.table(stream.table)} WHERE name IS NOT NULL"
+            return {str(advertiser_id): str(name) for advertiser_id, name in self._counted(stream, statement)}
 
     # --- pruning ------------------------------------------------------------------------------------------------------
 
