@@ -102,6 +102,8 @@ class Finished:
     """How many of them were stored already as they were read, and not written again."""
     rows_kept: int = 0
     """How many of the rows are theirs."""
+    rows_confirmed: int = 0
+    """How many of the rows TikTok's own totals confirm: those of reports that it gives totals of."""
     bytes_billed: int = 0
     """What a destination that is paid for by the bytes was billed for."""
     cost: float | None = None
@@ -124,6 +126,7 @@ class Finished:
             work=earlier.work + self.work,
             kept=earlier.kept + self.kept,
             rows_kept=earlier.rows_kept + self.rows_kept,
+            rows_confirmed=earlier.rows_confirmed + self.rows_confirmed,
             bytes_billed=earlier.bytes_billed + self.bytes_billed,
             cost=None if self.cost is None else self.cost + (earlier.cost or 0),
             healed=(*earlier.healed, *self.healed),

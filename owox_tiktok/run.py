@@ -92,6 +92,7 @@ class Outcome:
     work: int = 0
     kept: int = 0
     rows_kept: int = 0
+    rows_confirmed: int = 0
     warnings: int = 0
     pruned: dict[str, int] = field(default_factory=dict)
     stopped: Reason | None = None
@@ -562,6 +563,7 @@ class _Writer:
         self._outcome.work += work
         self._outcome.kept += stored.kept
         self._outcome.rows_kept += stored.rows_kept
+        self._outcome.rows_confirmed += reading.rows if reading.adds_up else 0
         self._listen(
             Stored(
                 name,

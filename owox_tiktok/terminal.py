@@ -203,6 +203,8 @@ class Terminal:
         about = ABOUT[event.state]
         colour = {0: "green", 1: "red", 3: "yellow"}[about.exit_code]
         self.say(f"[{colour}]{about.headline}[/]", event.summary.removeprefix(about.headline))
+        if event.rows_confirmed:
+            self.say("", f"Confirmed by TikTok's own totals: {rows_of(event.rows_confirmed)}.")
 
 
 # --- results ----------------------------------------------------------------------------------------------------------

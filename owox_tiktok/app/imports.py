@@ -218,6 +218,7 @@ def _finished(
         work=outcome.work,
         kept=outcome.kept,
         rows_kept=outcome.rows_kept,
+        rows_confirmed=outcome.rows_confirmed,
         bytes_billed=billed,
         cost=None if price is None else cost_of(billed, price),
     )

@@ -55,6 +55,7 @@ def test_what_tiktok_says_twice_is_stored_and_said(project: Project) -> None:
     assert ran.exit_code == 0
     assert len(ran.warnings) == 1
     assert "totals" in ran.warnings[0]
+    assert ran.finished.rows_confirmed == 0
     assert len(wrong(project)) > 0
 
 
@@ -70,7 +71,9 @@ def test_numbers_that_never_settle_fail_days_that_are_over(project: Project) -> 
 
 @pytest.mark.parametrize("name", WITH_TOTALS)
 def test_totals_are_asked_for_once_per_report_with_its_first_page(name: str, project: Project) -> None:
-    assert project.import_(objects=[name]).exit_code == 0
+    ran = project.import_(objects=[name])
+    assert ran.exit_code == 0
+    assert 0 < ran.finished.rows_confirmed == sum(ran.finished.rows.values())
     reports = asked(project)
     assert reports
     for one in reports:
@@ -79,7 +82,8 @@ def test_totals_are_asked_for_once_per_report_with_its_first_page(name: str, pro
 
 @pytest.mark.parametrize("name", WITHOUT)
 def test_reports_of_which_there_are_no_totals_are_read_without(name: str, project: Project) -> None:
-    assert project.import_(objects=[name]).exit_code == 0
+    ran = project.import_(objects=[name])
+    assert (ran.exit_code, ran.finished.rows_confirmed) == (0, 0)
     assert not any("enable_total_metrics" in one for one in asked(project))
 
 
