@@ -34,8 +34,11 @@ demo: setup  ## import from a simulated TikTok into DuckDB, twice
 up: setup  ## the whole product on this machine: a Sheet with its menu, in the browser
 	$(BIN)/owox-tiktok local up
 
+# Tests wait for servers more than they compute: twice as many workers as processors.
+WORKERS = $(shell python3 -c "import os; print(2 * (os.cpu_count() or 1))" 2>/dev/null || echo auto)
+
 test: setup setup-bigquery $(MENU_STAMP)  ## all tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 check: setup  ## lint, types, import floors, docs in step
 	$(BIN)/ruff check .
