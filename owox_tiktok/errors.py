@@ -146,6 +146,10 @@ class StoreGone(StoreFailed):
     """The destination cannot take anything more (its disk is full, say), whatever is read for it."""
 
 
+class StoreTaken(StoreGone):
+    """The destination was taken away, with all that this run has stored in it."""
+
+
 class StoreSilent(StoreGone):
     """The destination did not answer, however often it was asked; it would not answer for another window either."""
 

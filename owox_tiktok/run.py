@@ -20,7 +20,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from owox_tiktok.errors import AccountRefused, Problem, StoreBusy, StoreDenied, StoreFailed, StoreGone, TokenRefused
+from owox_tiktok.errors import (
+    AccountRefused,
+    Problem,
+    StoreBusy,
+    StoreDenied,
+    StoreFailed,
+    StoreGone,
+    StoreTaken,
+    TokenRefused,
+)
 from owox_tiktok.events import Failed, Listener, Pruned, Started, Stored, Warned
 from owox_tiktok.model import Chunk, Destination, Halve, Reading, Step, Stream, Window
 from owox_tiktok.model import Stored as StoredRows
@@ -97,6 +106,11 @@ class Outcome:
     pruned: dict[str, int] = field(default_factory=dict)
     stopped: Reason | None = None
     left: int = 0
+
+    def forget_rows(self) -> None:
+        """Nothing that was stored so far is there any more."""
+        self.rows, self.replaced = {}, {}
+        self.work = self.kept = self.rows_kept = self.rows_confirmed = 0
 
 
 def _day_after(task: _Task) -> date:
@@ -493,6 +507,8 @@ class _Writer:
             raise
         except StoreFailed as error:
             if isinstance(error, StoreGone):
+                if isinstance(error, StoreTaken):
+                    self._outcome.forget_rows()
                 for order in range(len(self._pairs)):
                     self._fail(order, error)
             elif len(ready) > 1 and not isinstance(error, StoreDenied):
@@ -607,7 +623,7 @@ class _Writer:
             if self._board.is_closed(order):
                 return
             left = self._board.close(order)
-            if not left:
+            if not left and not isinstance(error, StoreTaken):
                 return  # it was complete before the advertiser or the token was refused
             self._outcome.failed[pair.key] = message
             request_id = getattr(error, "request_id", "")

@@ -23,7 +23,7 @@ import duckdb
 from owox_tiktok.cursors import READ_AGAIN, new_table_id
 from owox_tiktok.destinations.sql import Found, Transactional, id_in, with_id
 from owox_tiktok.dialects import DUCKDB, MARK
-from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed, StoreGone
+from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed, StoreGone, StoreTaken
 from owox_tiktok.model import Chunk, Step, Stored, Stream
 
 MEMORY_MB = 64
@@ -155,25 +155,25 @@ class DuckDB(Transactional):
         return found.st_dev, found.st_ino
 
     def _check_file(self) -> None:
-        """Raise StoreGone when the file was deleted, moved or replaced: DuckDB would go on writing where nobody looks.
+        """Raise StoreTaken when the file was deleted, moved or replaced: DuckDB would go on writing where nobody looks.
 
         The system lets an open file be taken away, and a lock does not keep it there.
         """
         if self._file != self._which_file():
             self._file = None  # once is enough
-            raise StoreGone(
+            raise StoreTaken(
                 "the file was deleted, moved or replaced while it was written, and what this run stored went with it",
                 where=self._name,
                 what_to_do="Leave the file alone while an import runs, and import again.",
             )
 
     def _check_head(self) -> None:
-        """Raise StoreGone when the file does not even begin as a DuckDB file any more."""
+        """Raise StoreTaken when the file does not even begin as a DuckDB file any more."""
         with suppress(BadInput, StoreFailed):
             if _is_ours_to_open(Path(self._name)):
                 return
         what_to_do = "Delete it, leave the new one alone while an import runs, and import again."
-        raise StoreGone("the file was emptied while it was written", where=self._name, what_to_do=what_to_do)
+        raise StoreTaken("the file was emptied while it was written", where=self._name, what_to_do=what_to_do)
 
     def _set_memory(self, megabytes: int) -> None:
         self.connection.execute(f"SET memory_limit = '{megabytes}MB'")
