@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from owox_tiktok.rows import NOTHING
+from owox_tiktok.rows import AS_ZERO, NOTHING
 
 COUNTED = ("impressions", "clicks")
 MONEY = "spend"
@@ -64,8 +64,11 @@ class Totals:
 
 def _sum(values: Sequence[Any]) -> Decimal:
     try:
+        joined = "\n".join(values) + "\n"
+        if joined.encode().translate(AS_ZERO).count(b".00\n") == len(values):  # amounts, all with two decimals
+            return Decimal(sum(map(int, joined.replace(".", "").split()))).scaleb(-2)
         return Decimal(sum(map(int, values)))
-    except (TypeError, ValueError):  # amounts, and what is missing
+    except (TypeError, ValueError):  # something is missing, or written otherwise
         return sum((n for n in map(_number, values) if n is not None), Decimal())
 
 

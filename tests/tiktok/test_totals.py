@@ -112,6 +112,11 @@ def test_counts_must_be_equal_and_what_has_no_total_says_nothing() -> None:
     totals.add({"impressions": ["5", "-", None], "clicks": [1, 2, "3"]}, 3, json.loads('{"impressions": "6"}'))
     totals.add({"impressions": ["2"], "clicks": ["9"]}, 1, None)
     assert totals.differing() == {"impressions": (Decimal(7), Decimal(6))}
+    spent = Totals(("spend",), "USD")
+    for amounts in (["0.10", "12.34"], ["1.5", "2.00"], ["1e1", "-"], ["-0.50", "-1.25"], ["7", "8"], [3, 1.25]):
+        spent.add({"spend": amounts}, 2, None)
+    spent.add({"spend": []}, 0, {"spend": "0"})
+    assert spent.differing() == {"spend": (Decimal("43.44"), Decimal(0))}
     silent = Totals(("impressions",), "USD")
     silent.add({"impressions": ["5"]}, 1, {"impressions": "-"})
     assert not silent.known
