@@ -25,8 +25,8 @@ from sqlglot import exp
 
 from owox_tiktok import app
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.destinations.bigquery import destination as bigquery_destination
 from owox_tiktok.destinations.bigquery import open_at
+from owox_tiktok.destinations.bigquery import staging as bigquery_staging
 from owox_tiktok.destinations.bigquery.destination import LOCK
 from owox_tiktok.errors import BadInput, StoreFailed, StoreSilent
 from owox_tiktok.model import Checkable, Chunk, Metered, Stored, Stream, Window
@@ -808,7 +808,7 @@ def test_staging_tables_of_killed_runs_are_swept_by_the_next_run(
         client().create_table(table)
     kit.store(kit.chunk(DAILY, [ad(1, 2)], (day(2), day(2))))
     assert any("_staging_" in t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")), "it may be in use"
-    monkeypatch.setattr(bigquery_destination, "SWEEP_AFTER", timedelta(0))
+    monkeypatch.setattr(bigquery_staging, "SWEEP_AFTER", timedelta(0))
     kit.store(kit.chunk(DAILY, [ad(1, 3)], (day(3), day(3))))
     left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")]
     assert not any("_staging_" in name for name in left)
