@@ -387,7 +387,10 @@ class BigQuery(Tables):
             if stream.per_app and any(old):  # their rows are of many accounts, and the seal is of none
                 found = [{} for _ in chunks]
             kept = [changes.keeping(chunk, days) for chunk, days in zip(chunks, found, strict=True)]
-            check = {c.advertiser_id: days for c, days in zip(kept, old, strict=True) if days and c.kept}
+            check: dict[str, dict[date | None, Seal]] = {}
+            for chunk, days in zip(kept, old, strict=True):
+                if days and chunk.kept:  # an account may have several windows in a step
+                    check.setdefault(chunk.advertiser_id, {}).update(days)
             try:
                 return self._store_step(kept, change, check)
             except _DoubtfulError:
