@@ -22,6 +22,7 @@ from pathlib import Path
 
 from owox_tiktok.errors import (
     AccountRefused,
+    Halted,
     Problem,
     StoreBusy,
     StoreDenied,
@@ -239,6 +240,12 @@ class _Board:
                     return [], []
                 self._lock.wait(min(left_s, linger_s))
 
+    def failed_so_far(self) -> list[tuple[_Task, BaseException]]:
+        """Return the failures that still waited for their turn: who ends early tells them, in no order."""
+        with self._lock:
+            failed, self._troubles = self._troubles, []
+            return [(task, error) for task, error in failed if not isinstance(error, Halted)]
+
     def arrived_so_far(self) -> list[_Arrived]:
         """Return a step of what has arrived, however little it is: who ends early has not read it for nothing."""
         with self._lock:
@@ -387,6 +394,8 @@ def run(
                     if not ready:
                         steps.store_last()
                     steps.wait()
+                    for task, error in board.failed_so_far():
+                        writer.trouble(task, error)
                     outcome.left = board.left()
                     break
             steps.wait()

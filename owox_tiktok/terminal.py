@@ -204,7 +204,10 @@ class Terminal:
         colour = {0: "green", 1: "red", 3: "yellow"}[about.exit_code]
         self.say(f"[{colour}]{about.headline}[/]", event.summary.removeprefix(about.headline))
         if event.rows_confirmed:
-            self.say("", f"Confirmed by TikTok's own totals: {rows_of(event.rows_confirmed)}.")
+            every = sum(event.rows.values())
+            of = "" if event.rows_confirmed == every else f"{event.rows_confirmed:,} of "
+            others = " (of lists and some reports it gives none)" if of else ""
+            self.say("", f"Confirmed by TikTok's own totals: {of}{rows_of(every)}{others}.")
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
@@ -297,7 +300,7 @@ def _alike(checks: Sequence[Checked]) -> Iterable[Sequence[Checked]]:
 
 
 def show_status(console: Console, found: Sequence[Standing], *, quiet: bool = False) -> None:
-    """Print how far each object of each account is, and what need attention. ``quiet``: nothing when all is well."""
+    """Print how far each object of each account is, and what needs attention. ``quiet``: nothing when all is well."""
     if not found:
         if not quiet:
             console.print("Nothing has been imported yet.")
@@ -320,7 +323,8 @@ def show_status(console: Console, found: Sequence[Standing], *, quiet: bool = Fa
             markup=False,
             soft_wrap=True,
         )
-    console.print("Everything is fresh." if not bad else f"{len(bad)} of {len(found)} need attention.")
+    needs = "needs" if len(bad) == 1 else "need"
+    console.print(f"{len(bad)} of {len(found)} {needs} attention." if bad else "Everything is fresh.")
 
 
 def show_views(console: Console, found: Sequence[Viewed]) -> None:
