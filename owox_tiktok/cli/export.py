@@ -54,7 +54,7 @@ def export(
     quiet: bool,
     log: str,
 ) -> None:
-    """Write the rows of an object into a CSV, Excel or Parquet file.
+    """Write an object's rows to a CSV, Excel or Parquet file.
 
     They are read from TikTok, all of them or none: the file is there once it is whole. The token and the ad accounts
     come from tiktok.yaml, the file that is named, or the environment (TIKTOK_ACCESS_TOKEN, TIKTOK_ADVERTISER_IDS). No
