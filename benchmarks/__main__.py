@@ -8,6 +8,7 @@
     sheets     1 advertiser x 300 ads x 365 days into a Google Sheet with 15 columns, and the daily refresh on top of it
     quota      20 Sheets of one account import at once, 60 calls a minute; calls and bytes of a run
     bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
+    postgresql  1,000,000 rows x 25 columns into PostgreSQL and into DuckDB, a tenth of them, and the refresh on top
     agency     50 accounts x 20 objects into the BigQuery emulator behind a proxy that is as slow as Google, twice; not
                among those that run when none is named. BENCH_AGENCY="50 20 8 10": accounts, objects, days, requests
                per second
@@ -37,7 +38,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import agency, bigquery, breaking, everything, pace, quota, race
+from benchmarks import agency, bigquery, breaking, everything, pace, postgresql, quota, race
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
 
@@ -285,7 +286,7 @@ def main() -> None:
         sys.exit(race.main(sys.argv[2:]))
     if sys.argv[1:2] == ["break"]:
         sys.exit(breaking.main(sys.argv[2:]))
-    names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "quota", "bigquery", "pace", "paced"]
+    names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "quota", "bigquery", "postgresql", "pace", "paced"]
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
     if "start" in names:
         start()
@@ -293,6 +294,8 @@ def main() -> None:
         quota.run(say)
     if "bigquery" in names:
         bigquery.run(say)
+    if "postgresql" in names:
+        postgresql.run(say)
     if "agency" in names:
         agency.run(say)
     if "all" in names:

@@ -351,7 +351,7 @@ def insert_sql(
         common = [
             dialect.text(stream.name),
             *(f"CAST({dialect.name(p.name)} AS {dialect.types[p.kind]})" for p in own),
-            f"[{', '.join(map(dialect.text, fields))}]",
+            dialect.list_of_texts.format(", ".join(map(dialect.text, fields))),
             f"CAST({dialect.text(read_at.astimezone(UTC).isoformat(' '))} AS {dialect.types[Kind.INSTANT]})",
             dialect.text(table_id),
             *(also or {}).values(),
@@ -366,8 +366,12 @@ def insert_sql(
 
 def _texts(day: date | None, seal: Seal) -> list[str | None]:
     sums = [getattr(seal, name) for name in CONTROLS]
-    amounts = [None if s is None or abs(s) >= _most(n) else f"{s:f}" for n, s in zip(CONTROLS, sums, strict=True)]
+    amounts = [None if s is None or abs(s) >= _most(n) else _plain(s) for n, s in zip(CONTROLS, sums, strict=True)]
     return [None if day is None else day.isoformat(), str(seal.rows), *amounts, hexadecimal(seal.fingerprint)]
+
+
+def _plain(amount: Decimal | int) -> str:
+    return str(amount) if isinstance(amount, int) else f"{amount:f}"
 
 
 def _most(name: str) -> int:
@@ -473,9 +477,8 @@ def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], ther
     """
     name, number = dialect.name, dialect.types[Kind.MONEY]
     texts = [_text_sql(dialect, f) if f.name in there else "''" for f in in_order(columns)]
-    commas = ", ',', ".join(texts)
-    line = f"CONCAT({commas})" if len(texts) > 1 else commas
-    digits = dialect.sha256.format(line)
+    with_commas = [part for text in texts for part in (text, "','")][:-1]
+    digits = dialect.sha256.format(dialect.joined(with_commas))
     day = f"CAST({name(stream.time)} AS DATE)" if stream.time else "CAST(NULL AS DATE)"
     summed = [n for n in CONTROLS if n in there and n in {f.name for f in columns if f.kind in _SUMMED}]
     sums = [f"SUM(CAST({name(n)} AS {number}))" if n in summed else f"CAST(NULL AS {number})" for n in CONTROLS]
@@ -485,8 +488,7 @@ def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], ther
         f"{digits} AS digits",
         *map(name, summed),
     ]
-    whole = dialect.types[Kind.COUNT]
-    halves = [f"SUM(CAST(CONCAT('0x', SUBSTR(digits, {n}, 8)) AS {whole})) AS {half}" for n, half in HALVES]
+    halves = [f"SUM({dialect.from_hex.format(f'SUBSTR(digits, {n}, 8)')}) AS {half}" for n, half in HALVES]
     return (
         f"SELECT {name('advertiser_id')}, sealed_day, COUNT(*) AS sealed_rows, {', '.join([*halves, *sums])} FROM "
         f"(SELECT {', '.join(inner)} FROM {dialect.table(stream.table)} AS t WHERE {where}) AS found "

@@ -45,7 +45,7 @@ def latest_entities(there: There) -> View:
             "entity_id": of(ID_OF[entity.level]),
             "entity_name": of(entity.name),
             "secondary_status": status,
-            "is_deleted": [f"ENDS_WITH({status[0]}, '_DELETE')"] if status else [],
+            "is_deleted": [f"(RIGHT({status[0]}, 7) = '_DELETE')"] if status else [],
         }
         for made in _OF_ENTITIES:
             select.add(made, special[made.name] if made.name in special else of(made.name))
