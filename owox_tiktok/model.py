@@ -530,6 +530,15 @@ class Checkable(Protocol):
         ...
 
 
+@runtime_checkable
+class Remarking(Protocol):
+    """A destination that may have something to say although an import works."""
+
+    def remarks(self) -> list[str]:
+        """Return a sentence for each thing that works in another way than it could, and what to do about it."""
+        ...
+
+
 def utc(moment: datetime) -> datetime:
     """Return ``moment`` in UTC, to the second."""
     return moment.astimezone(UTC).replace(microsecond=0)
