@@ -513,6 +513,14 @@ class CountsRows(Protocol):
 
 
 @runtime_checkable
+class Stamps(Protocol):
+    """A destination whose rows say which run has written them."""
+
+    run_id: str
+    """The run: its own name where it has one, else one that the destination gives."""
+
+
+@runtime_checkable
 class NamesAccounts(Protocol):
     """A destination that can say what ad accounts are called."""
 

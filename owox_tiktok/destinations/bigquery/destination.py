@@ -277,6 +277,7 @@ class BigQuery(Tables):
             self._refuse_expiry(stream.table)
         super().prepare(stream, columns)
         with self._sentences(stream):
+            self._name_key(stream)
             self._make_lock(stream)
 
     # --- the two verbs ------------------------------------------------------------------------------------------------
@@ -301,7 +302,8 @@ class BigQuery(Tables):
                 statements += [
                     f"SET held = (SELECT COUNT(*) FROM {staging} WHERE {where});",
                     f"SELECT IF(held = {rows}, 0, ERROR(CONCAT({self.dialect.text(HELD)}, CAST(held AS STRING))));",
-                    f"INSERT INTO {table} ({names}) SELECT {names} FROM {staging};",
+                    f"INSERT INTO {table} ({names}, {', '.join(self._stamps())}) "
+                    f"SELECT {names}, {', '.join(self._stamps().values())} FROM {staging};",
                 ]
             return statements
 
@@ -310,7 +312,7 @@ class BigQuery(Tables):
     def _has_own_columns(self, stream: Stream) -> bool:
         """Whether somebody has added columns to the stream's table."""
         found = self._found(stream.table)
-        return found is not None and not found.types.keys() <= stream.fields.keys()
+        return found is not None and not found.types.keys() <= stream.fields.keys() | self._stamps().keys()
 
     def _merge_within(self, chunk: Chunk, where: str, bounds: str, rows: int, staging: str) -> list[str]:
         """Return the statements that make what ``where`` picks exactly the staged rows, and leave a person's columns.
@@ -323,28 +325,37 @@ class BigQuery(Tables):
         keys = ", ".join(map(name, stream.keys))
         staged, twice = (" AND ".join(f"{a}.{name(k)} = t.{name(k)}" for k in stream.keys) for a in ("s", "d"))
         doubled = f"SELECT {keys} FROM {table} WHERE {where} GROUP BY {keys} HAVING COUNT(*) > 1"
-        names = [name(f.name) for f in chunk.columns]
-        others = [f for f in chunk.columns if f.name not in stream.keys]
-        update = ", ".join(f"{name(f.name)} = s.{name(f.name)}" for f in others)
-        differs = " OR ".join(map(self._differs, others))
-        when_matched = f" WHEN MATCHED AND ({differs}) THEN UPDATE SET {update}" if others else ""
+        merge = self._merging(stream, chunk.columns)
         return [
             f"SET replaced = (SELECT COUNT(*) FROM {table} WHERE {where});",
             f"SET held = (SELECT COUNT(*) FROM {staging} WHERE {where});",
             f"SELECT IF(held = {rows}, 0, ERROR(CONCAT({self.dialect.text(HELD)}, CAST(held AS STRING))));",
             f"DELETE FROM {table} AS t WHERE {where} AND (NOT EXISTS (SELECT 1 FROM {staging} AS s WHERE {staged}) "
             f"OR EXISTS (SELECT 1 FROM ({doubled}) AS d WHERE {twice}));",
-            f"MERGE INTO {table} AS t USING {staging} AS s ON {bounds} AND {staged}{when_matched} "
-            f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
+            f"MERGE INTO {table} AS t USING {staging} AS s ON {bounds} AND {staged} {merge};",
         ]
+
+    def _merging(self, stream: Stream, columns: Sequence[Field]) -> str:
+        """Return what MERGE does with staged rows ``s``: rows of the table ``t`` that differ change, new ones come.
+
+        What is written is stamped; a row that is there as it came stays as it is.
+        """
+        name, stamps = self.dialect.name, self._stamps()
+        others = [f for f in columns if f.name not in stream.keys]
+        differs = " OR ".join(map(self._differs, others))
+        update = [f"{name(f.name)} = s.{name(f.name)}" for f in others] + [f"{n} = {sql}" for n, sql in stamps.items()]
+        names = [name(f.name) for f in columns]
+        return (
+            (f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {', '.join(update)} " if others else "")
+            + f"WHEN NOT MATCHED THEN INSERT ({', '.join([*names, *stamps])}) "
+            + f"VALUES ({', '.join([*(f's.{n}' for n in names), *stamps.values()])})"
+        )
 
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
         stream = chunks[0].stream
         table = self.dialect.table(stream.table)
         keys = ", ".join(map(BIGQUERY.name, stream.keys))
-        names = [BIGQUERY.name(f.name) for f in chunks[0].columns]
-        others = [BIGQUERY.name(f.name) for f in chunks[0].columns if f.name not in stream.keys]
         same = " AND ".join(f"t.{BIGQUERY.name(k)} = s.{BIGQUERY.name(k)}" for k in stream.keys)
         if not stream.per_app:  # those rows are of many advertisers, and the chunk of none
             of = ", ".join(map(self.dialect.text, sorted({c.advertiser_id for c in chunks})))
@@ -356,13 +367,9 @@ class BigQuery(Tables):
             # One row of a key at most: MERGE fails when two meet the same row.
             first = f"ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {keys}) = 1"
             rows = f"SELECT * FROM {staging} WHERE TRUE QUALIFY {first}"
-            update = ", ".join(f"{n} = s.{n}" for n in others)
-            differs = " OR ".join(self._differs(f) for f in chunks[0].columns if f.name not in stream.keys)
             return [
                 f"SET replaced = (SELECT COUNT(*) FROM {table});",
-                f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same}"
-                + (f" WHEN MATCHED AND ({differs}) THEN UPDATE SET {update}" if update else "")
-                + f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
+                f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same} {self._merging(stream, chunks[0].columns)};",
                 # Rows touched, less those by which the table has grown.
                 f"SET replaced = @@row_count - ((SELECT COUNT(*) FROM {table}) - replaced);",
             ]
