@@ -203,11 +203,8 @@ class Terminal:
         about = ABOUT[event.state]
         colour = {0: "green", 1: "red", 3: "yellow"}[about.exit_code]
         self.say(f"[{colour}]{about.headline}[/]", event.summary.removeprefix(about.headline))
-        if event.rows_confirmed:
-            every = sum(event.rows.values())
-            of = "" if event.rows_confirmed == every else f"{event.rows_confirmed:,} of "
-            others = " (of lists and some reports it gives none)" if of else ""
-            self.say("", f"Confirmed by TikTok's own totals: {of}{rows_of(every)}{others}.")
+        if event.confirmed:
+            self.say("", event.confirmed)
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
