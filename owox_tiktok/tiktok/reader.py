@@ -42,7 +42,7 @@ from owox_tiktok.tiktok.pages import (
 from owox_tiktok.tiktok.parts import Parts, how_many
 from owox_tiktok.tiktok.questions import WHOLE, Question, Series, of_at_most
 from owox_tiktok.tiktok.sums import add_up, added_up
-from owox_tiktok.trust.seals import CONTROLS, in_order
+from owox_tiktok.trust.seals import in_order
 from owox_tiktok.trust.totals import COMPARED, NoTotals, Total, Totals, total_of
 
 T = TypeVar("T")
@@ -514,7 +514,7 @@ class Source:
         """
         added: Total | None = None
         for kind in self._kinds(question) if kinds is None else kinds:
-            names = tuple(n for n in self._names(question, kind) if n in CONTROLS)
+            names = self._names(question, kind)
             parts = [WHOLE]
             while parts:
                 series = Series(question, kind, parts.pop(0), names)
@@ -544,7 +544,7 @@ class Source:
 
         Raises NoTotals where it cannot be asked so, and as ``total`` does.
         """
-        whole = Series(question, ORDINARY, WHOLE, tuple(n for n in question.names if n in CONTROLS))
+        whole = Series(question, ORDINARY, WHOLE, question.names)
         parts = self._parts.smaller(whole)
         if not parts:
             raise NoTotals("TikTok has no smaller groups of campaigns")

@@ -78,7 +78,7 @@ def named(difference: Decimal, slack: Decimal, reasons: Iterable[tuple[Reason, A
     best: dict[Reason, Decimal] = {}
     for reason, ask in reasons:
         found = ask()
-        if found is None or not found[0]:
+        if found is None or abs(found[0]) <= slack:
             continue
         known[reason] = found[0]
         requests += found[1]
