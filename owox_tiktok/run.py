@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from owox_tiktok.errors import (
@@ -31,12 +32,13 @@ from owox_tiktok.errors import (
     StoreTaken,
     TokenRefused,
 )
-from owox_tiktok.events import Failed, Listener, Pruned, Started, Stored, Warned
+from owox_tiktok.events import Failed, Listener, Proof, Pruned, Started, Stored, Warned
 from owox_tiktok.model import Chunk, Destination, Halve, Reading, Step, Stream, Window
 from owox_tiktok.model import Stored as StoredRows
 from owox_tiktok.plan import Pair
 from owox_tiktok.spool import Spool
 from owox_tiktok.states import Reason
+from owox_tiktok.trust.closing import closed_part
 from owox_tiktok.trust.seals import in_order
 
 ENOUGH = 0.6
@@ -103,6 +105,11 @@ class Outcome:
     kept: int = 0
     rows_kept: int = 0
     rows_confirmed: int = 0
+    confirmed_spend: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    """Spend that TikTok's totals confirm, by object and currency."""
+    closed_days: int = 0
+    """Days that were over for TikTok when they were read, of reports that it gives totals of."""
+    confirmed_days: int = 0
     warnings: int = 0
     pruned: dict[str, int] = field(default_factory=dict)
     stopped: Reason | None = None
@@ -111,7 +118,19 @@ class Outcome:
     def forget_rows(self) -> None:
         """Nothing that was stored so far is there any more."""
         self.rows, self.replaced = {}, {}
-        self.work = self.kept = self.rows_kept = self.rows_confirmed = 0
+        self.work = self.kept = self.rows_kept = self.rows_confirmed = self.closed_days = self.confirmed_days = 0
+        self.confirmed_spend = {}
+
+    @property
+    def proof(self) -> Proof:
+        """What TikTok's totals confirm."""
+        most = max(
+            {name for name, _ in self.confirmed_spend},
+            key=lambda name: (sum(a for (n, _), a in self.confirmed_spend.items() if n == name), name),
+            default="",
+        )
+        spend = {currency: amount for (name, currency), amount in self.confirmed_spend.items() if name == most}
+        return Proof(spend, self.closed_days, self.confirmed_days)
 
 
 def _day_after(task: _Task) -> date:
@@ -572,11 +591,19 @@ class _Writer:
                 a.task.pair.after(a.task.window, now=self._now, refused=self._refused[a.task.pair.key]),
                 a.reading.seals,
                 self._now,
+                confirmed=self._confirmed(a),
             )
             for a in ready
         ]
         verb = self._destination.replace if chunks[0].stream.verb == "replace" else self._destination.upsert
         return verb(chunks)
+
+    def _confirmed(self, arrived: _Arrived) -> Window | None:
+        """Return the days of a window that were over for TikTok, and whose sums its own totals confirm."""
+        task = arrived.task
+        if not arrived.reading.adds_up or task.window is None or task.pair.stream.time is None:
+            return None
+        return closed_part(task.window, task.pair.advertiser.zone, self._now)
 
     def _tell(self, arrived: _Arrived, stored: StoredRows) -> None:
         pair, window, reading = arrived.task.pair, arrived.task.window, arrived.reading
@@ -589,6 +616,7 @@ class _Writer:
         self._outcome.kept += stored.kept
         self._outcome.rows_kept += stored.rows_kept
         self._outcome.rows_confirmed += reading.rows if reading.adds_up else 0
+        self._prove(pair, window, reading)
         self._listen(
             Stored(
                 name,
@@ -607,6 +635,20 @@ class _Writer:
             self._warn(pair, f"TikTok does not give {fields} for this account; the other fields are stored")
         for note in (*reading.notes, *stored.notes):
             self._warn(pair, note)
+
+    def _prove(self, pair: Pair, window: Window | None, reading: Reading) -> None:
+        """Add up what TikTok's totals confirm, of the days that it does not change any more."""
+        outcome = self._outcome
+        if window is None or pair.stream.time is None:
+            return
+        if reading.adds_up:
+            spend = sum((seal.spend for seal in reading.seals.values() if seal.spend), Decimal())
+            key = (pair.stream.name, pair.advertiser.currency)
+            if spend:
+                outcome.confirmed_spend[key] = outcome.confirmed_spend.get(key, Decimal()) + spend
+        if reading.has_totals and (closed := closed_part(window, pair.advertiser.zone, self._now)):
+            outcome.closed_days += closed.days
+            outcome.confirmed_days += closed.days if reading.adds_up else 0
 
     def _warn(self, pair: Pair, message: str) -> None:
         key = (*pair.key, message)
