@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from owox_tiktok.errors import Problem
 from owox_tiktok.states import ABOUT, Reason, State, outcome
 
 
@@ -59,13 +60,14 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A pair could not be read to its end; ``work`` is what is left of it."""
+    """A pair could not be read to its end; ``work`` is what is left of it, and ``error`` why, where that is known."""
 
     object: str
     advertiser_id: str
     message: str
     request_id: str = ""
     work: int = 0
+    error: Problem | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

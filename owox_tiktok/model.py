@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 from zoneinfo import ZoneInfo
 
 Level = Literal["advertiser", "campaign", "ad_group", "ad"]
@@ -117,6 +117,32 @@ class Cursor:
         if self.through < day:
             return replace(self, since=None, through=None)
         return replace(self, since=day)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it in values that JSON has: texts, lists of texts in order, a boolean and nulls."""
+        return {
+            "fields": sorted(self.fields),
+            "read_at": utc(self.read_at).isoformat(),
+            "read_on": self.read_on.isoformat(),
+            "since": self.since and self.since.isoformat(),
+            "through": self.through and self.through.isoformat(),
+            "refused": sorted(self.refused),
+            "with_deleted": self.with_deleted,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the cursor that ``to_json`` wrote; raises KeyError, TypeError or ValueError for anything else."""
+        since, through = values["since"], values["through"]
+        return cls(
+            frozenset(values["fields"]),
+            utc(datetime.fromisoformat(values["read_at"])),
+            date.fromisoformat(values["read_on"]),
+            None if since is None else date.fromisoformat(since),
+            None if through is None else date.fromisoformat(through),
+            frozenset(values["refused"]),
+            bool(values["with_deleted"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -636,7 +636,8 @@ class _Writer:
                 return  # it was complete before the advertiser or the token was refused
             self._outcome.failed[pair.key] = message
             request_id = getattr(error, "request_id", "")
-            self._listen(Failed(pair.stream.name, pair.advertiser.id, message, request_id, work=left))
+            problem = error if isinstance(error, Problem) else None
+            self._listen(Failed(pair.stream.name, pair.advertiser.id, message, request_id, left, problem))
         if isinstance(error, StoreGone):
             return
         with suppress(StoreFailed):  # the reason is a convenience; the failure itself was reported

@@ -81,7 +81,10 @@ class JsonLog:
     def __call__(self, event: Event) -> None:
         """Write one event."""
         severity = {Failed: "ERROR", Warned: "WARNING"}.get(type(event), "INFO")
-        self._write(severity, type(event).__name__.lower(), dataclasses.asdict(event))
+        if isinstance(event, Failed):  # its message says what the error says
+            event = dataclasses.replace(event, error=None)
+        facts = {name: value for name, value in dataclasses.asdict(event).items() if name != "error"}
+        self._write(severity, type(event).__name__.lower(), facts)
 
     def problem(self, problem: Problem) -> None:
         """Write why a command could not do its work."""

@@ -25,11 +25,11 @@ from sqlglot import exp
 
 from owox_tiktok import app
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.destinations.bigquery import destination as bigquery_destination
 from owox_tiktok.destinations.bigquery import open_at
+from owox_tiktok.destinations.bigquery import staging as bigquery_staging
 from owox_tiktok.destinations.bigquery.destination import LOCK
 from owox_tiktok.errors import BadInput, StoreFailed, StoreSilent
-from owox_tiktok.model import Checkable, Chunk, Metered, Stored, Stream, Window
+from owox_tiktok.model import Checkable, Chunk, Cursor, Metered, Stored, Stream, Window
 from owox_tiktok.retry import Limits
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.testing import Kit
@@ -583,6 +583,21 @@ def test_a_seal_older_than_a_day_is_checked_before_it_is_believed(harm: str, kit
 
 
 @needs_emulator
+@pytest.mark.parametrize("harmed", [1, 3])
+def test_old_seals_of_all_windows_of_an_account_are_checked(harmed: int, kit: BigQueryKit) -> None:
+    cursor = Cursor(frozenset(FIELDS[DAILY.name]), AT, AT.date(), day(1), day(4))
+    halves = [kit.chunk(DAILY, [ad(1, n), ad(2, n + 1)], (day(n), day(n + 1)), cursor=cursor) for n in (1, 3)]
+    kit.store(*halves)
+    before = kit.read(DAILY)
+    query(f"UPDATE `{kit.name(DAILY)}` SET spend = 9 WHERE stat_time_day = '{day(harmed)}'")
+    later = [replace(c, read_at=AT + timedelta(days=1)) for c in halves]
+    assert [s.kept for s in again(kit, *later)] == [0, 0]
+    assert in_order(kit.read(DAILY)) == in_order(before)
+    assert [s.kept for s in again(kit, *[replace(c, read_at=AT + timedelta(days=2)) for c in halves])] == [2, 2]
+    assert {s.read_at for s in kit.seals(DAILY).values()} == {AT + timedelta(days=2)}
+
+
+@needs_emulator
 def test_what_another_run_has_stored_since_is_not_left_alone(kit: Kit) -> None:
     """The seal is that of the rows as they were: a late step of a killed run has put others in their place."""
     chunk = kit.chunk(DAILY, [ad(1, 1), ad(2, 2)], (day(1), day(2)))
@@ -808,7 +823,7 @@ def test_staging_tables_of_killed_runs_are_swept_by_the_next_run(
         client().create_table(table)
     kit.store(kit.chunk(DAILY, [ad(1, 2)], (day(2), day(2))))
     assert any("_staging_" in t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")), "it may be in use"
-    monkeypatch.setattr(bigquery_destination, "SWEEP_AFTER", timedelta(0))
+    monkeypatch.setattr(bigquery_staging, "SWEEP_AFTER", timedelta(0))
     kit.store(kit.chunk(DAILY, [ad(1, 3)], (day(3), day(3))))
     left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")]
     assert not any("_staging_" in name for name in left)

@@ -99,7 +99,7 @@ def import_(
             accounts = unless(part.halted, lambda: accounts_of(source, settings))
             advertisers, refused = accounts.found, accounts.refused
             for advertiser_id, error in refused.items():
-                listen(Failed("", advertiser_id, error.sentence, error.request_id))
+                listen(Failed("", advertiser_id, error.sentence, error.request_id, error=error))
             for advertiser_id, note in accounts.notes.items():
                 count(Warned("", advertiser_id, note))
             cursors = destination.cursors()

@@ -30,7 +30,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
 
 from owox_tiktok.destinations.bigquery.address import parse
-from owox_tiktok.destinations.bigquery.destination import LIMITS, BigQuery
+from owox_tiktok.destinations.bigquery.destination import BigQuery
+from owox_tiktok.destinations.bigquery.tables import LIMITS
 from owox_tiktok.errors import StoreFailed
 from owox_tiktok.retry import Limits
 

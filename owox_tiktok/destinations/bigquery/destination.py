@@ -1,55 +1,43 @@
-"""The dataset as a destination: cursors, tables, the two verbs, views, pruning and checks."""
+"""The dataset as a destination: cursors, the two verbs, seals and pruning. Tables as such are in ``tables``."""
 
 from __future__ import annotations
 
-import gzip
-import shutil
-import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Any
 
 import google.api_core.exceptions as refusals
 import google.cloud.bigquery as bq
 
-from owox_tiktok.cursors import Part, Record, check_rows, check_step, last_cursors, table_of
+from owox_tiktok.cursors import Record, check_rows, check_step, last_cursors, table_of
 from owox_tiktok.destinations.bigquery.address import Address
 from owox_tiktok.destinations.bigquery.advice import (
     CHANGED,
     HELD,
     LABEL,
     OVERTAKEN,
-    expiries,
     held_in,
-    is_ours,
-    sentences,
 )
-from owox_tiktok.destinations.bigquery.jobs import Jobs
 from owox_tiktok.destinations.bigquery.sql import (
     ROWS_OF_CURSORS,
     ROWS_OF_SEALS,
-    TYPES,
     WRITTEN_AT,
     Parameters,
-    schema_field,
 )
+from owox_tiktok.destinations.bigquery.tables import LIMITS, Tables, id_of
 from owox_tiktok.destinations.sql import (
     ABOUT_CURSORS,
     ABOUT_SEALS,
-    Found,
-    SqlDestination,
     condition,
     outermost,
-    parts_of,
 )
 from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK, SEALS
-from owox_tiktok.dialects import bigquery as dialect_of
-from owox_tiktok.errors import BadInput, Mistake, StoreFailed
+from owox_tiktok.errors import StoreFailed
 from owox_tiktok.model import (
     Chunk,
     Cursor,
@@ -66,12 +54,10 @@ from owox_tiktok.model import (
     utc,
 )
 from owox_tiktok.retry import Limits
-from owox_tiktok.spool import lines_of_days
 from owox_tiktok.trust import changes
 from owox_tiktok.trust.seals import (
     Rest,
     Span,
-    days_of,
     differing_sql,
     forget_sql,
     in_order,
@@ -83,31 +69,20 @@ from owox_tiktok.trust.seals import (
     stored_since_sql,
     stored_sql,
 )
-from owox_tiktok.views import View
 
 LOCK = "_owox_tiktok_lock"
 """Begins the name of the table that keeps two steps of an object apart; of versions before, one kept all apart."""
-STAGING = "_owox_tiktok_staging"
-STAGING_LIVES = timedelta(hours=6)
-"""Staging tables are deleted after use; those of a run that was killed are by the next one, or expire."""
-SWEEP_AFTER = timedelta(minutes=45)
-"""A staging table that is so old belongs to no step any more: a job ends after ``jobs.JOB_S``."""
 COMPACT_OVER = 5_000
 """So many rows of cursors may stand before the outdated ones are deleted."""
 LEAST_BILLED = 10 * 2**20
 """A table in a statement is billed for so many bytes at least."""
 OTHER_TABLES = 4
 """So many tables are read by the statements of a step beside the one that is deleted from."""
-COMPRESSION = 1
-"""gzip's fastest: level 6 takes twice the time and makes the file a sixth smaller (see benchmarks)."""
 
 SIDE_BY_SIDE = 6
 """So many objects are stored at the same time: a step takes Google some 12 seconds, however little it is."""
 LINGER_S = 120.0
 """An object that is complete is stored at once, so lingering costs no time; it spares steps where much is read."""
-
-LIMITS = Limits(attempts=100, deadline_s=300.0, first_s=0.4, longest_s=20.0)
-"""So long is a call tried again that fails in a way that passes, and a step that another import aborts."""
 
 Change = Callable[[Sequence[Chunk], str | None], list[str]]
 """Returns the statements that bring chunks' rows in from a staging table (None: there are no rows)."""
@@ -127,75 +102,25 @@ class _Kept:
     written_at: datetime | None
 
 
-class BigQuery(SqlDestination):
+class BigQuery(Tables):
     """A BigQuery dataset as a Destination that holds views, too."""
 
-    other_place = "dataset"
     step = Step(values=20_000_000, size_bytes=128 * 2**20, linger_s=LINGER_S, side_by_side=SIDE_BY_SIDE)
 
     def __init__(
         self, client: bq.Client, address: Address, *, read_only: bool = False, limits: Limits = LIMITS
     ) -> None:
-        super().__init__(address.name)
-        self.dialect = dialect_of(address.project, address.dataset)
-        self._client = client
-        self._jobs = Jobs(client, limits, max_bytes=address.max_bytes)
-        self._call = self._jobs.call
-        self._address = address
-        self._read_only = read_only
+        super().__init__(client, address, read_only=read_only, limits=limits)
         self._ready = False
         self._cursor_rows = 0
         self._began_with: Moments | None = None
         """The cursors this run goes by; None before they were read."""
         self._seen: Moments = {}
         """The cursors as they were read last."""
-        self._tables: dict[str, bq.Table] = {}
-        """The tables that were looked at, by name."""
         self._own = threading.Lock()
         """Held where steps that are stored side by side share what they know."""
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         """Held while a step of an object is committed, by the object: two of this run need not abort each other."""
-        try:
-            with self._sentences():
-                self._jobs.location = self._find_dataset()
-        except BaseException:
-            self._close()
-            raise
-
-    @property
-    def bytes_billed(self) -> int:
-        """Bytes that were billed so far."""
-        return self._jobs.bytes_billed
-
-    @property
-    def price_per_tib(self) -> float | None:
-        """What 2**40 of them cost, where the address says it."""
-        return self._address.price
-
-    def _find_dataset(self) -> str | None:
-        """Return where the dataset is, None when there is none and none may be made."""
-        wanted = self._address.location
-        try:
-            dataset = self._client.get_dataset(self._address.name, **self._call)
-        except refusals.NotFound:
-            if self._read_only:
-                return None
-            new = bq.Dataset(self._address.name)
-            new.location = wanted or None
-            new.labels = LABEL
-            dataset = self._client.create_dataset(new, exists_ok=True, **self._call)
-        there = str(dataset.location or "")
-        if wanted and there and wanted.upper() != there.upper():
-            raise BadInput(
-                [
-                    Mistake(
-                        "destination",
-                        f"the dataset {self._address.name} is in {there}, not in {wanted}",
-                        f"A dataset cannot move: write location={there}, or name another dataset.",
-                    )
-                ]
-            )
-        return there or "US"
 
     def __enter__(self) -> BigQuery:
         return self
@@ -208,21 +133,6 @@ class BigQuery(SqlDestination):
                 self._compact()
         self._jobs.give_up()
         self._close()
-
-    def _close(self) -> None:
-        self._client.close()  # type: ignore[no-untyped-call]
-
-    def _reference(self, name: str) -> str:
-        return self.dialect.table(name).strip("`")
-
-    def _sentences(self, stream: Stream | None = None) -> AbstractContextManager[None]:
-        return sentences(self._address, self._client, stream)
-
-    @contextmanager
-    def _transaction(self, stream: Stream | None = None) -> Iterator[None]:
-        """What belongs together is one script (see ``_commit``); there is nothing to begin here."""
-        with self._sentences(stream):
-            yield
 
     # --- cursors ------------------------------------------------------------------------------------------------------
 
@@ -270,7 +180,7 @@ class BigQuery(SqlDestination):
         if record.table_id or record.cursor is None or at is None:
             return record
         table = self._looked_at(table_of(record.object))
-        return replace(record, table_id=_id(table)) if table and table.created <= at else record
+        return replace(record, table_id=id_of(table)) if table and table.created <= at else record
 
     def _keep(self, stream: Stream, records: Collection[Record]) -> None:
         self._begin()
@@ -320,7 +230,7 @@ class BigQuery(SqlDestination):
                 what="compact",
             )
 
-    # --- tables -------------------------------------------------------------------------------------------------------
+    # --- making ready -------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Make the tables of our own ready, once per run, before anything else is written."""
@@ -335,16 +245,7 @@ class BigQuery(SqlDestination):
             self._make_ready(name, f"{about}, newest row last", parts)
         if self._began_with is None:
             self._read_kept()
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Delete the staging tables that killed runs have left; no step of a run that lives is so old."""
-        before = datetime.now(UTC) - SWEEP_AFTER
-        for item in self._client.list_tables(self._address.name, **self._call):
-            if item.table_id.startswith(f"{STAGING}_") and LABEL.items() <= item.labels.items():
-                created = item.created
-                if created is not None and created < before:
-                    self._client.delete_table(item.reference, not_found_ok=True, **self._call)
+        self._staging.sweep()
 
     def _make_lock(self, stream: Stream) -> str:
         """Return the table that a step of an object changes first, made if it is not there.
@@ -374,98 +275,6 @@ class BigQuery(SqlDestination):
         super().prepare(stream, columns)
         with self._sentences(stream):
             self._make_lock(stream)
-
-    def _looked_at(self, name: str) -> bq.Table | None:
-        """Return a table as it is; asked for once, so that whatever a run does goes by the same."""
-        if name not in self._tables:
-            try:
-                self._tables[name] = self._client.get_table(self._reference(name), **self._call)
-            except refusals.NotFound:
-                return None
-        return self._tables[name]
-
-    def _found(self, name: str) -> Found | None:
-        table = self._looked_at(name)
-        if table is None:
-            return None
-        types = {f.name: f.field_type for f in table.schema}
-        return Found(types, is_ours(table), _id(table), is_view=table.table_type != "TABLE")
-
-    def _ours(self) -> list[str]:
-        if self._jobs.location is None:
-            return []
-        return [
-            item.table_id
-            for item in self._client.list_tables(self._address.name, **self._call)
-            if item.table_type == "TABLE" and LABEL.items() <= item.labels.items()
-            if not item.table_id.startswith(STAGING)
-        ]
-
-    def _type(self, part: Part) -> str:
-        return TYPES[part.kind]
-
-    def _create(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None) -> None:
-        new = bq.Table(self._reference(name), schema=[schema_field(part) for part in parts])
-        new.description = description
-        new.labels = LABEL
-        if stream is not None:
-            new.clustering_fields = [k for k in stream.keys if k != stream.time][:4]
-            if stream.time:
-                new.time_partitioning = bq.TimePartitioning(field=stream.time)
-        self._tables[name] = self._lasting(self._client.create_table(new, exists_ok=True, **self._call))
-
-    def _add(self, name: str, parts: Sequence[Part]) -> None:
-        before = self._tables[name]
-        table = before
-        for _ in range(3):
-            there = {f.name for f in table.schema}
-            table.schema = [*table.schema, *(schema_field(part) for part in parts if part.name not in there)]
-            try:
-                self._tables[name] = self._client.update_table(table, ["schema"], **self._call)
-                return
-            except refusals.PreconditionFailed:  # somebody has changed it since it was read
-                table = self._client.get_table(table.reference, **self._call)
-            if table.created != before.created or not there - {p.name for p in parts} <= {f.name for f in table.schema}:
-                break
-        raise StoreFailed(
-            f"the columns of {name} are being changed by another program",
-            where=self._address.name,
-            what_to_do="Run again when it has ended.",
-        )
-
-    def _refuse_expiry(self, name: str) -> None:
-        """Raise StoreFailed for a table of ours whose rows would vanish although its cursors count them."""
-        table = self._looked_at(name)
-        if table is None or not is_ours(table):
-            return
-        for expires in expiries(table.expires, table.time_partitioning):
-            raise StoreFailed(
-                f"{expires}, but its cursors would still count them as imported",
-                where=table.full_table_id.replace(":", "."),
-                what_to_do=f"Run: bq query --use_legacy_sql=false '{self._lasts_sql(table)}' (old days are deleted by "
-                "clean_up_to_keep_window)",
-            )
-
-    def _lasting(self, table: bq.Table) -> bq.Table:
-        """Free a new table from the expiry that its dataset gives to new tables."""
-        if not any(expiries(table.expires, table.time_partitioning)):
-            return table
-        table.expires = None
-        partitioning = table.time_partitioning
-        if partitioning is not None:
-            partitioning.expiration_ms = None
-            table.time_partitioning = partitioning
-        try:
-            return self._client.update_table(table, ["expires", "time_partitioning"], **self._call)
-        except refusals.GoogleAPICallError:
-            self._client.delete_table(table, not_found_ok=True, **self._call)
-            raise
-
-    def _lasts_sql(self, table: bq.Table) -> str:
-        days = table.time_partitioning is not None and table.time_partitioning.expiration_ms
-        options = ["expiration_timestamp = NULL"] * (table.expires is not None)
-        options += ["partition_expiration_days = NULL"] * bool(days)
-        return f"ALTER TABLE {self.dialect.table(table.table_id)} SET OPTIONS ({', '.join(options)})"
 
     # --- the two verbs ------------------------------------------------------------------------------------------------
 
@@ -578,7 +387,10 @@ class BigQuery(SqlDestination):
             if stream.per_app and any(old):  # their rows are of many accounts, and the seal is of none
                 found = [{} for _ in chunks]
             kept = [changes.keeping(chunk, days) for chunk, days in zip(chunks, found, strict=True)]
-            check = {c.advertiser_id: days for c, days in zip(kept, old, strict=True) if days and c.kept}
+            check: dict[str, dict[date | None, Seal]] = {}
+            for chunk, days in zip(kept, old, strict=True):
+                if days and chunk.kept:  # an account may have several windows in a step
+                    check.setdefault(chunk.advertiser_id, {}).update(days)
             try:
                 return self._store_step(kept, change, check)
             except _DoubtfulError:
@@ -596,12 +408,12 @@ class BigQuery(SqlDestination):
         moved = last_cursors(chunks)
         cursors = {c.advertiser_id: moved.get(c.advertiser_id) for c in chunks}
         step = self._jobs.new_step()
-        staging = self._load(chunks, step) if any(c.rows_to_write for c in chunks) else None
+        staging = self._staging.load(chunks, step) if any(c.rows_to_write for c in chunks) else None
         try:
             parameters = Parameters()
-            table_id = _id(self._looked_at(stream.table))
+            table_id = id_of(self._looked_at(stream.table))
             statements = self._check(stream, chunks[0].columns, check) if check else []
-            statements += change(chunks, self.dialect.table(staging) if staging else None)
+            statements += change(chunks, f"`{staging}`" if staging else None)
             written = [c for c in chunks if not c.kept or c.rows_to_write or spans_of([c])]
             rest = self._rest(written, staging) if stream.verb == "upsert" and written else {}
             seals = of_step(written, rest)
@@ -626,8 +438,7 @@ class BigQuery(SqlDestination):
                 raise
         finally:
             if staging:
-                with suppress(Exception):  # it expires by itself
-                    self._client.delete_table(self._reference(staging), not_found_ok=True, **self._call)
+                self._staging.drop(staging)
         with self._own:
             self._cursor_rows += len(moved)
         # One statement replaces all windows, so what it replaced is known only of them all.
@@ -716,42 +527,6 @@ class BigQuery(SqlDestination):
             ]
         )
 
-    def _load(self, chunks: Sequence[Chunk], step: str) -> str:
-        """Bring the chunks' rows into a new staging table and return its name."""
-        stream, columns = chunks[0].stream, chunks[0].columns
-        name = f"{STAGING}_{stream.name}_{step}"
-        table = bq.Table(
-            self._reference(name),
-            schema=[schema_field(part) for part in parts_of(stream, columns)],
-        )
-        table.expires = datetime.now(UTC) + STAGING_LIVES
-        table.labels = self._jobs.labels(stream)
-        table.description = f"{MARK}: rows on their way into {stream.table}"
-        self._client.create_table(table, exists_ok=True, **self._call)
-        config = bq.LoadJobConfig(
-            source_format=bq.SourceFormat.CSV,
-            schema=table.schema,
-            write_disposition=bq.WriteDisposition.WRITE_TRUNCATE,
-            create_disposition=bq.CreateDisposition.CREATE_NEVER,
-            allow_quoted_newlines=True,
-            preserve_ascii_control_characters=True,
-            labels=self._jobs.labels(stream),
-        )
-        # The row files as they are: an unquoted empty field is null to BigQuery, too, and a quoted one an empty text.
-        with tempfile.TemporaryFile() as file:
-            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=COMPRESSION, mtime=0) as zipped:
-                for chunk in chunks:
-                    if chunk.kept and chunk.rows_to_write and stream.time:
-                        days = {str(day) for day in days_of(chunk) if day not in chunk.kept}
-                        zipped.writelines(lines_of_days(chunk.path, columns, stream.time, days))
-                    elif chunk.rows_to_write:
-                        with chunk.path.open("rb") as rows:
-                            shutil.copyfileobj(rows, zipped, 1 << 20)
-            size = file.tell()
-            loaded = self._jobs.load(file, size, self._reference(name), config, step=step)
-        check_rows(chunks, loaded)
-        return name
-
     # --- seals --------------------------------------------------------------------------------------------------------
 
     def _rest(self, chunks: Sequence[Chunk], staging: str | None) -> Rest:
@@ -763,7 +538,7 @@ class BigQuery(SqlDestination):
         where = self._whose(stream, [chunk.advertiser_id for chunk in chunks], None)
         if staging:
             same = " AND ".join(f"s.{name(key)} = t.{name(key)}" for key in stream.keys)
-            where += f" AND NOT EXISTS (SELECT 1 FROM {self.dialect.table(staging)} AS s WHERE {same})"
+            where += f" AND NOT EXISTS (SELECT 1 FROM `{staging}` AS s WHERE {same})"
         return self._found_seals(stream, chunks[0].columns, where)
 
     def _stored_seals(self, stream: Stream, advertiser_id: str, table_id: str) -> list[Sequence[Any]]:
@@ -779,30 +554,6 @@ class BigQuery(SqlDestination):
 
     def _counted(self, stream: Stream, statement: str) -> list[Sequence[Any]]:
         return [row.values() for row in self._jobs.query(statement, stream=stream, what="recount")]
-
-    # --- views --------------------------------------------------------------------------------------------------------
-
-    def _make_view(self, view: View) -> None:
-        old = self._looked_at(view.name)
-        about = f"{MARK}: {view.description}"
-        texts = {f.name: f.description[:1024] for f in view.fields}
-        described = old is not None and {f.name: f.description or "" for f in old.schema} == texts
-        if old is not None and described and (old.view_query, old.description) == (view.sql, about):
-            return  # most imports change none
-        made = old or bq.Table(self._reference(view.name))
-        made.view_query = view.sql
-        made.description = about
-        made.labels = LABEL
-        if old is None:
-            made = self._client.create_table(made, exists_ok=True, **self._call)
-        else:
-            made = self._client.update_table(made, ["view_query", "description", "labels"], **self._call)
-        # The columns are known once BigQuery has read the query; then they can be described.
-        made = self._client.get_table(made.reference, **self._call)
-        made.schema = [
-            bq.SchemaField.from_api_repr({**f.to_api_repr(), "description": texts.get(f.name, "")}) for f in made.schema
-        ]
-        self._tables[view.name] = self._client.update_table(made, ["schema"], **self._call)
 
     # --- pruning ------------------------------------------------------------------------------------------------------
 
@@ -849,38 +600,6 @@ class BigQuery(SqlDestination):
                 read = 0
         return max(read, LEAST_BILLED) + OTHER_TABLES * LEAST_BILLED
 
-    def check(self) -> list[str]:
-        """Try what an import needs, with a table that it deletes again; return a sentence for each thing it may not."""
-        wrong = []
-        for attempt in (self._check_jobs, self._check_tables, self._check_expiries):
-            try:
-                with self._sentences():
-                    attempt()
-            except StoreFailed as error:
-                wrong.append(error.sentence)
-        return list(dict.fromkeys(wrong))
-
-    def _check_jobs(self) -> None:
-        self._jobs.would_read("SELECT 1")
-
-    def _check_tables(self) -> None:
-        if self._jobs.location is None:
-            return
-        name = f"{STAGING}_check_{self._jobs.run}"
-        table = bq.Table(self._reference(name), schema=[bq.SchemaField("x", "INTEGER")])
-        table.expires = datetime.now(UTC) + STAGING_LIVES
-        table.labels = self._jobs.labels(None)
-        self._client.create_table(table, **self._call)
-        try:
-            # Needs the right to change rows, which a project without billing does not have.
-            self._jobs.query(f"DELETE FROM {self.dialect.table(name)} WHERE FALSE", what="check")
-        finally:
-            self._client.delete_table(self._reference(name), not_found_ok=True, **self._call)
-
-    def _check_expiries(self) -> None:
-        for name in self._ours():
-            self._refuse_expiry(name)
-
 
 def _nothing() -> Cursor:
     """Return a cursor of nothing: as the newest row of its pair it says as much as none."""
@@ -891,11 +610,6 @@ def _nothing() -> Cursor:
 def _with_cursor(record: Record) -> Record:
     """Return the record with a cursor of nothing where it has none, so that its pair has none from now on."""
     return record if record.cursor else replace(record, cursor=_nothing())
-
-
-def _id(table: bq.Table | None) -> str:
-    """Return what tells a table from another of the same name: when BigQuery created it, in milliseconds."""
-    return str(round(table.created.timestamp() * 1000)) if table else ""
 
 
 def _still_true(ours: Cursor | None, kept: _Kept | None) -> bool:
