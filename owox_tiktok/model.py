@@ -525,6 +525,15 @@ class Audited(Protocol):
 
 
 @runtime_checkable
+class Mixes(Protocol):
+    """A destination for which each step has its price, and that stores chunks of several streams in one."""
+
+    def store(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Store each chunk as its stream's verb says, and the cursors, in as few steps as they fit into."""
+        ...
+
+
+@runtime_checkable
 class CountsRows(Protocol):
     """A destination that can count its rows, and that costs nothing."""
 
