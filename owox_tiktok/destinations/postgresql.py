@@ -1,7 +1,9 @@
 """PostgreSQL and what speaks its language (Supabase, Neon, AlloyDB, Cloud SQL): COPY, a transaction for each step.
 
 Address: ``postgresql://USER@HOST:5432/DATABASE?schema=tiktok``. Everything behind the question mark but ``schema`` is
-libpq's (``sslmode=require``), and so are its variables (``PGPASSWORD``, ``PGHOST`` …) and its file of passwords. One import at a time: a lock of the server's on the schema, which goes with the connection, keeps others out.
+libpq's (``sslmode=require``), and so are its variables (``PGPASSWORD``, ``PGHOST`` …) and its file of passwords.
+
+One import at a time: a lock of the server's on the schema, which goes with the connection, keeps others out.
 
 Rows come from their file by COPY into a table of the transaction, and from there into the stream's table, which has an
 index on what rows are replaced by. PostgreSQL cuts names off at 63 characters, so four long ones are shorter here.
