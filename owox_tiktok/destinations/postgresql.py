@@ -6,7 +6,7 @@ libpq's (``sslmode=require``), and so are its variables (``PGPASSWORD``, ``PGHOS
 One import at a time: a lock of the server's on the schema, which goes with the connection, keeps others out.
 
 Rows come from their file by COPY into a table of the transaction, and from there into the stream's table, which has an
-index on what rows are replaced by. PostgreSQL cuts names off at 63 characters, so four long ones are shorter here.
+index on what rows are replaced by. PostgreSQL cuts names off at 63 characters, so the longest are shorter here.
 """
 
 from __future__ import annotations
@@ -250,6 +250,8 @@ class PostgreSQL(Transactional):
         by = ["object", "advertiser_id"]
         if stream:
             by = ["advertiser_id", stream.time] if stream.time else list(stream.keys)
+        elif not {part.name for part in parts}.issuperset(by):
+            return
         self._rows(f"CREATE INDEX ON {self.dialect.table(name)} ({', '.join(map(self.dialect.name, by))})")
 
     def _make_view(self, view: View) -> None:

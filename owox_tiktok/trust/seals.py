@@ -397,11 +397,12 @@ def _with_rest(dialect: Dialect, values: Mapping[str, str]) -> dict[str, str]:
 
 def _texts(day: date | None, seal: Seal) -> list[str | None]:
     sums = [getattr(seal, name) for name in CONTROLS]
-    amounts = [None if s is None or abs(s) >= _most(n) else _plain(s) for n, s in zip(CONTROLS, sums, strict=True)]
+    amounts = [None if s is None or abs(s) >= _most(n) else digits_of(s) for n, s in zip(CONTROLS, sums, strict=True)]
     return [None if day is None else day.isoformat(), str(seal.rows), *amounts, hexadecimal(seal.fingerprint)]
 
 
-def _plain(amount: Decimal | int) -> str:
+def digits_of(amount: Decimal | int) -> str:
+    """Return a sum as its type has it: a count without decimals."""
     return str(amount) if isinstance(amount, int) else f"{amount:f}"
 
 
