@@ -487,6 +487,18 @@ class CountsRows(Protocol):
 
 
 @runtime_checkable
+class Removes(Protocol):
+    """A destination that can delete all it has of an ad account."""
+
+    def remove(self, advertiser_ids: Collection[str], *, dry_run: bool) -> Mapping[str, int]:
+        """Delete all rows of these accounts, in every table of ours, all or nothing; dry: only count.
+
+        Returns how many there were by the table's name, cursors and seals included; tables without any are left out.
+        """
+        ...
+
+
+@runtime_checkable
 class Stamps(Protocol):
     """A destination whose rows say which run has written them."""
 

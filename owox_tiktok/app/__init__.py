@@ -6,7 +6,7 @@
     plans         what an import would do
     checks        whether everything an import needs is there
     freshness     how fresh what is stored is
-    upkeep        prune and reset
+    upkeep        prune, reset and forget
     report_views  the views to report on
 
 Everything a surface may pass in comes as arguments: settings, ``now``, a listener for events. No surface is known here.
@@ -19,7 +19,7 @@ from owox_tiktok.app.imports import Part, import_
 from owox_tiktok.app.plans import MEASURED, Measured, Planned, accounts, measure, plan
 from owox_tiktok.app.report_views import Viewed, views
 from owox_tiktok.app.steered import import_sheet, open_sheet
-from owox_tiktok.app.upkeep import Forgotten, prune_, reset
+from owox_tiktok.app.upkeep import Forgotten, forget, prune_, reset
 
 __all__ = [
     "MEASURED",
@@ -36,6 +36,7 @@ __all__ = [
     "backfill_range",
     "check",
     "connect",
+    "forget",
     "import_",
     "import_sheet",
     "measure",

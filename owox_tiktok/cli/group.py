@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, Listed] = {
     "status": Listed("looks:status", "Show how fresh the stored data is."),
     "prune": Listed("runs:prune", "Delete report rows older than the days you keep."),
     "reset": Listed("runs:reset", "Make the next import read all of an object again."),
+    "forget": Listed("runs:forget", "Delete all that is stored of an ad account."),
     "views": Listed("runs:views", "Create or refresh the views to report on."),
     "objects": Listed("looks:objects", "List the objects, or the fields of one."),
     "init": Listed("setup:init", "Write a configuration, or translate another loader's."),

@@ -392,6 +392,42 @@ class SqlDestination(ABC):
             ]
             return self._delete(stream, spans, old, kept)
 
+    # --- accounts that leave ------------------------------------------------------------------------------------------
+
+    def remove(self, advertiser_ids: Collection[str], *, dry_run: bool) -> dict[str, int]:
+        """Delete all rows of these accounts, in every table of ours, all or nothing; dry: only count.
+
+        Tables of objects that are not imported any more, of histories, cursors and seals are among them.
+        """
+        if not advertiser_ids:
+            return {}
+        with self._transaction():
+            found = {name: self._found(name) for name in sorted(self._ours())}
+            tables = [name for name, one in found.items() if one and "advertiser_id" in one.types]
+            where = f"advertiser_id IN ({', '.join(map(self.dialect.text, sorted(advertiser_ids)))})"
+            counts = {name: n for name, n in self._count_each(tables, where).items() if n} if tables else {}
+            if counts and not dry_run:
+                deletes = [f"DELETE FROM {self.dialect.table(name)} WHERE {where}" for name in counts]
+                # A list of the whole app has one seal, which does not speak of what is left.
+                apps = [s for s in STREAMS.values() if s.per_app and s.table in counts and SEALS in tables]
+                deletes += [forget_sql(self.dialect, s, [("", None, None)]) for s in apps]
+                self._run_all(deletes)
+        return counts
+
+    def _count_each(self, tables: Sequence[str], where: str) -> dict[str, int]:
+        """Return how many rows of each table a condition picks."""
+        text, table = self.dialect.text, self.dialect.table
+        each = (f"SELECT {text(name)}, COUNT(*) FROM {table(name)} WHERE {where}" for name in tables)
+        return {str(name): int(n) for name, n in self._asked(" UNION ALL ".join(each))}
+
+    @abstractmethod
+    def _asked(self, statement: str) -> Iterable[Sequence[Any]]:
+        """Return the rows of a query over any of our tables."""
+
+    @abstractmethod
+    def _run_all(self, statements: Sequence[str]) -> None:
+        """Run statements that delete, all or nothing."""
+
 
 class Transactional(SqlDestination):
     """A destination whose statements run one by one, in transactions; a table's id ends its comment, in brackets."""
@@ -632,6 +668,13 @@ class Transactional(SqlDestination):
 
     def _counted(self, stream: Stream, statement: str) -> list[tuple[Any, ...]]:
         return self._rows(statement)
+
+    def _asked(self, statement: str) -> list[tuple[Any, ...]]:
+        return self._rows(statement)
+
+    def _run_all(self, statements: Sequence[str]) -> None:
+        for statement in statements:
+            self._changed(statement)
 
     # --- views and pruning --------------------------------------------------------------------------------------------
 

@@ -569,6 +569,13 @@ class BigQuery(Tables):
         count = f"SELECT COUNT(*) FROM {self.dialect.table(stream.table)} WHERE {where}"
         return int(self._jobs.query(count, stream=stream, what="count")[0][0])
 
+    def _asked(self, statement: str) -> list[Sequence[Any]]:
+        return [row.values() for row in self._jobs.query(statement, what="count")]
+
+    def _run_all(self, statements: Sequence[str]) -> None:
+        lines = ["BEGIN TRANSACTION;", *(f"{statement};" for statement in statements), "COMMIT TRANSACTION;"]
+        self._jobs.query("\n".join([*lines, "SELECT 0;"]), what="remove")
+
     def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
         self._begin()
         self._jobs.query(forget_sql(self.dialect, stream, spans), stream=stream, what="unseal")
