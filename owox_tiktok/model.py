@@ -6,17 +6,17 @@ Frozen values only. Nothing here knows TikTok's URLs, a file, a Sheet or a datab
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 from zoneinfo import ZoneInfo
 
 Level = Literal["advertiser", "campaign", "ad_group", "ad"]
-Family = Literal["accounts", "creatives", "audiences", "shop", "names", "reports", "audience_reports"]
+Family = Literal["accounts", "creatives", "audiences", "shop", "names", "reports", "split_reports", "audience_reports"]
 """What a stream is about; the documents have a page for each."""
 
 
@@ -88,6 +88,9 @@ class Window:
         middle = self.first + timedelta(days=self.days // 2)
         return Window(self.first, middle - timedelta(days=1)), Window(middle, self.last)
 
+    def __iter__(self) -> Iterator[date]:
+        return (self.first + timedelta(days=n) for n in range(self.days))
+
     def __str__(self) -> str:
         return f"{self.first}" if self.first == self.last else f"{self.first}..{self.last}"
 
@@ -117,6 +120,32 @@ class Cursor:
         if self.through < day:
             return replace(self, since=None, through=None)
         return replace(self, since=day)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it in values that JSON has: texts, lists of texts in order, a boolean and nulls."""
+        return {
+            "fields": sorted(self.fields),
+            "read_at": utc(self.read_at).isoformat(),
+            "read_on": self.read_on.isoformat(),
+            "since": self.since and self.since.isoformat(),
+            "through": self.through and self.through.isoformat(),
+            "refused": sorted(self.refused),
+            "with_deleted": self.with_deleted,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the cursor that ``to_json`` wrote; raises KeyError, TypeError or ValueError for anything else."""
+        since, through = values["since"], values["through"]
+        return cls(
+            frozenset(values["fields"]),
+            utc(datetime.fromisoformat(values["read_at"])),
+            date.fromisoformat(values["read_on"]),
+            None if since is None else date.fromisoformat(since),
+            None if through is None else date.fromisoformat(through),
+            frozenset(values["refused"]),
+            bool(values["with_deleted"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +194,27 @@ class Listing:
     batch: Batch | None = None
 
 
+Period = Literal["week", "month"]
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What only a report has: TikTok's type of it, and what each of its rows is about.
 
     ``span_days``: its rows are about one range of days, of so many at most; None where they have days of their own, or
-    TikTok answers for a whole life.
+    TikTok answers for a whole life. ``period``: it is asked for one calendar week (from Monday) or month at a time,
+    and its rows bear the first day of that. ``split`` is what it is split by, in our word, and ``split_words`` in
+    words for people. ``may_lack_days``: TikTok does not say whether this split goes with days; where it does not, each
+    day is asked for by itself.
     """
 
     type: Literal["BASIC", "AUDIENCE"]
     dimensions: tuple[str, ...]
     span_days: int | None = None
+    period: Period | None = None
+    split: str = ""
+    split_words: str = ""
+    may_lack_days: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +238,7 @@ class Stream:
     default: tuple[str, ...]
     kind: Listing | Report
     page_size: int | None = None
-    time: Literal["stat_time_day", "stat_time_hour"] | None = None
+    time: Literal["stat_time_day", "stat_time_hour", "first_day"] | None = None
     max_days: int | None = None
     level: Level | None = None
     in_sandbox: bool = True
@@ -241,6 +280,11 @@ class Stream:
     def dimensions(self) -> tuple[str, ...]:
         """What a report's rows are about, in TikTok's words; none for a list."""
         return self.report.dimensions if self.report else ()
+
+    @property
+    def period(self) -> Period | None:
+        """The calendar period that a report is asked for at a time; None where days may be asked for as they come."""
+        return self.report.period if self.report else None
 
     @property
     def has_window(self) -> bool:
@@ -297,7 +341,8 @@ class Chunk:
     ``path`` is a spool file (see ``spool``) with ``rows`` rows of the columns ``columns``, and ``seals`` say what is in
     it. ``window`` is None where the stream has no days. ``cursor`` is None when the read must not move it (a backfill
     of a pair that has none). ``kept`` are the days whose rows are stored already as they are in the file: a destination
-    that knows its own seals finds them (``trust.changes``), and neither deletes nor writes them again.
+    that knows its own seals finds them (``trust.changes``), and neither deletes nor writes them again. ``confirmed``
+    are the days that were over for TikTok when they were read, and whose sums its own totals confirm.
     """
 
     stream: Stream
@@ -310,6 +355,7 @@ class Chunk:
     seals: Seals
     read_at: datetime
     kept: Collection[date | None] = ()
+    confirmed: Window | None = None
 
     @property
     def rows_to_write(self) -> int:
@@ -330,8 +376,8 @@ class Halve(Exception):
 class Reading:
     """A window that was read: how many ``rows`` are in the file, their seals, and the fields TikTok would not give.
 
-    ``notes`` are sentences for the person it was read for. ``adds_up``: TikTok gave totals of all that was read, and
-    they are the sums of the rows.
+    ``notes`` are sentences for the person it was read for. ``has_totals``: TikTok gives totals of such a report;
+    ``adds_up``: it gave them of all that was read, and they are the sums of the rows.
     """
 
     rows: int
@@ -339,6 +385,7 @@ class Reading:
     refused: frozenset[str]
     notes: tuple[str, ...] = ()
     adds_up: bool = False
+    has_totals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -478,6 +525,15 @@ class Audited(Protocol):
 
 
 @runtime_checkable
+class Mixes(Protocol):
+    """A destination for which each step has its price, and that stores chunks of several streams in one."""
+
+    def store(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Store each chunk as its stream's verb says, and the cursors, in as few steps as they fit into."""
+        ...
+
+
+@runtime_checkable
 class CountsRows(Protocol):
     """A destination that can count its rows, and that costs nothing."""
 
@@ -521,6 +577,15 @@ class Checkable(Protocol):
 
     def check(self) -> list[str]:
         """Return a sentence for each thing that would keep an import from working here; leaves nothing behind."""
+        ...
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A destination that may have something to say although an import works."""
+
+    def remarks(self) -> list[str]:
+        """Return a sentence for each thing that works in another way than it could, and what to do about it."""
         ...
 
 

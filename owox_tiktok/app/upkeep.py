@@ -40,7 +40,7 @@ def prune_(
     with open_destination(settings.destination, read_only=dry_run, environment=environment) as destination:
         accounts = unless(halted, lambda: accounts_of(source, settings))
         for advertiser_id, error in accounts.refused.items():
-            listen(Failed("", advertiser_id, error.sentence, error.request_id))
+            listen(Failed("", advertiser_id, error.sentence, error.request_id, error=error))
         days = keep_from(settings, accounts.found, now)
         return prune(until(halted, settings.objects), days, destination, listen, dry_run=dry_run)
 

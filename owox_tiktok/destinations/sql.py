@@ -30,6 +30,7 @@ from owox_tiktok.cursors import (
     new_table_id,
     table_of,
 )
+from owox_tiktok.destinations.proofs import KeepsProofs
 from owox_tiktok.dialects import CURSORS, MARK, SEALS, Dialect
 from owox_tiktok.errors import StoreFailed
 from owox_tiktok.model import (
@@ -49,6 +50,7 @@ from owox_tiktok.model import (
 )
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust import changes
+from owox_tiktok.trust.ledger import VERDICT
 from owox_tiktok.trust.seals import (
     NOTHING,
     STORED_SINCE,
@@ -429,7 +431,7 @@ class SqlDestination(ABC):
         """Run statements that delete, all or nothing."""
 
 
-class Transactional(SqlDestination):
+class Transactional(SqlDestination, KeepsProofs):
     """A destination whose statements run one by one, in transactions; a table's id ends its comment, in brackets."""
 
     # --- what each database does in its own way -----------------------------------------------------------------------
@@ -452,7 +454,8 @@ class Transactional(SqlDestination):
         """Make the tables of cursors and seals, or add the columns that an earlier version did not have."""
         with self._transaction():
             self._make_ready(CURSORS, ABOUT_CURSORS, RECORD)
-            self._make_ready(SEALS, ABOUT_SEALS, SEAL_RECORD)
+            self._make_ready(SEALS, ABOUT_SEALS, (*SEAL_RECORD, *VERDICT))
+            self._make_proofs()
 
     def _records(self, stream: Stream | None = None) -> list[Record]:
         there = self._found(CURSORS)
@@ -538,7 +541,9 @@ class Transactional(SqlDestination):
             moved = last_cursors(chunks)
             table_id = found.id if found else ""
             self._keep(stream, [Record(stream.name, a, c, table_id=table_id) for a, c in moved.items()])
+            self._keep_restated(chunks, rest, table_id)
             self._seal(chunks, rest, table_id)
+            self._keep_confirmed(chunks)
         return [changes.stored(*each) for each in zip(chunks, held, gone, strict=True)]
 
     def _replaced(self, chunks: Sequence[Chunk]) -> list[int]:

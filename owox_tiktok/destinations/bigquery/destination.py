@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from types import TracebackType
@@ -29,6 +29,7 @@ from owox_tiktok.destinations.bigquery.sql import (
     WRITTEN_AT,
     Parameters,
 )
+from owox_tiktok.destinations.bigquery.staging import SweptError
 from owox_tiktok.destinations.bigquery.tables import LIMITS, Tables, id_of
 from owox_tiktok.destinations.sql import (
     ABOUT_CURSORS,
@@ -56,7 +57,6 @@ from owox_tiktok.model import (
 from owox_tiktok.retry import Limits
 from owox_tiktok.trust import changes
 from owox_tiktok.trust.seals import (
-    Rest,
     Span,
     differing_sql,
     forget_sql,
@@ -64,6 +64,7 @@ from owox_tiktok.trust.seals import (
     insert_sql,
     of_step,
     recount_sql,
+    rest_sql,
     spans_of,
     spans_of_days,
     stored_since_sql,
@@ -72,6 +73,8 @@ from owox_tiktok.trust.seals import (
 
 LOCK = "_owox_tiktok_lock"
 """Begins the name of the table that keeps two steps of an object apart; of versions before, one kept all apart."""
+MOST_SWEPT = 5
+"""So often is a step begun again whose staging table another import deletes: each import does that once at most."""
 COMPACT_OVER = 5_000
 """So many rows of cursors may stand before the outdated ones are deleted."""
 LEAST_BILLED = 10 * 2**20
@@ -245,7 +248,7 @@ class BigQuery(Tables):
             self._make_ready(name, f"{about}, newest row last", parts)
         if self._began_with is None:
             self._read_kept()
-        self._staging.sweep()
+        self._staging.find_left()
 
     def _make_lock(self, stream: Stream) -> str:
         """Return the table that a step of an object changes first, made if it is not there.
@@ -399,9 +402,18 @@ class BigQuery(Tables):
                 if days and chunk.kept:  # an account may have several windows in a step
                     check.setdefault(chunk.advertiser_id, {}).update(days)
             try:
-                return self._store_step(kept, change, check)
+                return self._store_anew(kept, change, check)
             except _DoubtfulError:
-                return self._store_step(chunks, change, {})
+                return self._store_anew(chunks, change, {})
+
+    def _store_anew(
+        self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]]
+    ) -> list[Stored]:
+        """Store a step; where another import has deleted its staging table, begin again."""
+        for _ in range(MOST_SWEPT):
+            with suppress(SweptError):
+                return self._store_step(chunks, change, check)
+        return self._store_step(chunks, change, check)
 
     def _store_step(
         self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]]
@@ -414,28 +426,30 @@ class BigQuery(Tables):
         stream = chunks[0].stream
         moved = last_cursors(chunks)
         cursors = {c.advertiser_id: moved.get(c.advertiser_id) for c in chunks}
-        step = self._jobs.new_step()
-        staging = self._staging.load(chunks, step) if any(c.rows_to_write for c in chunks) else None
+        staging = self._staging.load(chunks, self._jobs.new_step()) if any(c.rows_to_write for c in chunks) else None
         try:
             parameters = Parameters()
             table_id = id_of(self._looked_at(stream.table))
             statements = self._check(stream, chunks[0].columns, check) if check else []
             statements += change(chunks, f"`{staging}`" if staging else None)
             written = [c for c in chunks if not c.kept or c.rows_to_write or spans_of([c])]
-            rest = self._rest(written, staging) if stream.verb == "upsert" and written else {}
-            seals = of_step(written, rest)
+            seals = of_step(written)
             for chunk in chunks:
                 for day, seal in check.get(chunk.advertiser_id, {}).items():
                     fields = tuple(f.name for f in in_order(chunk.columns))
                     seals.setdefault(chunk.advertiser_id, {})[day] = Sealed(seal, fields, chunk.read_at)
             now = {WRITTEN_AT: "CURRENT_TIMESTAMP()"}
-            statements += [f"{s};" for s in insert_sql(self.dialect, stream, seals, table_id, now)]
+            rest = self._rest(written, staging) if stream.verb == "upsert" and written else ""
+            statements += [f"{s};" for s in insert_sql(self.dialect, stream, seals, table_id, now, rest)]
             if moved:
                 records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
                 statements.append(self._insert_records(records, parameters))
             trusting = any(c.kept for c in chunks)
             try:
-                replaced = self._commit(stream, cursors, statements, parameters, trusting=trusting) if statements else 0
+                with self._staging.noticing(staging) if staging else nullcontext():
+                    replaced = (
+                        self._commit(stream, cursors, statements, parameters, trusting=trusting) if statements else 0
+                    )
             except refusals.BadRequest as error:
                 if CHANGED in str(error):
                     raise _DoubtfulError from error
@@ -446,6 +460,7 @@ class BigQuery(Tables):
         finally:
             if staging:
                 self._staging.drop(staging)
+        self._staging.sweep(stream)
         with self._own:
             self._cursor_rows += len(moved)
         # One statement replaces all windows, so what it replaced is known only of them all.
@@ -536,17 +551,19 @@ class BigQuery(Tables):
 
     # --- seals --------------------------------------------------------------------------------------------------------
 
-    def _rest(self, chunks: Sequence[Chunk], staging: str | None) -> Rest:
-        """Return the seals of the accounts' rows that are not among those that were loaded, which an upsert leaves.
+    def _rest(self, chunks: Sequence[Chunk], staging: str | None) -> str:
+        """Return the query for the seals of the accounts' rows that are not among those that were loaded.
 
-        No transaction is needed: who stores rows of these accounts meanwhile has moved their cursors.
+        An upsert leaves those as they are.
         """
         stream, name = chunks[0].stream, self.dialect.name
         where = self._whose(stream, [chunk.advertiser_id for chunk in chunks], None)
         if staging:
             same = " AND ".join(f"s.{name(key)} = t.{name(key)}" for key in stream.keys)
             where += f" AND NOT EXISTS (SELECT 1 FROM `{staging}` AS s WHERE {same})"
-        return self._found_seals(stream, chunks[0].columns, where)
+        found = self._found(stream.table)
+        recount = recount_sql(self.dialect, stream, chunks[0].columns, found.types if found else {}, where)
+        return rest_sql(self.dialect, stream, recount)
 
     def _stored_seals(self, stream: Stream, advertiser_id: str, table_id: str) -> list[Sequence[Any]]:
         sql = stored_sql(self.dialect, stream, advertiser_id, table_id, newest=WRITTEN_AT)

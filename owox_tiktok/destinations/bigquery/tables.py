@@ -246,6 +246,19 @@ class Tables(SqlDestination):
                 wrong.append(error.sentence)
         return list(dict.fromkeys(wrong))
 
+    def remarks(self) -> list[str]:
+        """Return a sentence for what works in another way than it could."""
+        with self._sentences():
+            if self._jobs.location is None or self._staging.is_hidden:
+                return []
+        dataset = self._staging.hidden_name.partition(".")[2]
+        return [
+            f"The account may not use or create the hidden dataset {dataset}, so rows on their way lie as tables "
+            f"{STAGING}… in {self._address.name} for a minute. To keep them out of sight, let an owner of the project "
+            f"run: bq --location={self._jobs.location} mk -d {self._address.project}:{dataset} and grant the account "
+            "BigQuery Data Editor on it."
+        ]
+
     def _check_jobs(self) -> None:
         self._jobs.would_read("SELECT 1")
 
@@ -253,7 +266,7 @@ class Tables(SqlDestination):
         if self._jobs.location is None:
             return
         name = self._staging.new(
-            f"check_{self._jobs.run}", [bq.SchemaField("x", "INTEGER")], None, "tries what an import needs"
+            "check", self._jobs.run, [bq.SchemaField("x", "INTEGER")], None, "tries what an import needs"
         )
         try:
             # Needs the right to change rows, which a project without billing does not have.

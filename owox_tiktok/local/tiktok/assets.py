@@ -500,13 +500,18 @@ def visible(world: World, advertiser: Advertiser, stream: str) -> list[Campaign]
     }
     stream = {"smart_plus_campaigns": "campaigns", "smart_plus_ad_groups": "ad_groups"}.get(stream, stream)
     pool = pools["ads" if stream == "smart_plus_ads" else stream]
-    chosen = [one for one in pool if one.created <= now]
+    chosen = [one for one in pool if one.created <= now and (isinstance(one, Campaign) or not one.campaign.only_whole)]
     return sorted(chosen, key=lambda one: one.id, reverse=True)  # type: ignore[return-value]
+
+
+def campaign_of(one: Campaign | AdGroup | Ad) -> Campaign:
+    """The campaign, or the one above an ad group or ad."""
+    return one if isinstance(one, Campaign) else one.campaign
 
 
 def kind_of(one: Campaign | AdGroup | Ad) -> str:
     """The kind of a campaign, or of the one above an ad group or ad."""
-    return one.kind if isinstance(one, Campaign) else one.campaign.kind
+    return campaign_of(one).kind
 
 
 _PROMOTE_FIELDS = ("id", "_id", "_name", "_status", "_time", "campaign_system_origin", "objective", "budget")
