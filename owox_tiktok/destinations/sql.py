@@ -30,6 +30,7 @@ from owox_tiktok.cursors import (
     new_table_id,
     table_of,
 )
+from owox_tiktok.destinations import history
 from owox_tiktok.destinations.proofs import KeepsProofs
 from owox_tiktok.dialects import CURSORS, MARK, SEALS, Dialect
 from owox_tiktok.errors import StoreFailed
@@ -110,6 +111,8 @@ class SqlDestination(ABC):
     def __init__(self, name: str) -> None:
         self._name = name
         """What it is called in sentences."""
+        self.history: frozenset[str] = frozenset()
+        """Lists whose history is kept, see ``history``."""
         self.run_id = uuid.uuid4().hex[:12]
         """What rows say of who has written them: the run, where it has a name, else this opening of the destination."""
         self._covered: Mapping[tuple[str, str], Cursor] = {}
@@ -236,6 +239,30 @@ class SqlDestination(ABC):
         with self._transaction(stream):
             parts = [*parts_of(stream, columns), *STAMPS]
             self._make_ready(stream.table, f"{MARK}: {stream.description}", parts, stream)
+            if stream.name in self.history:
+                self._make_history(stream, columns)
+
+    def _make_history(self, stream: Stream, columns: Sequence[Field]) -> None:
+        about = f"{MARK}: every version of the rows of {stream.table}"
+        self._make_ready(history.table_of(stream), about, [*parts_of(stream, columns), *history.ENDS, *STAMPS])
+
+    def _history_of(self, chunks: Sequence[Chunk], incoming: str) -> list[str]:
+        """Return the statements for the history of chunks of a list, to follow those that store it; none without.
+
+        ``incoming`` stands behind FROM for the rows that came, empty where none did. Accounts whose list is stored as
+        it was read have exactly its rows in the table.
+        """
+        stream = chunks[0].stream
+        if stream.name not in self.history:
+            return []
+        names = ", ".join(self.dialect.name(f.name) for f in chunks[0].columns)
+        kept = [chunk.advertiser_id for chunk in chunks if chunk.kept]
+        parts = [f"SELECT {names} FROM {incoming}"] if incoming else []
+        if kept or not parts:
+            whose = self._whose(stream, kept, None) if kept else "FALSE"
+            parts.append(f"SELECT {names} FROM {self.dialect.table(stream.table)} WHERE {whose}")
+        listed = f"({' UNION ALL '.join(parts)})"
+        return history.statements(self.dialect, stream, chunks, listed, self._stamps().items())
 
     def _make_ready(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None = None) -> None:
         there = self._found(name)
@@ -534,6 +561,9 @@ class Transactional(SqlDestination, KeepsProofs):
             else:
                 gone = self._merged(chunks)
                 rest = self._rest(chunks)
+                filled = [chunk for chunk in chunks if chunk.rows_to_write]
+                for statement in self._history_of(chunks, self._incoming(filled) if filled else ""):
+                    self._changed(statement)
             held = [self._count(stream, self._picks(chunk)) for chunk in chunks]
             for chunk, rows in zip(chunks, held, strict=True):
                 check_rows([chunk], rows)
