@@ -138,9 +138,22 @@ def emulator() -> Emulator:
     return _running[0][0]
 
 
+_instead: list[bq.Client] = []
+
+
+def use(real: bq.Client) -> None:
+    """Look at a real project from now on, in place of an emulator."""
+    _instead[:] = [real]
+
+
 def client() -> bq.Client:
     """A client for looking at what is stored."""
-    return _running[0][1]
+    return _instead[0] if _instead else _running[0][1]
+
+
+def project() -> str:
+    """The project that is looked at."""
+    return str(client().project)
 
 
 # --- what is stored ---------------------------------------------------------------------------------------------------
@@ -153,10 +166,10 @@ def query(sql: str) -> list[tuple[Any, ...]]:
 def rows_of(dataset: str, stream: str | Stream) -> list[Row]:
     """The rows of a stream's table as Python values: Decimal, int, bool, date, aware datetimes, JSON's own."""
     stream = STREAMS[stream] if isinstance(stream, str) else stream
-    fields = client().get_table(f"{PROJECT}.{dataset}.{stream.table}").schema
+    fields = client().get_table(f"{project()}.{dataset}.{stream.table}").schema
     kinds = {f.name: stream.fields[f.name].kind if f.name in stream.fields else None for f in fields}
     picked = [f"TO_JSON_STRING(`{n}`) AS `{n}`" if kinds[n] is Kind.JSON else f"`{n}`" for n in kinds]
-    found = client().query_and_wait(f"SELECT {', '.join(picked)} FROM `{PROJECT}.{dataset}.{stream.table}`")
+    found = client().query_and_wait(f"SELECT {', '.join(picked)} FROM `{project()}.{dataset}.{stream.table}`")
     return [{n: _typed(kinds[n], v) for n, v in row.items()} for row in found]
 
 
@@ -169,15 +182,16 @@ def _typed(kind: Kind | None, value: Any) -> Any:
 
 
 class BigQueryKit(Kit):
-    """A dataset of the emulator that ``url`` leads to."""
+    """A dataset of the emulator that ``url`` leads to, or of the real project where it is empty."""
 
     def __init__(self, folder: Path, dataset: str, url: str) -> None:
-        super().__init__(folder, f"bigquery://{PROJECT}/{dataset}", {"BIGQUERY_API_URL": url})
+        environment = {"BIGQUERY_API_URL": url} if url else None
+        super().__init__(folder, f"bigquery://{project()}/{dataset}", environment)
         self.dataset = dataset
 
     def name(self, table: str | Stream) -> str:
         """A table in full."""
-        return f"{PROJECT}.{self.dataset}.{table if isinstance(table, str) else table.table}"
+        return f"{project()}.{self.dataset}.{table if isinstance(table, str) else table.table}"
 
     def read(self, stream: Stream) -> list[Row]:
         return rows_of(self.dataset, stream)
@@ -188,7 +202,7 @@ class BigQueryKit(Kit):
     def everything(self) -> object:
         found = {dataset.dataset_id for dataset in client().list_datasets()}
         there = self.dataset in found
-        return there and sorted(t.table_id for t in client().list_tables(f"{PROJECT}.{self.dataset}"))
+        return there and sorted(t.table_id for t in client().list_tables(f"{project()}.{self.dataset}"))
 
     def drop_table(self, stream: Stream) -> None:
         client().delete_table(self.name(stream))
@@ -205,7 +219,7 @@ class BigQueryKit(Kit):
         query(f"CREATE TABLE `{self.name(stream)}` CLONE `{self.name('copy')}`")
 
     def make_foreign_table(self, stream: Stream) -> None:
-        client().create_dataset(f"{PROJECT}.{self.dataset}", exists_ok=True)
+        client().create_dataset(f"{project()}.{self.dataset}", exists_ok=True)
         query(f"CREATE TABLE `{self.name(stream)}` AS SELECT 42 AS mine")
 
     def foreign_rows(self, stream: Stream) -> list[Any]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import shutil
+import subprocess
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -555,8 +558,8 @@ def test_a_sheet_has_no_views_and_says_so_before_anything_is_read(
 
 # --- dbt_tiktok_ads ---------------------------------------------------------------------------------------------------
 
-CONTRACT = Path(__file__).parent / "dbt_tiktok_ads_1.2.0.csv"
-"""The columns that the staging models of Fivetran's package read, with the types of its macros (version 1.2.0)."""
+CONTRACT = Path(__file__).parent / "dbt_tiktok_ads_1.4.0.csv"
+"""The columns that the staging models of Fivetran's package read, with the types of its macros (version 1.4.0)."""
 IDS = {"ad_id", "adgroup_id", "campaign_id", "advertiser_id", "id", "category"}
 FITS = {
     "string": {"VARCHAR"},
@@ -565,6 +568,7 @@ FITS = {
     "int": {"BIGINT"},
     "timestamp": {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"},
     "datetime": {"DATE", "TIMESTAMP"},
+    "boolean": {"BOOLEAN"},
 }
 
 
@@ -589,8 +593,8 @@ def for_dbt(tmp_path_factory: pytest.TempPathFactory, lasting_tiktok: Server) ->
 
 def test_dbt_tiktok_ads_finds_every_column_it_reads_with_a_type_it_can_use(for_dbt: Project) -> None:
     tables = contract()
-    assert len(tables) == 8
-    assert sum(map(len, tables.values())) == 155
+    assert len(tables) == 9
+    assert sum(map(len, tables.values())) == 164
     for table, columns in tables.items():
         there = types_of(for_dbt.database, table)
         for column, wanted in columns.items():
@@ -612,6 +616,45 @@ def test_dbt_tiktok_ads_finds_a_value_where_tiktok_gives_one(for_dbt: Project) -
                 label = f"{column} of an ad group" if view.name == "adgroup_history" else column
                 if label in gone or column in gone:
                     assert empty
+
+
+PACKAGE = os.environ.get("DBT_TIKTOK_ADS", "")
+DBT = os.environ.get("DBT") or shutil.which("dbt") or ""
+
+
+@pytest.mark.skipif(
+    not PACKAGE, reason="DBT_TIKTOK_ADS names no folder of the dbt package tiktok_ads (with its own, after `dbt deps`)"
+)
+@pytest.mark.skipif(bool(PACKAGE) and not DBT, reason="dbt with its adapter dbt-duckdb is not installed (DBT names it)")
+def test_the_dbt_package_runs_unchanged_and_its_sums_are_tiktoks(for_dbt: Project, tmp_path: Path) -> None:
+    database = tmp_path / "tiktok.duckdb"
+    shutil.copy(for_dbt.database, database)
+    target = {"type": "duckdb", "path": str(database), "schema": "modeled", "threads": 1}
+    profile = {"tiktok": {"target": "here", "outputs": {"here": target}}}
+    (tmp_path / "profiles.yml").write_text(yaml.safe_dump(profile))
+    said = {"tiktok_ads_database": "tiktok", "tiktok_ads_schema": "main"}
+    words = [
+        "--project-dir",
+        PACKAGE,
+        "--profiles-dir",
+        str(tmp_path),
+        "--profile",
+        "tiktok",
+        "--vars",
+        json.dumps(said),
+    ]
+    words += ["--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")]
+    ran = subprocess.run([DBT, "run", *words], capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False)
+    assert ran.returncode == 0, ran.stdout[-3000:]
+    for level in ("ad", "campaign"):
+        wanted = oracle(for_dbt, f"{level}_report_daily", ["spend", "impressions", "clicks"])
+        (model,) = rows(
+            database,
+            f"SELECT table_schema AS at FROM information_schema.tables WHERE table_name = 'tiktok_ads__{level}_report'",
+        )
+        sums = "sum(spend) AS spend, sum(impressions) AS impressions, sum(clicks) AS clicks"
+        (found,) = rows(database, f"SELECT {sums} FROM {model['at']}.tiktok_ads__{level}_report")
+        assert found == {name: sum(r[name] for r in wanted) for name in ("spend", "impressions", "clicks")}
 
 
 @pytest.mark.parametrize(("hours", "stream"), [(False, "ad_report_daily"), (True, "ad_report_hourly")])
