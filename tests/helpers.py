@@ -165,11 +165,12 @@ def process_environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def columns_of(database: Path, stream: Stream) -> list[str]:
+    """The columns of a table, but for those that say when a row was written."""
     with duckdb.connect(str(database), read_only=True) as connection:
         found = connection.execute(
             "SELECT column_name FROM duckdb_columns() WHERE table_name = $1 ORDER BY column_index", [stream.table]
         )
-        return [name for (name,) in found.fetchall()]
+        return [name for (name,) in found.fetchall() if not name.startswith("_")]
 
 
 def table(database: Path, stream: str | Stream) -> list[Row]:
