@@ -19,6 +19,10 @@ from owox_tiktok.local.tiktok import serve as serve_tiktok
 from owox_tiktok.model import Stream
 from owox_tiktok.plan import clusters
 from owox_tiktok.sheets import audit
+from owox_tiktok.sheets.client import Spreadsheet
+from owox_tiktok.sheets.lease import holder
+from owox_tiktok.sheets.table import KEYS
+from owox_tiktok.sheets.warning import tables_of, warnings
 from owox_tiktok.streams import STREAMS
 from tests.helpers import NOW, Project, Ran, differences, expected
 from tests.sheet_edits import EDITS, Tab
@@ -359,6 +363,46 @@ def test_a_field_that_is_not_ticked_any_more_leaves_its_column_whole_and_comes_b
     her.imports(now=NOW + timedelta(days=1))
     assert her.at("video_play_actions") == at
     assert her.wrong() == []
+
+
+# --- while it is written ----------------------------------------------------------------------------------------------
+
+
+def warnings_on(her: Her) -> dict[str, int]:
+    """How many warnings there are, by tab."""
+    return {s.title: len(s.parts["protectedRanges"]) for s in her.server.spreadsheet(her.book).sheets}
+
+
+def test_who_edits_while_it_is_written_is_asked_to_wait(her: Her) -> None:
+    seen: list[dict[str, int]] = []
+    titles = [s.title for s in STREAMS_HERE]
+
+    def look(_: str, path: str) -> None:
+        if path.endswith(":batchUpdate"):
+            seen.append({t: n for t, n in warnings_on(her).items() if t in titles})
+
+    her.server.on_call = look
+    her.imports()
+    assert seen[0] == dict.fromkeys(titles, 0)
+    assert len(seen) > 2
+    assert seen[1:] == [dict.fromkeys(titles, 1)] * len(seen[1:])
+    assert set(warnings_on(her).values()) == {0}, "the last batch takes them away"
+
+    left = warnings(tables_of(Spreadsheet(her.book).structure(KEYS)))
+    her.does(*left)  # by a run that was killed
+    her.does({"addProtectedRange": {"protectedRange": {"range": her.box(1, 3, 0, 2), "warningOnly": True}}})  # her own
+
+    def remove_one(_: str, path: str) -> None:
+        if path.endswith(":batchUpdate") and set(warnings_on(her).values()) == {0, 1, 2}:
+            number = her.tab(ADS).parts["protectedRanges"][0]["protectedRangeId"]
+            her.server.on_call = None
+            her.does({"deleteProtectedRange": {"protectedRangeId": number}})
+
+    her.server.on_call = remove_one
+    assert her.imports().exit_code == 0
+    assert her.server.on_call is None
+    assert sorted(n for n in warnings_on(her).values() if n) == [1], "hers stays"
+    assert holder(Spreadsheet(her.book)) is None
 
 
 # --- references of hers -----------------------------------------------------------------------------------------------

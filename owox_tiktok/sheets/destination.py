@@ -69,6 +69,7 @@ from owox_tiktok.sheets.table import (
     unmoved,
 )
 from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab
+from owox_tiktok.sheets.warning import warnings
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust.seals import NOTHING, in_order, recounted, together
 
@@ -110,7 +111,7 @@ class Sheets:
         self.book = book
         self._technical_names = technical_names
         self._read_only = read_only
-        self._lease = None if read_only or lease else Lease(book)
+        self._lease = None if read_only or lease else Lease(book, warns=True)
         self._structure: Structure | None = None
         self._records: dict[Pair, Record] | None = None
         """What the hidden tab says; None until it was read."""
@@ -279,8 +280,9 @@ class Sheets:
                 headings = seen[table.tab.id].values.get(table.header or 0, {})
                 technical = technical or has_technical_names(table, headings)
             made = new_columns(after, stream, lacking, table, technical=technical)
-            batch += made
             after = after.after(made) or after
+            there = table_of(after, stream.name)
+            batch += made + (warnings([there]) if there and not table else [])
         if settled or not state:
             batch += state_requests(after, state, pairs, settled)
         self._structure = None
