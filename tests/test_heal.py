@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.oauth2.credentials import Credentials
 
 from owox_tiktok.errors import StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
+from owox_tiktok.local.sheets.auth import OWNER
 from owox_tiktok.local.tiktok import Server as TikTok
 from owox_tiktok.local.tiktok import World
 from owox_tiktok.local.tiktok import serve as serve_tiktok
@@ -20,6 +22,7 @@ from owox_tiktok.model import Stream
 from owox_tiktok.plan import clusters
 from owox_tiktok.sheets import audit
 from owox_tiktok.sheets.client import Spreadsheet
+from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.lease import holder
 from owox_tiktok.sheets.table import KEYS
 from owox_tiktok.sheets.warning import tables_of, warnings
@@ -403,6 +406,39 @@ def test_who_edits_while_it_is_written_is_asked_to_wait(her: Her) -> None:
     assert her.server.on_call is None
     assert sorted(n for n in warnings_on(her).values() if n) == [1], "hers stays"
     assert holder(Spreadsheet(her.book)) is None
+
+
+def test_a_column_that_somebody_protects_is_left_out_and_filled_in_when_the_protection_is_gone(her: Her) -> None:
+    robot = "robot@x.iam.gserviceaccount.com"
+    her.server.share(her.book, robot)
+
+    def imports(days: int) -> Ran:
+        her.project.server.world.as_of = NOW + timedelta(days=days)
+        credentials = Credentials(her.server.token(robot))  # type: ignore[no-untyped-call]
+        book = Spreadsheet(her.book, credentials=credentials)
+        return her.imports(now=NOW + timedelta(days=days), open_=lambda _: Sheets(book))
+
+    column = her.box(0, her.tab().grid.row_count + 500, her.at("spend"), her.at("spend") + 1)
+    column.pop("endRowIndex")
+    her.does({"addProtectedRange": {"protectedRange": {"range": column, "editors": {"users": [OWNER]}}}})
+    before = {(r["ad_id"], r["stat_time_day"]): r["spend"] for _, r in her.numbered()}
+    ran = imports(1)
+    assert ran.exit_code == 0
+    (said,) = (w for w in ran.warnings if "protected" in w)
+    assert said.startswith(f"{DAILY.title}: the column Spend is protected and left out")
+    assert "remove the protection" in said
+    after = {(r["ad_id"], r["stat_time_day"]): r["spend"] for _, r in her.numbered()}
+    assert {k: v for k, v in after.items() if k in before} == before
+    assert {v for k, v in after.items() if k not in before} == {None}, "new rows have none"
+    assert [w for w in her.wrong() if "spend" not in w and "…" not in w] == []
+    requests = len(her.project.server.log)
+    assert [w for w in imports(1).warnings if "protected" not in w] == []
+    assert len(her.project.server.log) - requests < 30, "it is not read again as long as it cannot be written"
+
+    (one,) = her.tab().parts["protectedRanges"]
+    her.does({"deleteProtectedRange": {"protectedRangeId": one["protectedRangeId"]}})
+    assert imports(1).exit_code == 0
+    assert her.wrong() == []
 
 
 # --- references of hers -----------------------------------------------------------------------------------------------

@@ -31,7 +31,19 @@ from owox_tiktok.sheets.cells import ENCODER, Cell, Json
 from owox_tiktok.sheets.errors import ArrivedLate, OverQuota, Passing, SheetRefused, TooManyCells
 from owox_tiktok.sheets.pace import Kind, Pace, pace_of, per_minute
 from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
-from owox_tiktok.sheets.tabs import ON_LINES, PLEASE_WAIT, Snapshot, Structure, Tab, Tag, Written, area, letters, quoted
+from owox_tiktok.sheets.tabs import (
+    ON_LINES,
+    PLEASE_WAIT,
+    Locked,
+    Snapshot,
+    Structure,
+    Tab,
+    Tag,
+    Written,
+    area,
+    letters,
+    quoted,
+)
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -172,6 +184,11 @@ class Spreadsheet:
         """How errors name it."""
         return f"Spreadsheet {self.id}"
 
+    @property
+    def account(self) -> str:
+        """Whom to share with, or to let edit: an address, or words for it."""
+        return self._transport.editor if self._transport is not None else "this program"
+
     def close(self) -> None:
         """Close the connections."""
         if self._transport is not None:
@@ -198,11 +215,12 @@ class Spreadsheet:
     def _look_around(self) -> Structure:
         properties = "sheetId,title,gridProperties(rowCount,columnCount,frozenRowCount)"
         tags = "developerMetadata(metadataId,metadataKey,metadataValue,location)"
-        protected = "protectedRanges(protectedRangeId,description)"
+        protected = "protectedRanges(protectedRangeId,description,range,warningOnly,requestingUserCanEdit)"
         fields = f"properties(title,timeZone),{tags},sheets(properties({properties}),{tags},{protected})"
         answer = self._read("get", "", params={"fields": fields})
         tabs = {}
-        warnings = []
+        warnings: list[int] = []
+        locked: list[Locked] = []
         found = [*answer.get("developerMetadata", [])]
         for one in answer.get("sheets", []):
             known = one["properties"]
@@ -217,9 +235,10 @@ class Spreadsheet:
             found += one.get("developerMetadata", [])
             ranges = one.get("protectedRanges", [])
             warnings += [r["protectedRangeId"] for r in ranges if r.get("description") == PLEASE_WAIT]
+            locked += [_locked(r, known["sheetId"]) for r in ranges if _is_locked(r)]
         about = answer.get("properties", {})
         title, zone = str(about.get("title", "")), str(about.get("timeZone", "UTC"))
-        return Structure(tabs, tuple(map(_tag, found)), title, zone, tuple(warnings))
+        return Structure(tabs, tuple(map(_tag, found)), title, zone, tuple(warnings), tuple(locked))
 
     def tags(self, keys: Sequence[str]) -> tuple[Tag, ...]:
         """Return the tags with one of ``keys``, by id; one call."""
@@ -549,6 +568,15 @@ def _tag(found: Json) -> Tag:
         span["dimension"] if span else "",
         span.get("startIndex", 0) if span else 0,
     )
+
+
+def _is_locked(found: Json) -> bool:
+    return not found.get("warningOnly") and not found.get("requestingUserCanEdit")
+
+
+def _locked(found: Json, tab: int) -> Locked:
+    place = found.get("range", {})
+    return Locked(tab, place.get("startColumnIndex", 0), place.get("endColumnIndex", 2**31))
 
 
 def _snapshots(sheets: Sequence[Json]) -> dict[int, Snapshot]:

@@ -58,6 +58,14 @@ class Tag:
         return self.tab == tab.id and self.dimension == "ROWS"
 
 
+class Locked(NamedTuple):
+    """Columns ``left`` to ``right`` (not included) of a tab that are protected from us, or some of their rows."""
+
+    tab: int
+    left: int
+    right: int
+
+
 @dataclass(frozen=True, slots=True)
 class Structure:
     """What a spreadsheet is made of at one moment: its tabs by id, and the tags that were asked for."""
@@ -69,6 +77,8 @@ class Structure:
     """The spreadsheet's own time zone, in which it shows what NOW() is."""
     warnings: tuple[int, ...] = ()
     """Ids of protected ranges that an import has made to warn people."""
+    locked: tuple[Locked, ...] = ()
+    """Columns in which somebody keeps us from writing."""
 
     @property
     def cells(self) -> int:
