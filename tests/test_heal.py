@@ -368,6 +368,21 @@ def test_a_field_that_is_not_ticked_any_more_leaves_its_column_whole_and_comes_b
     assert her.wrong() == []
 
 
+def test_rows_are_said_to_be_back_only_if_they_are_what_they_were(her: Her) -> None:
+    for stream, rows in ((DAILY, her.rows_of(february)), (LIFETIME, [2, 1])):
+        for row in sorted(rows, reverse=True):
+            her.does({"deleteDimension": {"range": her.place("ROWS", row, row + 1, stream)}})
+    her.project.server.world.as_of = NOW + timedelta(days=1)
+    ran = her.imports(now=NOW + timedelta(days=1))
+    assert her.wrong() == []
+    days, whole = ran.finished.healed
+    assert re.search(r"^Ad report daily: .* rows of February 2026 were missing; they are back$", days)
+    assert (
+        whole
+        == f"{LIFETIME.title}: 2 rows were missing; they were read again, and TikTok has other rows or values by now"
+    )
+
+
 # --- while it is written ----------------------------------------------------------------------------------------------
 
 

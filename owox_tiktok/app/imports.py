@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -50,6 +50,7 @@ class Part:
 
 
 WHOLE_RUN = Part()
+_Days = dict[tuple[str, str], set[date | None]]
 
 
 def import_(
@@ -139,6 +140,7 @@ def import_(
                 for name, note in destination.tidy([s for s in settings.objects if s.name not in broken]):
                     count(Warned(name, "", note))
             healthy = (s for s in settings.objects if s.name not in broken and not outcome.left and not part.halted())
+            back, changed = _came_back(destination, settings, audit, _stored(again, outcome.failed))
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
             if settings.views:
                 refresh_views(destination, settings, count)
@@ -148,7 +150,7 @@ def import_(
             if isinstance(destination, Metered):
                 billed, price = destination.bytes_billed, destination.price_per_tib
     except Halted as asked:  # before there was a plan
-        audit, again = Audit(), {}
+        audit, back, changed = Audit(), {}, {}
         outcome, pairs, lost, pruned, billed, price = Outcome(stopped=Reason(asked.message)), [], 0, {}, 0, None
     except StoreBusy:
         raise
@@ -158,7 +160,10 @@ def import_(
     finally:
         api.stop()
     outcome.pruned = pruned
-    healed = [] if outcome.left else sentences(audit.differing, _stored(again, outcome.failed), "they are back")
+    healed = sentences(audit.differing, back, "they are back")
+    healed += sentences(audit.differing, changed, "they were read again, and TikTok has other rows or values by now")
+    if outcome.left:
+        healed = []
     finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, billed, price)
     finished = replace(finished, healed=tuple(healed))
     if part.earlier:
@@ -183,6 +188,22 @@ def _stored(
     again: Mapping[tuple[str, str], set[date | None]], failed: Mapping[tuple[str, str], str]
 ) -> dict[tuple[str, str], set[date | None]]:
     return {pair: days for pair, days in again.items() if pair not in failed}
+
+
+def _came_back(
+    destination: Destination, settings: Settings, audit: Audit, again: Mapping[tuple[str, str], Collection[date | None]]
+) -> tuple[_Days, _Days]:
+    """Return which of the days that were read again are stored as they were before, and which are not."""
+    streams = {stream.name: stream for stream in settings.objects}
+    back: _Days = {}
+    changed: _Days = {}
+    for (name, advertiser_id), days in again.items():
+        sealed = destination.seals(streams[name], advertiser_id) if days else {}
+        for day in days:
+            was, _ = audit.differing[name, advertiser_id][day]
+            same = day in sealed and sealed[day].seal == was
+            (back if same else changed).setdefault((name, advertiser_id), set()).add(day)
+    return back, changed
 
 
 def _tell(

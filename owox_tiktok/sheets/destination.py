@@ -32,7 +32,7 @@ from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.model import Audit, Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
 from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.audit import Examined, Examinee, examined, looks_like_ours
-from owox_tiktok.sheets.cells import EPOCH, Cell, Json, same, seconds_of
+from owox_tiktok.sheets.cells import EPOCH, Cell, Json, same, seconds_of, settled
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.errors import WAYS_OUT, ArrivedLate, SheetRefused, TooManyCells
 from owox_tiktok.sheets.layout import BROKEN, PRUNED, STRAY, Done, Fill, Layout, Portion, spans_of
@@ -175,7 +175,7 @@ class Sheets:
         pair = (stream.name, advertiser_id)
         records = self._read_state() if self._records is None else self._records
         record = self._unwritten.get(pair) or records.get(pair) or Record(*pair)
-        self._unwritten[pair] = replace(record, failure=Failure(error, utc(at)))
+        self._unwritten[pair] = replace(record, failure=Failure(settled(error), utc(at)))
 
     def forget(self, stream: Stream, advertiser_ids: Collection[str]) -> None:
         """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
@@ -834,7 +834,8 @@ class Sheets:
 
     def seals(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
         """Return the seals that were stored with the rows of a pair, by day; they count only for their own tab."""
-        self._read_state(with_seals=True)
+        if self._sealed is None:
+            self._read_state(with_seals=True)
         return self._days(stream, advertiser_id)
 
     def _days(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
