@@ -1117,7 +1117,7 @@ def test_plan_and_check_say_what_bigquery_says_and_write_nothing(project: Projec
     proxy.seen.clear()
     answered = project.cli("plan", "tiktok.yaml")
     assert answered.returncode == 0
-    assert "would bill about 50.0 MB (0.0003)" in answered.stdout
+    assert "would bill about 50.0 MB (0.0003) for 1 step." in answered.stdout
     assert [r.job["dryRun"] for r in proxy.jobs if "DELETE" in r.sql] == [True]
     assert all(r.job.get("dryRun") or CURSORS_READ in r.sql for r in proxy.jobs)
     proxy.fault = always(lambda r: r.job.get("dryRun"), NO_JOBS)

@@ -80,7 +80,9 @@ COMPACT_OVER = 5_000
 LEAST_BILLED = 10 * 2**20
 """A table in a statement is billed for so many bytes at least."""
 OTHER_TABLES = 4
-"""So many tables are read by the statements of a step beside the one that is deleted from."""
+"""Tables in the statements of a step beside the one deleted from: lock, cursors, staging counted and inserted."""
+OTHER_TABLES_OF_A_LIST = 6
+"""Beside the list itself: lock, cursors, staging merged and then left out, and the list's rows counted twice."""
 
 SIDE_BY_SIDE = 6
 """So many objects are stored at the same time: a step takes Google some 12 seconds, however little it is."""
@@ -598,11 +600,11 @@ class BigQuery(Tables):
 
     # --- before anything runs -----------------------------------------------------------------------------------------
 
-    def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
-        """Return how many bytes would be billed for replacing the advertisers' windows in one step.
+    def estimate(self, stream: Stream, windows: Mapping[str, Window | None], *, steps: int = 1) -> int:
+        """Return how many bytes would be billed for replacing the advertisers' windows in so many steps.
 
         A dry run tells what the deletion would read. Each table in each statement is billed for 10 MB at least, however
-        little it holds: the lock, the cursors, the deletion, the rows on their way (counted, then inserted).
+        little it holds.
         """
         if self._jobs.location is None or not windows:
             return 0
@@ -615,7 +617,9 @@ class BigQuery(Tables):
                 )
             except refusals.NotFound:
                 read = 0
-        return max(read, LEAST_BILLED) + OTHER_TABLES * LEAST_BILLED
+        if stream.verb == "upsert":  # each step merges into the list, and then recounts it
+            return steps * (2 * max(read, LEAST_BILLED) + OTHER_TABLES_OF_A_LIST * LEAST_BILLED)
+        return max(read, steps * LEAST_BILLED) + steps * OTHER_TABLES * LEAST_BILLED
 
 
 def _nothing() -> Cursor:
