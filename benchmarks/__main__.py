@@ -11,6 +11,7 @@
     agency     50 accounts x 20 objects into the BigQuery emulator behind a proxy that is as slow as Google, twice; not
                among those that run when none is named. BENCH_AGENCY="50 20 8 10": accounts, objects, days, requests
                per second
+    steps      the same of the loop alone, in a tenth of the time; reading and storing only sleep
     start      --help, and what importing the package loads
     all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
                that run when none is named. BENCH_PYTHON names the Python of an environment with another DuckDB
@@ -296,6 +297,8 @@ def main() -> None:
         quota.run(say)
     if "bigquery" in names:
         bigquery.run(say)
+    if "steps" in names:
+        agency.steps(say)
     if "agency" in names:
         agency.run(say)
     if "all" in names:

@@ -41,8 +41,17 @@ from tests import bigquery as emulator
 from tests.bigquery import Proxy, Request
 from tests.helpers import Project, differences, expected
 
-OBJECTS = ("campaigns", "ad_groups", "ads", "ad_report_daily", "campaign_report_daily", "campaign_report_hourly",
-           "campaign_report_lifetime")  # fmt: skip
+_OF_REPORTS = ["spend", "impressions", "conversion", "ctr"]
+FIELDS = {
+    "campaigns": ["campaign_name", "budget", "operation_status"],
+    "ad_groups": ["adgroup_name", "budget", "location_ids"],
+    "ads": ["ad_name", "operation_status", "create_time"],
+    "ad_report_daily": ["ad_name", *_OF_REPORTS],
+    "campaign_report_daily": _OF_REPORTS,
+    "campaign_report_hourly": _OF_REPORTS[:2],
+    "campaign_report_lifetime": _OF_REPORTS,
+}
+"""Objects with fields of every kind, and few of them: the emulator takes long to read a statement with all."""
 NOTED = STREAMS["ad_report_daily"]
 """The object with a person's own column."""
 START = datetime(2026, 2, 16, tzinfo=UTC)
@@ -86,7 +95,7 @@ class Story:
             seed=chance.randrange(1000), advertisers=chance.choice((1, 2, 2)), campaigns=2, ad_groups=2, ads=3,
             start=START.date(), as_of=START + timedelta(days=6, hours=10),
         )  # fmt: skip
-        self.objects = chance.sample(OBJECTS, chance.choice((2, 3)))
+        self.objects = chance.sample(list(FIELDS), chance.choice((1, 2, 2)))
         self.noted: set[tuple[Any, ...]] = set()
         self.said: list[str] = []
 
@@ -97,7 +106,8 @@ class Story:
             self.environment = {**project.environment, "BIGQUERY_API_URL": self.proxy.url}
             self.path = project.write(
                 destination=f"bigquery://test-project/{self.dataset}", objects=self.objects,
-                start_date=f"{START:%Y-%m-%d}", reimport_lookback_window=4,
+                fields={name: FIELDS[name] for name in self.objects},
+                start_date=f"{START:%Y-%m-%d}", reimport_lookback_window=60,  # numbers of old days change, too
             )  # fmt: skip
             if self.chance.random() < 0.7:  # else the first import is disturbed
                 self._in_peace()
@@ -318,7 +328,7 @@ def main(arguments: list[str] | None = None) -> int:
         totals.failed += figures.failed
         totals.compared += figures.compared
         totals.longest_s = max(totals.longest_s, figures.longest_s)
-        if number % 5 == 4:
+        if number % 2:
             print(f"… {totals.stories} stories, {totals.imports} imports, {wrong} wrong", flush=True)
     print(
         f"{totals.stories} stories, {totals.imports} imports, {sum(totals.disturbed.values())} disturbed "

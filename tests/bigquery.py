@@ -77,7 +77,7 @@ class Emulator:
                 stdout=said,
                 stderr=subprocess.STDOUT,
             )
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180  # many tests at once make it slow
         # The port opens before the emulator can answer.
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -73,6 +74,8 @@ from owox_tiktok.trust.seals import (
 
 LOCK = "_owox_tiktok_lock"
 """Begins the name of the table that keeps two steps of an object apart; of versions before, one kept all apart."""
+LOOK_UPS = 8
+"""So many tables are looked at side by side."""
 MOST_SWEPT = 5
 """So often is a step begun again whose staging table another import deletes: each import does that once at most."""
 COMPACT_OVER = 5_000
@@ -148,6 +151,7 @@ class BigQuery(Tables):
 
     def _records(self, stream: Stream | None = None) -> list[Record]:
         kept = self._read_kept().values()
+        self._look_at_all(sorted({each.record.object for each in kept}))
         return [self._adopting(each) for each in kept if stream is None or each.record.object == stream.name]
 
     def _read_kept(self) -> dict[tuple[str, str], _Kept]:
@@ -178,6 +182,15 @@ class BigQuery(Tables):
         if self._began_with is None:
             self._began_with = self._seen
         return kept
+
+    def _look_at_all(self, objects: Sequence[str]) -> None:
+        """Look at the tables of objects, and of our own, all at once: one by one it takes Google seconds."""
+        names = [table_of(name) for name in objects]
+        if not self._read_only:
+            names += [CURSORS, SEALS, *(f"{LOCK}_{name}" for name in objects)]
+        if names := [name for name in names if name not in self._tables]:
+            with ThreadPoolExecutor(LOOK_UPS, "look-up") as pool:
+                list(pool.map(self._looked_at, names))
 
     def _adopting(self, kept: _Kept) -> Record:
         """Return the record; one of the first version, which names no table, names that which was there at its time."""
