@@ -11,11 +11,13 @@
     agency     50 accounts x 20 objects into the BigQuery emulator behind a proxy that is as slow as Google, twice; not
                among those that run when none is named. BENCH_AGENCY="50 20 8 10": accounts, objects, days, requests
                per second
+    steps      the same of the loop alone, in a tenth of the time; reading and storing only sleep
     start      --help, and what importing the package loads
     all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
                that run when none is named. BENCH_PYTHON names the Python of an environment with another DuckDB
 
-``python -m benchmarks break`` and ``race`` measure no speed: see ``benchmarks/breaking.py`` and ``benchmarks/race.py``.
+``python -m benchmarks break``, ``race`` and ``bigquery_break`` measure no speed: see ``benchmarks/breaking.py``,
+``benchmarks/race.py`` and ``benchmarks/bigquery_breaking.py``.
 
 The emulators of TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
 clock starts, so that the figures are the loader's. One run each; the machine should have nothing else to do.
@@ -37,7 +39,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import agency, bigquery, breaking, everything, pace, quota, race
+from benchmarks import agency, bigquery, bigquery_breaking, breaking, everything, pace, quota, race
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
 
@@ -318,6 +320,8 @@ def main() -> None:
     """Run the benchmarks named on the command line, or all."""
     if sys.argv[1:2] == ["race"]:
         sys.exit(race.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["bigquery_break"]:
+        sys.exit(bigquery_breaking.main(sys.argv[2:]))
     if sys.argv[1:2] == ["break"]:
         sys.exit(breaking.main(sys.argv[2:]))
     names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "quota", "bigquery", "pace", "paced"]
@@ -328,6 +332,8 @@ def main() -> None:
         quota.run(say)
     if "bigquery" in names:
         bigquery.run(say)
+    if "steps" in names:
+        agency.steps(say)
     if "agency" in names:
         agency.run(say)
     if "all" in names:

@@ -6,6 +6,7 @@ Frozen values only. Nothing here knows TikTok's URLs, a file, a Sheet or a datab
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -423,6 +424,10 @@ class Step:
     linger_s: float = 4.0
     side_by_side: int = 1
 
+    def count(self, values: int, seconds: float) -> int:
+        """Return about how many steps so many values make that arrive over so many seconds."""
+        return max(1, math.ceil(values / self.values), math.ceil(seconds / max(self.linger_s, 1.0)))
+
 
 class Destination(Protocol):
     """Where rows live, with the cursors and seals beside them. One module each under ``destinations``.
@@ -491,8 +496,11 @@ class Metered(Protocol):
     price_per_tib: float | None
     """What 2**40 of them cost, where somebody has said it."""
 
-    def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
-        """Return how many bytes would be billed to store these windows, by advertiser; None stands for all rows."""
+    def estimate(self, stream: Stream, windows: Mapping[str, Window | None], *, steps: int = 1) -> int:
+        """Return how many bytes would be billed to store these windows, by advertiser, in so many steps.
+
+        None stands for all rows.
+        """
         ...
 
 

@@ -285,7 +285,13 @@ def test_each_table_is_looked_at_once_per_run(kit: Kit, proxy: Proxy) -> None:
             destination.replace([kit.chunk(DAILY, [ad(1, n)], (day(n), day(n)))])
     looked = [r.path.rpartition("/")[2] for r in proxy.seen if r.method == "GET" and "/tables/" in r.path]
     assert sorted(looked) == sorted(
-        ["_owox_tiktok_cursors", "_owox_tiktok_days", f"{LOCK}_{DAILY.name}", ADS.table, DAILY.table]
+        [
+            "_owox_tiktok_cursors",
+            "_owox_tiktok_days",
+            ADS.table,
+            DAILY.table,
+            *(f"{LOCK}_{s.name}" for s in (DAILY, ADS)),
+        ]
     )
 
 
@@ -1117,7 +1123,7 @@ def test_plan_and_check_say_what_bigquery_says_and_write_nothing(project: Projec
     proxy.seen.clear()
     answered = project.cli("plan", "tiktok.yaml")
     assert answered.returncode == 0
-    assert "would bill about 50.0 MB (0.0003)" in answered.stdout
+    assert "would bill about 50.0 MB (0.0003) for 1 step." in answered.stdout
     assert [r.job["dryRun"] for r in proxy.jobs if "DELETE" in r.sql] == [True]
     assert all(r.job.get("dryRun") or CURSORS_READ in r.sql for r in proxy.jobs)
     proxy.fault = always(lambda r: r.job.get("dryRun"), NO_JOBS)
