@@ -40,6 +40,7 @@ class Kind(enum.StrEnum):
 class Field:
     """One column: its name is TikTok's, its kind ours.
 
+    ``personal``: it tells of a person, so that it is imported only where it is chosen, and can be hashed.
     ``unit`` is shown to people ("percent", "account currency"). ``additive`` says whether summing it over rows means
     anything. ``origin`` tells where on TikTok's item the value sits; ``ours`` means we add it from the advertiser.
     """
@@ -52,6 +53,7 @@ class Field:
     group: str = ""
     origin: Literal["item", "dimension", "metric", "ours"] = "item"
     deprecated: bool = False
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +268,11 @@ class Stream:
     def report(self) -> Report | None:
         """What only a report has; None for a list."""
         return self.kind if isinstance(self.kind, Report) else None
+
+    @property
+    def may_have_history(self) -> bool:
+        """Whether its rows are things that people change: campaigns, ad groups, ads and their Smart+ kinds."""
+        return self.hides_deleted and not self.is_report and self.verb == "upsert"
 
     @property
     def is_report(self) -> bool:
@@ -547,6 +554,26 @@ class CountsRows(Protocol):
 
     def row_counts(self, stream: Stream) -> Mapping[str, int]:
         """Return how many rows of the stream each advertiser has here; empty where there is no table."""
+        ...
+
+
+@runtime_checkable
+class KeepsHistory(Protocol):
+    """A destination that can keep every version of the rows of a list, not only the current one."""
+
+    history: frozenset[str]
+    """The lists whose history is kept from now on, by name; set before anything is prepared."""
+
+
+@runtime_checkable
+class Removes(Protocol):
+    """A destination that can delete all it has of an ad account."""
+
+    def remove(self, advertiser_ids: Collection[str], *, dry_run: bool) -> Mapping[str, int]:
+        """Delete all rows of these accounts, in every table of ours, all or nothing; dry: only count.
+
+        Returns how many there were by the table's name, cursors and seals included; tables without any are left out.
+        """
         ...
 
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, date
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -230,6 +230,12 @@ class BigQueryKit(Kit):
 
     def stamps(self, stream: Stream, key: str) -> dict[Any, tuple[Any, Any]]:
         return {of: (at, run) for of, at, run in query(f"SELECT {key}, _synced_at, _run_id FROM `{self.name(stream)}`")}
+
+    def versions(self, stream: Stream, key: str, name: str) -> list[tuple[str, str, str, date, date | None]]:
+        sql = f"SELECT advertiser_id, {key}, {name}, valid_from_day, valid_to_day FROM"
+        return [
+            (a, k, n, first, last) for a, k, n, first, last in query(f"{sql} `{self.name(stream.table + '_history')}`")
+        ]
 
     def make_older(self, stream: Stream) -> None:
         dropped = ", ".join(f"DROP COLUMN IF EXISTS {name}" for name in ("table_id", "failed_at"))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import uuid
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,11 @@ class DuckDBKit(Kit):
     def stamps(self, stream: Stream, key: str) -> dict[Any, tuple[Any, Any]]:
         rows = self.run(f"SELECT {key}, CAST(_synced_at AT TIME ZONE 'UTC' AS TIMESTAMP), _run_id FROM {stream.table}")
         return {of: (at and at.replace(tzinfo=UTC), run) for of, at, run in rows}
+
+    def versions(self, stream: Stream, key: str, name: str) -> list[tuple[str, str, str, date, date | None]]:
+        return self.run(
+            f"SELECT advertiser_id, {key}, {name}, valid_from_day, valid_to_day FROM {stream.table}_history"
+        )
 
     def make_older(self, stream: Stream) -> None:
         self.run(

@@ -22,9 +22,9 @@ from owox_tiktok.app.proofs import (
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import Halted, Problem, StoreBusy
+from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy
 from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
-from owox_tiktok.model import Audit, Audited, Destination, Metered, Reading, Stamps, Window
+from owox_tiktok.model import Audit, Audited, Destination, KeepsHistory, Metered, Reading, Stamps, Window
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import Done, Pair, keep_from, losses, no_longer_asked
 from owox_tiktok.plan import plan as make_plan
@@ -106,6 +106,7 @@ def import_(
         with opened as destination:
             if settings.views:
                 holding_views(destination, settings)
+            keep_history(destination, settings)
             if part.run and isinstance(destination, Stamps):
                 destination.run_id = part.run
             # Not what ends a part of a run: a part that has read its accounts and nothing else is no progress.
@@ -137,9 +138,10 @@ def import_(
                 count(Warned(name, "", sentence))
 
             credited = LongestWindow()
+            hash_personal = settings.personal_data == "hash"
 
             def read(pair: Pair, window: Window | None, path: Path) -> Reading:
-                reading = source.read(question(pair, window), path)
+                reading = source.read(question(pair, window, hash_personal=hash_personal), path)
                 credited.note(pair.stream, pair.fields, path, pair.advertiser.id)
                 return reading
 
@@ -201,6 +203,16 @@ def import_(
         _tell(settings, finished, listen, environment)
     listen(finished)
     return finished
+
+
+def keep_history(destination: Destination, settings: Settings) -> None:
+    """Let the destination keep the history that the settings ask for; raises BadInput where it cannot."""
+    if not settings.history:
+        return
+    if not isinstance(destination, KeepsHistory):
+        what = f"{settings.destination.partition('://')[0]}:// keeps no history of lists"
+        raise BadInput([Mistake(f"{settings.source} history", what, "Omit it, or use duckdb:// or bigquery://.")])
+    destination.history = frozenset(settings.history)
 
 
 def _read_again(

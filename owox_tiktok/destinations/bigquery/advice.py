@@ -175,12 +175,12 @@ def _advice(error: refusals.GoogleAPICallError, address: Address, account: str) 
 def _denied(text: str, address: Address, account: str) -> tuple[str, str]:
     """Return which role is missing and how it is granted."""
     if "has not been used" in text or "is disabled" in text:
-        what_to_do = f"Run: gcloud services enable bigquery.googleapis.com --project {address.project}"
-        return f"the project {address.project} has BigQuery switched off", what_to_do
+        what_to_do = f"Run: gcloud services enable bigquery.googleapis.com --project {address.jobs_in}"
+        return f"the project {address.jobs_in} has BigQuery switched off", what_to_do
     if "jobs.create" in text:
-        what = f"the account may not run jobs in the project {address.project}: it lacks the role BigQuery Job User"
+        what = f"the account may not run jobs in the project {address.jobs_in}: it lacks the role BigQuery Job User"
         return what, (
-            f"Run: gcloud projects add-iam-policy-binding {address.project} --member={account} "
+            f"Run: gcloud projects add-iam-policy-binding {address.jobs_in} --member={account} "
             "--role=roles/bigquery.jobUser"
         )
     if "datasets.create" in text:

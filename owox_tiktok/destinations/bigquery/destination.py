@@ -376,17 +376,19 @@ class BigQuery(Tables):
             of = ", ".join(map(self.dialect.text, sorted({c.advertiser_id for c in chunks})))
             same = f"t.advertiser_id IN ({of}) AND {same}"
 
-        def change(_: Sequence[Chunk], staging: str | None) -> list[str]:
-            if not staging:
-                return []
+        def change(chunks: Sequence[Chunk], staging: str | None) -> list[str]:
             # One row of a key at most: MERGE fails when two meet the same row.
             first = f"ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {keys}) = 1"
             rows = f"SELECT * FROM {staging} WHERE TRUE QUALIFY {first}"
+            versions = [f"{each};" for each in self._history_of(chunks, f"({rows})" if staging else "")]
+            if not staging:
+                return versions
             return [
                 f"SET replaced = (SELECT COUNT(*) FROM {table});",
                 f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same} {self._merging(stream, chunks[0].columns)};",
                 # Rows touched, less those by which the table has grown.
                 f"SET replaced = @@row_count - ((SELECT COUNT(*) FROM {table}) - replaced);",
+                *versions,
             ]
 
         return self._store(chunks, change)
@@ -600,6 +602,13 @@ class BigQuery(Tables):
         # Most runs find nothing to delete, and days that are not there cost nothing to count.
         count = f"SELECT COUNT(*) FROM {self.dialect.table(stream.table)} WHERE {where}"
         return int(self._jobs.query(count, stream=stream, what="count")[0][0])
+
+    def _asked(self, statement: str) -> list[Sequence[Any]]:
+        return [row.values() for row in self._jobs.query(statement, what="count")]
+
+    def _run_all(self, statements: Sequence[str]) -> None:
+        lines = ["BEGIN TRANSACTION;", *(f"{statement};" for statement in statements), "COMMIT TRANSACTION;"]
+        self._jobs.query("\n".join([*lines, "SELECT 0;"]), what="remove")
 
     def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
         self._begin()

@@ -16,6 +16,7 @@ import requests.exceptions
 from google.auth.exceptions import TransportError
 from tenacity import RetryCallState
 
+from owox_tiktok.destinations.bigquery.address import Address
 from owox_tiktok.destinations.bigquery.advice import LABEL, LATER, SILENT, blocking_job, is_silent, passes, reason_of
 from owox_tiktok.destinations.bigquery.sql import Parameters
 from owox_tiktok.errors import StoreGone, StoreSilent
@@ -44,16 +45,16 @@ J = TypeVar("J", bq.QueryJob, bq.LoadJob)
 class Jobs:
     """What this run asks of BigQuery. What fails in a way that passes is asked for again, within ``limits``.
 
-    ``location`` is where jobs run. ``max_bytes``: no statement may read more.
+    ``location`` is where jobs run. How they run, and what no statement may read more than, is in the ``address``.
     """
 
-    def __init__(self, client: bq.Client, limits: Limits, *, max_bytes: int | None = None) -> None:
+    def __init__(self, client: bq.Client, limits: Limits, address: Address) -> None:
         self.client = client
         self.location: str | None = None
         self.run = uuid.uuid4().hex[:12]
         self.bytes_billed = 0
         self._limits = limits
-        self._max_bytes = max_bytes
+        self._address = address
         self._steps = count(1)
         self._lock = threading.Lock()
         self._running: set[str] = set()
@@ -68,7 +69,7 @@ class Jobs:
 
     def labels(self, stream: Stream | None) -> dict[str, str]:
         """Return the labels of a job, or of a table on its way."""
-        return {**LABEL, "run": self.run} | ({"object": stream.name[:63]} if stream else {})
+        return {**self._address.labels, **LABEL, "run": self.run} | ({"object": stream.name[:63]} if stream else {})
 
     def new_step(self) -> str:
         """Return a name that no other step has."""
@@ -82,8 +83,8 @@ class Jobs:
         One that another's transaction has aborted runs again.
         """
         config = self._config(parameters, stream)
-        if self._max_bytes is not None:
-            config.maximum_bytes_billed = self._max_bytes
+        if self._address.max_bytes is not None:
+            config.maximum_bytes_billed = self._address.max_bytes
 
         def start(job_id: str) -> bq.QueryJob:
             return self.client.query(
@@ -107,12 +108,23 @@ class Jobs:
         return int(job.total_bytes_processed or 0)
 
     def _config(self, parameters: Parameters | None, stream: Stream | None) -> bq.QueryJobConfig:
-        return bq.QueryJobConfig(
+        config = bq.QueryJobConfig(
             use_legacy_sql=False,
             labels=self.labels(stream),
             job_timeout_ms=round(JOB_S * 1000),
             query_parameters=parameters.values if parameters else [],
         )
+        if self._address.batch:
+            config.priority = bq.QueryPriority.BATCH
+        self._reserve(config)
+        return config
+
+    def _reserve(self, config: bq.QueryJobConfig | bq.LoadJobConfig) -> None:
+        """Let a job use the slots of the reservation that the address names."""
+        if self._address.reservation:
+            # Older versions of Google's client have no name for it.
+            properties: Any = config._properties
+            properties["reservation"] = self._address.reservation
 
     def load(self, file: IO[bytes], size: int, table: str, config: bq.LoadJobConfig, *, step: str) -> int:
         """Load a file of ``size`` bytes into a table and return how many rows arrived."""
@@ -131,6 +143,7 @@ class Jobs:
             )
 
         config.job_timeout_ms = round(JOB_S * 1000)
+        self._reserve(config)
         job = self._do(f"{step}_load", start)
         return int(job.output_rows or 0)
 
