@@ -15,7 +15,8 @@
     all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
                that run when none is named. BENCH_PYTHON names the Python of an environment with another DuckDB
 
-``python -m benchmarks break`` and ``race`` measure no speed: see ``benchmarks/breaking.py`` and ``benchmarks/race.py``.
+``python -m benchmarks break``, ``race`` and ``trust`` measure no speed: see ``benchmarks/breaking.py``,
+``benchmarks/race.py`` and ``benchmarks/trust.py``.
 
 The emulators of TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
 clock starts, so that the figures are the loader's. One run each; the machine should have nothing else to do.
@@ -37,7 +38,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import agency, bigquery, breaking, everything, pace, quota, race
+from benchmarks import agency, bigquery, breaking, everything, pace, quota, race, trust
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
 
@@ -283,6 +284,8 @@ def main() -> None:
     """Run the benchmarks named on the command line, or all."""
     if sys.argv[1:2] == ["race"]:
         sys.exit(race.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["trust"]:
+        sys.exit(trust.main(sys.argv[2:]))
     if sys.argv[1:2] == ["break"]:
         sys.exit(breaking.main(sys.argv[2:]))
     names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "quota", "bigquery", "pace", "paced"]
