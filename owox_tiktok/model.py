@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 from zoneinfo import ZoneInfo
 
 Level = Literal["advertiser", "campaign", "ad_group", "ad"]
-Family = Literal["accounts", "creatives", "audiences", "shop", "names", "reports", "audience_reports"]
+Family = Literal["accounts", "creatives", "audiences", "shop", "names", "reports", "split_reports", "audience_reports"]
 """What a stream is about; the documents have a page for each."""
 
 
@@ -194,17 +194,27 @@ class Listing:
     batch: Batch | None = None
 
 
+Period = Literal["week", "month"]
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What only a report has: TikTok's type of it, and what each of its rows is about.
 
     ``span_days``: its rows are about one range of days, of so many at most; None where they have days of their own, or
-    TikTok answers for a whole life.
+    TikTok answers for a whole life. ``period``: it is asked for one calendar week (from Monday) or month at a time,
+    and its rows bear the first day of that. ``split`` is what it is split by, in our word, and ``split_words`` in
+    words for people. ``may_lack_days``: TikTok does not say whether this split goes with days; where it does not, each
+    day is asked for by itself.
     """
 
     type: Literal["BASIC", "AUDIENCE"]
     dimensions: tuple[str, ...]
     span_days: int | None = None
+    period: Period | None = None
+    split: str = ""
+    split_words: str = ""
+    may_lack_days: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +238,7 @@ class Stream:
     default: tuple[str, ...]
     kind: Listing | Report
     page_size: int | None = None
-    time: Literal["stat_time_day", "stat_time_hour"] | None = None
+    time: Literal["stat_time_day", "stat_time_hour", "first_day"] | None = None
     max_days: int | None = None
     level: Level | None = None
     in_sandbox: bool = True
@@ -270,6 +280,11 @@ class Stream:
     def dimensions(self) -> tuple[str, ...]:
         """What a report's rows are about, in TikTok's words; none for a list."""
         return self.report.dimensions if self.report else ()
+
+    @property
+    def period(self) -> Period | None:
+        """The calendar period that a report is asked for at a time; None where days may be asked for as they come."""
+        return self.report.period if self.report else None
 
     @property
     def has_window(self) -> bool:
@@ -510,12 +525,29 @@ class Audited(Protocol):
 
 
 @runtime_checkable
+class Mixes(Protocol):
+    """A destination for which each step has its price, and that stores chunks of several streams in one."""
+
+    def store(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Store each chunk as its stream's verb says, and the cursors, in as few steps as they fit into."""
+        ...
+
+
+@runtime_checkable
 class CountsRows(Protocol):
     """A destination that can count its rows, and that costs nothing."""
 
     def row_counts(self, stream: Stream) -> Mapping[str, int]:
         """Return how many rows of the stream each advertiser has here; empty where there is no table."""
         ...
+
+
+@runtime_checkable
+class Stamps(Protocol):
+    """A destination whose rows say which run has written them."""
+
+    run_id: str
+    """The run: its own name where it has one, else one that the destination gives."""
 
 
 @runtime_checkable
@@ -533,6 +565,15 @@ class Checkable(Protocol):
 
     def check(self) -> list[str]:
         """Return a sentence for each thing that would keep an import from working here; leaves nothing behind."""
+        ...
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A destination that may have something to say although an import works."""
+
+    def remarks(self) -> list[str]:
+        """Return a sentence for each thing that works in another way than it could, and what to do about it."""
         ...
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-from owox_tiktok.model import Advertiser, Cursor, Cursors, Known, Stream, Window, utc
+from owox_tiktok.model import Advertiser, Cursor, Cursors, Known, Period, Stream, Window, utc
 from owox_tiktok.settings import Settings
 
 A_DAY = timedelta(days=1)
@@ -209,6 +209,9 @@ def _windows(
         if first <= last:
             yield Window(max(first, last - timedelta(days=stream.report.span_days - 1)), last)
         return
+    if stream.period:
+        yield from _periods(settings, pair, stream.period, backfill, again)
+        return
     start = settings.start_date
     if pair.oldest_kept:
         start = max(start, pair.oldest_kept)  # reading what pruning deletes would be for nothing
@@ -223,6 +226,26 @@ def _windows(
         yield from clusters(within, most)
     if first <= last:
         yield from tiles(first, last, most)
+
+
+def _periods(
+    settings: Settings, pair: Pair, period: Period, backfill: tuple[date, date] | None, again: Collection[date | None]
+) -> Iterator[Window]:
+    """Yield the calendar periods to read, oldest first: each whole, but for the one that is not over yet."""
+    today, kept = pair.read_on, pair.oldest_kept or date.min
+    oldest = kept if kept == date.min or begin_of(kept, period) == kept else end_of(kept, period) + A_DAY
+    if backfill is not None:
+        first, last = max(oldest, begin_of(backfill[0], period)), min(end_of(backfill[1], period), today)
+    else:
+        start = max(oldest, begin_of(settings.start_date, period))
+        first = max(start, begin_of(_first(pair, start), period))
+        last = min(settings.end_date or today, today)
+        for begin in sorted({begin_of(day, period) for day in again if day and start <= day < first}):
+            yield Window(begin, end_of(begin, period))
+    while first <= last:
+        end = end_of(first, period)
+        yield Window(first, min(end, last))
+        first = end + A_DAY
 
 
 def clusters(days: Iterable[date], most: int) -> Iterator[Window]:
@@ -265,6 +288,18 @@ def tiles(first: date, last: date, most: int) -> Iterator[Window]:
         end = min(last, first + timedelta(days=most - 1))
         yield Window(first, end)
         first = end + timedelta(days=1)
+
+
+def begin_of(day: date, period: Period) -> date:
+    """Return the first day of the calendar week (a Monday) or month that a day is in."""
+    return day.replace(day=1) if period == "month" else day - timedelta(days=day.weekday())
+
+
+def end_of(day: date, period: Period) -> date:
+    """Return the last day of the calendar week (a Sunday) or month that a day is in."""
+    begin = begin_of(day, period)
+    next_one = (begin + timedelta(days=31)).replace(day=1) if period == "month" else begin + timedelta(days=7)
+    return next_one - A_DAY
 
 
 def keep_from(settings: Settings, advertisers: Sequence[Advertiser], now: datetime) -> dict[str, date]:

@@ -1,9 +1,10 @@
 """The loop: a few readers, one writer or several; rows land with their cursor, oldest day first.
 
-Readers take windows in plan order and read them side by side. A step is all that is ready of one stream; where the
-destination can, steps are stored side by side. A pair's windows are stored strictly in date order, however they arrive,
-and a pair is in one step at a time, so that a cursor never covers a day that is not there. A failure is reported and
-closes its pair; the others continue. Knows no edge: reading, storing and reporting are passed in.
+Readers take windows in plan order and read them side by side. A step is all that is ready of one stream, or of all
+streams where the destination mixes them; where it can, steps are stored side by side. A pair's windows are stored
+strictly in date order, however they arrive, and a pair is in one step at a time, so that a cursor never covers a day
+that is not there. A failure is reported and closes its pair; the others continue. Knows no edge: reading, storing and
+reporting are passed in.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from owox_tiktok.errors import (
     TokenRefused,
 )
 from owox_tiktok.events import Failed, Listener, Proof, Pruned, Started, Stored, Warned
-from owox_tiktok.model import Chunk, Destination, Halve, Reading, Step, Stream, Window
+from owox_tiktok.model import Chunk, Destination, Halve, Mixes, Reading, Step, Stream, Window
 from owox_tiktok.model import Stored as StoredRows
 from owox_tiktok.plan import Pair
 from owox_tiktok.spool import Spool
@@ -75,6 +76,8 @@ class _Task:
 
 
 _Stream = tuple[str, tuple[str, ...]]
+_ANY: _Stream = ("", ())
+"""In place of a stream where all are stored together."""
 
 
 @dataclass(slots=True)
@@ -149,8 +152,8 @@ def _ends(task: _Task) -> bool:
 class _Board:
     """What is to be read, what has arrived and what may be stored next. The only state that threads share."""
 
-    def __init__(self, pairs: Sequence[Pair], readers: int, step: Step, side_by_side: int) -> None:
-        self._step = step
+    def __init__(self, pairs: Sequence[Pair], readers: int, step: Step, side_by_side: int, *, mixed: bool) -> None:
+        self._step, self._mixed = step, mixed
         self._lock = threading.Condition()
         self._todo = [
             _Task(n, w.first if w else date.min, w.last if w else date.min, pair, w)
@@ -161,7 +164,7 @@ class _Board:
         # The day each pair must store next; a date of its own for lists.
         self._next = [p.windows[0].first if p.windows[0] else date.min for p in pairs]
         self._left = [sum(work_of(p, w) for w in p.windows) for p in pairs]
-        self._unread = Counter(t.stream for t in self._todo)
+        self._unread = Counter(self._together(t) for t in self._todo)
         """Windows of each stream that are not read, or just being read."""
         self._reading = 0
         self._arrived: dict[tuple[int, date], _Arrived] = {}
@@ -177,6 +180,10 @@ class _Board:
         self._closed: set[int] = set()
         self._troubles: list[tuple[_Task, BaseException]] = []
         self._stopped = False
+
+    def _together(self, task: _Task) -> _Stream:
+        """Return with what a window is stored together."""
+        return _ANY if self._mixed else task.stream
 
     # --- for readers --------------------------------------------------------------------------------------------------
 
@@ -203,7 +210,7 @@ class _Board:
         assert task.window is not None
         with self._lock:
             self._reading -= 1
-            self._unread[task.stream] += 1
+            self._unread[self._together(task)] += 1
             for half in task.window.halves():
                 heapq.heappush(self._todo, _Task(task.order, half.first, half.last, task.pair, half))
             self._lock.notify_all()
@@ -213,7 +220,7 @@ class _Board:
         arrived = _Arrived(task, path, reading, path.stat().st_size if path.exists() else 0, time.monotonic())
         with self._lock:
             self._reading -= 1
-            self._unread[task.stream] -= 1
+            self._unread[self._together(task)] -= 1
             self._arrived[task.order, task.first] = arrived
             self._waiting += 1
             self._waiting_bytes += arrived.size_bytes
@@ -223,14 +230,14 @@ class _Board:
         """Hand the writer the reason why a window cannot be read; later windows of the pair are not read any more."""
         with self._lock:
             self._reading -= 1
-            self._unread[task.stream] -= 1
+            self._unread[self._together(task)] -= 1
             self._troubles.append((task, error))
             self._drop(lambda t: t.order == task.order and t.first >= task.first)
 
     def _drop(self, which: Callable[[_Task], bool]) -> None:
         """Leave windows unread."""
         for task in filter(which, self._todo):
-            self._unread[task.stream] -= 1
+            self._unread[self._together(task)] -= 1
         self._todo = [t for t in self._todo if not which(t)]
         heapq.heapify(self._todo)
         self._lock.notify_all()
@@ -238,7 +245,7 @@ class _Board:
     # --- for the writer -----------------------------------------------------------------------------------------------
 
     def wait(self) -> tuple[list[_Arrived], list[tuple[_Task, BaseException]]] | None:
-        """Return a step to be stored now (of one stream, a pair's days in order) and what failed; None at the end.
+        """Return a step to be stored now (a pair's days in order) and what failed; None at the end.
 
         Both are empty when nothing has come for a second. A failure waits for the earlier days of its pair, which are
         good and will be stored, and one that ends other pairs too for all that is being stored.
@@ -286,7 +293,7 @@ class _Board:
         following: dict[int, date] = {}
         for order, first in sorted(self._arrived):
             found = self._arrived[order, first]
-            stream = found.task.stream
+            stream = self._together(found.task)
             if order in self._storing or stream in full or first != following.get(order, self._next[order]):
                 continue
             share = found.share_of(self._step)
@@ -338,7 +345,7 @@ class _Board:
     def done(self, step: Sequence[_Arrived]) -> None:
         """A step has ended, well or not; its pairs may be in another one."""
         with self._lock:
-            self._steps[step[0].task.stream] -= 1
+            self._steps[self._together(step[0].task)] -= 1
             for one in step:
                 self._storing.pop(one.task.order, None)
             self._lock.notify_all()
@@ -391,7 +398,7 @@ def run(
         return outcome
 
     side_by_side = destination.step.side_by_side
-    board = _Board(pairs, readers, destination.step, side_by_side)
+    board = _Board(pairs, readers, destination.step, side_by_side, mixed=isinstance(destination, Mixes))
     with Spool() as spool:
         writer = _Writer(pairs, board, destination, listen, outcome, now)
         writer.prepare()
@@ -525,7 +532,7 @@ class _Writer:
                     return
 
     def store(self, ready: Sequence[_Arrived]) -> None:
-        """Store windows of one stream in one step; when its rows are refused, one by one, to find which of them."""
+        """Store windows in one step; when its rows are refused, one by one, to find which of them."""
         ready = [a for a in ready if not self._dropped(a)]
         if not ready:
             return
@@ -595,6 +602,8 @@ class _Writer:
             )
             for a in ready
         ]
+        if isinstance(self._destination, Mixes):
+            return self._destination.store(chunks)
         verb = self._destination.replace if chunks[0].stream.verb == "replace" else self._destination.upsert
         return verb(chunks)
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,7 @@ class Project:
         """Every difference between the stored table and what TikTok has now, all advertisers together."""
         stream = STREAMS[stream] if isinstance(stream, str) else stream
         stored = self.table(stream)
-        names = columns_of(self.database, stream)
+        names = [name for name in columns_of(self.database, stream) if name in stream.fields]
         wanted = [
             row
             for advertiser_id in self.server.advertiser_ids
@@ -217,19 +217,23 @@ def expected(
         assert stream.level is not None
         assert stream.report_type is not None
         today = world.today(advertiser)[0]
-        rows = oracle.report_rows(
-            world,
-            advertiser_id,
-            stream.level,
-            stream.dimensions,
-            [f.name for f in fields if f.origin == "metric"],
-            start,
-            min(last or today, today),
-            report_type=stream.report_type,
-            include_deleted=include_deleted,
-            lifetime=stream.time is None and stream.report_type == "BASIC",
-            top_view_at_advertiser=top_view_at_advertiser,
-        )
+        rows = [
+            {**row, "first_day": first, "last_day": until}
+            for first, until in periods(stream, start, min(last or today, today))
+            for row in oracle.report_rows(
+                world,
+                advertiser_id,
+                stream.level,
+                stream.dimensions,
+                [f.name for f in fields if f.origin == "metric"],
+                first,
+                until,
+                report_type=stream.report_type,
+                include_deleted=include_deleted,
+                lifetime=stream.time is None and stream.report_type == "BASIC",
+                top_view_at_advertiser=top_view_at_advertiser,
+            )
+        ]
     else:
         rows = oracle.entity_rows(world, advertiser_id, stream.name, include_deleted)
         if stream.name == "advertisers":  # one of its fields comes only when it is named, and we name every field
@@ -239,8 +243,23 @@ def expected(
             rows = [{**row, name: row[first][second]} for row in rows]
     ours = {"advertiser_id": "" if stream.per_app else advertiser_id, "currency": advertiser.currency}
     return [
-        {f.name: ours[f.name] if f.origin == "ours" else typed_wire(f, row.get(f.name)) for f in fields} for row in rows
+        {
+            f.name: ours.get(f.name, row.get(f.name)) if f.origin == "ours" else typed_wire(f, row.get(f.name))
+            for f in fields
+        }
+        for row in rows
     ]
+
+
+def periods(stream: Stream, start: date, last: date) -> list[tuple[date, date]]:
+    """The ranges of days that a stream has rows about: its weeks (from Monday) or months, or all days at once."""
+    if stream.period is None:
+        return [(start, last)]
+    days = [start + timedelta(days=n) for n in range(-31, (last - start).days + 1)]
+    of: dict[tuple[int, int], list[date]] = {}
+    for day in days:
+        of.setdefault(day.isocalendar()[:2] if stream.period == "week" else (day.year, day.month), []).append(day)
+    return [(found[0], found[-1]) for found in of.values() if found[-1] >= start]
 
 
 def typed_wire(field: Field, value: Any) -> Any:

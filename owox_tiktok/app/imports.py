@@ -24,7 +24,7 @@ from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Halted, Problem, StoreBusy
 from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
-from owox_tiktok.model import Audit, Audited, Destination, Metered, Reading, Window
+from owox_tiktok.model import Audit, Audited, Destination, Metered, Reading, Stamps, Window
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import Done, Pair, keep_from, losses, no_longer_asked
 from owox_tiktok.plan import plan as make_plan
@@ -105,6 +105,8 @@ def import_(
         with opened as destination:
             if settings.views:
                 holding_views(destination, settings)
+            if part.run and isinstance(destination, Stamps):
+                destination.run_id = part.run
             # Not what ends a part of a run: a part that has read its accounts and nothing else is no progress.
             accounts = unless(part.halted, lambda: accounts_of(source, settings))
             advertisers, refused = accounts.found, accounts.refused

@@ -33,7 +33,7 @@ def views(settings: Settings, *, dry_run: bool, environment: Mapping[str, str] |
     with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         holder = holding_views(destination, settings)
         dialect = holder.dialect
-        found = all_views(holder.columns(), dialect)
+        found = all_views(holder.columns(), dialect, settings.reimport_lookback_window)
     possible = [view for view in found if view.sql]
     if not possible:
         raise StoreFailed(
@@ -50,9 +50,9 @@ def views(settings: Settings, *, dry_run: bool, environment: Mapping[str, str] |
     ]
 
 
-def all_views(columns: Columns, dialect: Dialect) -> list[View]:
+def all_views(columns: Columns, dialect: Dialect, lookback_days: int) -> list[View]:
     """Return every view: those to report on, and those of what checks came to."""
-    return [*definitions(columns, dialect), *trust_views(columns, dialect)]
+    return [*definitions(columns, dialect, lookback_days), *trust_views(columns, dialect)]
 
 
 def holding_views(destination: Destination, settings: Settings) -> HoldsViews:
@@ -67,7 +67,7 @@ def refresh_views(destination: Destination, settings: Settings, listen: Listener
     """Refresh the views after an import; its rows are stored, so what goes wrong here is only reported."""
     holder = holding_views(destination, settings)
     try:
-        found = all_views(holder.columns(), holder.dialect)
+        found = all_views(holder.columns(), holder.dialect, settings.reimport_lookback_window)
         for name in holder.create_views([view for view in found if view.sql]):
             listen(Warned("views", "", f"{name} was not created: somebody else's view already has that name"))
     except StoreFailed as error:

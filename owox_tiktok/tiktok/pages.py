@@ -69,9 +69,15 @@ class Page(NamedTuple):
 Extract = Callable[[bytes], Page]
 
 
-def extractor(stream: Stream, names: tuple[str, ...]) -> Extract:
-    """Return a function from a body to its page; it raises Senseless or what msgspec raises for what is no page."""
-    extract = _list_extractor(stream.listing, names) if stream.listing else _report_extractor(stream.dimensions, names)
+def extractor(stream: Stream, names: tuple[str, ...], dimensions: tuple[str, ...] | None = None) -> Extract:
+    """Return a function from a body to its page; it raises Senseless or what msgspec raises for what is no page.
+
+    ``dimensions`` are those that a report was asked by, where it is not all of them.
+    """
+    if stream.listing:
+        extract = _list_extractor(stream.listing, names)
+    else:
+        extract = _report_extractor(stream.dimensions if dimensions is None else dimensions, names)
 
     def checked(body: bytes) -> Page:
         page = extract(body)
@@ -192,15 +198,22 @@ def columns_of(question: Question, page: Page) -> list[Column]:
     data: list[Column] = []
     for field in question.columns:
         values = page.values.get(field.name)
-        if field.origin == "ours":
+        # A day that TikTok was not asked to name is the day that was asked for.
+        if field.origin == "ours" or (values is None and field.name == "stat_time_day"):
             data.append([ours[field.name]] * page.rows)
         elif values is None:
             data.append([None] * page.rows)
         elif field.name in stream.keys:
             data.append(_key_column(question, field, values))
         else:
+            if stream.report and stream.report.split == _UNDISCLOSED_IN and _FEW in values:
+                values = [None if v == _FEW else v for v in values]
             data.append(column(field, values, metric=field.origin == "metric"))
     return data
+
+
+_FEW, _UNDISCLOSED_IN = "<5", "search_term"
+"""What TikTok writes for a number below five, and the split in which it does."""
 
 
 def _key_column(question: Question, field: Field, values: Sequence[Any]) -> Column:

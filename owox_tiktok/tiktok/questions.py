@@ -46,8 +46,9 @@ class Question:
 
     @property
     def can_halve(self) -> bool:
-        """Whether it can be asked for fewer days."""
-        return self.stream.time is not None and self.window is not None and self.window.days > 1
+        """Whether it can be asked for fewer days; a week or a month is asked for as a whole or not at all."""
+        dated = self.stream.time is not None and self.stream.period is None
+        return dated and self.window is not None and self.window.days > 1
 
     @property
     def days_that_are_over(self) -> Question | None:
@@ -80,7 +81,8 @@ class Question:
         """The values of the columns that TikTok's rows do not have."""
         ours = {"advertiser_id": self.advertiser.id, "currency": self.advertiser.currency or None}
         if self.window:
-            ours["stat_time_day"] = self.window.first.isoformat()
+            ours |= dict.fromkeys(("stat_time_day", "first_day"), self.window.first.isoformat())
+            ours["last_day"] = self.window.last.isoformat()
         return ours
 
     @property
@@ -112,12 +114,23 @@ _WITH_TOTALS = frozenset({*ID_OF.values(), "stat_time_day"})
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One row of pages: ``names`` of a question, for one kind of ads and one part."""
+    """One row of pages: ``names`` of a question, for one kind of ads and one part.
+
+    ``by_day`` is False where TikTok does not give days with a report's split: it is asked for one day at a time then,
+    without naming days.
+    """
 
     question: Question
     kind: AdKind = ORDINARY
     part: Part = WHOLE
     names: tuple[str, ...] = ()
+    by_day: bool = True
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """What TikTok is asked to tell the rows apart by."""
+        dimensions = self.question.stream.dimensions
+        return dimensions if self.by_day else tuple(d for d in dimensions if d != "stat_time_day")
 
     @property
     def has_totals(self) -> bool:
@@ -160,7 +173,7 @@ class Series:
         params: dict[str, Any] = {
             "report_type": stream.report_type,
             "data_level": f"AUCTION_{level.upper()}",
-            "dimensions": list(stream.dimensions),
+            "dimensions": list(self.dimensions),
             "metrics": list(self.names) or ["spend"],
         }
         if window is None:

@@ -40,7 +40,7 @@ from owox_tiktok.tiktok.pages import (
     extractor,
 )
 from owox_tiktok.tiktok.parts import Parts, how_many
-from owox_tiktok.tiktok.questions import WHOLE, Question, Series, of_at_most
+from owox_tiktok.tiktok.questions import WHOLE, Part, Question, Series, of_at_most
 from owox_tiktok.tiktok.sums import add_up, added_up
 from owox_tiktok.trust.seals import in_order
 from owox_tiktok.trust.totals import COMPARED, NoTotals, Total, Totals, total_of
@@ -71,6 +71,10 @@ class _Less(Exception):
     def __init__(self, series: Series, error: TooLarge) -> None:
         self.series, self.error = series, error
         super().__init__(error.message)
+
+
+class _DaysRefused(Exception):
+    """TikTok does not give days with a report's split: each day is to be asked for by itself."""
 
 
 class _KindRefused(Exception):
@@ -120,6 +124,8 @@ class Source:
         self._no_tasks: dict[str, str] = {}
         self._warnings: dict[tuple[str, str], str] = {}
         self._warned_by: dict[tuple[str, str], str] = {}
+        self._day_by_day: set[tuple[str, str]] = set()
+        """Pairs of which TikTok tells the days only when it is asked for them one by one."""
         self._without_totals: set[str] = set()
         """Streams of which TikTok gives no totals although it should."""
         self._differing: dict[Hashable, Mapping[str, object]] = {}
@@ -149,8 +155,10 @@ class Source:
             names = tuple(n for n in question.names if n not in refused)
             groups = of_at_most(names, MAX_METRICS) if question.stream.is_report else (names,)
             try:
-                counts = [self._count(Series(question, ORDINARY, parts[0], group)) for group in groups]
+                counts = [self._count(self._series(question, ORDINARY, parts[0], group)) for group in groups]
                 break
+            except _DaysRefused:
+                continue
             except FieldsRefused as error:
                 refused |= error.fields
             except TooLarge:  # it is read in parts, and TikTok does not say how many rows they have
@@ -158,10 +166,14 @@ class Source:
         hidden: dict[str, int] = {}
         for kind in self._kinds(question)[:-1] if every_kind else ():
             try:
-                hidden[kind.name] = self._count(Series(question, kind, parts[0], ())) or 0
-            except RequestRefused:
+                hidden[kind.name] = self._count(self._series(question, kind, parts[0], ())) or 0
+            except (RequestRefused, _DaysRefused):
                 continue  # reading goes on without them, and says so
-        return Expected(counts[0], refused, hidden, len(groups))
+        days = question.window.days if question.window and question.pair in self._day_by_day else 1
+        return Expected(counts[0], refused, hidden, len(groups) * days)
+
+    def _series(self, question: Question, kind: AdKind, part: Part, names: tuple[str, ...]) -> Series:
+        return Series(question, kind, part, names, by_day=question.pair not in self._day_by_day)
 
     def _count(self, series: Series) -> int | None:
         """Return how many rows a series has; None where TikTok does not say."""
@@ -177,7 +189,8 @@ class Source:
         Of the kinds of ads that TikTok hides, those among ``hidden`` are read that the account has.
         """
         pair, window = question.pair, question.window
-        if question.can_halve and window and window.days > self._longest.get(pair, window.days):
+        most = 1 if pair in self._day_by_day else self._longest.get(pair)
+        if question.can_halve and window and most and window.days > most:
             raise Halve
         last: NotWhole | None = None
         readings = 0
@@ -187,6 +200,9 @@ class Source:
                 return self._read(question, writer, hidden)
             except FieldsRefused:
                 pass  # it is remembered
+            except _DaysRefused:
+                if question.can_halve:
+                    raise Halve from None
             except _KindRefused as without:
                 with self._lock:
                     self._without[pair, without.kind.name] = (
@@ -282,7 +298,7 @@ class Source:
         expected: Counter[object] = Counter()
         parts = list(self._parts.first(question))
         while parts:
-            series = Series(question, kind, parts.pop(0), self._names(question, kind))
+            series = self._series(question, kind, parts.pop(0), self._names(question, kind))
             if self._was_too_large(series) and (smaller := self._parts.smaller(series)):
                 parts[:0] = smaller
                 continue
@@ -437,7 +453,7 @@ class Source:
         A report that TikTok cut at its newest ads raises TooLarge with its first page, unless it is read ``of_cut``.
         """
         stream = series.question.stream
-        extract = extractor(stream, series.names)
+        extract = extractor(stream, series.names, series.dimensions)
         page, total = 1, None
         totals = Totals(series.names, series.question.advertiser.currency) if self._wants_totals(series) else None
 
@@ -637,8 +653,12 @@ class Source:
             yield from at_fault(some[:half])
             yield from at_fault(some[half:])
 
-        if refused(["spend", "impressions"]):
-            return error  # every report has these two, so it is not the fields
+        if refused(["spend", "impressions"]):  # every report has these two, so it is not the fields
+            if stream.report and stream.report.may_lack_days and series.by_day:
+                with self._lock:
+                    self._day_by_day.add(series.question.pair)
+                raise _DaysRefused
+            return error
         found = frozenset(at_fault(optional))
         if not found and series.has_totals:  # the same is not refused without totals
             with self._lock:

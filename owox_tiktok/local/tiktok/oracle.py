@@ -75,6 +75,8 @@ def report_rows(
         else:
             exponent = -table.decimals[name]
             columns[name] = [None if n is None else Decimal(n).scaleb(exponent) for n in table.numbers[name]]
+    if "search_terms" in dimensions and "impressions" in columns:  # TikTok does not tell how many, below five
+        columns["impressions"] = [n if n >= 5 else None for n in columns["impressions"]]
     names = list(columns)
     return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 

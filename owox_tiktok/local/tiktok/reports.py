@@ -26,7 +26,7 @@ from owox_tiktok.local.tiktok.late import (
     window_days,
 )
 from owox_tiktok.local.tiktok.metrics import UNIQUE_SHARE, Ratio, Remainder, Total, Unique, definition
-from owox_tiktok.local.tiktok.splits import AUDIENCE_SPLITS, cumulate, hour_weights, split_of
+from owox_tiktok.local.tiktok.splits import SPLITS, cumulate, hour_weights, split_of
 from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity, World, mix
 
 _T = TypeVar("_T")
@@ -186,7 +186,7 @@ def report_table(
         needed |= _released_totals(numeric, needed)
     by_hour = "stat_time_hour" in dimensions
     by_day = "stat_time_day" in dimensions
-    split = tuple(name for name in dimensions if name in AUDIENCE_SPLITS)
+    split = tuple(name for name in dimensions if name in SPLITS)
     id_level = next((ID_DIMENSIONS[name] for name in dimensions if name in ID_DIMENSIONS), "")
 
     if world.late_data and report_type == "AUDIENCE":
@@ -411,7 +411,7 @@ def _cell_columns(
         if how.name in columns:
             return columns[how.name]
         share, shift = how.share, how.shift
-        if how.name == "billed_cost":
+        if how.name in ("billed_cost", "cost"):
             return base["spend"]
         if how.per_unit:
             partner = definition(how.driver)

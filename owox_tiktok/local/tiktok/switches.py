@@ -17,6 +17,9 @@ class Rules:
     ``country_hourly``: whether country_code goes with stat_time_hour. One connector asks for it, another and a
     catalogue of the API exclude it.
 
+    ``unlisted_splits_by_day``: whether the BASIC splits of which TikTok names no grouping (events, pages, LIVE rooms,
+    posts, Minis, SKAN postbacks, images, videos) go with a day.
+
     ``country_metrics``: which metrics BASIC has by country: 'docs' (TikTok's list) or 'connector' (21 more, which
     a shipped connector asks for). ``audience_metrics``: the same for AUDIENCE by country and the small splits.
 
@@ -51,6 +54,7 @@ class Rules:
     top_view_at_advertiser: bool = True
     promote_mixed: bool = False
     country_hourly: bool = True
+    unlisted_splits_by_day: bool = True
     country_metrics: str = "docs"
     audience_metrics: str = "connector"
     async_enabled: bool = True

@@ -1,0 +1,131 @@
+"""The lists: one row of ``_LISTS`` each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache, partial
+from typing import NamedTuple
+
+from owox_tiktok.model import Batch, Family, Field, Kind, Level, Listing, Stream
+from owox_tiktok.streams.common import ADVERTISER_ID, CURRENCY, listed_fields
+
+
+class _List(NamedTuple):
+    name: str
+    title: str
+    description: str
+    path: str
+    key: tuple[str, ...]
+    page_size: int | None = None
+    rows_at: str = "list"
+    sandbox: bool = True
+    deletable: bool = False
+    choose: bool = False
+    per_app: bool = False
+    by_accounts: bool = False
+    level: Level | None = None
+    daily: bool = False
+    lifted: Mapping[str, str] = {}
+    batch: Batch | None = None
+
+
+# Page sizes are TikTok's maxima; ``choose``: the endpoint takes a list of fields. Without a key of their own, rows are
+# the ad accounts themselves.
+_LISTS = (
+    _List("advertiser_ids", "Advertiser ids", "Every ad account the authorisation covers", "oauth2/advertiser/get/",
+            (), sandbox=False, per_app=True),
+    _List("advertisers", "Advertisers", "The ad accounts with currency, time zone, status and balance",
+            "advertiser/info/", (), choose=True, by_accounts=True),
+    _List("campaigns", "Campaigns", "Campaigns with objective, budget and status", "campaign/get/",
+            ("campaign_id",), 1000, deletable=True, choose=True, level="campaign"),
+    _List("ad_groups", "Ad groups", "Ad groups with targeting, bids, budget and schedule", "adgroup/get/",
+            ("adgroup_id",), 1000, deletable=True, choose=True, level="ad_group"),
+    _List("ads", "Ads", "Ads with creative, text, landing page and status", "ad/get/",
+            ("ad_id",), 1000, deletable=True, choose=True, level="ad"),
+    _List("audiences", "Audiences", "Custom audiences with their size", "dmp/custom_audience/list/",
+            ("audience_id",), 100),
+    _List("images", "Images", "The 10,000 images changed last in the creative library", "file/image/ad/search/",
+            ("image_id",), 100),
+    _List("videos", "Videos", "The 10,000 videos changed last in the creative library", "file/video/ad/search/",
+            ("video_id",), 100),
+    _List("music", "Music", "Music tracks that ads may use", "file/music/get/", ("music_id",), 1000, "musics"),
+    _List("portfolios", "Portfolios", "Creative portfolios such as calls to action and cards",
+            "creative/portfolio/list/", ("creative_portfolio_id",), 100, "creative_portfolios"),
+    _List("spark_ads", "Spark Ads posts", "TikTok posts authorised for Spark Ads", "tt_video/list/",
+            ("spark_ads_post_id",), 50, sandbox=False, lifted={"spark_ads_post_id": "item_info.item_id"}),
+    _List("pixels", "Pixels", "Pixels with their events", "pixel/list/", ("pixel_id",), 20, "pixels", sandbox=False),
+    _List("identities", "Identities", "Accounts that ads are shown as", "identity/get/",
+            ("identity_id", "identity_type"), 100, "identity_list", sandbox=False),
+    _List("pixel_instant_page_events", "Instant page events", "Events and goals that instant pages can optimise for",
+            "pixel/instant_page/event/", ("business_type",), sandbox=False),
+    _List("pixel_event_statistics", "Pixel event statistics", "Daily counts of each pixel's events, by UTC day",
+            "pixel/event/stats/", ("stat_time_day", "pixel_id"), sandbox=False, daily=True,
+            batch=Batch("pixels", "pixel_id", "pixel_ids", 10)),
+    _List("smart_plus_campaigns", "Smart+ campaigns", "Upgraded Smart+ campaigns", "smart_plus/campaign/get/",
+            ("campaign_id",), 1000, sandbox=False, deletable=True, choose=True),
+    _List("smart_plus_ad_groups", "Smart+ ad groups", "Upgraded Smart+ ad groups", "smart_plus/adgroup/get/",
+            ("adgroup_id",), 1000, sandbox=False, deletable=True, choose=True),
+    _List("smart_plus_ads", "Smart+ ads", "Upgraded Smart+ ads; each holds many creatives", "smart_plus/ad/get/",
+            ("smart_plus_ad_id",), 1000, sandbox=False, deletable=True, choose=True),
+    _List("gmv_max_stores", "GMV Max stores", "TikTok Shops and whether GMV Max may run for them",
+            "gmv_max/store/list/", ("store_id",), rows_at="store_list", sandbox=False),
+    _List("languages", "Languages", "Names of the languages used in targeting and audience reports",
+            "tool/language/", ("code",), rows_at="languages", sandbox=False),
+    _List("interest_categories", "Interest categories", "Names of the interests used in audience reports",
+            "tool/interest_category/", ("interest_category_id",), rows_at="interest_categories", sandbox=False),
+    _List("action_categories", "Action categories", "Names of the behaviours used in targeting",
+            "tool/action_category/", ("action_category_id",), rows_at="action_categories", sandbox=False),
+)  # fmt: skip
+
+
+_FAMILIES: Mapping[str, Family] = {
+    **dict.fromkeys(("advertiser_ids", "advertisers", "campaigns", "ad_groups", "ads"), "accounts"),
+    **dict.fromkeys(("smart_plus_campaigns", "smart_plus_ad_groups", "smart_plus_ads"), "accounts"),
+    **dict.fromkeys(("images", "videos", "music", "portfolios", "spark_ads", "identities"), "creatives"),
+    **dict.fromkeys(("audiences", "pixels", "pixel_instant_page_events", "pixel_event_statistics"), "audiences"),
+    **dict.fromkeys(("gmv_max_stores",), "shop"),
+    **dict.fromkeys(("languages", "interest_categories", "action_categories"), "names"),
+}
+"""What each entity is about: the page of the documents on which it stands."""
+
+
+def _fields(entry: _List) -> Mapping[str, Field]:
+    fields = dict(listed_fields()[entry.name])
+    if entry.key:
+        fields["advertiser_id"] = ADVERTISER_ID
+    if entry.daily:
+        fields["stat_time_day"] = replace(fields["stat_time_day"], origin="ours")
+    # Money of an entity is in the account's currency, which the item itself does not name.
+    if "currency" not in fields and any(f.kind is Kind.MONEY for f in fields.values()):
+        fields["currency"] = CURRENCY
+    return fields
+
+
+def _stream(entry: _List) -> Stream:
+    build = cache(partial(_fields, entry))
+    return Stream(
+        name=entry.name,
+        family=_FAMILIES[entry.name],
+        title=entry.title,
+        description=entry.description,
+        path=entry.path,
+        verb="replace" if entry.batch else "upsert",
+        keys=("advertiser_id", *entry.key),
+        build_fields=build,
+        default=("*",),
+        kind=Listing(entry.rows_at, entry.choose, entry.by_accounts, entry.lifted, entry.batch),
+        page_size=entry.page_size,
+        in_sandbox=entry.sandbox,
+        per_app=entry.per_app,
+        hides_deleted=entry.deletable,
+        level=entry.level,
+        time="stat_time_day" if entry.daily else None,
+        max_days=1 if entry.daily else None,
+        utc_days=entry.daily,
+    )
+
+
+def lists() -> Iterable[Stream]:
+    """Return every list, in the order in which they are read."""
+    return map(_stream, _LISTS)
