@@ -16,8 +16,8 @@
     all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
                that run when none is named. BENCH_PYTHON names the Python of an environment with another DuckDB
 
-``python -m benchmarks break``, ``race`` and ``bigquery_break`` measure no speed: see ``benchmarks/breaking.py``,
-``benchmarks/race.py`` and ``benchmarks/bigquery_breaking.py``.
+``python -m benchmarks break``, ``race``, ``bigquery_break`` and ``trust`` measure no speed: see ``benchmarks/breaking.py``,
+``race.py``, ``bigquery_breaking.py`` and ``trust.py``.
 
 The emulators of TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
 clock starts, so that the figures are the loader's. One run each; the machine should have nothing else to do.
@@ -31,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -39,7 +39,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import agency, bigquery, bigquery_breaking, breaking, everything, pace, quota, race
+from benchmarks import agency, bigquery, bigquery_breaking, breaking, everything, pace, quota, race, trust
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
 
@@ -316,14 +316,19 @@ def start() -> None:
     say("heavy modules loaded by owox_tiktok.app", ", ".join(heavy) or "none", "none", not heavy)
 
 
+HARNESSES: Mapping[str, Callable[[list[str]], int]] = {
+    "break": breaking.main,
+    "race": race.main,
+    "bigquery_break": bigquery_breaking.main,
+    "trust": trust.main,
+}
+"""What breaks things instead of measuring them, with arguments of its own."""
+
+
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
-    if sys.argv[1:2] == ["race"]:
-        sys.exit(race.main(sys.argv[2:]))
-    if sys.argv[1:2] == ["bigquery_break"]:
-        sys.exit(bigquery_breaking.main(sys.argv[2:]))
-    if sys.argv[1:2] == ["break"]:
-        sys.exit(breaking.main(sys.argv[2:]))
+    if sys.argv[1:] and (harness := HARNESSES.get(sys.argv[1])):
+        sys.exit(harness(sys.argv[2:]))
     names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "quota", "bigquery", "pace", "paced"]
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
     if "start" in names:

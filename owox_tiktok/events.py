@@ -101,7 +101,8 @@ class Proof:
 
     def in_words(self, requests: int) -> str:
         """Return it as the end of a sentence; ``requests`` are those of the reading."""
-        parts = [f"spend {amount:,.2f} {currency}".strip() for currency, amount in sorted(self.spend.items())]
+        spend = " and ".join(f"{amount:,.2f} {currency}".strip() for currency, amount in sorted(self.spend.items()))
+        parts = [f"spend {spend}"] if spend else []
         if self.days:
             parts.append(f"{self.equal:,} of {self.days:,} closed days equal")
         if self.requests:
