@@ -202,7 +202,7 @@ class Report:
     TikTok answers for a whole life. ``period``: it is asked for one calendar week (from Monday) or month at a time,
     and its rows bear the first day of that. ``split`` is what it is split by, in our word, and ``split_words`` in
     words for people. ``may_lack_days``: TikTok does not say whether this split goes with days; where it does not, each
-    day is asked for by itself.
+    day is asked for by itself. ``filters``: names and the values of which one must fit, of a person's own report.
     """
 
     type: Literal["BASIC", "AUDIENCE"]
@@ -212,6 +212,7 @@ class Report:
     split: str = ""
     split_words: str = ""
     may_lack_days: bool = False
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,8 @@ class Stream:
     ``keys`` identify a row and begin with ``advertiser_id``. ``verb`` says how rows land: ``replace`` makes a window
     exactly what was read, ``upsert`` updates by key. ``time`` is the column that dates a row, if any; ``max_days`` the
     longest window TikTok answers. Days are the advertiser's, but for the one stream with ``utc_days``. ``level`` is
-    what its rows are about, where that is an ad account, campaign, ad group or ad.
+    what its rows are about, where that is an ad account, campaign, ad group or ad. ``mark`` tells a person's own report
+    from another one that had its name before; it stands among the fields of the cursor, and no column is called so.
     """
 
     name: str
@@ -242,6 +244,7 @@ class Stream:
     per_app: bool = False
     hides_deleted: bool = False
     utc_days: bool = False
+    mark: str = ""
 
     @property
     def table(self) -> str:

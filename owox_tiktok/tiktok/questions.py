@@ -108,6 +108,8 @@ class Part:
 
 
 WHOLE = Part()
+NAME_CONTAINS = "campaign_name_contains"
+"""A filter that reports do not have: the ids of the campaigns that lists find by it are asked for."""
 _WITH_TOTALS = frozenset({*ID_OF.values(), "stat_time_day"})
 """The dimensions of reports of which TikTok gives totals."""
 
@@ -181,8 +183,12 @@ class Series:
         else:
             params |= {"start_date": window.first.isoformat(), "end_date": window.last.isoformat()}
         filters: list[tuple[str, Sequence[str]]] = list(self.kind.reports)
-        if self.question.with_deleted and stream.hides_deleted:
-            filters.append((f"{level}_status", ["STATUS_ALL"]))
+        wished = dict(stream.report.filters) if stream.report else {}
+        statuses = wished.pop("status", None)
+        wished.pop(NAME_CONTAINS, None)
+        if statuses or (self.question.with_deleted and stream.hides_deleted):
+            filters.append((f"{level}_status", statuses or ["STATUS_ALL"]))
+        filters += wished.items()
         if self.part.ids:
             filters.append((self.part.parameter, self.part.ids))
         if filters:

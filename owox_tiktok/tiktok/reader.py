@@ -366,7 +366,7 @@ class Source:
                 why_not = f"TikTok has not enabled asynchronous reports for this app ({error.code})"
                 with self._lock:
                     self._no_tasks[question.advertiser.id] = why_not
-        if question.stream.level != "advertiser":
+        if question.stream.level != "advertiser" or question.stream.name not in STREAMS:
             raise TooLarge(f"TikTok cuts the report at its 20,000 newest ads, and {why_not}", cut=True)
         self._sum_campaigns(series, rows)
 

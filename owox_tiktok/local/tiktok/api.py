@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any
 
 from owox_tiktok.local.tiktok.assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
+from owox_tiktok.local.tiktok.attributes import objective
 from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos, stream_fields
 from owox_tiktok.local.tiktok.faults import Faults, code_message
 from owox_tiktok.local.tiktok.limits import Limits
@@ -534,6 +535,8 @@ class Api:
             kinds=query.kinds,
             **query.ids,
         )
+        if query.objectives is not None:
+            ads = [ad for ad in ads if objective(ad.campaign) in query.objectives]
         return ads if kept is None else [ad for ad in ads if ad.id in kept]
 
     def _check_refused(self, advertiser: Advertiser, query: ReportQuery) -> None:

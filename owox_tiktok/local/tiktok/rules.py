@@ -249,6 +249,7 @@ class ReportQuery:
     last: date | None
     deleted: str = "exclude"
     ids: dict[str, list[str]] = field(default_factory=dict)
+    objectives: frozenset[str] | None = None
     order: str | None = None
     descending: bool = True
     with_totals: bool = False
@@ -504,6 +505,8 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules, *
         if name not in id_fields and name not in STATUS_FIELD.values() and name not in _KIND_FILTERS:
             if name not in _OTHER_FILTERS:
                 raise wrong(f"filtering: Invalid field_name: {name}")
+            if name == "objective_type" and how == "IN":
+                query.objectives = frozenset(map(str, list_of({"filter_value": text}, "filter_value") or ()))
             continue  # these leave the rows of this world as they are
         try:
             value = json.loads(text)
