@@ -181,7 +181,9 @@ class Listing:
     """What only a list has: how it is asked for, and where its rows are in the answer.
 
     ``rows_at`` is the place of the rows, ``lifted`` the path of each field that is deeper in a row. ``by_accounts``: it
-    takes a list of ad accounts where others take one.
+    takes a list of ad accounts where others take one. ``each``: it is asked for once for each of something else, in
+    the word of ``tiktok.shop``. ``dimensions``: its rows are shaped like a report's, told apart by these, and are of
+    so many days (``span_days``) at most where none of them is a day. ``filters`` are always asked with.
     """
 
     rows_at: str = "list"
@@ -189,6 +191,10 @@ class Listing:
     by_accounts: bool = False
     lifted: Mapping[str, str] = field(default_factory=dict)
     batch: Batch | None = None
+    dimensions: tuple[str, ...] = ()
+    each: str = ""
+    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    span_days: int | None = None
 
 
 Period = Literal["week", "month"]
@@ -289,12 +295,17 @@ class Stream:
     @property
     def has_window(self) -> bool:
         """Whether it is asked for days: its rows are dated, or all of them are about one range."""
-        return self.time is not None or bool(self.report and self.report.span_days)
+        return self.time is not None or self.span_days is not None
+
+    @property
+    def span_days(self) -> int | None:
+        """How many days at most are asked for, where rows are about one range of them."""
+        return self.kind.span_days
 
     @property
     def can_choose_fields(self) -> bool:
         """Whether TikTok gives only the fields it is asked for."""
-        return self.listing is None or self.listing.can_choose_fields
+        return self.listing is None or self.listing.can_choose_fields or bool(self.listing.dimensions)
 
     def columns(self, chosen: Sequence[str]) -> tuple[Field, ...]:
         """Return the table's columns for the ``chosen`` field names: keys first, currency beside money."""

@@ -207,13 +207,13 @@ def _windows(
 ) -> Iterator[Window | None]:
     stream, today = pair.stream, pair.read_on
     if stream.time is None:
-        if stream.report is None or stream.report.span_days is None:
+        if stream.span_days is None:
             yield None
             return
         # It is one range, and replaces what the last run stored.
         first, last = settings.start_date, min(settings.end_date or today, today)
         if first <= last:
-            yield Window(max(first, last - timedelta(days=stream.report.span_days - 1)), last)
+            yield Window(max(first, last - timedelta(days=stream.span_days - 1)), last)
         return
     if stream.period:
         yield from _periods(settings, pair, stream.period, backfill, again)

@@ -13,6 +13,7 @@ from typing import Any
 
 from owox_tiktok.model import Advertiser, Level, Stream
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.tiktok import shop
 from owox_tiktok.tiktok.client import TikTok
 from owox_tiktok.tiktok.kinds import HIDDEN, ORDINARY, AdKind
 from owox_tiktok.tiktok.once import Once
@@ -40,6 +41,7 @@ class Parts:
     def __init__(self, api: TikTok) -> None:
         self._api = api
         self._listed: Once[tuple[str, ...]] = Once()
+        self._of_shop: Once[shop.Found] = Once()
 
     def first(self, question: Question) -> tuple[Part, ...]:
         """Return the parts that a question must be asked in from the beginning; none: there is nothing to ask for."""
@@ -55,6 +57,8 @@ class Parts:
                 )
             }
             return Part("campaign_ids", tuple(named)).divided(IDS_PER_FILTER)
+        if listing and listing.each:
+            return shop.parts(self._api, question, listing.each, self._of_shop)
         batch = listing.batch if listing else None
         if batch is None:
             return (WHOLE,)

@@ -43,6 +43,9 @@ PAGE_SIZES: dict[str, tuple[int, int]] = {
     "smart_plus/campaign/get": (10, 1000),
     "smart_plus/adgroup/get": (10, 1000),
     "smart_plus/ad/get": (10, 1000),
+    "gmv_max/campaign/get": (10, 100),
+    "gmv_max/video/get": (10, 50),
+    "gmv_max/report/get": (10, 1000),
 }
 """Default and largest ``page_size`` by path; paths not named here are not paged."""
 
