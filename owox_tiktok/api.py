@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from owox_tiktok import app, config_file
+from owox_tiktok import app, config_file, files
 from owox_tiktok.app import Checked, Planned, Standing
 from owox_tiktok.app.reading import windows
 from owox_tiktok.errors import BadInput, Mistake, Problem
@@ -191,6 +191,13 @@ class Table:
     def polars(self) -> polars.DataFrame:
         """Return all rows as a polars DataFrame; amounts are exact decimals. Needs polars."""
         return _needed("polars").from_arrow(self.arrow())
+
+    def save(self, path: str | os.PathLike[str]) -> int:
+        """Write all rows into a file, .csv, .parquet or .xlsx, and return how many; memory stays flat.
+
+        The file is there once it is whole. Raises BadInput for another ending or a package that is missing.
+        """
+        return files.save(Path(path), self.columns, self.keys, self._chunks())
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,9 @@ MARK = "Written by owox_tiktok"
 class Dialect:
     """The words in which two databases differ. ``within`` is where tables live: ``project.dataset``, or nothing.
 
-    ``list_of`` is the type of a list; ``escapes`` says that a backslash in a text begins an escape, as in JSON.
+    ``list_of`` is the type of a list, ``first_in_list`` the first text of a JSON list; ``days_before`` is a day some
+    days earlier, and ``first_day`` the first one of its week or month. ``escapes`` says that a backslash in a text
+    begins an escape, as in JSON.
     For seals (see ``trust.seals``): ``canonical`` writes a value of a kind as its canonical text, ``sha256`` a text's
     hash in hexadecimal digits, ``all_digits`` says whether a text is digits throughout, ``lines_of`` gives the lines of
     a text as rows, and ``part_of_line`` one of the parts of such a line, the first being 1.
@@ -35,6 +37,9 @@ class Dialect:
     quote: str
     json_as_text: str
     list_of: str
+    days_before: str
+    first_day: Mapping[str, str]
+    first_in_list: str
     canonical: Mapping[Kind, str]
     sha256: str
     lines_of: str
@@ -97,6 +102,9 @@ DUCKDB = Dialect(
     quote='"',
     json_as_text="CAST({} AS VARCHAR)",
     list_of="{}[]",
+    days_before="({} - {})",
+    first_day={unit: f"CAST(date_trunc('{unit}', {{}}) AS DATE)" for unit in ("week", "month")},
+    first_in_list="json_extract_string({}, '$[0]')",
     canonical={
         **dict.fromkeys((Kind.COUNT, Kind.BOOLEAN, Kind.DAY), "CAST({} AS VARCHAR)"),
         **dict.fromkeys((Kind.MONEY, Kind.RATE), "regexp_replace(CAST({} AS VARCHAR), '0{{1,7}}$', '')"),
@@ -127,6 +135,9 @@ BIGQUERY = Dialect(
     # TO_JSON_STRING alone would make the text "null" of a value that is missing.
     json_as_text="IF({0} IS NULL, NULL, TO_JSON_STRING({0}))",
     list_of="ARRAY<{}>",
+    days_before="DATE_SUB({}, INTERVAL {} DAY)",
+    first_day={"week": "DATE_TRUNC({}, ISOWEEK)", "month": "DATE_TRUNC({}, MONTH)"},
+    first_in_list="JSON_VALUE({}, '$[0]')",
     canonical={
         **dict.fromkeys((Kind.COUNT, Kind.BOOLEAN, Kind.DAY), "CAST({} AS STRING)"),
         **dict.fromkeys(

@@ -6,7 +6,7 @@ Frozen values only. Nothing here knows TikTok's URLs, a file, a Sheet or a datab
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -87,6 +87,9 @@ class Window:
         """Return the earlier and the later half of a window of two days or more."""
         middle = self.first + timedelta(days=self.days // 2)
         return Window(self.first, middle - timedelta(days=1)), Window(middle, self.last)
+
+    def __iter__(self) -> Iterator[date]:
+        return (self.first + timedelta(days=n) for n in range(self.days))
 
     def __str__(self) -> str:
         return f"{self.first}" if self.first == self.last else f"{self.first}..{self.last}"
@@ -352,7 +355,8 @@ class Chunk:
     ``path`` is a spool file (see ``spool``) with ``rows`` rows of the columns ``columns``, and ``seals`` say what is in
     it. ``window`` is None where the stream has no days. ``cursor`` is None when the read must not move it (a backfill
     of a pair that has none). ``kept`` are the days whose rows are stored already as they are in the file: a destination
-    that knows its own seals finds them (``trust.changes``), and neither deletes nor writes them again.
+    that knows its own seals finds them (``trust.changes``), and neither deletes nor writes them again. ``confirmed``
+    are the days that were over for TikTok when they were read, and whose sums its own totals confirm.
     """
 
     stream: Stream
@@ -365,6 +369,7 @@ class Chunk:
     seals: Seals
     read_at: datetime
     kept: Collection[date | None] = ()
+    confirmed: Window | None = None
 
     @property
     def rows_to_write(self) -> int:
@@ -385,8 +390,8 @@ class Halve(Exception):
 class Reading:
     """A window that was read: how many ``rows`` are in the file, their seals, and the fields TikTok would not give.
 
-    ``notes`` are sentences for the person it was read for. ``adds_up``: TikTok gave totals of all that was read, and
-    they are the sums of the rows.
+    ``notes`` are sentences for the person it was read for. ``has_totals``: TikTok gives totals of such a report;
+    ``adds_up``: it gave them of all that was read, and they are the sums of the rows.
     """
 
     rows: int
@@ -394,6 +399,7 @@ class Reading:
     refused: frozenset[str]
     notes: tuple[str, ...] = ()
     adds_up: bool = False
+    has_totals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -533,12 +539,29 @@ class Audited(Protocol):
 
 
 @runtime_checkable
+class Mixes(Protocol):
+    """A destination for which each step has its price, and that stores chunks of several streams in one."""
+
+    def store(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Store each chunk as its stream's verb says, and the cursors, in as few steps as they fit into."""
+        ...
+
+
+@runtime_checkable
 class CountsRows(Protocol):
     """A destination that can count its rows, and that costs nothing."""
 
     def row_counts(self, stream: Stream) -> Mapping[str, int]:
         """Return how many rows of the stream each advertiser has here; empty where there is no table."""
         ...
+
+
+@runtime_checkable
+class Stamps(Protocol):
+    """A destination whose rows say which run has written them."""
+
+    run_id: str
+    """The run: its own name where it has one, else one that the destination gives."""
 
 
 @runtime_checkable
@@ -556,6 +579,15 @@ class Checkable(Protocol):
 
     def check(self) -> list[str]:
         """Return a sentence for each thing that would keep an import from working here; leaves nothing behind."""
+        ...
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A destination that may have something to say although an import works."""
+
+    def remarks(self) -> list[str]:
+        """Return a sentence for each thing that works in another way than it could, and what to do about it."""
         ...
 
 

@@ -139,7 +139,7 @@ def plan(
                 windows=(),
                 cursor=cursor,
                 read_on=today,
-                unsettled=_unsettled(cursor, settings.reimport_lookback_window),
+                unsettled=unsettled_from(cursor, settings.reimport_lookback_window),
                 oldest_kept=oldest_kept(today, keep) if keep and stream.time else None,
                 with_deleted=settings.include_deleted,
                 backfill=backfill is not None,
@@ -276,7 +276,7 @@ def _first(pair: Pair, start: date) -> date:
     return max(start, pair.unsettled)
 
 
-def _unsettled(cursor: Cursor | None, lookback: int) -> date | None:
+def unsettled_from(cursor: Cursor | None, lookback: int) -> date | None:
     """Return the first day that was not read ``lookback`` days after it was over."""
     if cursor is None or cursor.through is None:
         return None

@@ -60,6 +60,7 @@ class Settings:
     notify_by_email: tuple[str, ...] = ()
     notify_by_google_chat: bool = False
     notify_by_slack: bool = False
+    check_every_run: bool = False
     app_id: str = ""
     app_secret: Secret = field(default_factory=lambda: Secret(""))
     source: str = "settings"
@@ -347,6 +348,9 @@ SETTINGS: tuple[Setting, ...] = (
             "Where BigQuery creates the dataset if it does not exist yet, such as EU or europe-west3",
             label="Destination Location", filled=True, only_bigquery=True, in_file=False),
     Setting("views", _switch, "true", "Refresh the views after each import; `owox-tiktok views` does it by hand"),
+    Setting("check_every_run", _switch, "true",
+            "Compare the last 30 days with TikTok's totals after each import, whatever it costs; otherwise for at most "
+            "5 % more requests"),
     Setting("technical_names", _switch, "true",
             "Name new columns as TikTok does, cost_per_conversion, and not as people do, Cost per conversion",
             label="Technical Names", form="switch", filled=True, only_sheets=True, in_file=False),

@@ -228,6 +228,9 @@ class BigQueryKit(Kit):
     def descriptions(self, stream: Stream) -> dict[str, str]:
         return {f.name: f.description for f in client().get_table(self.name(stream)).schema}
 
+    def stamps(self, stream: Stream, key: str) -> dict[Any, tuple[Any, Any]]:
+        return {of: (at, run) for of, at, run in query(f"SELECT {key}, _synced_at, _run_id FROM `{self.name(stream)}`")}
+
     def make_older(self, stream: Stream) -> None:
         dropped = ", ".join(f"DROP COLUMN IF EXISTS {name}" for name in ("table_id", "failed_at"))
         query(f"ALTER TABLE `{self.name('_owox_tiktok_cursors')}` {dropped}")

@@ -38,7 +38,7 @@ PUBLIC = {
 """Other programs rely on these. A name that goes is a new version; see docs/python.md."""
 METHODS = {
     "TikTokAds": {"accounts", "check", "from_env", "from_file", "import_", "objects", "plan", "read", "status"},
-    "Table": {"arrow", "batches", "columns", "df", "keys", "object", "polars", "reader", "schema"},
+    "Table": {"arrow", "batches", "columns", "df", "keys", "object", "polars", "reader", "save", "schema"},
     "Cursor": {"fields", "from_json", "read_at", "read_on", "refused", "since", "through", "to_json", "with_deleted",
                "without_days_before"},
 }  # fmt: skip

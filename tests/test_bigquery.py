@@ -26,10 +26,9 @@ from sqlglot import exp
 from owox_tiktok import app
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.destinations.bigquery import open_at
-from owox_tiktok.destinations.bigquery import staging as bigquery_staging
 from owox_tiktok.destinations.bigquery.destination import LOCK
 from owox_tiktok.errors import BadInput, StoreFailed, StoreSilent
-from owox_tiktok.model import Checkable, Chunk, Cursor, Metered, Stored, Stream, Window
+from owox_tiktok.model import Checkable, Chunk, Cursor, Metered, Remarking, Stored, Stream, Window
 from owox_tiktok.retry import Limits
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.testing import Kit
@@ -373,9 +372,10 @@ def test_a_load_says_exactly_which_columns_come_and_forgives_nothing(kit: Kit, p
     assert [f["name"] for f in load["schema"]["fields"]] == [f.name for f in chunk.columns]
     assert load["writeDisposition"] == "WRITE_TRUNCATE", "a load may be repeated"
     assert not {"autodetect", "ignoreUnknownValues", "maxBadRecords", "nullMarker", "schemaUpdateOptions"} & set(load)
-    assert load["destinationTable"]["tableId"].startswith("_owox_tiktok_staging_ad_report_daily_")
+    assert load["destinationTable"]["datasetId"] == "_owox_tiktok_staging_us", "the console hides it"
+    assert load["destinationTable"]["tableId"].startswith(f"_owox_tiktok_staging-{dataset}-ad_report_daily-")
     staging = [r.body for r in proxy.seen if r.method == "POST" and r.path.endswith("/tables")]
-    expires = [float(b["expirationTime"]) / 1000 for b in staging if "_staging_" in b["tableReference"]["tableId"]]
+    expires = [float(b["expirationTime"]) / 1000 for b in staging if "_staging-" in b["tableReference"]["tableId"]]
     assert all(0 < at - time.time() < 86_400 for at in expires)
     assert len(expires) == 1
     left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")]
@@ -546,13 +546,16 @@ def test_where_nothing_has_changed_only_the_cursors_are_written(kit: Kit, proxy:
 
 
 @needs_emulator
-def test_of_a_list_only_the_rows_that_differ_are_written(kit: Kit) -> None:
+def test_of_a_list_only_the_rows_that_differ_are_written_in_two_jobs(kit: Kit, proxy: Proxy) -> None:
     groups = STREAMS["ad_groups"]
     rows: list[Row] = [{"adgroup_id": f"{n}", "location_ids": ["1", {"b": n}], "budget": "5"} for n in range(5)]
     kit.store(kit.chunk(groups, rows, fields=["location_ids", "budget"]))
     rows[1]["budget"], rows[2]["location_ids"], rows[3]["budget"] = "6", ["1", {"b": 7}], None
+    del rows[0]  # TikTok does not list it any more; it stays, and in the seal
+    proxy.seen.clear()
     (stored,) = again(kit, kit.chunk(groups, [*rows, {"adgroup_id": "9"}], fields=["location_ids", "budget"]))
-    assert (stored.rows, stored.replaced) == (6, 3)
+    assert (stored.rows, stored.replaced) == (5, 3)
+    assert len([r for r in proxy.jobs if r.job.get("labels", {}).get("object") == groups.name]) == 2
     assert {r["adgroup_id"]: r["budget"] for r in kit.read(groups)} == {
         "0": 5, "1": 6, "2": 5, "3": None, "4": 5, "9": None
     }  # fmt: skip
@@ -812,22 +815,76 @@ def test_objects_are_stored_side_by_side_and_do_not_abort_each_other(
     assert by_object == dict.fromkeys(names, 1), "each object is one step"
 
 
+def staged() -> list[str]:
+    """The staging tables that are there, wherever they lie."""
+    found = [t for d in client().list_datasets(include_all=True) for t in client().list_tables(d.reference)]
+    return [f"{t.dataset_id}.{t.table_id}" for t in found if "_staging-" in t.table_id]
+
+
 @needs_emulator
-def test_staging_tables_of_killed_runs_are_swept_by_the_next_run(
-    kit: Kit, dataset: str, monkeypatch: pytest.MonkeyPatch
+def test_what_killed_runs_have_left_goes_with_the_next_step_of_the_same_object(
+    kit: Kit, proxy: Proxy, dataset: str
 ) -> None:
     kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
-    for name in ("_owox_tiktok_staging_ad_report_daily_0123_4", "mine"):
-        table = bq.Table(named(dataset, name), schema=[bq.SchemaField("x", "INTEGER")])
+    hidden = f"{PROJECT}._owox_tiktok_staging_us"
+    names = {
+        name: f"{hidden}._owox_tiktok_staging-{name}"
+        for name in (f"{dataset}-ad_report_daily-0123_4", f"{dataset}-ads-0123_5", "d_other-ad_report_daily-0123_6")
+    }
+    for name in names.values():
+        table = bq.Table(name, schema=[bq.SchemaField("x", "INTEGER")])
         table.labels = {"app": "owox_tiktok"}
         client().create_table(table)
     kit.store(kit.chunk(DAILY, [ad(1, 2)], (day(2), day(2))))
-    assert any("_staging_" in t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")), "it may be in use"
-    monkeypatch.setattr(bigquery_staging, "SWEEP_AFTER", timedelta(0))
-    kit.store(kit.chunk(DAILY, [ad(1, 3)], (day(3), day(3))))
-    left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")]
-    assert not any("_staging_" in name for name in left)
-    assert "mine" in left
+    assert len(staged()) == 2, "that of the same object into the same dataset is gone"
+    kit.store(kit.chunk(ADS, [{"ad_id": "171"}]))
+    assert staged() == ["_owox_tiktok_staging_us._owox_tiktok_staging-d_other-ad_report_daily-0123_6"]
+    client().delete_table(names["d_other-ad_report_daily-0123_6"])
+
+
+@needs_emulator
+@pytest.mark.parametrize("which", ["the upload", "the transaction"])
+def test_a_run_whose_staging_table_another_one_sweeps_brings_its_rows_again(which: str, kit: Kit, proxy: Proxy) -> None:
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    left = [2]
+
+    def sweep(request: Request) -> None:
+        if left[0] and WHICH[which](request):
+            left[0] -= 1
+            for name in staged():
+                client().delete_table(f"{PROJECT}.{name}")
+
+    proxy.fault = sweep
+    assert kit.store(kit.chunk(DAILY, [ad(2, 1), ad(3, 1)], (day(1), day(1)))) == [Stored(2, 1)]
+    assert sorted(r["ad_id"] for r in kit.read(DAILY)) == ["172", "173"]
+    assert left == [0]
+    assert staged() == []
+
+
+@needs_emulator
+def test_where_no_dataset_may_be_made_rows_lie_in_the_target_on_their_way_and_check_says_so(
+    kit: Kit, proxy: Proxy, dataset: str
+) -> None:
+    client().create_dataset(f"{PROJECT}.{dataset}")
+    where = proxy.seen
+    proxy.fault = always(lambda r: r.path.endswith("/_owox_tiktok_staging_us"), NO_DATASETS)
+    no = once(lambda r: r.path.endswith("/datasets"), NO_DATASETS, times=9)
+    hidden = proxy.fault
+    proxy.fault = lambda r: hidden(r) or no(r)
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    (load,) = [r.job["load"]["destinationTable"] for r in where if "load" in r.job]
+    assert load["datasetId"] == dataset
+    assert len(kit.read(DAILY)) == 1
+    with kit.open(read_only=True) as destination:
+        assert isinstance(destination, Checkable)
+        assert isinstance(destination, Remarking)
+        assert destination.check() == []
+        (remark,) = destination.remarks()
+    assert f"bq --location=US mk -d {PROJECT}:_owox_tiktok_staging_us" in remark
+    proxy.fault = lambda _: None
+    with kit.open(read_only=True) as destination:
+        assert isinstance(destination, Remarking)
+        assert destination.remarks() == []
 
 
 # --- two at once ------------------------------------------------------------------------------------------------------
@@ -886,6 +943,29 @@ def test_many_that_fill_an_empty_table_at_once_store_no_row_twice(kit: Kit) -> N
 
 
 @needs_emulator
+def test_two_first_imports_at_once_share_one_lock_and_store_no_row_twice(kit: Kit, proxy: Proxy, dataset: str) -> None:
+    chunks = [kit.chunk(DAILY, [ad(1, 1), ad(2, 1)], (day(1), day(1))) for _ in range(2)]
+    meetings = {which: threading.Barrier(2) for which in ("the lock", "the upload", "the transaction")}
+
+    def meet(request: Request) -> None:
+        for which, barrier in meetings.items():
+            if WHICH[which](request):
+                with suppress(threading.BrokenBarrierError):  # one found the lock made, or comes a second time
+                    barrier.wait(5)
+
+    proxy.fault = meet
+    said: list[Stored] = []
+    threads = [threading.Thread(target=lambda c=c: said.extend(again(kit, c))) for c in chunks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(s.replaced for s in said) == [0, 2]
+    assert sorted(r["ad_id"] for r in kit.read(DAILY)) == ["171", "172"]
+    assert query(f"SELECT COUNT(*) FROM `{named(dataset, f'{LOCK}_{DAILY.name}')}`") == [(1,)]
+
+
+@needs_emulator
 def test_outdated_cursors_are_deleted_when_there_are_many(kit: Kit, dataset: str) -> None:
     kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
     with kit.open() as destination:
@@ -911,6 +991,8 @@ NO_TABLES = Answer(403, "accessDenied", f"Access Denied: Dataset {PROJECT}:d: Pe
                    f"on dataset {PROJECT}:d (or it may not exist).")  # fmt: skip
 NO_BILLING = Answer(403, "billingNotEnabled", "Billing has not been enabled for this project. DML queries are not "
                     "allowed in the free tier.")  # fmt: skip
+NO_DATASETS = Answer(403, "accessDenied", f"Access Denied: Project {PROJECT}: User does not have "
+                     "bigquery.datasets.create permission.")  # fmt: skip
 NO_QUOTA = Answer(403, "quotaExceeded", "Quota exceeded: Your project exceeded quota for free query bytes scanned.")
 
 
@@ -1120,8 +1202,7 @@ def test_killed_anywhere_and_run_again_the_tables_are_those_of_one_clean_run(
     ran = project.import_()
     assert (ran.exit_code, ran.failures) == (0, [])
     assert wrong(project, dataset, names) == []
-    left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}") if "_staging_" in t.table_id]
-    assert all(client().get_table(named(dataset, t)).expires for t in left), "what a killed run leaves goes by itself"
+    assert staged() == []
 
 
 @needs_emulator

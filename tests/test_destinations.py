@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,10 @@ class DuckDBKit(Kit):
 
     def descriptions(self, stream: Stream) -> dict[str, str]:
         return dict(self.run(f"SELECT column_name, comment FROM duckdb_columns() WHERE table_name = '{stream.table}'"))
+
+    def stamps(self, stream: Stream, key: str) -> dict[Any, tuple[Any, Any]]:
+        rows = self.run(f"SELECT {key}, CAST(_synced_at AT TIME ZONE 'UTC' AS TIMESTAMP), _run_id FROM {stream.table}")
+        return {of: (at and at.replace(tzinfo=UTC), run) for of, at, run in rows}
 
     def make_older(self, stream: Stream) -> None:
         self.run(

@@ -242,7 +242,7 @@ def test_what_cannot_be_read_again_is_found_by_the_next_import(her: Her) -> None
 def test_a_large_tab_is_compared_by_its_control_columns_and_month_by_month(
     her: Her, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit, "CELLS_AT_ONCE", 300)
+    monkeypatch.setattr(audit, "AT_ONCE", 300)
     deletes_a_month(her)
     her.imports()
     assert her.wrong() == []

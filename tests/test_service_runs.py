@@ -645,7 +645,7 @@ def test_mistakes_that_a_person_must_mend_do_not_come_again_and_stand_in_the_she
 def test_max_run_timeout_counts_all_parts_of_a_run(place: Place) -> None:
     function = place.deploy(queued=True)
     place.sheet.set("Max Run Timeout", 2)
-    place.project.server.faults.latency_s = 0.3
+    place.project.server.faults.latency_s = 1.2
     record_run(place, "run-1", "stopped", datetime.now(UTC) - timedelta(minutes=3))
     task = {"action": "import", "spreadsheet_id": place.sheet.book, "run_id": "run-1"}
     answer = function.ask(place.issuer.token(ACCOUNT, AUDIENCE), task)

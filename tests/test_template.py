@@ -16,20 +16,23 @@ from typing import Any
 import openpyxl
 import pytest
 import requests
+from openpyxl.utils.cell import range_boundaries
 from openpyxl.worksheet.formula import ArrayFormula
 
 from owox_tiktok import titles
 from owox_tiktok.errors import BadInput, StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
 from owox_tiktok.settings import SETTINGS
-from owox_tiktok.sheets import setup, template
+from owox_tiktok.sheets import dashboard, setup, template
 from owox_tiktok.sheets.client import API_VARIABLE, Sizes, Spreadsheet
+from owox_tiktok.sheets.dashboard import DASHBOARD
+from owox_tiktok.sheets.pages import Item, SheetKind
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.tabs import letters
-from owox_tiktok.sheets.template import CONFIG, DASHBOARD, FIELDS, LOGS, START, SheetKind
+from owox_tiktok.sheets.template import CONFIG, FIELDS, LOGS, START
 from owox_tiktok.streams import STREAMS
 from tests.helpers import Project, Row, expected, process_environment
-from tests.sheets import stand_in
+from tests.sheets import columns_of_tab, stand_in
 
 ROOT = Path(__file__).parent.parent
 FILES: dict[SheetKind, str] = {
@@ -164,15 +167,42 @@ def uploaded_tabs(kind: SheetKind) -> list[dict[str, Any]]:
             "title": sheet.title,
             "rows": sheet.max_row + 20,
             "columns": sheet.max_column,
-            "values": [[_entered(v) for v in line] for line in sheet.iter_rows(values_only=True)],
+            "values": [[_entered(cell.value) for cell in line] for line in _cells(sheet)],
         }
         for sheet in workbook.worksheets
     ]
 
 
+def _cells(sheet: Any) -> list[list[Any]]:
+    """The cells of a tab of a file. Those that an array formula fills have a 0 in the file, which is no content."""
+    filled: set[tuple[int, int]] = set()
+    for line in sheet.iter_rows():
+        for cell in line:
+            if isinstance(cell.value, ArrayFormula):
+                left, top, right, bottom = (one or 0 for one in range_boundaries(cell.value.ref))
+                filled |= {(r, c) for r in range(top, bottom + 1) for c in range(left, right + 1)} - {
+                    (cell.row, cell.column)
+                }
+    for row, column in filled:
+        sheet.cell(row, column).value = None
+    return [list(line) for line in sheet.iter_rows()]
+
+
 def _entered(value: Any) -> Any:
-    """What an upload makes of a cell: functions that are new in Excel lose their prefix."""
-    return re.sub(r"_xlfn\.(_xlws\.)?", "", value.text or "") if isinstance(value, ArrayFormula) else value
+    """What an upload makes of a cell: functions that are new in Excel lose their prefix, results their spill."""
+    if not isinstance(value, ArrayFormula):
+        return value
+    text = re.sub(r"_xlfn\.(_xlws\.)?", "", value.text or "")
+    left, top, right, bottom = (one or 0 for one in range_boundaries(value.ref))
+    return f"=ARRAY_CONSTRAIN(ARRAYFORMULA({text[1:]}),{bottom - top + 1},{right - left + 1})"
+
+
+def _uploaded(item: Item) -> Any:
+    """What stands in a cell of a file after its upload."""
+    text = template.in_file(item.formula)
+    if item.fills == (1, 1):
+        return text or item.value
+    return f"=ARRAY_CONSTRAIN(ARRAYFORMULA({text[1:]}),{item.fills[0]},{item.fills[1]})"
 
 
 # --- the definition and its files -------------------------------------------------------------------------------------
@@ -231,9 +261,8 @@ def test_a_file_holds_what_the_definition_says(kind: SheetKind) -> None:
     pages = template.pages(kind)
     assert workbook.sheetnames == [page.title for page in pages]
     for page, sheet in zip(pages, workbook.worksheets, strict=True):
-        found = [[_entered(v) for v in line if v is not None] for line in sheet.iter_rows(values_only=True)]
-        wanted = [[template.in_file(i.formula) or i.value for i in line if i.formula or i.value is not None]
-                  for line in page.lines]  # fmt: skip
+        found = [[_entered(cell.value) for cell in line if cell.value is not None] for line in _cells(sheet)]
+        wanted = [[_uploaded(i) for i in line if i.formula or i.value is not None] for line in page.lines]
         assert found[: len(wanted)] == wanted
         assert not any(found[len(wanted) :])
         assert sheet.freeze_panes == ("A2" if page.frozen else None)
@@ -271,7 +300,8 @@ def test_init_builds_the_whole_template_in_a_blank_spreadsheet(book: Book) -> No
             "stream": f"({title.partition(' ')[0].lower()})",
             "tab": tab.sheet_id,
         }
-    for page in template.pages("sheets", lambda name: f"'{DATA}'!{name}"):
+    source = dashboard.Source({name: f"'{DATA}'!{name}" for name in dashboard.NEEDED}, "1:1", {})
+    for page in template.pages("sheets", source):
         found = book.cells(page.title)
         for row, line in enumerate(page.lines):
             for column, item in enumerate(line):
@@ -283,7 +313,7 @@ def test_init_builds_the_whole_template_in_a_blank_spreadsheet(book: Book) -> No
     groups = [(g["range"]["startIndex"], g["range"]["endIndex"]) for g in book.tab(FIELDS).parts["rowGroups"]]
     assert groups == list(template.page(FIELDS, "sheets").groups)
     assert all(g["collapsed"] for g in book.tab(FIELDS).parts["rowGroups"])
-    assert len(book.tab(DASHBOARD).parts["charts"]) == 6
+    assert len(book.tab(DASHBOARD).parts["charts"]) == 3
     assert not any(
         str(v).startswith("=") for title in (START, CONFIG, LOGS) for line in book.cells(title) for v in line
     )
@@ -325,10 +355,14 @@ def test_an_uploaded_file_gets_tags_tick_boxes_groups_and_charts_and_keeps_its_v
     switch = book.row(CONFIG, "Include Deleted")
     assert book.look(CONFIG, switch, 1)["dataValidation"]["condition"]["type"] == "BOOLEAN"
     assert len(book.tab(FIELDS).parts["rowGroups"]) == len(STREAMS)
-    assert len(book.tab(DASHBOARD).parts["charts"]) == 6
+    assert len(book.tab(DASHBOARD).parts["charts"]) == 3
     assert "formulas now follow the tab of the data" in said
-    formulas = [v for line in book.cells(DASHBOARD)[:70] for v in line[:14] if isinstance(v, str) and v[:1] == "="]
-    assert not any("INDIRECT" in one for one in formulas)
+    columns = columns_of_tab(book.server, book.id, dashboard.DATA)
+    formulas = [
+        v for line in book.cells(DASHBOARD) for v in line if isinstance(v, str) and v.startswith("=ARRAYFORMULA")
+    ]
+    followed = f"'{DATA}'!${letters(columns['spend'])}:${letters(columns['spend'])}"
+    assert sum(followed in one for one in formulas) == 4
     before_again = book.picture()
     assert book.init() == ""
     assert book.picture() == before_again
@@ -507,68 +541,89 @@ def imported(project: Project, built: Book, monkeypatch: pytest.MonkeyPatch) -> 
     return project
 
 
-def rows_of(project: Project, currency: str) -> list[Row]:
-    names = [f.name for f in template.DATA.columns(template.DATA_FIELDS)]
+def rows_of(project: Project, currency: str, *more: str) -> list[Row]:
+    names = [*(f.name for f in dashboard.DATA.columns(dashboard.DATA_FIELDS)), *more]
     return [
         row
         for advertiser in project.server.advertiser_ids
-        for row in expected(project.server.world, template.DATA, advertiser, names)
+        for row in expected(project.server.world, dashboard.DATA, advertiser, names)
         if row["currency"] == currency
     ]
+
+
+EPOCH = date(1899, 12, 30).toordinal()
+ROWS = slice(29, 39)
+ADS = slice(43, 53)
+POINTS = slice(57, 88)
+
+
+def days_shown(shown: list[list[Any]]) -> tuple[date, date]:
+    return date.fromordinal(int(shown[5][1]) + EPOCH), date.fromordinal(int(shown[6][1]) + EPOCH)
 
 
 def check_dashboard(book: Book, project: Project, title: str = DASHBOARD) -> None:
     """Compare every figure with the oracle's."""
     shown = book.shown(title)
-    currency = str(shown[3][1])
+    currency = str(shown[4][1])
     rows = rows_of(project, currency)
     assert rows
     days = sorted({row["stat_time_day"] for row in rows})
-    first = [date.fromordinal(int(shown[row][4]) + date(1899, 12, 30).toordinal()) for row in (3, 4, 5)]
-    assert first == [days[0], days[-1], max(days[0], date.fromordinal(days[-1].toordinal() - 29))]
-    table = [line[:6] for line in shown[40:70] if line[0] is not None]
-    assert [date.fromordinal(int(line[0]) + date(1899, 12, 30).toordinal()) for line in table] == [
-        date.fromordinal(n) for n in range(first[2].toordinal(), days[-1].toordinal() + 1)
-    ]
-    shown_rows = [row for row in rows if row["stat_time_day"] >= first[2]]
-    for line, day in zip(table, sorted({row["stat_time_day"] for row in shown_rows}), strict=True):
-        compare([row for row in rows if row["stat_time_day"] == day], line[1:6])
-    compare(shown_rows, shown[8][:5])
-    spend, impressions, clicks, conversions = (float(v) for v in shown[8][:4])
-    assert [float(v) for v in shown[8][5:8]] == pytest.approx(
-        [1000 * spend / impressions, spend / clicks, spend / conversions]
-    )
-    length = days[-1].toordinal() - first[2].toordinal() + 1
-    before = [row for row in rows if 0 < first[2].toordinal() - row["stat_time_day"].toordinal() <= length]
+    first, last = days_shown(shown)
+    assert (first, last) == (max(days[0], date.fromordinal(days[-1].toordinal() - 29)), days[-1])
+    assert shown[3][2] == f"Imported: {days[0]} to {days[-1]}"
+    assert shown[8][1] == f"Total, {currency}"
+    rows_shown = [row for row in rows if row["stat_time_day"] >= first]
+    compare(rows_shown, shown[9][2:11])
+    length = last.toordinal() - first.toordinal() + 1
+    before = [row for row in rows if 0 < first.toordinal() - row["stat_time_day"].toordinal() <= length]
     if len({row["stat_time_day"] for row in before}) == length:
-        for at, name in enumerate(("spend", "impressions", "clicks", "conversion")):
-            change = float(shown[8][at]) / float(sum((row[name] or 0) for row in before)) - 1
-            assert float(shown[9][at]) == pytest.approx(change)
+        for at, name in enumerate(("spend", "impressions", "clicks", "conversion"), 2):
+            change = float(shown[9][at]) / float(sum((row[name] or 0) for row in before)) - 1
+            assert float(shown[10][at]) == pytest.approx(change)
     else:
-        assert not any(shown[9][:8])
-    spent: dict[str, Decimal] = {}
-    for row in shown_rows:
-        spent[row["campaign_id"]] = spent.get(row["campaign_id"], Decimal(0)) + (row["spend"] or 0)
-    campaigns = [line[7:14] for line in shown[40:50] if line[13]]
-    assert [line[6] for line in campaigns] == sorted(spent, key=lambda one: -spent[one])[:10]
-    for line in campaigns:
-        theirs = [row for row in shown_rows if row["campaign_id"] == line[6]]
-        assert line[0] in {row["campaign_name"] for row in theirs}
-        compare(theirs, line[1:6])
+        assert not any(shown[10][2:11])
+    table = [line for line in shown[POINTS] if line[1] is not None]
+    assert [date.fromordinal(int(line[1]) + EPOCH) for line in table] == [
+        date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)
+    ]
+    for line, n in zip(table, range(length), strict=True):
+        day = date.fromordinal(first.toordinal() + n)
+        compare([row for row in rows_shown if row["stat_time_day"] == day], line[2:11])
+    for part, key, name in ((ROWS, "campaign_id", "campaign_name"), (ADS, "ad_id", "ad_name")):
+        spent: dict[str, Decimal] = {}
+        for row in rows_shown:
+            spent[row[key]] = spent.get(row[key], Decimal(0)) + (row["spend"] or 0)
+        lines = [line for line in shown[part] if line[11]]
+        assert [line[11] for line in lines] == sorted(spent, key=lambda one: -spent[one])[:10]
+        for line in lines:
+            theirs = [row for row in rows_shown if row[key] == line[11]]
+            assert line[1] in {row[name] for row in theirs}
+            compare(theirs, line[2:11])
 
 
-def compare(rows: list[Row], cells: list[Any]) -> None:
-    """Compare spend, impressions, clicks, conversions and their CTR with sums over the rows."""
-    sums = [sum((row[name] or 0) for row in rows) for name in ("spend", "impressions", "clicks", "conversion")]
-    assert [float(c) for c in cells[:4]] == pytest.approx([float(s) for s in sums])
-    assert cells[4] == (pytest.approx(float(sums[2]) / float(sums[1])) if sums[1] else None)
+def compare(rows: list[Row], cells: list[Any], value: str = "") -> None:
+    """Compare sums, and rates of sums, with those over the rows; without a column of values there is no ROAS."""
+    spend, impressions, clicks, conversions = (
+        float(sum((row[name] or 0) for row in rows)) for name in ("spend", "impressions", "clicks", "conversion")
+    )
+    assert [float(c) for c in cells[:4]] == pytest.approx([spend, impressions, clicks, conversions])
+    rates = ((clicks, impressions), (1000 * spend, impressions), (spend, clicks), (spend, conversions))
+    for cell, (above, below) in zip(cells[4:8], rates, strict=True):
+        assert cell == (pytest.approx(above / below) if below else None)
+    if value:
+        earned = float(sum((row[value] or 0) for row in rows))
+        assert cells[8] == (pytest.approx(earned / spend) if spend else None)
+    else:
+        assert cells[8] in (None, "–")
 
 
 def test_the_dashboard_gives_the_oracles_sums_and_follows_every_renaming(imported: Project, built: Book) -> None:
-    assert "No data yet" in str(built.shown(DASHBOARD)[3][7])
+    assert "No data yet" in str(built.shown(DASHBOARD)[3][2])
     assert imported.import_().exit_code == 0
     check_dashboard(built, imported)
-    assert "Only rows in" in str(built.shown(DASHBOARD)[3][7])  # the two accounts have different currencies
+    shown = built.shown(DASHBOARD)
+    assert "Amounts in different currencies are never added up" in str(shown[4][2])  # the accounts have two
+    assert "ROAS needs the value of purchases" in str(shown[5][2])
 
     tab = built.tab(DATA)
     built.person(
@@ -577,8 +632,8 @@ def test_the_dashboard_gives_the_oracles_sums_and_follows_every_renaming(importe
     built.dimension("moveDimension", "Raw", "COLUMNS", 8, destinationIndex=0)
     built.dimension("insertDimension", "Raw", "COLUMNS", 2)
     check_dashboard(built, imported)
-    other = next(r["currency"] for r in all_rows(imported) if r["currency"] != built.shown(DASHBOARD)[3][1])
-    built.put(DASHBOARD, 3, 1, other)
+    other = next(r["currency"] for r in all_rows(imported) if r["currency"] != shown[4][1])
+    built.put(DASHBOARD, 4, 1, other)
     check_dashboard(built, imported)
     assert built.init() == ""
 
@@ -587,36 +642,83 @@ def test_the_dashboard_is_compared_with_the_days_before_and_may_show_one_account
     imported: Project, built: Book
 ) -> None:
     imported.import_()
+    last = days_shown(built.shown(DASHBOARD))[1].toordinal()
+    built.put(DASHBOARD, 5, 1, last - 9 - EPOCH)
+    for row in {row["advertiser_id"]: row for row in all_rows(imported)}.values():
+        account, currency = row["advertiser_id"], row["currency"]
+        picked = next(line[15] for line in built.shown(DASHBOARD) if str(line[15]).endswith(account))
+        for chosen in (picked, account):
+            built.put(DASHBOARD, 3, 1, chosen)
+            shown = built.shown(DASHBOARD)
+            assert shown[4][1] == currency
+            theirs = [row for row in rows_of(imported, currency) if row["advertiser_id"] == account]
+            spans = [
+                [row for row in theirs if 10 * n <= last - row["stat_time_day"].toordinal() < 10 * (n + 1)]
+                for n in (0, 1)
+            ]
+            compare(spans[0], shown[9][2:11])
+            now, before = (float(sum(row["spend"] or 0 for row in span)) for span in spans)
+            assert float(shown[10][2]) == pytest.approx(now / before - 1)
+            assert shown[10][1] == "against as many days before"
+            assert {line[11] for line in shown[ROWS] if line[11]} <= {row["campaign_id"] for row in spans[0]}
+    built.put(DASHBOARD, 3, 1, "nobody")
+    assert "No account is called so" in str(built.shown(DASHBOARD)[4][2])
+
+
+def test_the_dashboard_has_roas_names_of_accounts_and_pictures_of_ads_where_their_objects_are_imported(
+    imported: Project, built: Book
+) -> None:
+    value = "total_complete_payment_rate"
+    imported.say["objects"] = ["advertisers", "ads", "videos", "images", "ad_report_daily"]
+    imported.say["fields"] = {"ad_report_daily": ["performance", value]}
+    assert imported.import_().exit_code == 0
     shown = built.shown(DASHBOARD)
-    built.put(DASHBOARD, 5, 4, int(shown[4][4]) - 9)  # the last ten days
-    rows = rows_of(imported, str(shown[3][1]))
-    last = max(row["stat_time_day"] for row in rows).toordinal()
-    spans = [[row for row in rows if 10 * n <= last - row["stat_time_day"].toordinal() < 10 * (n + 1)] for n in (0, 1)]
-    shown = built.shown(DASHBOARD)
-    compare(spans[0], shown[8][:5])
-    now, before = (float(sum(row["spend"] or 0 for row in span)) for span in spans)
-    assert float(shown[9][0]) == pytest.approx(now / before - 1)
-    assert shown[9][8] == "against as many days before"
-    for account in (rows[0]["advertiser_id"], "1"):
-        built.put(DASHBOARD, 6, 1, account)
-        shown = built.shown(DASHBOARD)
-        theirs = [row for row in spans[0] if row["advertiser_id"] == account]
-        assert float(shown[8][0]) == pytest.approx(float(sum(row["spend"] or 0 for row in theirs)))
-        assert {line[13] for line in shown[40:50] if line[13]} <= {row["campaign_id"] for row in theirs}
+    names = {
+        row["advertiser_id"]: a.name for a in imported.server.world.advertisers for row in [{"advertiser_id": a.id}]
+    }
+    assert {line[15] for line in shown[2:4]} == {f"{name} · {one}" for one, name in names.items()}
+    assert shown[5][2] is None
+    first, _ = days_shown(shown)
+    rows = [row for row in rows_of(imported, str(shown[4][1]), value) if row["stat_time_day"] >= first]
+    compare(rows, shown[9][2:11], value)
+    covers = {
+        row["video_id"]: row["video_cover_url"]
+        for a in imported.server.advertiser_ids
+        for row in expected(imported.server.world, STREAMS["videos"], a, ["video_id", "video_cover_url"])
+    }
+    videos = {
+        row["ad_id"]: row["video_id"]
+        for a in imported.server.advertiser_ids
+        for row in expected(imported.server.world, STREAMS["ads"], a, ["ad_id", "video_id"])
+    }
+    formulas = [line[0] for line in built.cells(DASHBOARD)[ADS]]
+    for n, line in enumerate(shown[ADS]):
+        if not line[11]:
+            continue
+        compare([row for row in rows if row["ad_id"] == line[11]], line[2:11], value)
+        assert formulas[n] == f'=IF($AP{n + 2}="";"";IMAGE($AP{n + 2}))'
+        picture = shown[n + 1][41]
+        if line[11] not in videos:  # TikTok reports on it, and does not list it
+            assert picture is None
+        elif videos[line[11]]:
+            assert picture == covers[videos[line[11]]]
+        else:
+            assert str(picture).startswith("https://")
+    assert shown[41][5] is None
 
 
 def all_rows(project: Project) -> list[Row]:
     return [
         row
         for advertiser in project.server.advertiser_ids
-        for row in expected(project.server.world, template.DATA, advertiser, ["advertiser_id", "currency"])
+        for row in expected(project.server.world, dashboard.DATA, advertiser, ["advertiser_id", "currency"])
     ]
 
 
 def test_the_dashboard_of_an_uploaded_file_works_without_init(imported: Project) -> None:
     book = Book(stand_in(), [tab for tab in uploaded_tabs("sheets") if tab["title"] in (START, DASHBOARD)])
     imported.say["destination"] = f"sheets://{book.id}"
-    assert "No data yet" in str(book.shown(DASHBOARD)[3][7])
+    assert "No data yet" in str(book.shown(DASHBOARD)[3][2])
     imported.import_()
     check_dashboard(book, imported)
 
@@ -632,13 +734,19 @@ def test_a_dashboard_that_lost_its_data_shows_blanks_and_is_repaired(imported: P
     check_dashboard(built, imported)
 
 
-def test_a_point_may_stand_for_a_week(imported: Project, built: Book) -> None:
+def test_more_days_than_points_become_weeks_counted_from_the_last_day(imported: Project, built: Book) -> None:
     imported.import_()
-    built.put(DASHBOARD, 4, 1, 7)
+    _, last = days_shown(built.shown(DASHBOARD))
+    first = date.fromordinal(last.toordinal() - 38)
+    built.put(DASHBOARD, 5, 1, first.toordinal() - EPOCH)
     shown = built.shown(DASHBOARD)
-    rows = rows_of(imported, str(shown[3][1]))
-    compare(rows, shown[8][:5])
-    assert [line[0] for line in shown[40:70] if line[0]] == list(range(int(shown[5][4]), int(shown[4][4]) + 1, 7))
+    rows = [row for row in rows_of(imported, str(shown[4][1])) if row["stat_time_day"] >= first]
+    compare(rows, shown[9][2:11])
+    table = [line for line in shown[POINTS] if line[1] is not None]
+    starts = [date.fromordinal(int(line[1]) + EPOCH) for line in table]
+    assert starts == [first, *(date.fromordinal(last.toordinal() - 7 * n + 1) for n in range(5, 0, -1))]
+    for line, start, end in zip(table, starts, [*starts[1:], date.max], strict=True):
+        compare([row for row in rows if start <= row["stat_time_day"] < end], line[2:11])
 
 
 # --- the colours ------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
-from owox_tiktok.dialects import BIGQUERY, CURSORS, DUCKDB, Dialect, bigquery
+from owox_tiktok.cursors import Part
+from owox_tiktok.destinations.bigquery.sql import ROWS_OF_CURSORS, ROWS_OF_SEALS
+from owox_tiktok.dialects import BIGQUERY, CURSORS, DUCKDB, SEALS, Dialect, bigquery
 from owox_tiktok.errors import BadInput
 from owox_tiktok.local.tiktok import Server
 from owox_tiktok.model import Kind, Stream
@@ -82,7 +84,8 @@ def imported(tmp_path_factory: pytest.TempPathFactory, lasting_tiktok: Server) -
         "ad_report_hourly": ["performance", "video", "real_time_conversion", "total_purchase_value"],
         "campaign_report_daily": ["performance"],
     }
-    project.say = {"objects": [*LISTS, *reports], "fields": fields, "start_date": START.isoformat()}
+    lists = [*LISTS, "videos", "images"]
+    project.say = {"objects": [*lists, *reports], "fields": fields, "start_date": START.isoformat()}
     ran = project.import_(views=True)
     assert ran.exit_code == 0
     assert not ran.warnings
@@ -171,6 +174,92 @@ def test_without_campaign_reports_the_ads_are_added_up_and_ratios_are_of_the_sum
     assert "Made from ad_report_daily" in views_in(project.database)["v_campaign_performance_daily"]
 
 
+@pytest.mark.parametrize(("unit", "days"), [("week", 7), ("month", 31)])
+def test_weeks_and_months_are_the_sums_of_their_days_and_ratios_are_of_the_sums(
+    unit: str, days: int, imported: Project
+) -> None:
+    seen = rows(imported.database, f"SELECT * FROM v_campaign_performance_{unit}ly")
+    wanted: dict[tuple[str, str, date], list[Row]] = defaultdict(list)
+    for row in oracle(imported, "campaign_report_daily", ["spend", "impressions", "clicks", "conversion"]):
+        day = row["stat_time_day"]
+        first = day.replace(day=1) if unit == "month" else day - timedelta(days=day.weekday())
+        wanted[row["advertiser_id"], row["campaign_id"], first].append(row)
+    assert len(seen) == len(wanted)
+    assert any(len(of) < days for of in wanted.values())
+    for row in seen:
+        of = wanted[row["advertiser_id"], row["campaign_id"], row[f"first_day_of_{unit}"]]
+        for name in ("spend", "impressions", "clicks", "conversion"):
+            assert row[name] == sum(r[name] for r in of)
+        assert row["days"] == len(of)
+        assert row["cpc"] == (pytest.approx(row["spend"] / row["clicks"]) if row["clicks"] else None)
+        names = rows(
+            imported.database,
+            f"SELECT campaign_name FROM v_campaign_performance_daily WHERE campaign_id = '{row['campaign_id']}'",
+        )
+        assert row["campaign_name"] in {r["campaign_name"] for r in names}
+
+
+def test_a_creative_has_its_ads_results_and_the_rates_of_those_who_watched(imported: Project) -> None:
+    seen = rows(imported.database, "SELECT * FROM v_creative_performance_daily")
+    by_ad = rows(imported.database, "SELECT ad_id, stat_time_day, spend FROM v_ad_performance_daily")
+    assert sorted(repr((r["ad_id"], r["stat_time_day"], r["spend"])) for r in seen) == sorted(
+        repr((r["ad_id"], r["stat_time_day"], r["spend"])) for r in by_ad
+    ), "no result is lost or doubled"
+    ads = {(r["advertiser_id"], r["ad_id"]): r for r in imported.table("ads")}
+    names = {(r["advertiser_id"], r["video_id"]): r["file_name"] for r in imported.table("videos")}
+    names |= {(r["advertiser_id"], r["image_id"]): r["file_name"] for r in imported.table("images")}
+    kinds = set()
+    for row in seen:
+        ad = ads.get((row["advertiser_id"], row["ad_id"]), {})
+        image = next(iter(ad.get("image_ids") or []), None)
+        assert row["creative_id"] == (ad.get("video_id") or image)
+        assert row["creative_type"] == ("video" if ad.get("video_id") else "image" if image else None)
+        assert row["creative_name"] == names.get((row["advertiser_id"], row["creative_id"]))
+        kinds.add((row["creative_type"], row["creative_name"] is not None))
+        for rate, over, under in (
+            ("hook_rate", "video_watched_2s", "impressions"),
+            ("hold_rate", "video_watched_6s", "video_watched_2s"),
+            ("completion_rate", "video_views_p100", "video_play_actions"),
+        ):
+            both = row[over] is not None and row[under]
+            assert row[rate] == (pytest.approx(100 * Decimal(row[over]) / row[under]) if both else None)
+    assert ("video", True) in kinds
+
+
+def test_a_day_is_provisional_as_long_as_the_next_import_reads_it_again(imported: Project) -> None:
+    read_on = {
+        (object_, a): day
+        for object_, a, day in (
+            tuple(r.values()) for r in rows(imported.database, f"SELECT object, advertiser_id, read_on FROM {CURSORS}")
+        )
+    }
+    seen = rows(imported.database, "SELECT advertiser_id, stat_time_day, is_provisional FROM v_ad_performance_daily")
+    for row in seen:
+        first = read_on["ad_report_daily", row["advertiser_id"]] - timedelta(days=7)
+        assert row["is_provisional"] == (row["stat_time_day"] >= first)
+    assert {r["is_provisional"] for r in seen} == {True, False}
+
+
+def test_the_status_has_what_is_stored_and_what_failed_since(imported: Project) -> None:
+    status = {(r["object"], r["advertiser_id"]): r for r in rows(
+        imported.database, "SELECT * EXCLUDE (read_at, failed_at), epoch(read_at) AS at FROM v_import_status"
+    )}  # fmt: skip
+    counts = {
+        (name, r["advertiser_id"]): r["n"]
+        for name in imported.say["objects"]
+        for r in rows(
+            imported.database,
+            f"SELECT advertiser_id, count(*) AS n FROM {STREAMS[name].table} GROUP BY advertiser_id",
+        )
+    }
+    assert {pair: r["row_count"] for pair, r in status.items() if r["row_count"]} == counts
+    accounts = {r["advertiser_id"]: r["name"] for r in imported.table("advertisers")}
+    for (_, advertiser_id), row in status.items():
+        assert (row["advertiser_name"], row["last_error"]) == (accounts[advertiser_id], None)
+        assert row["at"] is not None
+    assert {r["through"] for (name, _), r in status.items() if STREAMS[name].time} == {date(2026, 3, 1)}
+
+
 def test_what_cannot_be_added_up_is_not_offered(imported: Project) -> None:
     fields = STREAMS["ad_report_daily"].fields
     for view in PERFORMANCE:
@@ -229,7 +318,7 @@ def columns_of(database: Path) -> dict[str, set[str]]:
     """The columns of each table, read by hand."""
     found: dict[str, set[str]] = defaultdict(set)
     for row in rows(database, "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"):
-        if row["table_name"] in {s.table for s in STREAMS.values()} | {CURSORS}:
+        if row["table_name"] in {s.table for s in STREAMS.values()} | {CURSORS, SEALS}:
             found[row["table_name"]].add(row["column_name"])
     return found
 
@@ -263,12 +352,13 @@ def test_what_is_not_imported_is_null_and_named_and_the_next_refresh_has_it(proj
 
 CANDIDATES = [
     *LISTS, "ad_report_daily", "ad_group_report_daily", "campaign_report_daily", "ad_report_hourly",
-    "ad_group_report_hourly", "campaign_report_hourly", "campaign_report_daily_by_country",
+    "ad_group_report_hourly", "campaign_report_hourly", "campaign_report_daily_by_country", "videos", "images",
 ]  # fmt: skip
 READ = {
     "secondary_status", "status", "name", "campaign_name", "ad_name", "adgroup_name", "campaign_id", "adgroup_id",
     "objective_type", "currency", "create_time", "modify_time", "spend", "impressions", "clicks", "conversion",
-    "video_views_p25", "conversion_rate_v2", "languages", "landing_page_url", "reach",
+    "video_views_p25", "conversion_rate_v2", "languages", "landing_page_url", "reach", "video_id", "image_ids",
+    "file_name", "duration", "video_watched_2s", "video_watched_6s", "video_views_p100", "video_play_actions",
 }  # fmt: skip
 
 
@@ -281,27 +371,30 @@ def stored(draw: st.DrawFn) -> dict[str, list[str]]:
         optional = sorted(READ & set(stream.fields))
         picked = draw(st.lists(st.sampled_from(optional), unique=True)) if optional else []
         tables[stream.table] = [f.name for f in stream.columns(picked)]
-    if draw(st.booleans()):
-        tables[CURSORS] = ["object", "advertiser_id", "read_at", "read_on"]
+    for table, parts in draw(st.sampled_from([{}, dict(list(OURS.items())[:1]), OURS])).items():
+        tables[table] = [part.name for part in parts]
     return tables
 
 
-def kinds_of(tables: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Kind]]:
+OURS: dict[str, tuple[Part, ...]] = {CURSORS: ROWS_OF_CURSORS, SEALS: ROWS_OF_SEALS}
+"""As BigQuery has them: rows are only added, and the newest counts."""
+
+
+def types_in(tables: Mapping[str, Sequence[str]], dialect: Dialect) -> dict[str, dict[str, str]]:
     by_table: dict[str, Stream] = {s.table: s for s in STREAMS.values()}
-    cursors = {"object": Kind.TEXT, "advertiser_id": Kind.ID, "read_at": Kind.INSTANT, "read_on": Kind.DAY}
-    return {
-        table: cursors if table == CURSORS else {n: by_table[table].fields[n].kind for n in names}
-        for table, names in tables.items()
-    }
+    found = {t: {n: dialect.types[by_table[t].fields[n].kind] for n in tables[t]} for t in tables if t not in OURS}
+    for table in tables.keys() & OURS.keys():
+        kinds = {p.name: dialect.types[p.kind] for p in OURS[table]}
+        found[table] = {p.name: dialect.list_of.format(kinds[p.name]) if p.many else kinds[p.name] for p in OURS[table]}
+    return found
 
 
 @hypothesis_settings(max_examples=40)
 @given(stored())
 def test_whatever_is_stored_the_views_refer_to_nothing_else(tables: dict[str, list[str]]) -> None:
-    kinds = kinds_of(tables)
     with duckdb.connect() as connection:
-        for table, columns in kinds.items():
-            typed = ", ".join(f'"{name}" {DUCKDB.types[kind]}' for name, kind in columns.items())
+        for table, columns in types_in(tables, DUCKDB).items():
+            typed = ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
             connection.execute(f'CREATE TABLE "{table}" ({typed})')
         for view in definitions(tables, DUCKDB):
             if view.sql:
@@ -312,7 +405,7 @@ def test_whatever_is_stored_the_views_refer_to_nothing_else(tables: dict[str, li
     if not tables:
         return
     schema = MappingSchema(
-        {"my-project": {"tiktok": {t: {n: BIGQUERY.types[k] for n, k in c.items()} for t, c in kinds.items()}}},
+        {"my-project": {"tiktok": types_in(tables, BIGQUERY)}},
         dialect="bigquery",
     )
     for view in definitions(tables, bigquery("my-project", "tiktok")):

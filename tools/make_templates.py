@@ -18,8 +18,8 @@ from zipfile import ZipFile
 
 import xlsxwriter
 
-from owox_tiktok.sheets import template
-from owox_tiktok.sheets.template import Chart, Item, Page, Rule, Series, SheetKind
+from owox_tiktok.sheets import pages, template
+from owox_tiktok.sheets.pages import Chart, Item, Page, Rule, Series, SheetKind
 
 FOLDER = Path(__file__).resolve().parent.parent / "templates"
 FILES: dict[SheetKind, str] = {
@@ -41,7 +41,7 @@ class _Book:
         """Return the format of a style, with a number format of its own if need be."""
         key = name + form
         if key not in self._formats:
-            style = template.STYLES[name]
+            style = pages.STYLES[name]
             says: dict[str, Any] = {"font_name": "Arial", "font_size": style.size, "text_wrap": style.wrap}
             says |= {"bold": style.bold, "valign": "vcenter"}
             wanted = {
@@ -57,7 +57,9 @@ class _Book:
     def page(self, page: Page) -> None:
         sheet = self.book.add_worksheet(page.title)
         for column, width in enumerate(page.widths):
-            sheet.set_column_pixels(column, column, width, self.format(page.column_styles.get(column, "text")))
+            look = self.format(page.column_styles.get(column, "text"))
+            hidden = {"hidden": True} if column in range(*page.hidden) else {}
+            sheet.set_column_pixels(column, column, width, look, hidden)
         sheet.set_tab_color(page.colour)
         if page.frozen:
             sheet.freeze_panes(page.frozen, 0)
@@ -85,7 +87,11 @@ class _Book:
 
     def item(self, sheet: Any, row: int, column: int, item: Item) -> None:
         form = self.format(item.style)
-        if item.formula:
+        if item.fills != (1, 1):
+            # Google cuts a formula's result to the cells that a file says it fills.
+            last = (row + item.fills[0] - 1, column + item.fills[1] - 1)
+            sheet.write_dynamic_array_formula(row, column, *last, template.in_file(item.formula), form, "")
+        elif item.formula:
             sheet.write_formula(row, column, template.in_file(item.formula), form, "")
         elif item.link:
             sheet.write_url(row, column, item.link, form, str(item.value))
@@ -143,28 +149,34 @@ class _Book:
                 assert kind == "line"
                 main.combine(other)
                 form = next(s.form for s in wanted.series if _KINDS[s.kind] == kind)
-                other.set_y2_axis({"num_format": form or "#,##0", "line": {"none": True}, "num_font": _FONT})
-        main.set_title({"name": wanted.title, "name_font": {"size": 12, "color": template.INK, "bold": True}})
+                right = {"num_format": form or "#,##0", "line": {"none": True}, "num_font": _FONT}
+                other.set_y2_axis(right | _axis_title(wanted, right=True))
+        main.set_title({"name": wanted.title, "name_font": {"size": 12, "color": pages.INK, "bold": True}})
         main.set_legend({"none": True} if len(wanted.series) == 1 else {"position": "bottom", "font": _FONT})
         values = {"num_format": "#,##0", "num_font": _FONT, "line": {"none": True}}
-        values["major_gridlines"] = {"visible": True, "line": {"color": template.LINE}}
-        texts = {"num_font": _FONT, "line": {"color": template.LINE}}
+        values["major_gridlines"] = {"visible": True, "line": {"color": pages.LINE}}
+        texts = {"num_font": _FONT, "line": {"color": pages.LINE}}
         if "bar" in made:
             main.set_x_axis({**texts, "reverse": True})
             main.set_y_axis(values)
         else:
-            over_time = wanted.labels == 0
+            over_time = "over time" in wanted.title
             main.set_x_axis({**texts, **({"num_format": "d mmm", "interval_unit": 5} if over_time else {})})
-            main.set_y_axis(values)
+            main.set_y_axis(values | _axis_title(wanted, right=False))
         main.set_size({"width": wanted.width, "height": wanted.height})
         sheet.insert_chart(wanted.row, wanted.column, main)
 
 
 _TRUE_OR_FALSE = '"TRUE";"TRUE";"FALSE"'
-_FONT = {"color": template.GREY, "size": 9}
+_FONT = {"color": pages.GREY, "size": 9}
 
 
 _KINDS = {"column": "column", "bar": "bar", "line": "line", "dots": "line"}
+
+
+def _axis_title(chart: Chart, *, right: bool) -> dict[str, Any]:
+    one = next(s for s in chart.series if s.right == right)
+    return {"name": one.name, "name_font": {"color": one.colour, "bold": True, "size": 9}}
 
 
 def _drawn(one: Series) -> dict[str, Any]:
@@ -183,6 +195,8 @@ def _taken(item: Item) -> dict[str, Any]:
         return {"validate": "list", "source": ["TRUE", "FALSE"]}
     if item.takes == "choice":
         return {"validate": "list", "source": [str(c) for c in item.choices]}
+    if item.takes == "range":
+        return {"validate": "list", "source": f"={item.choices[0]}", "error_type": "warning"}
     if item.takes == "day":
         return {
             "validate": "date",

@@ -60,7 +60,7 @@ _VOLATILE = (
 _PREAMBLE = """\
 owox-tiktok() {
   case "$1" in
-    import|plan|check|prune|status|views) "$PROGRAM" -m owox_tiktok "$@" --now "$NOW" ;;
+    import|plan|check|export|prune|status|views) "$PROGRAM" -m owox_tiktok "$@" --now "$NOW" ;;
     *) "$PROGRAM" -m owox_tiktok "$@" ;;
   esac
 }

@@ -5,18 +5,26 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, readers_for, unless
+from owox_tiktok.app.proofs import (
+    Afterwards,
+    KeepsChecks,
+    again_in_words,
+    alarm,
+    check_afterwards,
+    to_read_again,
+)
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Halted, Problem, StoreBusy
-from owox_tiktok.events import Event, Failed, Finished, Listener, Warned, cost_of
-from owox_tiktok.model import Audit, Audited, Destination, Metered, Reading, Window
+from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
+from owox_tiktok.model import Audit, Audited, Destination, Metered, Reading, Stamps, Window
 from owox_tiktok.notify import notify
 from owox_tiktok.plan import Done, Pair, keep_from, losses, no_longer_asked
 from owox_tiktok.plan import plan as make_plan
@@ -26,6 +34,7 @@ from owox_tiktok.states import Reason
 from owox_tiktok.tiktok.client import BOUNDS, Bounds, TikTok
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.trust.audit import by_stream, sentences
+from owox_tiktok.trust.ledger import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,7 @@ def import_(
         return part.why_stop()
 
     warnings = 0
+    checked = Afterwards()
     check_kept(settings, backfill, now)
 
     def count(event: Event) -> None:
@@ -95,6 +105,8 @@ def import_(
         with opened as destination:
             if settings.views:
                 holding_views(destination, settings)
+            if part.run and isinstance(destination, Stamps):
+                destination.run_id = part.run
             # Not what ends a part of a run: a part that has read its accounts and nothing else is no progress.
             accounts = unless(part.halted, lambda: accounts_of(source, settings))
             advertisers, refused = accounts.found, accounts.refused
@@ -108,8 +120,12 @@ def import_(
                 audit = destination.audit(settings.objects)
                 for name, note in audit.notes:
                     count(Warned(name, "", note))
-            pairs = make_plan(settings, advertisers, cursors, now, backfill, part.done, audit.differing)
-            again = _read_again(pairs, audit)
+            owed = {} if backfill else to_read_again(destination)
+            damaged = {
+                pair: {*audit.differing.get(pair, ()), *owed.get(pair, ())} for pair in {**audit.differing, **owed}
+            }
+            pairs = make_plan(settings, advertisers, cursors, now, backfill, part.done, damaged)
+            again, owed_again = _read_again(pairs, audit.differing), _read_again(pairs, owed)
             if isinstance(destination, Audited):
                 for name, sentence in no_longer_asked(pairs):
                     count(Warned(name, "", sentence))
@@ -144,12 +160,25 @@ def import_(
                 refresh_views(destination, settings, count)
             if hint := credited.hint(settings):
                 count(Warned("ad_groups", "", hint))
+            requests = api.counts.requests
+            if not backfill and not outcome.left and not outcome.stopped and not part.halted():
+                checked = check_afterwards(source, settings, destination, accounts, now=now, halted=stop)
+                for name, advertiser_id, sentence in alarm(checked.days):
+                    count(Warned(name, advertiser_id, sentence))
             billed, price = 0, None
             if isinstance(destination, Metered):
                 billed, price = destination.bytes_billed, destination.price_per_tib
+            outcome.pruned = pruned
+            failed = len(outcome.failed) + lost
+            finished = _finished(
+                outcome, requests, checked, api, len(pairs) + lost, failed, warnings, began, billed, price
+            )
+            if isinstance(destination, KeepsChecks):
+                destination.keep_run(_kept(finished, settings, now))
     except Halted as asked:  # before there was a plan
-        audit, again = Audit(), {}
-        outcome, pairs, lost, pruned, billed, price = Outcome(stopped=Reason(asked.message)), [], 0, {}, 0, None
+        audit, again, owed_again = Audit(), {}, {}
+        outcome = Outcome(stopped=Reason(asked.message))
+        finished = _finished(outcome, api.counts.requests, checked, api, 0, 0, warnings, began, 0, None)
     except StoreBusy:
         raise
     except Problem as problem:
@@ -157,9 +186,8 @@ def import_(
         raise
     finally:
         api.stop()
-    outcome.pruned = pruned
     healed = [] if outcome.left else sentences(audit.differing, _stored(again, outcome.failed), "they are back")
-    finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, billed, price)
+    healed += [] if outcome.left else again_in_words(_stored(owed_again, outcome.failed))
     finished = replace(finished, healed=tuple(healed))
     if part.earlier:
         finished = finished.after(part.earlier)
@@ -169,11 +197,13 @@ def import_(
     return finished
 
 
-def _read_again(pairs: Sequence[Pair], audit: Audit) -> dict[tuple[str, str], set[date | None]]:
+def _read_again(
+    pairs: Sequence[Pair], differing: Mapping[tuple[str, str], Collection[date | None]]
+) -> dict[tuple[str, str], set[date | None]]:
     """Return the days that differ and are read in this run; others are not imported any more."""
     again: dict[tuple[str, str], set[date | None]] = {}
     for pair in pairs:
-        days = audit.differing.get(pair.key, {})
+        days = differing.get(pair.key, ())
         windows = [w for w in pair.windows if w and pair.stream.time]
         again[pair.key] = {d for d in days if d is None or any(w.first <= d <= w.last for w in windows)}
     return again
@@ -193,8 +223,30 @@ def _tell(
         listen(Warned("", "", warning))
 
 
+def _kept(finished: Finished, settings: Settings, now: datetime) -> Run:
+    """Return a run as it is kept beside its rows."""
+    proof = finished.proof
+    return Run(
+        began_at=now.astimezone(UTC),
+        ended_at=now.astimezone(UTC) + timedelta(seconds=finished.seconds),
+        state=str(finished.state),
+        objects=[s.name for s in settings.objects],
+        pairs=finished.pairs,
+        failed=finished.failed,
+        rows=sum(finished.rows.values()),
+        rows_confirmed=finished.rows_confirmed,
+        requests=finished.requests,
+        check_requests=proof.requests,
+        days=proof.days,
+        days_equal=proof.equal,
+        proof=finished.confirmed,
+    )
+
+
 def _finished(
     outcome: Outcome,
+    requests: int,
+    checked: Afterwards,
     api: TikTok,
     pairs: int,
     failed: int,
@@ -208,7 +260,7 @@ def _finished(
         replaced=outcome.replaced,
         pairs=pairs,
         failed=failed,
-        requests=api.counts.requests,
+        requests=requests,
         refused=api.counts.refused,
         seconds=time.monotonic() - began,
         warnings=warnings,
@@ -221,4 +273,5 @@ def _finished(
         rows_confirmed=outcome.rows_confirmed,
         bytes_billed=billed,
         cost=None if price is None else cost_of(billed, price),
+        proof=outcome.proof + Proof(days=checked.compared, equal=checked.equal, requests=checked.requests),
     )

@@ -31,7 +31,7 @@ def views(settings: Settings, *, dry_run: bool, environment: Mapping[str, str] |
     with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         holder = holding_views(destination, settings)
         dialect = holder.dialect
-        found = definitions(holder.columns(), dialect)
+        found = definitions(holder.columns(), dialect, settings.reimport_lookback_window)
     possible = [view for view in found if view.sql]
     if not possible:
         raise StoreFailed(
@@ -60,7 +60,7 @@ def refresh_views(destination: Destination, settings: Settings, listen: Listener
     """Refresh the views after an import; its rows are stored, so what goes wrong here is only reported."""
     holder = holding_views(destination, settings)
     try:
-        found = definitions(holder.columns(), holder.dialect)
+        found = definitions(holder.columns(), holder.dialect, settings.reimport_lookback_window)
         for name in holder.create_views([view for view in found if view.sql]):
             listen(Warned("views", "", f"{name} was not created: somebody else's view already has that name"))
     except StoreFailed as error:

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.retry import Limits, retrying
@@ -79,6 +79,22 @@ class Sizes:
     request_bytes: int = 10_485_760
 
 
+class Rider(Protocol):
+    """What is written along with batches that go anyway, so that it needs no calls of its own."""
+
+    def blocks(self) -> list[Block]:
+        """Return what it has to see beforehand; nothing while it has nothing to write."""
+        ...
+
+    def requests(self, seen: Mapping[int, Snapshot], tags: Sequence[Tag]) -> list[Json]:
+        """Return what is written, given what the blocks hold and the tags on the spreadsheet."""
+        ...
+
+    def written(self, refused: SheetRefused | TooManyCells | None = None) -> None:
+        """Hear that it was written; or why not, and that the batch goes without it."""
+        ...
+
+
 class _OfThread(threading.local):
     until: float | None = None
     urgent: bool = False
@@ -106,6 +122,8 @@ class Spreadsheet:
         self._by_name = False
         """Whether ranges must be asked for by name, because Google does not say which filter an answer is to."""
         self.on_wait: Callable[[float], None] = lambda _: None
+        self.rider: Rider | None = None
+        """What the next batch of rows takes along."""
         self.limits, self.sizes = limits, sizes
         self._credentials = credentials
         self._base = environment.get(API_VARIABLE, "").rstrip("/") or API

@@ -1,4 +1,4 @@
-"""Chunks become portions: what one batch stores, with the windows that begin and end in it."""
+"""Chunks become portions: what one batch stores of a stream, with the windows that begin and end in it."""
 
 from __future__ import annotations
 
@@ -51,14 +51,36 @@ def scopes(chunks: Sequence[Chunk]) -> Callable[[Key], int | None]:
     return scope
 
 
-def portions(
-    chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None, *, batch_bytes: int
-) -> Iterator[Portion]:
-    """Yield batches' worth of rows. A chunk that fits shares a batch with others; a large one takes several.
+def batches(chunks: Sequence[Chunk], *, batch_bytes: int) -> Iterator[list[Portion]]:
+    """Yield what is stored together: portions of several streams, one of each at most, as many as fit."""
+    together: list[Portion] = []
+    size = 0
+    for mine in by_stream(chunks):
+        for portion in portions(mine, batch_bytes=batch_bytes):
+            here = any(other.stream.name == portion.stream.name for other in together)
+            if together and (here or size + portion.size_bytes > batch_bytes):
+                yield together
+                together, size = [], 0
+            together.append(portion)
+            size += portion.size_bytes
+    yield together
 
-    ``scope`` says which chunk's window a key lies in; None: rows are added or updated, and none vanishes. Every row of
-    every chunk is converted before the first portion is, so that one bad value stops them all.
+
+def by_stream(chunks: Sequence[Chunk]) -> list[list[Chunk]]:
+    """Return chunks in groups of one stream with the same columns."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Chunk]] = {}
+    for chunk in chunks:
+        groups.setdefault((chunk.stream.name, tuple(f.name for f in chunk.columns)), []).append(chunk)
+    return list(groups.values())
+
+
+def portions(chunks: Sequence[Chunk], *, batch_bytes: int) -> Iterator[Portion]:
+    """Yield batches' worth of rows of one stream. A chunk that fits shares a batch with others; a large one takes more.
+
+    Every row of every chunk is converted before the first portion is, so that one bad value stops them all.
     """
+    # Which chunk's window a key lies in; where rows are added or updated, none vanishes.
+    scope = scopes(chunks) if chunks[0].stream.verb == "replace" else None
     small = sum(c.rows * len(c.columns) for c in chunks) <= VALUES_IN_MEMORY
     loaded: list[dict[Key, tuple[Cell, ...]]] = []
     pending: list[frozenset[Key]] = []
@@ -82,7 +104,7 @@ def portions(
             # What a row takes as requests: its cells, and the frame of a write of its own.
             bytes_ = sum(map(bytes_of, values)) + 100
             if size and size + bytes_ > batch_bytes:
-                yield _portion(chunks[0], scope, draft, pending if first else ())
+                yield _portion(chunks[0], scope, draft, pending if first else (), size)
                 draft, size, first = _Draft(), 0, False
             draft.rows[key] = values
             draft.owners[key] = number
@@ -92,7 +114,7 @@ def portions(
         draft.seals.setdefault(chunk.advertiser_id, {}).update(sealed[number])
         if chunk.cursor is not None:
             draft.cursors[chunk.stream.name, chunk.advertiser_id] = chunk.cursor
-    yield _portion(chunks[0], scope, draft, pending if first else ())
+    yield _portion(chunks[0], scope, draft, pending if first else (), size)
 
 
 @dataclass(slots=True)
@@ -109,7 +131,11 @@ class _Draft:
 
 
 def _portion(
-    chunk: Chunk, scope: Callable[[Key], int | None] | None, draft: _Draft, pending: Sequence[frozenset[Key]]
+    chunk: Chunk,
+    scope: Callable[[Key], int | None] | None,
+    draft: _Draft,
+    pending: Sequence[frozenset[Key]],
+    size_bytes: int,
 ) -> Portion:
     """Return the portion with its rows in date order, and which stored rows it replaces and ends."""
     complete = draft.completes
@@ -142,6 +168,7 @@ def _portion(
         cursors=draft.cursors,
         seals=draft.seals,
         pending=pending,
+        size_bytes=size_bytes,
     )
 
 

@@ -1,8 +1,9 @@
 """What a run writes into its control Sheet: the status, the log, and a record for those who ask from outside.
 
-A ``Report`` listens to a run's events and writes rarely: a look at where things are, and one batch, soon every
-few seconds only, so that the quota is left to the rows. The record (how far the run is, and what came of the last ones)
-is in a place of its own, see ``record``; a request to cancel is developer metadata of the spreadsheet.
+A ``Report`` listens to a run's events and writes rarely, so that the quota is left to the rows: along with a batch of
+rows (``client.Rider``), or where none has gone for a while, with a look at where things are and a batch. The record
+(how far the run is, and what came of the last ones) is in a place of its own, see ``record``; a request to cancel is
+developer metadata of the spreadsheet.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -81,11 +82,13 @@ class Intervals:
     """How often a report writes, and how long a write may be tried; all in seconds.
 
     The next write comes ``first_s`` after the first, then they become rarer until there are ``every_s`` between two:
-    four a minute, of the sixty that Google grants. A write may take ``write_s`` (the rows are more important), the last
+    four a minute, of the sixty that Google grants. Batches of rows take one along, ``along_s`` after another at the
+    earliest. A write may take ``write_s`` (the rows are more important), the last
     one ``last_write_s``: after it nobody else says what came of the run, and Google's quota may be short.
     """
 
-    first_s: float = 3.0
+    first_s: float = 8.0
+    along_s: float = 2.0
     every_s: float = 15.0
     write_s: float = 20.0
     last_write_s: float = 600.0
@@ -129,7 +132,11 @@ class Report:
         self._seen: tuple[dict[int, Snapshot], tuple[Tag, ...]] | None = None
         """What the first write rests on, seen just before."""
         self._began = book.limits.clock()
-        self._due = 0.0
+        self._due = self._due_along = 0.0
+        self._told = False
+        """Whether the Sheet says how the run has ended."""
+        self._rides = False
+        """Whether a batch of rows takes a write along just now."""
         self._config: Tab | None = None
         self._logs: Tab | None = None
         self._zone = ZoneInfo("UTC")
@@ -141,6 +148,7 @@ class Report:
         if before := self._keeper.found(*self._seen):
             self._go_on(before)
         self._flush(self._intervals.write_s)
+        self._book.rider = self
 
     def _go_on(self, before: Record) -> None:
         """Take over from the record what it says of the runs before, and of an earlier part of this one."""
@@ -220,6 +228,8 @@ class Report:
         if self.run.state is State.RUNNING:
             self.say("WARNING", why)
             self._end(State.STOPPED, f"{ABOUT[State.STOPPED].headline}: {why}", lease.TERMS.give_back_s)
+        elif not self._told:  # that it has ended was just being written
+            self._flush(lease.TERMS.give_back_s)
 
     # --- what the events say ------------------------------------------------------------------------------------------
 
@@ -266,8 +276,12 @@ class Report:
         except StoreFailed as error:
             log.warning("the status was not written: %s", error.sentence)
         finally:
-            now, often = self._book.limits.clock(), self._intervals
-            self._due = now + min(often.every_s, often.first_s + (now - self._began) / 8)
+            self._wait()
+
+    def _wait(self) -> None:
+        now, often = self._book.limits.clock(), self._intervals
+        self._due = now + min(often.every_s, often.first_s + (now - self._began) / 8)
+        self._due_along = min(self._due, now + often.along_s)
 
     def _write_what_can_be(self) -> None:
         """Write all; without the log where that has no room, and the status, at least, where the rest is refused."""
@@ -284,9 +298,33 @@ class Report:
                 self._look()
         raise refused
 
+    def blocks(self) -> list[Block]:
+        """Return what has to be seen for a write that goes along with a batch of rows; nothing while none is due."""
+        self._rides = self._book.limits.clock() >= self._due_along and not self.run.ended
+        return self._blocks() if self._rides else []
+
+    def requests(self, seen: Mapping[int, Snapshot], tags: Sequence[Tag]) -> list[Json]:
+        """Return the write that goes along."""
+        return self._batch(seen, tags, _PARTS[0]) if self._rides else []
+
+    def written(self, refused: SheetRefused | TooManyCells | None = None) -> None:
+        """Take note of a write that went along; after a refusal there is none any more."""
+        if refused:
+            log.info("the status does not go along with rows: %s", refused.sentence)
+            self._book.rider = None
+        elif self._rides:
+            self._forget(self.run.lines)
+            self._wait()
+        self._rides = False
+
     def _write(self, parts: frozenset[str]) -> None:
         seen, tags = self._seen or self._see()
         self._seen = None
+        self._book.apply(self._batch(seen, tags, parts))
+        self._told = self.run.ended is not None
+        self._forget(self.run.lines)
+
+    def _batch(self, seen: Mapping[int, Snapshot], tags: Sequence[Tag], parts: frozenset[str]) -> list[Json]:
         before = self._keeper.found(seen, tags)
         if before and before.run.run == self.run.run:
             self._forget(before.run.lines)
@@ -312,15 +350,17 @@ class Report:
             batch += self._keeper.requests(record)
         if cancel == self.run.run and self.run.ended:  # another's may be one that waits
             batch.append(requests.delete_metadata(CANCEL_ID, cancel))
-        self._book.apply(batch)
-        self._forget(self.run.lines)
+        return batch
 
     def _see(self) -> tuple[dict[int, Snapshot], tuple[Tag, ...]]:
         """Return what a write rests on: the tabs, and the tags on the spreadsheet; one call."""
+        blocks = self._blocks()
+        return self._book.snapshot_and_tags(blocks) if blocks else ({}, self._book.tags((CANCEL, RECORD)))
+
+    def _blocks(self) -> list[Block]:
         tabs = [t for t in (self._config, self._logs) if t]
         blocks = [_top(t, t.rows if t is self._config else HEADINGS_WITHIN) for t in tabs]
-        blocks += self._keeper.blocks()
-        return self._book.snapshot_and_tags(blocks) if blocks else ({}, self._book.tags((CANCEL, RECORD)))
+        return blocks + self._keeper.blocks()
 
     def _forget(self, written: int) -> None:
         """Drop the lines that the Sheet has."""

@@ -16,11 +16,12 @@ from itertools import groupby, pairwise
 
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Stream
-from owox_tiktok.sheets import requests, template
+from owox_tiktok.sheets import dashboard, requests, template
 from owox_tiktok.sheets.cells import Cell, Json, cell, size_of
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.control import is_ticked
 from owox_tiktok.sheets.destination import Sheets
+from owox_tiktok.sheets.pages import INK, STYLES, Chart, Item, Line, Page, Rule, Series, SheetKind
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.tabs import (
     COLUMNS,
@@ -35,7 +36,7 @@ from owox_tiktok.sheets.tabs import (
     tab_called,
     tagged_tab,
 )
-from owox_tiktok.sheets.template import Chart, Item, Line, Names, Page, Rule, SheetKind
+from owox_tiktok.sheets.template import Names
 from owox_tiktok.streams import STREAMS, find
 
 _LOOK = (
@@ -57,15 +58,15 @@ def init(book: Spreadsheet, kind: SheetKind | None = None, *, dry_run: bool = Fa
         kind = _kind(book, structure)
     work = _Work(place=before, blank=first)
     if kind == "sheets" and not _has_data(structure):
-        if there := tagged_tab(structure, template.DATA.name):
+        if there := tagged_tab(structure, dashboard.DATA.name):
             work.done.append(f"completed the tab {there[0].title}")
         else:
-            work.made.append(template.DATA.title)
+            work.made.append(dashboard.DATA.title)
         if not dry_run:
             # By the destination itself, so that the first import finds it; the Dashboard has something to point at.
-            Sheets(book).prepare(template.DATA, template.DATA.columns(template.DATA_FIELDS))
+            Sheets(book).prepare(dashboard.DATA, dashboard.DATA.columns(dashboard.DATA_FIELDS))
             structure = book.structure((TAB, *COLUMNS))
-    pages = template.pages(kind, _columns(structure).__getitem__ if _has_data(structure) else None)
+    pages = template.pages(kind, _source(structure))
     _bring(work, book, structure, pages)
     return work.carry_out(book, dry_run=dry_run)
 
@@ -366,21 +367,26 @@ def _kind(book: Spreadsheet, structure: Structure) -> SheetKind:
 
 def _has_data(structure: Structure) -> bool:
     """Whether the tab the Dashboard follows is there, with the columns it needs."""
-    found = tagged_tab(structure, template.DATA.name)
+    found = tagged_tab(structure, dashboard.DATA.name)
     if found is None:
         return False
     there = {t.value for t in structure.tags if t.tab == found[0].id and t.key in COLUMNS}
-    return there >= {f.name for f in template.DATA.columns(template.DATA_FIELDS)}
+    return there >= {f.name for f in dashboard.DATA.columns(dashboard.DATA_FIELDS)}
 
 
-def _columns(structure: Structure) -> dict[str, str]:
-    """Return how a formula names each column of the data: by its place, which Google keeps right when it changes."""
-    found = tagged_tab(structure, template.DATA.name)
-    if found is None:
-        return {}
+def _source(structure: Structure) -> dashboard.Source | None:
+    """Return how formulas name the data: by its place, which Google keeps right when it changes; None without data."""
+    found = tagged_tab(structure, dashboard.DATA.name)
+    if found is None or not _has_data(structure):
+        return None
     title = found[0].title.replace("'", "''")
     places = {t.value: t.index for t in structure.tags if t.tab == found[0].id and t.key in COLUMNS}
-    return {name: f"'{title}'!${letters(at)}:${letters(at)}" for name, at in places.items()}
+    tabs = ((stream, tagged_tab(structure, stream.name)) for stream in STREAMS.values())
+    return dashboard.Source(
+        columns={name: f"'{title}'!${letters(at)}:${letters(at)}" for name, at in places.items()},
+        headings=f"'{title}'!$1:$1",
+        tabs={stream.name: there[0].title.replace("'", "''") for stream, there in tabs if there},
+    )
 
 
 # --- a tab that is not there yet --------------------------------------------------------------------------------------
@@ -411,6 +417,10 @@ def _make(structure: Structure, page: Page, use: Tab | None, place: int, *, tagg
         start.append(_tag(page, tab))
     start += [_sized(tab, "COLUMNS", n, n + 1, width) for n, width in enumerate(page.widths)]
     start += [_sized(tab, "ROWS", n, n + 1, height) for n, height in sorted(page.heights.items())]
+    if page.hidden != (0, 0):
+        columns_there = requests.dimension(tab.id, "COLUMNS", *page.hidden)
+        properties = {"range": columns_there, "properties": {"hiddenByUser": True}, "fields": "hiddenByUser"}
+        start.append({"updateDimensionProperties": properties})
     for column, style in page.column_styles.items():
         start.append(_styled(Block(tab.id, page.frozen, rows, column, column + 1), style))
     start += [_rule(tab, rule) for rule in page.rules]
@@ -451,7 +461,7 @@ def _complete(page: Page, seen: _Seen, done: list[str], *, refresh: bool, choice
         level = at[template.LOGS_HEADINGS.index("Level")]
         steps.append([_rule(seen.tab, replace(rule, column=level)) for rule in page.rules if level is not None])
         done.append(f"gave {seen.tab.title} its colours")
-    elif page.title == template.DASHBOARD:
+    elif page.title == dashboard.DASHBOARD:
         steps += _complete_dashboard(page, seen, done)
     return steps
 
@@ -497,17 +507,19 @@ def _takes(takes: str, seen: _Seen, row: int, column: int) -> bool:
     return bool(there) or not takes
 
 
-_REFERENCE = re.compile(r"(?:(?:'[^']*'|\w+)!)?(?:#REF!|\$[A-Z]+:\$[A-Z]+)")
+_REFERENCE = re.compile(r"(?:(?:'[^']*'|\w+)!)?(?:#REF!|\$[A-Z]+:\$[A-Z]+|\$\d+:\$\d+)")
 
 
 def _complete_dashboard(page: Page, seen: _Seen, done: list[str]) -> list[list[Json]]:
     """Return the formulas that do not point at the data any more (or yet), and the charts if there are none."""
-    looked_up = template.page(template.DASHBOARD, "sheets")
+    looked_up = template.page(dashboard.DASHBOARD, "sheets")
     step: list[Json] = []
     ours = False
     for row, line in enumerate(page.lines):
         for column, item in enumerate(line):
             there = seen.at(row, column)
+            if item.style == "tab" and there != item.value and isinstance(there, str):
+                step.append(requests.write(seen.tab.id, row, column, [{"values": [_value(item)]}]))
             if not item.formula or not isinstance(there, str) or not there.startswith("="):
                 continue
             ours = True
@@ -527,8 +539,10 @@ def _plain(formula: str) -> str:
     """Return a formula as it is compared: Google may change its spaces, quotes and separators, and an upload more."""
     text = formula.replace("'", "").replace(" ", "").replace(";", ",").upper()
     text = re.sub(r"_XLFN\.(_XLWS\.)?", "", text)
-    wrapped = re.fullmatch(r"=ARRAYFORMULA\((.*)\)", text)
-    return f"={wrapped[1]}" if wrapped else text
+    text = re.sub(r"^=ARRAY_CONSTRAIN\((.*),\d+,\d+\)$", r"=\1", text)
+    while wrapped := re.fullmatch(r"=ARRAYFORMULA\((.*)\)", text):
+        text = f"={wrapped[1]}"
+    return text
 
 
 # --- Fields -----------------------------------------------------------------------------------------------------------
@@ -823,7 +837,7 @@ def _looks(tab: Tab, top: int, left: int, items: Sequence[Sequence[Item]]) -> li
 
 
 def _styled(block: Block, name: str, link: str = "") -> Json:
-    style = template.STYLES[name]
+    style = STYLES[name]
     text: Json = {"fontSize": style.size, "bold": style.bold}
     if style.colour:
         text["foregroundColorStyle"] = _colour(style.colour)
@@ -859,19 +873,24 @@ def _choices(tab: Tab, top: int, column: int, items: Sequence[Item]) -> list[Jso
         while last + 1 < len(items) and (items[last + 1].takes, items[last + 1].choices) == same:
             last += 1
         if items[first].takes:
-            batch.append(_valid(Block(tab.id, top + first, top + last + 1, column, column + 1), items[first]))
+            block = Block(tab.id, top + first, top + last + 1, column, column + 1)
+            batch.append(_valid(block, items[first], tab.title))
         first = last + 1
     return batch
 
 
-def _valid(block: Block, item: Item) -> Json:
+def _valid(block: Block, item: Item, title: str = "") -> Json:
+    """Return what may be typed into cells; ``title`` is their tab's, for a list that stands in cells of it."""
+    listed = f"='{title.replace(chr(39), chr(39) * 2)}'!{item.choices[0]}" if item.takes == "range" else ""
     conditions: Mapping[str, Json] = {
+        "range": {"type": "ONE_OF_RANGE", "values": [{"userEnteredValue": listed}]},
         "tick": {"type": "BOOLEAN"},
         "day": {"type": "DATE_IS_VALID"},
         "number": {"type": "NUMBER_GREATER_THAN_EQ", "values": [{"userEnteredValue": "0"}]},
         "choice": {"type": "ONE_OF_LIST", "values": [{"userEnteredValue": str(c)} for c in item.choices]},
     }
-    rule = {"condition": conditions[item.takes], "strict": True, "showCustomUi": True}
+    # A list in cells is a help: an id that is typed into the cell is as good as one that is picked.
+    rule = {"condition": conditions[item.takes], "strict": item.takes != "range", "showCustomUi": True}
     return {"setDataValidation": {"range": block.as_range(), "rule": rule}}
 
 
@@ -901,7 +920,10 @@ def _chart(tab: Tab, chart: Chart) -> Json:
 
     bars = chart.series[0].kind == "bar"
     mixed = len({s.kind for s in chart.series}) > 1
-    axes = ["BOTTOM_AXIS", "LEFT_AXIS", *(["RIGHT_AXIS"] if any(s.right for s in chart.series) else [])]
+    two = any(s.right for s in chart.series)
+    axes: list[Json] = [{"position": "BOTTOM_AXIS"}]
+    for position, right in (("LEFT_AXIS", False), ("RIGHT_AXIS", True)) if two else (("LEFT_AXIS", False),):
+        axes.append({"position": position, **(_axis_title(chart, right=right) if two else {})})
     series = []
     for one in chart.series:
         said: Json = {
@@ -918,11 +940,11 @@ def _chart(tab: Tab, chart: Chart) -> Json:
         "chartType": "COMBO" if mixed else chart.series[0].kind.upper(),
         "legendPosition": "BOTTOM_LEGEND" if len(series) > 1 else "NO_LEGEND",
         "headerCount": 1,
-        "axis": [{"position": axis} for axis in axes],
+        "axis": axes,
         "domains": [{"domain": cells(chart.labels)}],
         "series": series,
     }
-    title = {"bold": True, "fontSize": 12, "foregroundColorStyle": _colour(template.INK)}
+    title = {"bold": True, "fontSize": 12, "foregroundColorStyle": _colour(INK)}
     anchor = {"sheetId": tab.id, "rowIndex": chart.row, "columnIndex": chart.column}
     return {
         "addChart": {
@@ -943,3 +965,9 @@ def _chart(tab: Tab, chart: Chart) -> Json:
             }
         }
     }
+
+
+def _axis_title(chart: Chart, *, right: bool) -> Json:
+    """Return the title of an axis of two: what is measured on it, in that series' colour."""
+    one: Series = next(s for s in chart.series if s.right == right)
+    return {"title": one.name, "format": {"foregroundColorStyle": _colour(one.colour), "bold": True}}

@@ -11,10 +11,11 @@ title or the name of a field; no two fields of an object share one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from owox_tiktok.model import Field, Kind, Stream
@@ -98,6 +99,12 @@ class Table:
                 strips.append(Strip(at, (name,)))
         return strips
 
+    def pieces(self, strips: Iterable[Strip], most: int) -> Iterator[tuple[int, int]]:
+        """Yield all rows in spans whose cells in ``strips`` are ``most`` at most."""
+        step = max(1, most // max(1, sum(len(s.names) for s in strips)))
+        for top in range(0, self.tab.rows, step):
+            yield top, min(top + step, self.tab.rows)
+
     def blocks(self, spans: Iterable[tuple[int, int]], strips: Iterable[Strip]) -> list[Block]:
         """Return the cells of these rows and columns, row span by row span."""
         return [Block(self.tab.id, top, bottom, r.left, r.right) for top, bottom in spans for r in strips]
@@ -144,10 +151,10 @@ def row_key(stream: Stream, values: Sequence[Cell]) -> Key | None:
         if isinstance(value, bool):
             return None
         if name == stream.time:
-            at = _serial(value)
+            at = _seconds(value)
             if at is None and value is not None:
                 return None
-            parts.append(None if at is None else round(at * 86400))  # seconds: a serial number's last digits may differ
+            parts.append(at)
         elif isinstance(value, int | float):
             if stream.fields[name].kind is not Kind.ID or value < 1 or value != int(value):
                 return None
@@ -161,6 +168,13 @@ def row_key(stream: Stream, values: Sequence[Cell]) -> Key | None:
 
 
 _EXACT = 2**53
+
+
+@lru_cache(maxsize=10_000)  # so many rows are of the same day, and its number is kept once
+def _seconds(value: Cell) -> int | None:
+    """Return a day or hour in seconds, because a serial number's last digits may differ."""
+    at = _serial(value)
+    return None if at is None else round(at * 86400)
 
 
 def _serial(value: Cell) -> float | None:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,10 +40,10 @@ from owox_tiktok.tiktok.pages import (
     extractor,
 )
 from owox_tiktok.tiktok.parts import Parts, how_many
-from owox_tiktok.tiktok.questions import Part, Question, Series, of_at_most
+from owox_tiktok.tiktok.questions import WHOLE, Part, Question, Series, of_at_most
 from owox_tiktok.tiktok.sums import add_up, added_up
 from owox_tiktok.trust.seals import in_order
-from owox_tiktok.trust.totals import COMPARED, Totals
+from owox_tiktok.trust.totals import COMPARED, NoTotals, Total, Totals, total_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -240,7 +241,14 @@ class Source:
             writer.close()
             writer = add_up(writer.path, question.columns, question.stream.keys, question.stream.time)
             notes.append(_TWICE)
-        return Reading(writer.rows, writer.seals, self._not_given(question), tuple(dict.fromkeys(notes)), rows.adds_up)
+        return Reading(
+            writer.rows,
+            writer.seals,
+            self._not_given(question),
+            tuple(dict.fromkeys(notes)),
+            rows.adds_up,
+            self._wants_totals(Series(question, names=question.names)),
+        )
 
     # --- kinds of ads -------------------------------------------------------------------------------------------------
 
@@ -252,6 +260,10 @@ class Source:
         """Return the kinds of ads to read a question for, ordinary ones last."""
         kinds = [k for k in self.looks_for(question.stream) if k in hidden and self._has(question, k)]
         return [*kinds, ORDINARY]
+
+    def has(self, question: Question, kind: AdKind) -> bool:
+        """Whether an account has ads of a hidden kind, as far as the question's report would show them."""
+        return kind in self.looks_for(question.stream) and self._has(question, kind)
 
     def _has(self, question: Question, kind: AdKind) -> bool:
         if (question.pair, kind.name) in self._without:
@@ -517,6 +529,75 @@ class Source:
         if self._sandbox or not series.has_totals or COMPARED.isdisjoint(series.names):
             return False
         return series.question.stream.name not in self._without_totals
+
+    def total(self, question: Question, kinds: Sequence[AdKind] | None = None) -> Total:
+        """Return what TikTok says the rows of a question add up to, asked in the same way as for the rows themselves.
+
+        Of the kinds of ads that reading has, or of ``kinds`` alone. Raises NoTotals where TikTok gives none, and a
+        Problem where it does not answer.
+        """
+        added: Total | None = None
+        for kind in self._kinds(question) if kinds is None else kinds:
+            names = self._names(question, kind)
+            parts = [WHOLE]
+            while parts:
+                series = Series(question, kind, parts.pop(0), names)
+                try:
+                    found = self._total(series)
+                except TooLarge as error:
+                    smaller = self._parts.smaller(series) if error.cut or not question.can_halve else ()
+                    if smaller:
+                        parts[:0] = smaller
+                        continue
+                    if error.cut or not question.window or not question.can_halve:
+                        raise NoTotals("TikTok cuts this report at its 20,000 newest ads") from None
+                    halves = [replace(question, window=half) for half in question.window.halves()]
+                    return self.total(halves[0], kinds) + self.total(halves[1], kinds)
+                except FieldsRefused as error:
+                    self._leave_out(series, error.fields)
+                    return self.total(question, kinds)
+                except RequestRefused as error:
+                    if kind.hidden and not isinstance(error, AccountRefused):
+                        break  # reading does without them, too
+                    raise
+                added = found if added is None else added + found
+        return added or Total({})
+
+    def total_by_campaigns(self, question: Question) -> Total:
+        """Return the total of a question about ads, asked for groups of campaigns: no account is too large for that.
+
+        Raises NoTotals where it cannot be asked so, and as ``total`` does.
+        """
+        whole = Series(question, ORDINARY, WHOLE, question.names)
+        parts = self._parts.smaller(whole)
+        if not parts:
+            raise NoTotals("TikTok has no smaller groups of campaigns")
+        added = Total({n: Decimal() for n in whole.names}, 0)
+        for part in parts:
+            added += self._total(replace(whole, part=part))
+        return added
+
+    def _total(self, series: Series) -> Total:
+        if not self._wants_totals(series):
+            raise NoTotals("TikTok gives no totals of this report")
+        extract = extractor(series.question.stream, series.names)
+
+        def take(answer: Answer) -> Total:
+            if answer.cut:
+                raise TooLarge("TikTok cut the report at its 20,000 newest ads", cut=True)
+            said = extract(answer.body).totals
+            return total_of(said or {}, series.names, answer.request_id)
+
+        try:
+            found = self._get(series, 1, take, page_size=1, with_totals=True)
+        except RequestRefused as error:
+            blamed = self._blame(series, error)
+            if not self._wants_totals(series):
+                raise NoTotals(f"TikTok refuses totals of this report ({error.code})") from None
+            raise blamed from None
+        if not found.sums:
+            raise NoTotals("TikTok gives no totals of this report")
+        return found
 
     def _compare(self, series: Series, totals: Totals | None, rows: Rows) -> None:
         """Compare the rows of a series with TikTok's own totals; raises NotWhole when it should be read again.

@@ -127,7 +127,12 @@ def test_numbers_without_a_format(book: Book) -> None:
             40,
         ),
         ("=INDEX(QUERY(HSTACK(A:A,B:B),\"select Col2 where Col1 = 'y' and Col2 >= 20\",1),2,1)", 20),
+        ("=INDEX(QUERY(HSTACK(A:A,B:B),\"select max(Col2), max(Col1) where Col1 <> ''\",1),2,1)", 30),
         ('=ISBLANK(QUERY(A:B,"select A pivot B"))', True),
+        ("=SUM(OFFSET(A:A,0,1))", 60),
+        ('=IFERROR(OFFSET(A1,0,-1),"none")', "none"),
+        ('=SUM(ARRAYFORMULA(IF(A1:A4="x",IFERROR(INT(B1:B4/7),0),-1)))', 3),
+        ('=INDEX(ARRAYFORMULA(IFERROR(VLOOKUP(A1:A4,{"y",5},2,FALSE),0)),3)', 5),
         ("=1/0", "#DIV/0! (Function DIVIDE parameter 2 cannot be zero.)"),
         ("=NOSUCH(1)", "#NAME? (Unknown function: 'NOSUCH'.)"),
         ("=A2+1", "#VALUE!"),
@@ -144,6 +149,23 @@ def test_formulas(book: Book, formula: str, result: Any) -> None:
     else:
         assert given == pytest.approx(result) if isinstance(result, float) else given == result
     assert book.values("D1", "FORMULA") == [[formula.replace("'Sheet1'", "Sheet1")]]
+
+
+def test_a_result_fills_the_cells_below_and_beside_its_formula(book: Book) -> None:
+    book.put("A1", [["kind", "cost"], ["x", 10], ["y", 20], ["x", 30]])
+    book.put(
+        "D1", [["=QUERY(HSTACK(A:A,B:B),\"select Col1, sum(Col2) where Col1 <> '' group by Col1\",1)"]], "USER_ENTERED"
+    )
+    book.put("G1", [["=ARRAY_CONSTRAIN(ARRAYFORMULA(E2:E9*2),2,1)"]], "USER_ENTERED")
+    book.put("H1", [["=SUM(E:E)"]], "USER_ENTERED")
+    assert book.values("D1:H3") == [["kind", "sum cost", "", "80", "60"], ["x", "40", "", "40"], ["y", "20"]]
+    shown = book.show("D3:E3", "userEnteredValue,effectiveValue")
+    assert shown == [[{"effectiveValue": {"stringValue": "y"}}, {"effectiveValue": {"numberValue": 20}}]]
+    assert book.values("E2:E3", "FORMULA") is None
+    book.put("E3", [["mine"]])
+    assert book.values("D1:E3") == [["#REF!"], [], ["", "mine"]]
+    book.put("E3", [[""]])
+    assert book.values("D3:E3") == [["y", "20"]]
 
 
 def test_formulas_are_calculated_again(book: Book) -> None:

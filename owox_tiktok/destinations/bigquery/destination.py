@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from types import TracebackType
@@ -29,6 +29,7 @@ from owox_tiktok.destinations.bigquery.sql import (
     WRITTEN_AT,
     Parameters,
 )
+from owox_tiktok.destinations.bigquery.staging import SweptError
 from owox_tiktok.destinations.bigquery.tables import LIMITS, Tables, id_of
 from owox_tiktok.destinations.sql import (
     ABOUT_CURSORS,
@@ -56,7 +57,6 @@ from owox_tiktok.model import (
 from owox_tiktok.retry import Limits
 from owox_tiktok.trust import changes
 from owox_tiktok.trust.seals import (
-    Rest,
     Span,
     differing_sql,
     forget_sql,
@@ -64,6 +64,7 @@ from owox_tiktok.trust.seals import (
     insert_sql,
     of_step,
     recount_sql,
+    rest_sql,
     spans_of,
     spans_of_days,
     stored_since_sql,
@@ -72,6 +73,8 @@ from owox_tiktok.trust.seals import (
 
 LOCK = "_owox_tiktok_lock"
 """Begins the name of the table that keeps two steps of an object apart; of versions before, one kept all apart."""
+MOST_SWEPT = 5
+"""So often is a step begun again whose staging table another import deletes: each import does that once at most."""
 COMPACT_OVER = 5_000
 """So many rows of cursors may stand before the outdated ones are deleted."""
 LEAST_BILLED = 10 * 2**20
@@ -245,7 +248,7 @@ class BigQuery(Tables):
             self._make_ready(name, f"{about}, newest row last", parts)
         if self._began_with is None:
             self._read_kept()
-        self._staging.sweep()
+        self._staging.find_left()
 
     def _make_lock(self, stream: Stream) -> str:
         """Return the table that a step of an object changes first, made if it is not there.
@@ -274,6 +277,7 @@ class BigQuery(Tables):
             self._refuse_expiry(stream.table)
         super().prepare(stream, columns)
         with self._sentences(stream):
+            self._name_key(stream)
             self._make_lock(stream)
 
     # --- the two verbs ------------------------------------------------------------------------------------------------
@@ -298,7 +302,8 @@ class BigQuery(Tables):
                 statements += [
                     f"SET held = (SELECT COUNT(*) FROM {staging} WHERE {where});",
                     f"SELECT IF(held = {rows}, 0, ERROR(CONCAT({self.dialect.text(HELD)}, CAST(held AS STRING))));",
-                    f"INSERT INTO {table} ({names}) SELECT {names} FROM {staging};",
+                    f"INSERT INTO {table} ({names}, {', '.join(self._stamps())}) "
+                    f"SELECT {names}, {', '.join(self._stamps().values())} FROM {staging};",
                 ]
             return statements
 
@@ -307,7 +312,7 @@ class BigQuery(Tables):
     def _has_own_columns(self, stream: Stream) -> bool:
         """Whether somebody has added columns to the stream's table."""
         found = self._found(stream.table)
-        return found is not None and not found.types.keys() <= stream.fields.keys()
+        return found is not None and not found.types.keys() <= stream.fields.keys() | self._stamps().keys()
 
     def _merge_within(self, chunk: Chunk, where: str, bounds: str, rows: int, staging: str) -> list[str]:
         """Return the statements that make what ``where`` picks exactly the staged rows, and leave a person's columns.
@@ -320,28 +325,37 @@ class BigQuery(Tables):
         keys = ", ".join(map(name, stream.keys))
         staged, twice = (" AND ".join(f"{a}.{name(k)} = t.{name(k)}" for k in stream.keys) for a in ("s", "d"))
         doubled = f"SELECT {keys} FROM {table} WHERE {where} GROUP BY {keys} HAVING COUNT(*) > 1"
-        names = [name(f.name) for f in chunk.columns]
-        others = [f for f in chunk.columns if f.name not in stream.keys]
-        update = ", ".join(f"{name(f.name)} = s.{name(f.name)}" for f in others)
-        differs = " OR ".join(map(self._differs, others))
-        when_matched = f" WHEN MATCHED AND ({differs}) THEN UPDATE SET {update}" if others else ""
+        merge = self._merging(stream, chunk.columns)
         return [
             f"SET replaced = (SELECT COUNT(*) FROM {table} WHERE {where});",
             f"SET held = (SELECT COUNT(*) FROM {staging} WHERE {where});",
             f"SELECT IF(held = {rows}, 0, ERROR(CONCAT({self.dialect.text(HELD)}, CAST(held AS STRING))));",
             f"DELETE FROM {table} AS t WHERE {where} AND (NOT EXISTS (SELECT 1 FROM {staging} AS s WHERE {staged}) "
             f"OR EXISTS (SELECT 1 FROM ({doubled}) AS d WHERE {twice}));",
-            f"MERGE INTO {table} AS t USING {staging} AS s ON {bounds} AND {staged}{when_matched} "
-            f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
+            f"MERGE INTO {table} AS t USING {staging} AS s ON {bounds} AND {staged} {merge};",
         ]
+
+    def _merging(self, stream: Stream, columns: Sequence[Field]) -> str:
+        """Return what MERGE does with staged rows ``s``: rows of the table ``t`` that differ change, new ones come.
+
+        What is written is stamped; a row that is there as it came stays as it is.
+        """
+        name, stamps = self.dialect.name, self._stamps()
+        others = [f for f in columns if f.name not in stream.keys]
+        differs = " OR ".join(map(self._differs, others))
+        update = [f"{name(f.name)} = s.{name(f.name)}" for f in others] + [f"{n} = {sql}" for n, sql in stamps.items()]
+        names = [name(f.name) for f in columns]
+        return (
+            (f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {', '.join(update)} " if others else "")
+            + f"WHEN NOT MATCHED THEN INSERT ({', '.join([*names, *stamps])}) "
+            + f"VALUES ({', '.join([*(f's.{n}' for n in names), *stamps.values()])})"
+        )
 
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
         stream = chunks[0].stream
         table = self.dialect.table(stream.table)
         keys = ", ".join(map(BIGQUERY.name, stream.keys))
-        names = [BIGQUERY.name(f.name) for f in chunks[0].columns]
-        others = [BIGQUERY.name(f.name) for f in chunks[0].columns if f.name not in stream.keys]
         same = " AND ".join(f"t.{BIGQUERY.name(k)} = s.{BIGQUERY.name(k)}" for k in stream.keys)
         if not stream.per_app:  # those rows are of many advertisers, and the chunk of none
             of = ", ".join(map(self.dialect.text, sorted({c.advertiser_id for c in chunks})))
@@ -353,13 +367,9 @@ class BigQuery(Tables):
             # One row of a key at most: MERGE fails when two meet the same row.
             first = f"ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {keys}) = 1"
             rows = f"SELECT * FROM {staging} WHERE TRUE QUALIFY {first}"
-            update = ", ".join(f"{n} = s.{n}" for n in others)
-            differs = " OR ".join(self._differs(f) for f in chunks[0].columns if f.name not in stream.keys)
             return [
                 f"SET replaced = (SELECT COUNT(*) FROM {table});",
-                f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same}"
-                + (f" WHEN MATCHED AND ({differs}) THEN UPDATE SET {update}" if update else "")
-                + f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
+                f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same} {self._merging(stream, chunks[0].columns)};",
                 # Rows touched, less those by which the table has grown.
                 f"SET replaced = @@row_count - ((SELECT COUNT(*) FROM {table}) - replaced);",
             ]
@@ -392,9 +402,18 @@ class BigQuery(Tables):
                 if days and chunk.kept:  # an account may have several windows in a step
                     check.setdefault(chunk.advertiser_id, {}).update(days)
             try:
-                return self._store_step(kept, change, check)
+                return self._store_anew(kept, change, check)
             except _DoubtfulError:
-                return self._store_step(chunks, change, {})
+                return self._store_anew(chunks, change, {})
+
+    def _store_anew(
+        self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]]
+    ) -> list[Stored]:
+        """Store a step; where another import has deleted its staging table, begin again."""
+        for _ in range(MOST_SWEPT):
+            with suppress(SweptError):
+                return self._store_step(chunks, change, check)
+        return self._store_step(chunks, change, check)
 
     def _store_step(
         self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]]
@@ -407,28 +426,30 @@ class BigQuery(Tables):
         stream = chunks[0].stream
         moved = last_cursors(chunks)
         cursors = {c.advertiser_id: moved.get(c.advertiser_id) for c in chunks}
-        step = self._jobs.new_step()
-        staging = self._staging.load(chunks, step) if any(c.rows_to_write for c in chunks) else None
+        staging = self._staging.load(chunks, self._jobs.new_step()) if any(c.rows_to_write for c in chunks) else None
         try:
             parameters = Parameters()
             table_id = id_of(self._looked_at(stream.table))
             statements = self._check(stream, chunks[0].columns, check) if check else []
             statements += change(chunks, f"`{staging}`" if staging else None)
             written = [c for c in chunks if not c.kept or c.rows_to_write or spans_of([c])]
-            rest = self._rest(written, staging) if stream.verb == "upsert" and written else {}
-            seals = of_step(written, rest)
+            seals = of_step(written)
             for chunk in chunks:
                 for day, seal in check.get(chunk.advertiser_id, {}).items():
                     fields = tuple(f.name for f in in_order(chunk.columns))
                     seals.setdefault(chunk.advertiser_id, {})[day] = Sealed(seal, fields, chunk.read_at)
             now = {WRITTEN_AT: "CURRENT_TIMESTAMP()"}
-            statements += [f"{s};" for s in insert_sql(self.dialect, stream, seals, table_id, now)]
+            rest = self._rest(written, staging) if stream.verb == "upsert" and written else ""
+            statements += [f"{s};" for s in insert_sql(self.dialect, stream, seals, table_id, now, rest)]
             if moved:
                 records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
                 statements.append(self._insert_records(records, parameters))
             trusting = any(c.kept for c in chunks)
             try:
-                replaced = self._commit(stream, cursors, statements, parameters, trusting=trusting) if statements else 0
+                with self._staging.noticing(staging) if staging else nullcontext():
+                    replaced = (
+                        self._commit(stream, cursors, statements, parameters, trusting=trusting) if statements else 0
+                    )
             except refusals.BadRequest as error:
                 if CHANGED in str(error):
                     raise _DoubtfulError from error
@@ -439,6 +460,7 @@ class BigQuery(Tables):
         finally:
             if staging:
                 self._staging.drop(staging)
+        self._staging.sweep(stream)
         with self._own:
             self._cursor_rows += len(moved)
         # One statement replaces all windows, so what it replaced is known only of them all.
@@ -529,17 +551,19 @@ class BigQuery(Tables):
 
     # --- seals --------------------------------------------------------------------------------------------------------
 
-    def _rest(self, chunks: Sequence[Chunk], staging: str | None) -> Rest:
-        """Return the seals of the accounts' rows that are not among those that were loaded, which an upsert leaves.
+    def _rest(self, chunks: Sequence[Chunk], staging: str | None) -> str:
+        """Return the query for the seals of the accounts' rows that are not among those that were loaded.
 
-        No transaction is needed: who stores rows of these accounts meanwhile has moved their cursors.
+        An upsert leaves those as they are.
         """
         stream, name = chunks[0].stream, self.dialect.name
         where = self._whose(stream, [chunk.advertiser_id for chunk in chunks], None)
         if staging:
             same = " AND ".join(f"s.{name(key)} = t.{name(key)}" for key in stream.keys)
             where += f" AND NOT EXISTS (SELECT 1 FROM `{staging}` AS s WHERE {same})"
-        return self._found_seals(stream, chunks[0].columns, where)
+        found = self._found(stream.table)
+        recount = recount_sql(self.dialect, stream, chunks[0].columns, found.types if found else {}, where)
+        return rest_sql(self.dialect, stream, recount)
 
     def _stored_seals(self, stream: Stream, advertiser_id: str, table_id: str) -> list[Sequence[Any]]:
         sql = stored_sql(self.dialect, stream, advertiser_id, table_id, newest=WRITTEN_AT)

@@ -1,7 +1,8 @@
 """Formulas: taken apart, and worked out when somebody reads them.
 
 Results are kept for one version of the spreadsheet. What a function is not known here gives
-``#NAME?``; functions whose result would fill other cells give their first cell only.
+``#NAME?``. A formula whose outermost function is one of ``SPILLING`` fills the cells below and beside its own, as in
+Sheets, and is ``#REF!`` where something stands in its way; any other gives its first cell only.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from owox_tiktok.local.sheets.a1 import Box
+from owox_tiktok.local.sheets.a1 import Box, column_letters
 from owox_tiktok.local.sheets.formats import Locale, general
 from owox_tiktok.local.sheets.references import Reference, read_reference
 from owox_tiktok.local.sheets.values import SYMBOL_KINDS, ErrorValue, Formula, Result, parse_date, parse_number
@@ -177,6 +178,13 @@ class _Parser:
         return Node("array", None, tuple(rows))
 
 
+def _spills(formula: Formula) -> bool:
+    if formula.text[1:].partition("(")[0].strip().upper() not in SPILLING:
+        return False  # without taking apart the formulas of a long column
+    node = parse(formula)
+    return node.kind == "call" and node.value in SPILLING
+
+
 def parse(formula: Formula) -> Node:
     """The pieces of a formula; a text that is no formula becomes an error value."""
     if formula.tree is None:
@@ -190,6 +198,8 @@ def parse(formula: Formula) -> Node:
 
 # --- working out ------------------------------------------------------------------------------------------------------
 
+SPILLING = frozenset(("ARRAYFORMULA", "ARRAY_CONSTRAIN", "QUERY", "FILTER", "HSTACK"))
+"""Functions whose results fill other cells."""
 _COMPARE_ORDER = {float: 0, str: 1, bool: 2}
 _NAMES = {"+": "ADD", "-": "MINUS", "*": "MULTIPLY", "/": "DIVIDE", "^": "POW"}
 
@@ -228,13 +238,58 @@ class Evaluator:
         self.flat: dict[Box, list[Result]] = {}
         self.matches: dict[tuple[Box, str], list[bool]] = {}
         self._busy: set[tuple[int, int, int]] = set()
+        self._spilling: dict[int, dict[tuple[int, int], Formula]] = {}
+        self._spilled: dict[int, dict[tuple[int, int], Result]] = {}
 
     def result(self, sheet: Sheet, row: int, column: int) -> Result:
-        """What a cell shows: its content, or what its formula gives."""
+        """What a cell shows: its content, or what its formula gives, or what a formula elsewhere puts into it."""
         content = sheet.grid.content(row, column)
+        if content is None:
+            return self.spilled_into(sheet, row, column) if self.spills(sheet) else None
         if type(content) is not Formula:
             return content  # type: ignore[return-value]
         return self.formula_result(sheet, row, column, content)
+
+    # --- results that fill other cells --------------------------------------------------------------------------------
+
+    def spills(self, sheet: Sheet) -> dict[tuple[int, int], Formula]:
+        """The formulas of a tab whose results may fill other cells, by their places."""
+        known = self._spilling.get(sheet.sheet_id)
+        if known is None:
+            known = {
+                (at, column): cell
+                for at, row in enumerate(sheet.grid.rows)
+                if row is not None and row.formulas
+                for column, cell in enumerate(row.cells)
+                if type(cell) is Formula and _spills(cell)
+            }
+            self._spilling[sheet.sheet_id] = known
+            self._spilled[sheet.sheet_id] = {}
+        return known
+
+    def spilled_into(self, sheet: Sheet, row: int, column: int) -> Result:
+        """What a formula above or to the left puts into a blank cell."""
+        for (top, left), formula in self.spills(sheet).items():
+            key = (sheet.sheet_id, top, left)
+            if top <= row and left <= column and key not in self.results and key not in self._busy:
+                self.formula_result(sheet, top, left, formula)
+        return self._spilled[sheet.sheet_id].get((row, column))
+
+    def spilled_over(self, sheet: Sheet) -> dict[tuple[int, int], Result]:
+        """All cells of a tab that results of formulas elsewhere fill."""
+        for (top, left), formula in self.spills(sheet).items():
+            self.formula_result(sheet, top, left, formula)
+        return self._spilled[sheet.sheet_id]
+
+    def _spill(self, sheet: Sheet, row: int, column: int, cells: Array) -> Result:
+        """Put a result into the cells below and beside its formula; return what the formula's own cell shows."""
+        places = {(row + y, column + x): cell for y, line in enumerate(cells) for x, cell in enumerate(line) if y or x}
+        for at in places:
+            if sheet.grid.content(*at) is not None:
+                taken = f"{column_letters(at[1])}{at[0] + 1}"
+                raise Failure("REF", f"Array result was not expanded because it would overwrite data in {taken}.")
+        self._spilled[sheet.sheet_id].update(places)
+        return cells[0][0] if cells and cells[0] else None
 
     def formula_result(self, sheet: Sheet, row: int, column: int, formula: Formula) -> Result:
         """What a formula gives in its place."""
@@ -246,8 +301,13 @@ class Evaluator:
                 "REF", "Circular dependency detected. To resolve with iterative calculation, see Settings."
             )
         self._busy.add(key)
+        depth, self._array_depth = self._array_depth, 0  # a cell that an array formula asks for is not part of it
         try:
-            result = self.single(self.evaluate(parse(formula), sheet, row, column), row, column)
+            value = self.evaluate(parse(formula), sheet, row, column)
+            if isinstance(value, list) and (row, column) in self.spills(sheet):
+                result = self._spill(sheet, row, column, value)
+            else:
+                result = self.single(value, row, column)
         except Failure as failure:
             result = failure.error
         except RecursionError:
@@ -256,6 +316,7 @@ class Evaluator:
             result = ErrorValue("NUM", "Result is not a number that can be shown.")
         finally:
             self._busy.discard(key)
+            self._array_depth = depth
         self.results[key] = result
         return result
 
@@ -328,6 +389,11 @@ class Evaluator:
         return out
 
     _array_depth = 0
+
+    @property
+    def by_cells(self) -> bool:
+        """Whether operators and functions work cell by cell here, as inside ARRAYFORMULA."""
+        return self._array_depth > 0
 
     def as_arrays(self, node: Node, sheet: Sheet, row: int, column: int) -> Value:
         """Evaluate with operators working cell by cell."""
@@ -414,7 +480,7 @@ class Evaluator:
             box = value.box
             if box.width == 1:
                 return [[one] for one in self.column(value)]
-            bottom = min(box.bottom, max(len(value.sheet.grid.rows), box.top + 1))
+            bottom = self._bottom(value)
             return [
                 [self.result(value.sheet, row, column) for column in range(box.left, box.right)]
                 for row in range(box.top, bottom)
@@ -427,18 +493,26 @@ class Evaluator:
         if known is not None:
             return known
         grid, box = area.sheet.grid, area.box
-        bottom = min(box.bottom, max(len(grid.rows), box.top + 1))
+        spilling = bool(self.spills(area.sheet))
         out: list[Result] = []
-        for row in range(box.top, bottom):
+        for row in range(box.top, self._bottom(area)):
             cells = grid.cells_of(row, box.left, box.right)
             for offset in range(box.width):
                 cell = cells[offset] if offset < len(cells) else None
                 if type(cell) is Formula:
                     out.append(self.formula_result(area.sheet, row, box.left + offset, cell))
+                elif cell is None and spilling:
+                    out.append(self.spilled_into(area.sheet, row, box.left + offset))
                 else:
                     out.append(cell)  # type: ignore[arg-type]
         self.flat[area.box] = out
         return out
+
+    def _bottom(self, area: Area) -> int:
+        """The row behind the last with content; of a tab that formulas fill, the end of the range."""
+        if self.spills(area.sheet):
+            return area.box.bottom
+        return min(area.box.bottom, max(len(area.sheet.grid.rows), area.box.top + 1))
 
     def flatten(self, value: Value) -> Sequence[Result]:
         """All results of a value, row by row."""

@@ -59,6 +59,10 @@ def call(evaluator: Evaluator, node: Node, sheet: Sheet, row: int, column: int) 
             return None
         raise Failure("NAME", f"Unknown function: '{name}'.")
     values = [this.value(index) for index in range(this.count)]
+    if evaluator.by_cells and (name in _SCALAR or name == "VLOOKUP"):
+        spread = values if name in _SCALAR else values[:1]
+        if any(_many(one) for one in spread):
+            return _cell_by_cell(evaluator, eager, spread, values[len(spread) :])
     if name in _SCALAR:
         values = [evaluator.single(one, row, column) for one in values]
         for one in values:
@@ -70,16 +74,60 @@ def call(evaluator: Evaluator, node: Node, sheet: Sheet, row: int, column: int) 
         raise Failure("N_A", f"Wrong number of arguments to {name}.") from None
 
 
+def _many(value: Value) -> bool:
+    return isinstance(value, list) or (isinstance(value, Area) and value.box.width * value.box.height > 1)
+
+
+def _cell_by_cell(evaluator: Evaluator, rule: Eager, spread: list[Value], rest: list[Value]) -> Array:
+    """A function called for each cell of its arguments, as ARRAYFORMULA does; a failure is that cell's own."""
+    arrays = [evaluator.rows(one) for one in spread]
+    out: Array = []
+    for y in range(max(map(len, arrays))):
+        line: list[Result] = []
+        for x in range(max(len(one) for array in arrays for one in array)):
+            cells: list[Value] = [_at(array, y, x) for array in arrays]
+            try:
+                for one in cells:
+                    if isinstance(one, ErrorValue):
+                        raise Failure(one.kind, one.message)
+                line.append(evaluator.single(rule(evaluator, [*cells, *rest]), 0, 0))
+            except Failure as failure:
+                line.append(failure.error)
+        out.append(line)
+    return out
+
+
+def _at(array: Array, y: int, x: int) -> Result:
+    """A cell of an array; a single row or column stands for all."""
+    row = array[0] if len(array) == 1 else array[y] if y < len(array) else []
+    return row[0] if len(row) == 1 else row[x] if x < len(row) else None
+
+
 # --- functions that choose what to work out ---------------------------------------------------------------------------
 
 
 def _if(this: Call) -> Value:
+    if this.evaluator.by_cells and _many(chosen := this.value(0)):
+        return _if_by_cells(this, this.evaluator.rows(chosen))
     condition = this.one(0)
     if isinstance(condition, ErrorValue):
         raise Failure(condition.kind, condition.message)
     if this.evaluator.truth(condition):
         return this.value(1)
     return this.value(2) if this.count > 2 else False
+
+
+def _if_by_cells(this: Call, conditions: Array) -> Array:
+    evaluator = this.evaluator
+    yes = evaluator.rows(this.value(1))
+    no: Array = evaluator.rows(this.value(2)) if this.count > 2 else [[False]]
+    return [
+        [
+            one if isinstance(one, ErrorValue) else _at(yes if evaluator.truth(one) else no, y, x)
+            for x, one in enumerate(line)
+        ]
+        for y, line in enumerate(conditions)
+    ]
 
 
 def _ifs(this: Call) -> Value:
@@ -91,7 +139,14 @@ def _ifs(this: Call) -> Value:
 
 def _iferror(this: Call) -> Value:
     try:
-        value = this.one(0)
+        whole = this.value(0)
+        if this.evaluator.by_cells and _many(whole):
+            other = this.evaluator.rows(this.value(1))
+            return [
+                [_at(other, y, x) if isinstance(one, ErrorValue) else one for x, one in enumerate(line)]
+                for y, line in enumerate(this.evaluator.rows(whole))
+            ]
+        value = this.evaluator.single(whole, this.row, this.column)
     except Failure as failure:
         value = failure.error
     return this.value(1) if isinstance(value, ErrorValue) else value
@@ -159,6 +214,27 @@ def _sumproduct(this: Call) -> Value:
     return total
 
 
+def _array_constrain(this: Call) -> Value:
+    rows, columns = (int(this.evaluator.number(this.one(at), "ARRAY_CONSTRAIN", at + 1)) for at in (1, 2))
+    return [line[:columns] for line in this.evaluator.rows(this.value(0))[:rows]]
+
+
+def _offset(this: Call) -> Value:
+    area = this.value(0)
+    if not isinstance(area, Area):
+        raise Failure("N_A", "Argument must be a range.")
+    rows, columns = (int(this.evaluator.number(this.one(at), "OFFSET", at + 1)) for at in (1, 2))
+    box, grid = area.box, area.sheet.grid
+    height, width = (
+        int(this.evaluator.number(this.one(at))) if this.count > at else size
+        for at, size in ((3, box.height), (4, box.width))
+    )
+    top, left = box.top + rows, box.left + columns
+    if min(top, left) < 0 or top + height > grid.row_count or left + width > grid.column_count:
+        raise Failure("REF", "Function OFFSET evaluates to an out of bounds range.")
+    return Area(area.sheet, box._replace(top=top, bottom=top + height, left=left, right=left + width))
+
+
 def _indirect(this: Call) -> Value:
     text = this.one(0)
     if isinstance(text, str):
@@ -186,6 +262,8 @@ def _filter(this: Call) -> Value:
 _LAZY: dict[str, Lazy] = {
     "FILTER": _filter,
     "INDIRECT": _indirect,
+    "OFFSET": _offset,
+    "ARRAY_CONSTRAIN": _array_constrain,
     "IF": _if,
     "IFS": _ifs,
     "IFERROR": _iferror,
@@ -883,8 +961,6 @@ _BLANK = frozenset(
         "SCAN",
         "MAKEARRAY",
         "LET",
-        "OFFSET",
-        "ARRAY_CONSTRAIN",
         "GETPIVOTDATA",
     ]
 )

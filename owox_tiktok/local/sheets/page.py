@@ -55,12 +55,18 @@ _VIEW = r"""<!doctype html>
   td input[type=text] { width: 100%; border: 0; font: inherit; padding: 0; }
   td input[type=checkbox] { accent-color: #1a73e8; margin: 0; vertical-align: middle; }
   th { background: #f8f9fa; font-weight: normal; font-size: 12px; color: #5f6368; position: sticky; }
-  thead th { top: 0; z-index: 3; }
+  thead th { top: 0; z-index: 6; }
   tbody th { left: 0; z-index: 2; white-space: nowrap; }
-  thead th:first-child { left: 0; z-index: 5; }
+  thead th:first-child { left: 0; z-index: 8; }
   td.free:not(.number, .frozen) { overflow: visible; z-index: 1; }
   .frozen { position: sticky; z-index: 2; }
   .frozen.corner { z-index: 3; }
+  td.choice { padding-right: 20px; }
+  td .open { position: absolute; right: 3px; top: 50%; width: 16px; height: 16px; margin-top: -8px; border: 0; border-radius: 8px; background: none; color: #5f6368; font-size: 9px; padding: 0; cursor: pointer; }
+  td .open:hover { background: #e8eaed; }
+  td select { position: absolute; inset: 0; width: 100%; font: inherit; }
+  td img, td svg { display: block; margin: 0 auto; max-width: 100%; border-radius: 4px; }
+  #main:focus-visible { outline: none; }
   .lastfrozen td, .lastfrozen th { border-bottom: 2px solid #bdc1c6; }
   .bare td { border-color: transparent; }
   th button { border: 1px solid #bdc1c6; border-radius: 2px; background: #fff; color: #3c4043; padding: 0; width: 14px; height: 14px; font-size: 11px; line-height: 11px; cursor: pointer; margin-right: 4px; }
@@ -76,7 +82,7 @@ _VIEW = r"""<!doctype html>
 <body>
 <header><h1>{{title}}</h1><span id="where"></span><input id="formula" aria-label="Content of the chosen cell">
 <button id="before">◀ rows</button><button id="after">rows ▶</button><button id="reload" title="Read again">↻</button><span id="message"></span></header>
-<main id="main"><div id="grid"></div><div id="charts"></div></main>
+<main id="main" tabindex="0" aria-label="Cells"><div id="grid"></div><div id="charts"></div></main>
 <nav id="tabs"></nav>
 <script>
 "use strict";
@@ -201,7 +207,7 @@ function draw() {
     const width = (data.columns[column] || {}).pixelSize || 100;
     th.textContent = letters(column);
     th.style.width = th.style.minWidth = width - 13 + "px";
-    if (column < frozenColumns) { lefts[column] = left; th.style.left = left + "px"; th.style.zIndex = 4; }
+    if (column < frozenColumns) { lefts[column] = left; th.style.left = left + "px"; th.style.zIndex = 7; }
     left += width;
     head.append(th);
   }
@@ -239,7 +245,7 @@ function draw() {
       if (covered.has(key)) continue;
       const td = fill(document.createElement("td"), cells[column] || {}, row, column);
       const next = cells[column + 1] || {};
-      if (typeof (cells[column] || {}).formattedValue === "string" && !next.formattedValue && !next.dataValidation) td.classList.add("free");
+      if (typeof (cells[column] || {}).formattedValue === "string" && !next.formattedValue && !next.dataValidation && !td.matches(".choice")) td.classList.add("free");
       const merge = spans[key];
       if (merge) { td.rowSpan = merge.endRowIndex - merge.startRowIndex; td.colSpan = merge.endColumnIndex - merge.startColumnIndex; }
       if (row < frozenRows || column < frozenColumns) {
@@ -265,6 +271,9 @@ function fill(td, cell, row, column) {
     box.checked = value.boolValue === true;
     box.onchange = () => write(row, column, box.checked);
     td.append(box);
+  } else if (picturesCell(cell)) {
+    const link = linkOf(picturesCell(cell));
+    if (link) td.append(pictureOf(link, (data[row].about.pixelSize || 21) - 6));
   } else if (cell.hyperlink && /^https?:/.test(cell.hyperlink)) {
     const link = document.createElement("a");
     link.href = cell.hyperlink; link.target = "_blank"; link.rel = "noreferrer";
@@ -274,6 +283,13 @@ function fill(td, cell, row, column) {
   if ("numberValue" in value) td.classList.add("number");
   if ("errorValue" in value) { td.classList.add("error"); td.title = value.errorValue.message || ""; }
   if (cell.note) { td.classList.add("note"); td.title = cell.note; }
+  if (rule === "ONE_OF_LIST" || rule === "ONE_OF_RANGE") {
+    const button = document.createElement("button");
+    Object.assign(button, { className: "open", textContent: "▼", title: "Choose from the list", tabIndex: -1 });
+    button.onclick = (event) => { event.stopPropagation(); offer(td, cell, row, column); };
+    td.classList.add("choice");
+    td.append(button);
+  }
   if (format.backgroundColor) td.style.background = css(format.backgroundColor);
   if (text.foregroundColor) td.style.color = css(text.foregroundColor);
   if (text.bold) td.style.fontWeight = "bold";
@@ -289,6 +305,37 @@ function fill(td, cell, row, column) {
   td.ondblclick = () => edit(td, cell, row, column);
   return td;
 }
+// =IMAGE(cell with a link), perhaps inside an IF: which cell that is.
+const picturesCell = (cell) => (/\bIMAGE\(\$?([A-Z]+)\$?(\d+)\)/.exec((cell.userEnteredValue || {}).formulaValue || ""));
+function linkOf([, column, row]) {
+  const at = [...column].reduce((sum, one) => 26 * sum + one.charCodeAt(0) - 64, 0) - 1;
+  return (((data[row - 1] || { cells: [] }).cells[at] || {}).effectiveValue || {}).stringValue;
+}
+// Links of simulated accounts lead nowhere: each is drawn, in a colour of its own.
+function pictureOf(link, height) {
+  let hue = 0;
+  for (const one of link) hue = (31 * hue + one.charCodeAt(0)) % 360;
+  const drawn = shape("svg", { width: height * 0.75, height, viewBox: "0 0 36 48", role: "img", "aria-label": "A picture" });
+  drawn.append(shape("rect", { width: 36, height: 48, rx: 3, fill: `hsl(${hue} 45% 78%)` }), shape("circle", { cx: 25, cy: 14, r: 6, fill: `hsl(${hue} 60% 90%)` }),
+    shape("path", { d: "M0 48V36l12-11 9 8 7-5 8 7v13z", fill: `hsl(${hue} 45% 52%)` }), shape("path", { d: "M14 18l11 7-11 7z", fill: "#fff" }));
+  if (/\.example(\.com)?\//.test(link)) return drawn;
+  const image = Object.assign(document.createElement("img"), { src: link, alt: "A picture", height });
+  image.onerror = () => image.replaceWith(drawn);
+  return image;
+}
+async function offer(td, cell, row, column) {
+  const { type, values: given } = cell.dataValidation.condition;
+  const texts = type === "ONE_OF_LIST" ? given.map((one) => one.userEnteredValue)
+    : ((await api("GET", `/values/${encodeURIComponent(given[0].userEnteredValue.replace(/^=/, ""))}`)).values || []).flat();
+  const select = document.createElement("select");
+  for (const text of new Set(["", cell.formattedValue || "", ...texts])) select.append(new Option(text, text, false, text === cell.formattedValue));
+  select.onchange = () => write(row, column, select.value);
+  select.onblur = () => select.remove();
+  select.onkeydown = (event) => { event.stopPropagation(); if (event.key === "Escape") { select.remove(); el("main").focus(); } };
+  td.append(select);
+  select.focus();
+  if (select.showPicker) try { select.showPicker(); } catch { /* not by a click of the person's */ }
+}
 const entered = (cell) => {
   const value = cell.userEnteredValue || {};
   if ("formulaValue" in value) return value.formulaValue;
@@ -298,6 +345,7 @@ const entered = (cell) => {
 function choose(td, cell, row, column) {
   chosen = { row, column };
   mark(td, cell);
+  if (!td.querySelector("input, select")) el("main").focus({ preventScroll: true });
 }
 // What the bar shows follows the cell, also when somebody else writes into it.
 function mark(td, cell) {
@@ -323,6 +371,22 @@ async function write(row, column, value) {
     await api("PUT", `/values/${encodeURIComponent(address(row, column))}?valueInputOption=USER_ENTERED`, { values: [[value]] });
   } finally { await loadGrid(); }
 }
+// Arrow keys move, Enter edits, Delete empties: as in a spreadsheet.
+const place = (row, column) => document.querySelector(`td[data-at="${row},${column}"]`);
+el("main").onkeydown = (event) => {
+  if (!chosen || event.target.matches("input, select, button, a")) return;
+  const { row, column } = chosen, step = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key];
+  const td = place(row, column);
+  if (!td) return;
+  if (step) {
+    event.preventDefault();
+    let next = null;
+    for (let n = 1; n < 60 && !next; n++) next = place(row + n * step[0], column + n * step[1]); // past what is hidden
+    if (next) { next.click(); next.scrollIntoView({ block: "nearest", inline: "nearest" }); }
+  } else if (event.key === "Enter") { event.preventDefault(); td.ondblclick(); }
+  else if (event.key === " " && td.querySelector("input[type=checkbox]")) { event.preventDefault(); td.querySelector("input").click(); }
+  else if (event.key === "Delete") write(row, column, "");
+};
 el("formula").onkeydown = (event) => { if (event.key === "Enter" && chosen) write(chosen.row, chosen.column, el("formula").value); };
 el("before").onclick = () => { first -= PAGE; loadGrid(); };
 el("after").onclick = () => { if (first + PAGE < size().rowCount) { first += PAGE; loadGrid(); } };
@@ -333,7 +397,7 @@ const live = Number(new URLSearchParams(location.search).get("live") || 0);
 if (live) (async () => {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 1000 * live));
-    if (!document.hidden && !(document.activeElement && document.activeElement.matches("input"))) await load().catch(() => {});
+    if (!document.hidden && !(document.activeElement && document.activeElement.matches("input, select"))) await load().catch(() => {});
   }
 })();
 
@@ -422,9 +486,10 @@ function drawBasic(svg, basic, labels, lines, width, height) {
   const step = Math.max(1, Math.ceil(count / 400)), places = Array.from({ length: Math.ceil(count / step) }, (_, index) => index * step);
   const words = places.map((at) => label(labels[at], flat ? 20 : 17)), longest = 7 * Math.max(1, ...words.map((one) => one.length));
   const legend = basic.legendPosition !== "NO_LEGEND", rightward = lines.some((one) => one.right);
-  const x = flat ? Math.min(width / 3, longest) + 22 : 62;
+  const titled = (position) => (basic.axis || []).find((one) => one.position === position && one.title);
+  const x = flat ? Math.min(width / 3, longest) + 22 : titled("LEFT_AXIS") ? 76 : 62;
   const slanted = !flat && places.length <= 12 && longest > (width - x - 60) / places.length, below = (slanted ? Math.min(90, longest * 0.55) : 14) + (legend ? 36 : 12);
-  const area = { x, y: 48, w: width - x - (rightward ? 56 : 24), h: height - 56 - below };
+  const area = { x, y: 48, w: width - x - (rightward ? titled("RIGHT_AXIS") ? 72 : 56 : 24), h: height - 56 - below };
   const axis = (some, right) => {
     const all = stacked ? places.map((at) => some.reduce((sum, one) => sum + (one.points[at] || 0), 0)) : some.flatMap((one) => places.map((at) => one.points[at] || 0));
     const top = Math.max(0, ...all), unit = Math.pow(10, Math.floor(Math.log10(top / 4 || 1)));
@@ -439,6 +504,10 @@ function drawBasic(svg, basic, labels, lines, width, height) {
     }
     return scale;
   };
+  for (const [position, at, turn] of [["LEFT_AXIS", 18, -90], ["RIGHT_AXIS", width - 14, 90]]) {
+    const one = titled(position), middle = area.y + area.h / 2;
+    if (one) svg.append(shape("text", { x: at, y: middle, "text-anchor": "middle", "font-size": 12, "font-weight": "bold", fill: css(((one.format || {}).foregroundColorStyle || {}).rgbColor) || "#5f6368", transform: `rotate(${turn} ${at} ${middle})` }, one.title));
+  }
   const left = axis(lines.filter((one) => !one.right), false), right = rightward ? axis(lines.filter((one) => one.right), true) : left;
   const slot = (flat ? area.h : area.w) / places.length;
   const each = flat ? Math.ceil(16 / slot) : slanted ? 1 : Math.ceil((longest + 14) / slot);

@@ -1,4 +1,4 @@
-"""``QUERY``: columns, sums and conditions, which is what a small dashboard asks.
+"""``QUERY``: columns, sums, largest values and conditions, which is what a small dashboard asks.
 
 Understood are ``select``, ``where`` with comparisons joined by ``and``, ``group by``, ``order by`` and ``limit``.
 Columns are ``Col1`` …, values are numbers, texts in quotes and ``date '2026-01-31'``. Of anything else the result is
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from owox_tiktok.local.sheets.formulas import Array, compare
 from owox_tiktok.local.sheets.values import Result
 
-_ITEM = r"(?:col\d+|sum\(\s*col\d+\s*\))"
+_ITEM = r"(?:col\d+|(?:sum|max)\(\s*col\d+\s*\))"
 _QUERY = re.compile(
     rf"\s*select\s+(?P<select>{_ITEM}(?:\s*,\s*{_ITEM})*)"
     r"(?:\s+where\s+(?P<where>.+?))?"
@@ -41,7 +41,8 @@ _DAY_0 = date(1899, 12, 30)
 
 class _Item(NamedTuple):
     column: int
-    summed: bool
+    total: str
+    """Of a group: "sum", "max", or nothing for the column itself."""
 
 
 def query(rows: Array, text: str, headings: int) -> Array | None:
@@ -57,8 +58,8 @@ def query(rows: Array, text: str, headings: int) -> Array | None:
     used = [*chosen, *([order] if order else [])]
     if conditions is None or any(item.column >= width for item in used):
         return None
-    grouped = bool(groups) or any(item.summed for item in used)
-    if grouped and any(not item.summed and item.column not in groups for item in used):
+    grouped = bool(groups) or any(item.total for item in used)
+    if grouped and any(not item.total and item.column not in groups for item in used):
         return None
     names = [" ".join(str(line[c]) for line in rows[:headings] if line[c] is not None) for c in range(width)]
     found = [line for line in rows[headings:] if all(meets(line) for meets in conditions)]
@@ -75,18 +76,22 @@ def query(rows: Array, text: str, headings: int) -> Array | None:
         sets = sets[: int(match["limit"])]
     out: Array = [[_of(item, lines) for item in chosen] for lines in sets]
     if headings or grouped:
-        out.insert(0, [f"{'sum ' if item.summed else ''}{names[item.column]}".strip() for item in chosen])
+        out.insert(0, [f"{item.total} {names[item.column]}".strip() for item in chosen])
     return out
 
 
 def _item(text: str) -> _Item:
-    return _Item(int(re.sub(r"\D", "", text)) - 1, "sum" in text.lower())
+    function, _, _ = text.strip().lower().rpartition("(")
+    return _Item(int(re.sub(r"\D", "", text)) - 1, function)
 
 
 def _of(item: _Item, lines: Array) -> Result:
-    if not item.summed:
-        return lines[0][item.column]
-    return math.fsum(one for line in lines if type(one := line[item.column]) is float)
+    if item.total == "sum":
+        return math.fsum(one for line in lines if type(one := line[item.column]) is float)
+    if item.total == "max":
+        there = [one for line in lines if (one := line[item.column]) is not None]
+        return max(there, key=cmp_to_key(compare), default=None)
+    return lines[0][item.column]
 
 
 def _conditions(text: str) -> list[Callable[[list[Result]], bool]] | None:

@@ -261,13 +261,15 @@ def _row_data(spreadsheet: Spreadsheet, sheet: Sheet, box: Box, mask: masks.Mask
         return []
     grid = sheet.grid
     painter = Painter(spreadsheet, sheet)
+    # What formulas and rules fill or paint may lie anywhere.
     painted = not painter.idle and masks.wants(mask, "effectiveFormat")
+    anywhere = painted or bool(spreadsheet.evaluator().spills(sheet))
     out: list[Json] = []
-    for row in range(box.top, box.bottom if painted else min(box.bottom, len(grid.rows))):
+    for row in range(box.top, box.bottom if anywhere else min(box.bottom, len(grid.rows))):
         present = grid.rows[row] if row < len(grid.rows) else None
         width = 0 if present is None else min(box.right, max(len(present.cells), len(present.looks)))
         cells: list[Json] = []
-        for column in range(box.left, box.right if painted else width):
+        for column in range(box.left, box.right if anywhere else width):
             extra = painter.paint(row, column) if painted else _UNPAINTED
             cell = _cell(spreadsheet, sheet, row, column, extra, mask)
             cells.append(masks.project(cell, mask))
@@ -286,8 +288,9 @@ def _cell(
     look = sheet.grid.look(row, column)
     parts = look.parts if look else {}
     answer: Json = {}
-    if content is not None:
-        if not mask or "userEnteredValue" in mask:
+    spilled = content is None and spreadsheet.evaluator().result(sheet, row, column) is not None
+    if content is not None or spilled:
+        if content is not None and (not mask or "userEnteredValue" in mask):
             answer["userEnteredValue"] = to_extended(content)
         if not mask or mask.keys() & {"effectiveValue", "formattedValue", "effectiveFormat", "hyperlink"}:
             result = spreadsheet.evaluator().result(sheet, row, column)

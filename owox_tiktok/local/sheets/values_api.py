@@ -66,16 +66,26 @@ def rendered(spreadsheet: Spreadsheet, sheet: Sheet, box: Box, render: str, date
     """Values of a box, row by row, cut at the last one that is not empty."""
     grid, locale = sheet.grid, spreadsheet.locale
     evaluator = spreadsheet.evaluator()
+    spilled = evaluator.spilled_over(sheet)
+    ends = {row: max(column for at, column in spilled if at == row) + 1 for row in {at for at, _ in spilled}}
     rows: list[list[Any]] = []
-    for row in range(box.top, min(box.bottom, len(grid.rows))):
-        present = grid.rows[row]
-        if present is None:
+    for row in range(box.top, min(box.bottom, max([len(grid.rows), *(one + 1 for one in ends)]))):
+        present = grid.rows[row] if row < len(grid.rows) else None
+        if present is None and row not in ends:
             rows.append([])
             continue
         line: list[Any] = []
-        looks = present.looks
-        for offset, content in enumerate(present.cells[box.left : box.right]):
+        looks = present.looks if present else ()
+        contents = list(present.cells[box.left : box.right]) if present else []
+        contents += [None] * (min(ends.get(row, 0), box.right) - box.left - len(contents))
+        for offset, content in enumerate(contents):
             column = box.left + offset
+            if content is None and (row, column) in spilled and render != "FORMULA":
+                result = spilled[row, column]
+                shown = displayed(spreadsheet, sheet, row, column, result)
+                unformatted = _unformatted(spreadsheet, sheet, row, column, result, dates, render)
+                line.append(shown if render == "FORMATTED_VALUE" else unformatted)
+                continue
             if content is None:
                 line.append("")
                 continue

@@ -504,7 +504,7 @@ class Api:
             }
             extra = f',"total_metrics":{json.dumps(totals)}'
         answer = self._paged(_Pages("list", page, size, table.size, texts, extra))
-        answer.throttled = kept is not None
+        answer.throttled = kept is not None and self.rules.cut_says_so
         return answer
 
     def _report_of_several(self, accounts: Sequence[Advertiser], params: Mapping[str, str]) -> Answer:
@@ -538,7 +538,7 @@ class Api:
             return [json.dumps(row, ensure_ascii=False) for row in rows[begin:end]]
 
         answer = self._paged(_Pages("list", page, size, len(rows), texts, extra))
-        answer.throttled = kept is not None
+        answer.throttled = kept is not None and self.rules.cut_says_so
         return answer
 
     def _ads(self, advertiser: Advertiser, query: ReportQuery, kept: frozenset[str] | None) -> list[Ad]:
@@ -595,7 +595,7 @@ class Api:
         key = (
             advertiser.id,
             refreshed_h,
-            self.rules.zero_rows,
+            (self.rules.zero_rows, self.rules.drop_zero_rows),
             query.report_type,
             query.level,
             tuple(query.dimensions),
@@ -625,6 +625,7 @@ class Api:
             query.report_type,
             refreshed_h,
             zero_rows=self.rules.zero_rows,
+            drop_zero_rows=self.rules.drop_zero_rows,
         )
         made = (table, ordered(table, query.order, query.descending) if query.order else None)
         with self._lock:

@@ -179,8 +179,8 @@ def _ad(one: Ad, now: datetime) -> Row:
         ad_text=ad_text(one),
         ad_texts=None,
         ad_format="SINGLE_IMAGE" if image else "SINGLE_VIDEO",
-        image_ids=[f"v0201/{one.seed:016x}"],
-        video_id=None if image else f"v10033g5{one.seed % 10**8:08d}",
+        image_ids=[_image_id(_in_library(one, "images"))] if image else [f"v0201/{one.seed:016x}"],
+        video_id=None if image else _video_id(advertiser, _in_library(one, "videos")),
         landing_page_url=f"https://shop.example.com/?utm_content={one.index}",
         landing_page_urls=None,
         identity_type="CUSTOMIZED_USER" if one.index % 2 else "UNSET",
@@ -276,12 +276,26 @@ def _audience(one: Advertiser, number: int, seed: int) -> Row:
     )
 
 
+def _in_library(ad: Ad, stream: str) -> int:
+    """The seed of the asset that an ad uses: several ads use the same."""
+    advertiser = ad.campaign.advertiser
+    return hash64(advertiser.seed, stream, ad.index % _MAKERS[stream][0])
+
+
+def _image_id(seed: int) -> str:
+    return f"ad-site-i18n-sg/{seed:016x}"
+
+
+def _video_id(advertiser: Advertiser, seed: int) -> str:
+    return f"v10033g5{advertiser.index}{seed % 10**12:012d}"
+
+
 def _image(one: Advertiser, number: int, seed: int) -> Row:
     made = _asset_time(seed, one)
     return _row(
         "images",
         seed,
-        image_id=f"ad-site-i18n-sg/{seed:016x}",
+        image_id=_image_id(seed),
         material_id=_asset_id(182, one, number),
         format="jpeg",
         image_url=f"https://img.example.com/{seed:x}.jpeg?x-expires=1&x-signature=a%2Bb",
@@ -302,7 +316,7 @@ def _video(one: Advertiser, number: int, seed: int) -> Row:
     return _row(
         "videos",
         seed,
-        video_id=f"v10033g5{one.index}{seed % 10**12:012d}",
+        video_id=_video_id(one, seed),
         material_id=_asset_id(183, one, number),
         format="mp4",
         duration=[30.013, 15.0, 7.5][number % 3],
@@ -494,13 +508,18 @@ def visible(world: World, advertiser: Advertiser, stream: str) -> list[Campaign]
     }
     stream = {"smart_plus_campaigns": "campaigns", "smart_plus_ad_groups": "ad_groups"}.get(stream, stream)
     pool = pools["ads" if stream == "smart_plus_ads" else stream]
-    chosen = [one for one in pool if one.created <= now]
+    chosen = [one for one in pool if one.created <= now and (isinstance(one, Campaign) or not one.campaign.only_whole)]
     return sorted(chosen, key=lambda one: one.id, reverse=True)  # type: ignore[return-value]
+
+
+def campaign_of(one: Campaign | AdGroup | Ad) -> Campaign:
+    """The campaign, or the one above an ad group or ad."""
+    return one if isinstance(one, Campaign) else one.campaign
 
 
 def kind_of(one: Campaign | AdGroup | Ad) -> str:
     """The kind of a campaign, or of the one above an ad group or ad."""
-    return one.kind if isinstance(one, Campaign) else one.campaign.kind
+    return campaign_of(one).kind
 
 
 _PROMOTE_FIELDS = ("id", "_id", "_name", "_status", "_time", "campaign_system_origin", "objective", "budget")

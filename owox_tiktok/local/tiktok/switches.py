@@ -47,7 +47,11 @@ class Rules:
     ``ids_by_split``: how many campaigns, ad groups or ads a report with this dimension may cover.
 
     ``cut_levels``: the levels ('ad', 'ad_group', 'campaign', 'advertiser') whose reports are cut at the newest ads
-    of a large account. TikTok speaks of ids of ads and names no level.
+    of a large account. TikTok speaks of ids of ads and names no level. ``cut_says_so``: whether the header tells it;
+    TikTok's always does, and a loader that trusts it should notice one that does not.
+
+    ``drop_zero_rows``: whether some daily rows of zeros are missing, which ones changes from hour to hour. TikTok
+    drops them by a rule it does not tell.
     """
 
     top_view_at_advertiser: bool = True
@@ -75,3 +79,5 @@ class Rules:
         ("interest_category_tier4", 100),
     )
     cut_levels: tuple[str, ...] = ("ad",)
+    cut_says_so: bool = True
+    drop_zero_rows: bool = False
