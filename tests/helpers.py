@@ -21,7 +21,7 @@ import duckdb
 
 from owox_tiktok import app, config_file, settings
 from owox_tiktok.events import Event, Failed, Finished, Warned
-from owox_tiktok.local.tiktok import Server, World, oracle
+from owox_tiktok.local.tiktok import Server, World, oracle, shop
 from owox_tiktok.local.tiktok.api import LISTS
 from owox_tiktok.local.tiktok.assets import entity_rows
 from owox_tiktok.model import Destination, Field, Kind, Stream
@@ -33,7 +33,11 @@ START = date(2026, 1, 28)
 
 Row = dict[str, Any]
 
-_PATHS = {f"{path}/" for path in LISTS} | {"advertiser/info/", "oauth2/advertiser/get/", "report/integrated/get/"}
+_PATHS = {f"{path}/" for path in (*LISTS, *shop.PATHS)} | {
+    "advertiser/info/",
+    "oauth2/advertiser/get/",
+    "report/integrated/get/",
+}
 SERVED = [stream for stream in STREAMS.values() if stream.path in _PATHS]
 """The streams whose endpoint the emulator has."""
 
@@ -241,6 +245,13 @@ def expected(
                 top_view_at_advertiser=top_view_at_advertiser,
             )
         ]
+    elif stream.listing and stream.listing.each:
+        today = world.today(advertiser)[0]
+        asked = [f.name for f in fields if f.name not in stream.keys and f.origin != "ours"]
+        until, fixed = min(last or today, today), dict(stream.listing.filters)
+        rows = oracle.shop_rows(
+            world, advertiser_id, stream.name, stream.listing.dimensions, asked, start, until, fixed
+        )
     else:
         rows = oracle.entity_rows(world, advertiser_id, stream.name, include_deleted)
         if stream.name == "advertisers":  # one of its fields comes only when it is named, and we name every field
@@ -287,6 +298,9 @@ def typed_wire(field: Field, value: Any) -> Any:
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         case Kind.JSON:
             return json.loads(json.dumps(value), parse_float=Decimal)
+        case Kind.DAY | Kind.HOUR if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            return moment.date() if field.kind is Kind.DAY else moment
         case Kind.ID:
             return str(value) if value != "" else None
         case Kind.TEXT:
