@@ -139,6 +139,7 @@ class Counts:
     refused: int = 0
     bytes: int = 0
     codes: Counter[int] = field(default_factory=Counter)
+    of_advertiser: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
@@ -471,6 +472,7 @@ class TikTok:
         )
         with self.counts.lock:
             self.counts.requests += 1
+            self.counts.of_advertiser[call.advertiser_id] += 1
         connection.watch.begin()
         try:
             with connection.send(
