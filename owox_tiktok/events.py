@@ -142,6 +142,8 @@ class Finished:
     """What a destination that is paid for by the bytes was billed for."""
     cost: float | None = None
     """What those cost, where their price is known; in the currency of the price."""
+    requests_of: Mapping[str, int] = field(default_factory=dict)
+    """How many of the requests were for each ad account; "" for those that are for none in particular."""
     healed: tuple[str, ...] = ()
     """What people had changed in the destination and is right again, in sentences without a full stop."""
     proof: Proof = field(default_factory=Proof)
@@ -156,6 +158,7 @@ class Finished:
             pairs=max(earlier.pairs, self.pairs),
             requests=earlier.requests + self.requests,
             refused=earlier.refused + self.refused,
+            requests_of=_added(earlier.requests_of, self.requests_of),
             seconds=earlier.seconds + self.seconds,
             warnings=earlier.warnings + self.warnings,
             pruned=_added(earlier.pruned, self.pruned),
