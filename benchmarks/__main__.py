@@ -8,6 +8,7 @@
     sheets     1 advertiser x 300 ads x 365 days into a Google Sheet with 15 columns, and the daily refresh on top of it
     quota      20 Sheets of one account import at once, 60 calls a minute; calls and bytes of a run
     bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
+    postgresql  1,000,000 rows x 25 columns into PostgreSQL and into DuckDB, a tenth of them, and the refresh on top
     agency     50 accounts x 20 objects into the BigQuery emulator behind a proxy that is as slow as Google, twice; not
                among those that run when none is named. BENCH_AGENCY="50 20 8 10": accounts, objects, days, requests
                per second
@@ -39,7 +40,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import agency, bigquery, bigquery_breaking, breaking, everything, pace, quota, race, trust
+from benchmarks import agency, bigquery, bigquery_breaking, breaking, everything, pace, postgresql, quota, race, trust
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
 
@@ -329,7 +330,7 @@ def main() -> None:
     """Run the benchmarks named on the command line, or all."""
     if sys.argv[1:] and (harness := HARNESSES.get(sys.argv[1])):
         sys.exit(harness(sys.argv[2:]))
-    names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "quota", "bigquery", "pace", "paced"]
+    names = sys.argv[1:] or ["start", "unlimited", "wide", "sheets", "quota", "bigquery", "postgresql", "pace", "paced"]
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
     if "start" in names:
         start()
@@ -339,6 +340,8 @@ def main() -> None:
         bigquery.run(say)
     if "steps" in names:
         agency.steps(say)
+    if "postgresql" in names:
+        postgresql.run(say)
     if "agency" in names:
         agency.run(say)
     if "all" in names:

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from owox_tiktok.app.proofs import (
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy
+from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
 from owox_tiktok.model import Audit, Audited, Destination, KeepsHistory, Metered, Reading, Stamps, Window
 from owox_tiktok.notify import mistakes, notify
@@ -168,7 +169,10 @@ def import_(
                 count(Warned("ad_groups", "", hint))
             requests = api.counts.requests
             if not backfill and not outcome.left and not outcome.stopped and not part.halted():
-                checked = check_afterwards(source, settings, destination, accounts, now=now, halted=stop)
+                try:
+                    checked = check_afterwards(source, settings, destination, accounts, now=now, halted=stop)
+                except StoreFailed as error:  # the rows are stored; the next run checks them
+                    count(Warned("", "", f"the checks after the import ended early: {error.sentence}"))
                 for name, advertiser_id, sentence in alarm(checked.days):
                     count(Warned(name, advertiser_id, sentence))
             billed, price = 0, None
@@ -180,7 +184,8 @@ def import_(
                 outcome, requests, checked, api, len(pairs) + lost, failed, warnings, began, billed, price
             )
             if isinstance(destination, KeepsChecks):
-                destination.keep_run(_kept(finished, settings, now))
+                with suppress(StoreFailed):  # where the connection was lost, what came of the run is still said
+                    destination.keep_run(_kept(finished, settings, now))
     except Halted as asked:  # before there was a plan
         audit, back, changed, owed_again = Audit(), {}, {}, {}
         outcome = Outcome(stopped=Reason(asked.message))

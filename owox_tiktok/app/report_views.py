@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from owox_tiktok.destinations import open_destination
+from owox_tiktok.destinations import open_destination, shown
 from owox_tiktok.dialects import Dialect
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed
 from owox_tiktok.events import Listener, Warned
@@ -38,7 +38,7 @@ def views(settings: Settings, *, dry_run: bool, environment: Mapping[str, str] |
     if not possible:
         raise StoreFailed(
             "there is no table yet, so no view can be created",
-            where=settings.destination,
+            where=shown(settings.destination),
             what_to_do="Import first, then create the views.",
         )
     alone: list[str] = []

@@ -20,7 +20,7 @@ from typing import Any
 from owox_tiktok.cursors import Part
 from owox_tiktok.dialects import MARK, SEALS, Dialect
 from owox_tiktok.model import Kind, Sealed, Stream
-from owox_tiktok.trust.seals import CONTROLS, COUNTS, Span
+from owox_tiktok.trust.seals import CONTROLS, COUNTS, Span, digits_of
 from owox_tiktok.trust.verdicts import TO_READ_AGAIN, VERIFIED, Stretch, Verdict
 
 CHECKS = "_owox_tiktok_checks"
@@ -169,7 +169,7 @@ def restate_sql(
                 seal, seen = sealed.seal, sealed.read_at
                 sums = [getattr(seal, name) for name in CONTROLS]
                 age = (read_on.get(advertiser_id, seen.date()) - day).days
-                texts = [None if s is None else f"{s:f}" for s in sums]
+                texts = [None if s is None else digits_of(s) for s in sums]
                 rows.append([advertiser_id, day.isoformat(), str(age), str(seal.rows), *texts])
     if not rows or seen is None:
         return ""
