@@ -6,6 +6,7 @@ Frozen values only. Nothing here knows TikTok's URLs, a file, a Sheet or a datab
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -39,6 +40,7 @@ class Kind(enum.StrEnum):
 class Field:
     """One column: its name is TikTok's, its kind ours.
 
+    ``personal``: it tells of a person, so that it is imported only where it is chosen, and can be hashed.
     ``unit`` is shown to people ("percent", "account currency"). ``additive`` says whether summing it over rows means
     anything. ``origin`` tells where on TikTok's item the value sits; ``ours`` means we add it from the advertiser.
     """
@@ -51,6 +53,7 @@ class Field:
     group: str = ""
     origin: Literal["item", "dimension", "metric", "ours"] = "item"
     deprecated: bool = False
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +279,11 @@ class Stream:
         return self.kind if isinstance(self.kind, Report) else None
 
     @property
+    def may_have_history(self) -> bool:
+        """Whether its rows are things that people change: campaigns, ad groups, ads and their Smart+ kinds."""
+        return self.hides_deleted and not self.is_report and self.verb == "upsert"
+
+    @property
     def is_report(self) -> bool:
         """Whether this is a report, not a list of entities."""
         return self.report is not None
@@ -437,6 +445,10 @@ class Step:
     linger_s: float = 4.0
     side_by_side: int = 1
 
+    def count(self, values: int, seconds: float) -> int:
+        """Return about how many steps so many values make that arrive over so many seconds."""
+        return max(1, math.ceil(values / self.values), math.ceil(seconds / max(self.linger_s, 1.0)))
+
 
 class Destination(Protocol):
     """Where rows live, with the cursors and seals beside them. One module each under ``destinations``.
@@ -505,8 +517,11 @@ class Metered(Protocol):
     price_per_tib: float | None
     """What 2**40 of them cost, where somebody has said it."""
 
-    def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
-        """Return how many bytes would be billed to store these windows, by advertiser; None stands for all rows."""
+    def estimate(self, stream: Stream, windows: Mapping[str, Window | None], *, steps: int = 1) -> int:
+        """Return how many bytes would be billed to store these windows, by advertiser, in so many steps.
+
+        None stands for all rows.
+        """
         ...
 
 
@@ -553,6 +568,26 @@ class CountsRows(Protocol):
 
     def row_counts(self, stream: Stream) -> Mapping[str, int]:
         """Return how many rows of the stream each advertiser has here; empty where there is no table."""
+        ...
+
+
+@runtime_checkable
+class KeepsHistory(Protocol):
+    """A destination that can keep every version of the rows of a list, not only the current one."""
+
+    history: frozenset[str]
+    """The lists whose history is kept from now on, by name; set before anything is prepared."""
+
+
+@runtime_checkable
+class Removes(Protocol):
+    """A destination that can delete all it has of an ad account."""
+
+    def remove(self, advertiser_ids: Collection[str], *, dry_run: bool) -> Mapping[str, int]:
+        """Delete all rows of these accounts, in every table of ours, all or nothing; dry: only count.
+
+        Returns how many there were by the table's name, cursors and seals included; tables without any are left out.
+        """
         ...
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any, Literal
@@ -54,6 +55,8 @@ class Settings:
     requests_per_second: float = 10.0
     max_run_timeout: int | None = None
     destination: str = "duckdb:///tiktok_ads.duckdb"
+    personal_data: str = "keep"
+    history: tuple[str, ...] = ()
     views: bool = False
     technical_names: bool = False
     notify_when: str = "never"
@@ -279,6 +282,13 @@ def _when(value: Value) -> str:
     return value.text.lower()
 
 
+def _personal(value: Value) -> str:
+    text = value.text.lower().replace("_", " ")
+    if text not in PERSONAL_DATA:
+        raise _Wrong(f"{value.shown} is not one of the choices", f"Use one of: {', '.join(PERSONAL_DATA)}.")
+    return text
+
+
 def _rate(value: Value) -> float:
     try:
         rate = float(value.text)
@@ -302,6 +312,8 @@ def _raw(value: Value) -> Value:
     return value
 
 
+PERSONAL_DATA = ("keep", "hash", "leave out")
+"""Stored as TikTok gives it, as a hash, or not at all whatever the fields say."""
 MOST_MINUTES = 1440
 MOST_LOOKBACK_DAYS = 365
 """TikTok credits a conversion up to 180 days after the click; a year leaves room for what a team defines itself."""
@@ -347,6 +359,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("destination_location", _location, "EU",
             "Where BigQuery creates the dataset if it does not exist yet, such as EU or europe-west3",
             label="Destination Location", filled=True, only_bigquery=True, in_file=False),
+    Setting("personal_data", _personal, "hash",
+            "What to do with e-mail addresses, telephone numbers and the like where they are among the fields: "
+            + ", ".join(PERSONAL_DATA)),
+    Setting("history", _raw, "[campaigns, ad_groups, ads]",
+            "Lists of which every version of a row is kept (DuckDB, BigQuery); true for campaigns, ad groups and ads"),
     Setting("views", _switch, "true", "Refresh the views after each import; `owox-tiktok views` does it by hand"),
     Setting("check_every_run", _switch, "true",
             "Compare the last 30 days with TikTok's totals after each import, whatever it costs; otherwise for at most "
@@ -420,6 +437,7 @@ def build(
         if parsed.get("destination", "").startswith("sheets://"):
             what = f"{stream.name} is a report of your own, and a Sheet has no tab for it"
             mistakes.append(Mistake(values["custom_reports"].where, what, "Send it to DuckDB or BigQuery."))
+    history = _history(values.get("history"), streams, mistakes)
     _dates(parsed, now, mistakes, values, wording)
     needs_app = parsed.get("advertiser_ids") == () or any(s.per_app for s in streams)
     if needs_app:
@@ -434,6 +452,9 @@ def build(
             mistakes.append(Mistake(at, "the sandbox cannot list ad accounts", "Write the sandbox advertiser's id."))
     if mistakes:
         raise BadInput(sorted(mistakes, key=lambda m: _line(m.where)))
+    parsed["history"] = history
+    if parsed.get("personal_data") == "leave out":
+        fields = {s.name: tuple(n for n in fields[s.name] if not s.fields[n].personal) for s in streams}
     for name in ("objects", "fields", "custom_reports"):
         parsed.pop(name, None)
     dataset, location = (parsed.pop(name, "") for name in ("destination_dataset_id", "destination_location"))
@@ -593,6 +614,28 @@ def _items(value: Value | None, mistakes: list[Mistake]) -> list[Value]:
     except _Wrong as wrong:
         mistakes.append(Mistake(value.where, wrong.what, wrong.what_to_do))
     return found
+
+
+def _history(given: Value | None, streams: Sequence[Stream], mistakes: list[Mistake]) -> tuple[str, ...]:
+    """Return the names of the lists whose history is to be kept."""
+    if given is None or given.absent:
+        return ()
+    possible = {s.name for s in STREAMS.values() if s.may_have_history}
+    if isinstance(given.content, str):
+        with suppress(_Wrong):
+            return tuple(s.name for s in streams if s.name in possible) if _switch(given) else ()
+    chosen: dict[str, None] = {}
+    for item in _items(given, mistakes):
+        found = find(item.text)
+        if found is None or found.name not in possible:
+            mistakes.append(
+                unknown(item, "object", "list with a history", possible, "Choose campaigns, ad_groups or ads; so")
+            )
+        elif found not in streams:
+            mistakes.append(Mistake(item.where, f"{found.name} is not imported", "Add it to objects."))
+        else:
+            chosen[found.name] = None
+    return tuple(chosen)
 
 
 def _fields(stream: Stream, names: Value, mistakes: list[Mistake]) -> tuple[str, ...]:

@@ -250,7 +250,8 @@ def show_plan(console: Console, planned: Sequence[Planned], rate: float, problem
     if read := sum(p.bytes_billed for p in planned):
         costs = [p.cost for p in planned if p.cost is not None]
         about = f"{size(read)}{money(sum(costs) if costs else None)}"
-        console.print(f"The destination would bill about {about}, if each object is stored in one step.")
+        steps = sum(p.steps for p in planned)
+        console.print(f"The destination would bill about {about} for {steps:,} step{'' if steps == 1 else 's'}.")
     for p in planned:
         if p.problem:
             what = pair(p.object, account(p.advertiser.id, p.advertiser.name))

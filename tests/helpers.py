@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -24,7 +24,7 @@ from owox_tiktok.events import Event, Failed, Finished, Warned
 from owox_tiktok.local.tiktok import Server, World, oracle, shop
 from owox_tiktok.local.tiktok.api import LISTS
 from owox_tiktok.local.tiktok.assets import entity_rows
-from owox_tiktok.model import Field, Kind, Stream
+from owox_tiktok.model import Destination, Field, Kind, Stream
 from owox_tiktok.streams import STREAMS
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -107,14 +107,20 @@ class Project:
         return config_file.read_file(self.write(**more), now=now, environment=self.environment)
 
     def import_(
-        self, *, now: datetime | None = None, backfill: tuple[date, date] | None = None, only: str = "", **more: Any
+        self,
+        *,
+        now: datetime | None = None,
+        backfill: tuple[date, date] | None = None,
+        only: str = "",
+        open_: Callable[[str], Destination] | None = None,
+        **more: Any,
     ) -> Ran:
         """Run an import in this process, at the world's clock unless given another."""
         moment = now or self.server.world.now()
         events: list[Event] = []
         chosen = app.only(self.settings(moment, **more), [only] if only else [])
         finished = app.import_(
-            chosen, now=moment, listen=events.append, backfill=backfill, environment=self.environment
+            chosen, now=moment, listen=events.append, backfill=backfill, environment=self.environment, open_=open_
         )
         return Ran(finished, events)
 
@@ -169,11 +175,12 @@ def process_environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def columns_of(database: Path, stream: Stream) -> list[str]:
+    """The columns of a table, but for those that say when a row was written."""
     with duckdb.connect(str(database), read_only=True) as connection:
         found = connection.execute(
             "SELECT column_name FROM duckdb_columns() WHERE table_name = $1 ORDER BY column_index", [stream.table]
         )
-        return [name for (name,) in found.fetchall()]
+        return [name for (name,) in found.fetchall() if not name.startswith("_")]
 
 
 def table(database: Path, stream: str | Stream) -> list[Row]:

@@ -111,6 +111,11 @@ def always(which: Callable[[Request], Any], what: Answer | str) -> Fault:
         ("my-project/tiktok?max_bytes=lots", "Write max_bytes=50GB"),
         ("my-project/tiktok?price=cheap", "Write what a TiB costs, such as price=6.25"),
         ("my-project/tiktok?max_bytes=9MB", "less than 10MB would stop everything"),
+        ("my-project/tiktok?priority=urgent", "Write priority=batch"),
+        ("my-project/tiktok?reservation=mine", "Write reservation=projects/PROJECT/locations/EU/reservations/NAME"),
+        ("my-project/tiktok?jobs_project=12", "Use the project's id"),
+        ("my-project/tiktok?label.Team=ads", "Use small letters"),
+        ("my-project/tiktok?label.run=1", "the label run is this program's own"),
     ],
 )
 def test_an_address_that_cannot_be_is_a_mistake_with_advice(address: str, words: str) -> None:
@@ -285,7 +290,13 @@ def test_each_table_is_looked_at_once_per_run(kit: Kit, proxy: Proxy) -> None:
             destination.replace([kit.chunk(DAILY, [ad(1, n)], (day(n), day(n)))])
     looked = [r.path.rpartition("/")[2] for r in proxy.seen if r.method == "GET" and "/tables/" in r.path]
     assert sorted(looked) == sorted(
-        ["_owox_tiktok_cursors", "_owox_tiktok_days", f"{LOCK}_{DAILY.name}", ADS.table, DAILY.table]
+        [
+            "_owox_tiktok_cursors",
+            "_owox_tiktok_days",
+            ADS.table,
+            DAILY.table,
+            *(f"{LOCK}_{s.name}" for s in (DAILY, ADS)),
+        ]
     )
 
 
@@ -400,6 +411,20 @@ def test_jobs_carry_labels_and_a_name_of_their_own(kit: Kit, proxy: Proxy) -> No
     assert all(re.fullmatch(r"owox_tiktok_[0-9a-f]{12}_\d+_\w+_1", name) for name in names)
     assert all(r.job["labels"]["app"] == "owox_tiktok" for r in proxy.jobs)
     assert {r.job["labels"].get("object") for r in proxy.jobs} == {"ad_report_daily", None}
+
+
+@needs_emulator
+def test_jobs_run_and_are_labelled_as_the_address_says(kit: Kit, proxy: Proxy, dataset: str) -> None:
+    slots = "projects/billing-project/locations/EU/reservations/night"
+    kit.address += f"?jobs_project=billing-project&priority=batch&reservation={slots}&label.team=ads&label.client=a_1"
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+    assert {r.path.split("/projects/")[1].split("/")[0] for r in proxy.jobs} == {"billing-project"}
+    assert {r.job["query"]["priority"] for r in proxy.jobs if r.sql} == {"BATCH"}
+    assert {r.job["reservation"] for r in proxy.jobs} == {slots}
+    assert {(r.job["labels"]["team"], r.job["labels"]["client"]) for r in proxy.jobs} == {("ads", "a_1")}
+    made = client().get_table(named(dataset, DAILY))
+    assert made.labels == {"team": "ads", "client": "a_1", "app": "owox_tiktok"}
+    assert [r["ad_id"] for r in kit.read(DAILY)] == ["171"]
 
 
 @needs_emulator
@@ -1117,7 +1142,7 @@ def test_plan_and_check_say_what_bigquery_says_and_write_nothing(project: Projec
     proxy.seen.clear()
     answered = project.cli("plan", "tiktok.yaml")
     assert answered.returncode == 0
-    assert "would bill about 50.0 MB (0.0003)" in answered.stdout
+    assert "would bill about 50.0 MB (0.0003) for 1 step." in answered.stdout
     assert [r.job["dryRun"] for r in proxy.jobs if "DELETE" in r.sql] == [True]
     assert all(r.job.get("dryRun") or CURSORS_READ in r.sql for r in proxy.jobs)
     proxy.fault = always(lambda r: r.job.get("dryRun"), NO_JOBS)

@@ -24,6 +24,7 @@ SAID = {
     "values": "as they were written",
     "read_back": "what is there afterwards",
     "tags": "shown with it",
+    "warning": "protected with a warning",
 }
 """Words of the finding that each switched-off assumption brings up."""
 

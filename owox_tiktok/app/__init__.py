@@ -6,7 +6,7 @@
     plans         what an import would do
     checks        whether everything an import needs is there
     freshness     how fresh what is stored is
-    upkeep        prune and reset
+    upkeep        prune, reset and forget
     proofs        whether what is stored equals TikTok's totals
     explaining    what a number in Ads Manager is, and what TikTok said when
     report_views  the views to report on
@@ -23,7 +23,7 @@ from owox_tiktok.app.plans import MEASURED, Measured, Planned, accounts, measure
 from owox_tiktok.app.proofs import Verified, verify
 from owox_tiktok.app.report_views import Viewed, views
 from owox_tiktok.app.steered import import_sheet, open_sheet
-from owox_tiktok.app.upkeep import Forgotten, prune_, reset
+from owox_tiktok.app.upkeep import Forgotten, forget, prune_, reset
 
 __all__ = [
     "MEASURED",
@@ -44,6 +44,7 @@ __all__ = [
     "check",
     "connect",
     "explain",
+    "forget",
     "history",
     "import_",
     "import_sheet",

@@ -141,9 +141,9 @@ def accounts_of(source: Source, settings: Settings) -> Accounts:
 # --- questions, and waiting for their answers ---------------------------------------------------------------------
 
 
-def question(pair: Pair, window: Window | None) -> Question:
+def question(pair: Pair, window: Window | None, *, hash_personal: bool = False) -> Question:
     """Return what TikTok is asked for a window of a pair."""
-    return Question(pair.stream, pair.advertiser, window, pair.fields, pair.with_deleted, pair.read_on)
+    return Question(pair.stream, pair.advertiser, window, pair.fields, pair.with_deleted, pair.read_on, hash_personal)
 
 
 def until(halted: Callable[[], Reason | None], items: Iterable[T]) -> Iterator[T]:

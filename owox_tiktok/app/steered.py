@@ -52,7 +52,7 @@ def import_sheet(
     the Sheet; StoreBusy when another run holds the Sheet, and nothing is written.
     """
     book = control.book
-    with Lease(book, part.run, environment=os.environ if environment is None else environment) as lease:
+    with Lease(book, part.run, warns=True, environment=os.environ if environment is None else environment) as lease:
         book.until = part.until
         everything = not (selection.objects or selection.advertisers or selection.days)
         report = Report(book, lease.run, intervals=intervals, everything=everything)

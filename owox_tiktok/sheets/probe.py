@@ -17,7 +17,7 @@ from owox_tiktok.sheets.cells import Cell, Json, cell, same
 from owox_tiktok.sheets.client import FREE_MARKERS, MOST_FILTERS, Spreadsheet
 from owox_tiktok.sheets.errors import SheetRefused
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.tabs import Tab
+from owox_tiktok.sheets.tabs import PLEASE_WAIT, Tab
 
 TITLE = "_owox_tiktok_check"
 KEY = "owox.check"
@@ -85,6 +85,7 @@ class _Probe:
             ("a batch is applied altogether or not at all", self._atomic),
             ("rows can be inserted before the first", self._first_row),
             ("the answer to a batch can hold what is there afterwards", self._read_back),
+            ("columns can be protected with a warning for those who edit them", self._warned),
         )
         for what, attempt in tried:
             try:
@@ -146,6 +147,17 @@ class _Probe:
         self._book.apply([self._write(0, "first"), above])
         moved = self._read(0, 2)
         return "" if moved == [None, "first"] else f"the first rows are then {moved!r}"
+
+    def _warned(self) -> str:
+        columns = {"sheetId": self._tab.id, "startColumnIndex": 0, "endColumnIndex": 2}
+        made = {"range": columns, "description": PLEASE_WAIT, "warningOnly": True}
+        self._book.apply([{"addProtectedRange": {"protectedRange": made}}])
+        there, told = self._book.structure(()).warnings, self._book.warnings
+        self._book.apply([{"deleteProtectedRange": {"protectedRangeId": number}} for number in there])
+        self._book.warnings = set()
+        if told is None or not told or not told <= set(there):
+            return f"its id is told as {told}, and found as {there}"
+        return ""
 
     def _read_back(self) -> str:
         name = f"'{self._tab.title}'!A1:A1"

@@ -131,7 +131,7 @@ class Transport:
             return OverQuota(f"Google answered {code} {status}", where=self._where)
         if code in PASSING_CODES or code >= 500:
             return Passing(f"Google answered {code} {status}", where=self._where, unsure=True)
-        what, advice = _explained(code, status, message, error.error.get("details") or [], self._account())
+        what, advice = _explained(code, status, message, error.error.get("details") or [], self.editor)
         # Google gives no code of its own for a spreadsheet that is full.
         if full := re.search(r"above the limit of (\d+) cells", message):
             refusal = TooManyCells(message, where=self._where, what_to_do=WAYS_OUT)
@@ -139,7 +139,8 @@ class Transport:
             return refusal
         return SheetRefused(what, code=code, where=self._where, what_to_do=advice)
 
-    def _account(self) -> str:
+    @property
+    def editor(self) -> str:
         """The e-mail address to share the spreadsheet with, or words for it."""
         email = str(getattr(self._credentials, "service_account_email", None) or "")
         return email if "@" in email else "the Google account this program runs as"

@@ -50,9 +50,9 @@ def find(name: str) -> Stream | None:
 
 
 def default_fields(stream: Stream) -> tuple[str, ...]:
-    """Return the fields imported when the user chose none: all of an entity's, a preset of a report's."""
+    """Return the fields imported when the user chose none: a list's but for personal ones, a preset of a report's."""
     if stream.default == ("*",):
-        return tuple(stream.fields)
+        return tuple(name for name, field in stream.fields.items() if not field.personal)
     return tuple(n for n in stream.default if _documented(stream, n))
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from owox_tiktok.errors import Senseless
 from owox_tiktok.model import Field, Listing, Stream
-from owox_tiktok.rows import NOTHING, Column, column
+from owox_tiktok.rows import NOTHING, Column, column, hashed
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import ID_OF
 from owox_tiktok.tiktok.client import Body
@@ -212,7 +212,8 @@ def columns_of(question: Question, page: Page) -> list[Column]:
         else:
             if stream.report and stream.report.split == _UNDISCLOSED_IN and _FEW in values:
                 values = [None if v == _FEW else v for v in values]
-            data.append(column(field, values, metric=field.origin == "metric"))
+            texts = column(field, values, metric=field.origin == "metric")
+            data.append(hashed(texts) if field.personal and question.hash_personal else texts)
     return data
 
 

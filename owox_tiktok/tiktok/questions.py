@@ -25,6 +25,7 @@ class Question:
     """What is wanted of TikTok: the rows of ``stream`` of one advertiser, of the days of ``window``, with ``fields``.
 
     ``window`` is None where rows have no days. ``today`` is the day it is for the advertiser, where that is known.
+    ``hash_personal``: of fields that tell of a person, only a hash is wanted (``rows.hashed``).
     """
 
     stream: Stream
@@ -33,6 +34,7 @@ class Question:
     fields: tuple[str, ...]
     with_deleted: bool = True
     today: date | None = None
+    hash_personal: bool = False
 
     @property
     def pair(self) -> tuple[str, str]:

@@ -105,7 +105,7 @@ def _dbt_list(there: There, wanted: _DbtList) -> View:
     for theirs in wanted.columns:
         ours = stream.fields[wanted.renamed.get(theirs, theirs)]
         value = select.of("entity", wanted.stream, ours.name)
-        if not value:
+        if not value and not ours.personal:
             select.lacks(wanted.stream, ours.name)
         if ours.kind is Kind.JSON:
             value = [there.dialect.json_as_text.format(v) for v in value]

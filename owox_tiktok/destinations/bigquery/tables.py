@@ -42,7 +42,7 @@ class Tables(SqlDestination):
         super().__init__(address.name)
         self.dialect = dialect_of(address.project, address.dataset)
         self._client = client
-        self._jobs = Jobs(client, limits, max_bytes=address.max_bytes)
+        self._jobs = Jobs(client, limits, address)
         self._call = self._jobs.call
         self._address = address
         self._read_only = read_only
@@ -76,7 +76,7 @@ class Tables(SqlDestination):
                 return None
             new = bq.Dataset(self._address.name)
             new.location = wanted or None
-            new.labels = LABEL
+            new.labels = {**self._address.labels, **LABEL}
             dataset = self._client.create_dataset(new, exists_ok=True, **self._call)
         there = str(dataset.location or "")
         if wanted and there and wanted.upper() != there.upper():
@@ -140,7 +140,7 @@ class Tables(SqlDestination):
     def _create(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None) -> None:
         new = bq.Table(self._reference(name), schema=[schema_field(part) for part in parts])
         new.description = description
-        new.labels = LABEL
+        new.labels = {**self._address.labels, **LABEL}
         if stream is not None:
             new.clustering_fields = [k for k in stream.keys if k != stream.time][:4]
             new.table_constraints = _key_of(stream)
@@ -221,7 +221,7 @@ class Tables(SqlDestination):
         made = old or bq.Table(self._reference(view.name))
         made.view_query = view.sql
         made.description = about
-        made.labels = LABEL
+        made.labels = {**self._address.labels, **LABEL}
         if old is None:
             made = self._client.create_table(made, exists_ok=True, **self._call)
         else:
