@@ -432,13 +432,13 @@ def build(
             mistakes.append(Mistake(value.where, wrong.what, wrong.what_to_do))
 
     streams, fields = _objects(values, bool(parsed.get("sandbox_mode")), mistakes)
-    history = _history(values.get("history"), streams, mistakes)
     for stream, chosen in _custom_reports(values.get("custom_reports"), mistakes):
         streams.append(stream)
         fields[stream.name] = chosen
         if parsed.get("destination", "").startswith("sheets://"):
             what = f"{stream.name} is a report of your own, and a Sheet has no tab for it"
             mistakes.append(Mistake(values["custom_reports"].where, what, "Send it to DuckDB or BigQuery."))
+    history = _history(values.get("history"), streams, mistakes)
     _dates(parsed, now, mistakes, values, wording)
     needs_app = parsed.get("advertiser_ids") == () or any(s.per_app for s in streams)
     if needs_app:
