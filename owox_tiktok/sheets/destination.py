@@ -54,6 +54,7 @@ from owox_tiktok.sheets.state import (
     state_tab,
     tab_id,
 )
+from owox_tiktok.sheets.stretch import FIELDS, Behind, stretched
 from owox_tiktok.sheets.table import (
     KEYS,
     Key,
@@ -128,6 +129,8 @@ class Sheets:
         """Streams in whose tabs the audit has seen rows of ours without a key."""
         self._said: list[str] = []
         """Sentences for the person that no step has handed on yet."""
+        self._behind: dict[str, int] = {}
+        """By stream, the row behind our last one before rows were put there."""
 
     def __enter__(self) -> Sheets:
         if self._lease:
@@ -142,6 +145,8 @@ class Sheets:
             if error is None or isinstance(error, Exception):
                 with suppress(Problem):
                     self._flush()
+                with suppress(Problem):
+                    self._stretch()
         finally:
             if self._lease:
                 self._lease.release()
@@ -189,6 +194,19 @@ class Sheets:
         batch = state_requests(structure, state, pairs, records, seals, ids)
         self.book.apply(batch)
         self._remember(records, seals)
+
+    def _stretch(self) -> None:
+        """Make her filters, banding and tables longer that ended where rows were put behind ours."""
+        if not self._behind:
+            return
+        structure, behind = self._structure or self._look(), dict[int, Behind]()
+        for name, end in self._behind.items():
+            table, keys = table_of(structure, name), self._keys.get(name)
+            if table is not None and table.header is not None and keys:
+                now = max(row for row, key in enumerate(keys) if key is not None) + 1 if any(keys) else 0
+                behind[table.tab.id] = Behind(table.header, end, now, frozenset(table.columns.values()))
+        if batch := stretched(self.book.look(list(behind), FIELDS), behind):
+            self.book.apply(batch)
 
     def _read_state(self, structure: Structure | None = None, *, with_seals: bool = False) -> dict[Pair, Record]:
         """Return what the hidden tab says of cursors and failures; ``with_seals`` remember its seals, too."""
@@ -528,6 +546,8 @@ class Sheets:
             return None
         self._check_budget(structure, layout.grown, stream)
         done, rest = layout.done, layout.rest
+        if layout.behind is not None:
+            self._behind.setdefault(stream.name, layout.behind)
         if rest:
             keys, after = self._send(layout, layout.requests(), structure, stream)
             if keys is None or after is None:
