@@ -202,18 +202,17 @@ class Finished:
             parts.append(f"{replaced:,} of them in place of existing rows")
         if self.kept:
             parts.append(f"{self.kept:,} of {self.work:,} days and lists unchanged ({rows_of(self.rows_kept)})")
-        parts.append(f"{self.requests:,} request{'' if self.requests == 1 else 's'}")
+        parts.append(counted(self.requests, "request"))
         if self.refused:
             parts.append(f"{self.refused:,} rate-limited")
         if self.bytes_billed:
             parts.append(f"{size(self.bytes_billed)}{money(self.cost)} billed in the destination")
         if self.warnings:
-            parts.append(f"{self.warnings} warning{'s' if self.warnings > 1 else ''}")
+            parts.append(counted(self.warnings, "warning"))
         if self.failed:
             parts.append(f"{self.failed} of {self.pairs} not complete (the next run continues there)")
         if self.left:
-            windows = "1 window" if self.left == 1 else f"{self.left:,} windows"
-            parts.append(f"{self.stopped} with {windows} left (the next run continues there)")
+            parts.append(f"{self.stopped} with {counted(self.left, 'window')} left (the next run continues there)")
         elif self.stopped:
             parts.append(f"{self.stopped} before it was known what to read (the next run starts there)")
         return " ".join([", ".join(parts) + ".", *(f"{sentence}." for sentence in self.healed)])
@@ -244,7 +243,12 @@ def _added(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
 
 def rows_of(count: int) -> str:
     """Return a number of rows in words: "1 row", "1,200 rows"."""
-    return f"{count:,} row{'' if count == 1 else 's'}"
+    return counted(count, "row")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: "1 request", "1,200 requests"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def account(advertiser_id: str, name: str) -> str:

@@ -238,6 +238,7 @@ def test_a_plan_a_check_and_a_prune_answer_at_once(place: Place) -> None:
     dry = place.ask(function, "prune", dry_run=True).json()
     assert dry["dry_run"] is True
     assert dry["rows"]["ad_report_daily"] > 0
+    assert dry["titles"]["ad_report_daily"] == "Ad report daily"
     assert len(sheet_rows(place.google, place.sheet.book, STREAMS["ad_report_daily"])) == before
     real = place.ask(function, "prune").json()
     assert real["rows"] == dry["rows"]

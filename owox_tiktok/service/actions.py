@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from owox_tiktok import app, notify
 from owox_tiktok.central.store import open_store
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
-from owox_tiktok.events import Failed, duration
+from owox_tiktok.events import Failed, counted, duration, rows_of
 from owox_tiktok.secret import Secret
 from owox_tiktok.service import choosing, logs, progress, watch
 from owox_tiktok.service.asked import Asked
@@ -174,7 +174,8 @@ class Actions:
         requests, rows_in_all = sum(p.requests for p in planned), sum(p.rows or 0 for p in planned)
         seconds = math.ceil(requests / settings.requests_per_second)
         problems = [_of_pair(p.object, p.advertiser.id, p.problem) for p in planned if p.problem]
-        message = f"About {rows_in_all:,} rows with {requests:,} requests, in {duration(max(seconds, 10))} or more."
+        asked = f"{rows_of(rows_in_all)} with {counted(requests, 'request')}"
+        message = f"About {asked}, in {duration(max(seconds, 10))} or more."
         if problems:
             message += f" {len(problems)} of {len(planned)} cannot be read."
         return Answer(
@@ -196,7 +197,7 @@ class Actions:
             sheet.settings(now), now=now, environment=sheet.environment, sheet=sheet.asked.spreadsheet_id
         )
         bad = sum(not c.ok for c in checked)
-        message = f"{bad} of {len(checked)} checks failed." if bad else f"All {len(checked)} checks passed."
+        message = f"{bad} of {counted(len(checked), 'check')} failed." if bad else f"All {len(checked)} checks passed."
         checks = [{"what": c.what, "ok": c.ok, "detail": c.detail} for c in checked]
         return Answer(200, {"ok": not bad, "checks": checks, "message": message})
 
@@ -212,9 +213,11 @@ class Actions:
             environment=sheet.environment,
         )
         total = sum(rows.values())
-        message = f"{total:,} rows {'would be' if dry_run else 'were'} deleted."
+        would = "would be" if dry_run else "was" if total == 1 else "were"
+        message = f"{rows_of(total)} {would} deleted."
         message += "".join(f" {_of_pair(f.object, f.advertiser_id, f.message)}" for f in failed)
-        return Answer(200, {"dry_run": dry_run, "rows": rows, "message": message})
+        titles = {name: STREAMS[name].title for name in rows}
+        return Answer(200, {"dry_run": dry_run, "rows": rows, "titles": titles, "message": message})
 
 
 # --- the tab Fields ---------------------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ from owox_tiktok.sheets.state import (
     state_tab,
     tab_id,
 )
+from owox_tiktok.sheets.stretch import FIELDS, Behind, stretched
 from owox_tiktok.sheets.table import (
     KEYS,
     Key,
@@ -134,6 +135,8 @@ class Sheets:
         """Streams of which was said that columns are protected."""
         self._said: list[str] = []
         """Sentences for the person that no step has handed on yet."""
+        self._behind: dict[str, int] = {}
+        """By stream, the row behind our last one before rows were put there."""
 
     def __enter__(self) -> Sheets:
         if self._lease:
@@ -149,6 +152,8 @@ class Sheets:
                 with suppress(Problem):
                     self._make()
                     self._flush()
+                with suppress(Problem):
+                    self._stretch()
         finally:
             if self._lease:
                 self._lease.release()
@@ -199,6 +204,20 @@ class Sheets:
         batch = state_requests(structure, state, pairs, records, seals, ids)
         self.book.apply(batch)
         self._remember(records, seals)
+
+    def _stretch(self) -> None:
+        """Make her filters, banding and tables longer that ended where rows were put behind ours."""
+        if not self._behind:
+            return
+        structure, behind = self._structure or self._look(), dict[int, Behind]()
+        for name, end in self._behind.items():
+            table, look = table_of(structure, name), self._looks.get(name)
+            if table is not None and table.header is not None and look:
+                keys = look.keys
+                now = max(row for row, key in enumerate(keys) if key is not None) + 1 if any(keys) else 0
+                behind[table.tab.id] = Behind(table.header, end, now, frozenset(table.columns.values()))
+        if batch := stretched(self.book.look(list(behind), FIELDS), behind):
+            self.book.apply(batch)
 
     def _read_state(self, structure: Structure | None = None, *, with_seals: bool = False) -> dict[Pair, Record]:
         """Return what the hidden tab says of cursors and failures; ``with_seals`` remember its seals, too."""
@@ -622,6 +641,8 @@ class Sheets:
             grown += work.layout.grown
             self._check_budget(structure, grown, work.portion.stream)
             work.done, work.rest = work.layout.done, work.layout.rest
+            if work.layout.behind is not None:
+                self._behind.setdefault(work.name, work.layout.behind)
         complete = [work for work in works if not work.rest]
         after = self._send(works, complete, structure, state, pairs)
         finished = {w.name: w.done for w in complete if w.landed}

@@ -19,7 +19,19 @@ from http import HTTPStatus
 from zoneinfo import ZoneInfo
 
 from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
-from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, account, rows_of
+from owox_tiktok.events import (
+    Event,
+    Failed,
+    Finished,
+    Pruned,
+    Started,
+    Stored,
+    Waiting,
+    Warned,
+    account,
+    counted,
+    rows_of,
+)
 from owox_tiktok.sheets import lease, requests
 from owox_tiktok.sheets import record as record_of_runs
 from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial, settled
@@ -184,8 +196,9 @@ class Report:
                 for name in {**self.run.objects, **event.work}:
                     one = self.run.objects.setdefault(name, ObjectProgress())
                     one.work = one.done + event.work.get(name, 0)
-                self._status = f"Importing {self.run.percent} % · {event.windows} windows to read"
-                self.say("INFO", f"Import started: {event.windows} windows of {len(event.work)} objects to read")
+                self._status = f"Importing {self.run.percent} % · {counted(event.windows, 'window')} to read"
+                work = f"{counted(event.windows, 'window')} of {counted(len(event.work), 'object')}"
+                self.say("INFO", f"Import started: {work} to read")
             case Stored():
                 self._stored(event)
             case Waiting() if event.seconds >= self._intervals.every_s:
