@@ -38,7 +38,7 @@ from owox_tiktok.sheets.errors import WAYS_OUT, ArrivedLate, SheetRefused, TooMa
 from owox_tiktok.sheets.layout import BROKEN, PRUNED, STRAY, Done, Fill, Layout, Portion, spans_of
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.look import CELLS_AT_ONCE, Look
-from owox_tiktok.sheets.portions import batches
+from owox_tiktok.sheets.portions import batches, by_stream
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.seals import DAMAGED, changed, days_in, is_key_of, seals_of
 from owox_tiktok.sheets.state import (
@@ -375,6 +375,10 @@ class Sheets:
 
     def store(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Store chunks of several streams, each by its stream's verb, in as few batches as they fit into."""
+        groups = by_stream(chunks)
+        if len({group[0].stream.name for group in groups}) < len(groups):  # some with other columns than others
+            stored_of = {id(c): one for group in groups for c, one in zip(group, self.store(group), strict=True)}
+            return [stored_of[id(chunk)] for chunk in chunks]
         for name in dict.fromkeys(c.stream.name for c in chunks):
             check_step([c for c in chunks if c.stream.name == name])
         self._make({c.stream.name for c in chunks})
@@ -431,7 +435,7 @@ class Sheets:
         """
         if stream.time is None or not keep_from:
             return 0
-        structure = self._look()
+        structure = self._structure or self._look()
         table = table_of(structure, stream.name)
         if table is None or not self._usable(table, stream):
             return 0
@@ -445,14 +449,22 @@ class Sheets:
         if dry_run:
             self._looks.pop(stream.name, None)
             return sum(k is not None and old(k) is not None for k in self._row_keys(table, stream))
-        for pair, record in self._read_state(structure, with_seals=True).items():
+        if self._records is None or self._sealed is None:
+            self._read_state(structure, with_seals=True)
+        shorter: dict[Pair, Record] = {}
+        for pair, record in {**(self._records or {}), **self._unwritten}.items():
             if record.cursor and record.object == stream.name and record.advertiser_id in keep_from:
                 cursor = record.cursor.without_days_before(keep_from[record.advertiser_id])
-                self._unwritten[pair] = replace(self._unwritten.get(pair, record), cursor=cursor)
+                if cursor != record.cursor:
+                    shorter[pair] = replace(record, cursor=cursor)
         seals: dict[str, dict[date | None, Sealed | None]] = {
             advertiser_id: {d: None for d in self._days(stream, advertiser_id) if d and d < first}
             for advertiser_id, first in keep_from.items()
         }
+        there = any(k is not None and old(k) is not None for k in self._row_keys(table, stream))
+        if not there and not shorter and not any(seals.values()):
+            return 0
+        self._unwritten |= shorter
         (done,) = self._step([Portion(stream, ends=old, seals=seals)])
         if done.kept:
             log.warning("%s", _kept(stream, [row for _, row in done.kept]))
