@@ -6,6 +6,7 @@ Frozen values only. Nothing here knows TikTok's URLs, a file, a Sheet or a datab
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -186,7 +187,9 @@ class Listing:
     """What only a list has: how it is asked for, and where its rows are in the answer.
 
     ``rows_at`` is the place of the rows, ``lifted`` the path of each field that is deeper in a row. ``by_accounts``: it
-    takes a list of ad accounts where others take one.
+    takes a list of ad accounts where others take one. ``each``: it is asked for once for each of something else, in
+    the word of ``tiktok.shop``. ``dimensions``: its rows are shaped like a report's, told apart by these, and are of
+    so many days (``span_days``) at most where none of them is a day. ``filters`` are always asked with.
     """
 
     rows_at: str = "list"
@@ -194,6 +197,10 @@ class Listing:
     by_accounts: bool = False
     lifted: Mapping[str, str] = field(default_factory=dict)
     batch: Batch | None = None
+    dimensions: tuple[str, ...] = ()
+    each: str = ""
+    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    span_days: int | None = None
 
 
 Period = Literal["week", "month"]
@@ -207,7 +214,7 @@ class Report:
     TikTok answers for a whole life. ``period``: it is asked for one calendar week (from Monday) or month at a time,
     and its rows bear the first day of that. ``split`` is what it is split by, in our word, and ``split_words`` in
     words for people. ``may_lack_days``: TikTok does not say whether this split goes with days; where it does not, each
-    day is asked for by itself.
+    day is asked for by itself. ``filters``: names and the values of which one must fit, of a person's own report.
     """
 
     type: Literal["BASIC", "AUDIENCE"]
@@ -217,6 +224,7 @@ class Report:
     split: str = ""
     split_words: str = ""
     may_lack_days: bool = False
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +234,8 @@ class Stream:
     ``keys`` identify a row and begin with ``advertiser_id``. ``verb`` says how rows land: ``replace`` makes a window
     exactly what was read, ``upsert`` updates by key. ``time`` is the column that dates a row, if any; ``max_days`` the
     longest window TikTok answers. Days are the advertiser's, but for the one stream with ``utc_days``. ``level`` is
-    what its rows are about, where that is an ad account, campaign, ad group or ad.
+    what its rows are about, where that is an ad account, campaign, ad group or ad. ``mark`` tells a person's own report
+    from another one that had its name before; it stands among the fields of the cursor, and no column is called so.
     """
 
     name: str
@@ -247,6 +256,7 @@ class Stream:
     per_app: bool = False
     hides_deleted: bool = False
     utc_days: bool = False
+    mark: str = ""
 
     @property
     def table(self) -> str:
@@ -296,12 +306,17 @@ class Stream:
     @property
     def has_window(self) -> bool:
         """Whether it is asked for days: its rows are dated, or all of them are about one range."""
-        return self.time is not None or bool(self.report and self.report.span_days)
+        return self.time is not None or self.span_days is not None
+
+    @property
+    def span_days(self) -> int | None:
+        """How many days at most are asked for, where rows are about one range of them."""
+        return self.kind.span_days
 
     @property
     def can_choose_fields(self) -> bool:
         """Whether TikTok gives only the fields it is asked for."""
-        return self.listing is None or self.listing.can_choose_fields
+        return self.listing is None or self.listing.can_choose_fields or bool(self.listing.dimensions)
 
     def columns(self, chosen: Sequence[str]) -> tuple[Field, ...]:
         """Return the table's columns for the ``chosen`` field names: keys first, currency beside money."""
@@ -430,6 +445,10 @@ class Step:
     linger_s: float = 4.0
     side_by_side: int = 1
 
+    def count(self, values: int, seconds: float) -> int:
+        """Return about how many steps so many values make that arrive over so many seconds."""
+        return max(1, math.ceil(values / self.values), math.ceil(seconds / max(self.linger_s, 1.0)))
+
 
 class Destination(Protocol):
     """Where rows live, with the cursors and seals beside them. One module each under ``destinations``.
@@ -498,8 +517,11 @@ class Metered(Protocol):
     price_per_tib: float | None
     """What 2**40 of them cost, where somebody has said it."""
 
-    def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
-        """Return how many bytes would be billed to store these windows, by advertiser; None stands for all rows."""
+    def estimate(self, stream: Stream, windows: Mapping[str, Window | None], *, steps: int = 1) -> int:
+        """Return how many bytes would be billed to store these windows, by advertiser, in so many steps.
+
+        None stands for all rows.
+        """
         ...
 
 

@@ -77,7 +77,7 @@ class Emulator:
                 stdout=said,
                 stderr=subprocess.STDOUT,
             )
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180  # many tests at once make it slow
         # The port opens before the emulator can answer.
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:
@@ -300,6 +300,7 @@ class Answer:
 
 
 DROP, DROP_BEFORE, TWICE, HANG = "the answer is lost", "the request is lost", "it arrives twice", "no answer"
+CUT, CUT_WHOLE = "the answer breaks off", "half an answer that looks whole"
 Fault = Callable[[Request], Answer | str | None]
 
 
@@ -372,16 +373,27 @@ class Proxy:
         if self.bytes_processed:
             for name in ("totalBytesProcessed", "totalBytesBilled"):
                 body = body.replace(f'"{name}":"0"'.encode(), f'"{name}":"{self.bytes_processed}"'.encode())
-        self._answer(handler, status, headers, body)
+        if what == CUT_WHOLE:
+            body = body[: len(body) // 2]
+        self._answer(handler, status, headers, body, cut=what == CUT)
 
-    def _answer(self, handler: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def _answer(
+        self,
+        handler: BaseHTTPRequestHandler,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        cut: bool = False,
+    ) -> None:
         handler.send_response(status)
         for name, value in headers.items():
             if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
                 handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
-        handler.wfile.write(body)
+        handler.wfile.write(body[: len(body) // 2] if cut else body)
+        handler.close_connection = handler.close_connection or cut
 
     # --- what was sent ------------------------------------------------------------------------------------------------
 

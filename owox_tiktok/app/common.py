@@ -85,7 +85,7 @@ def only(settings: Settings, names: Sequence[str], advertisers: Sequence[str] = 
             advice = f"Add it to advertiser_ids in {settings.source}."
             mistakes.append(Mistake(f"--advertiser {one}", f"is not among those of {settings.source}", advice))
     for name in names:
-        stream = find(name)
+        stream = find(name) or next((s for s in settings.objects if s.name == name), None)
         if stream is None or stream not in settings.objects:
             advice = instead("object", name, [s.name for s in settings.objects])
             advice = advice or f"Add it to objects in {settings.source}."

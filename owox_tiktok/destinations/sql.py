@@ -74,6 +74,8 @@ from owox_tiktok.trust.seals import STORED as STORED_SEAL
 from owox_tiktok.views import View
 
 ABOUT_SEALS = f"{MARK}: what was stored of each day"
+OWN_VALUES = "_owox_tiktok_own"
+"""A table within one transaction: the values of a person's columns, by key."""
 ABOUT_CURSORS = f"{MARK}: how far each object of an advertiser is read"
 
 SYNCED_AT = Part(
@@ -555,6 +557,7 @@ class Transactional(SqlDestination, KeepsProofs):
         stream = chunks[0].stream
         with self._transaction(stream):
             chunks = self._narrowed(chunks)
+            own = self._put_aside(stream, chunks)
             rest: Rest = {}
             if stream.verb == "replace":
                 gone = self._replaced(chunks)
@@ -564,6 +567,7 @@ class Transactional(SqlDestination, KeepsProofs):
                 filled = [chunk for chunk in chunks if chunk.rows_to_write]
                 for statement in self._history_of(chunks, self._incoming(filled) if filled else ""):
                     self._changed(statement)
+            self._give_back(stream, own)
             held = [self._count(stream, self._picks(chunk)) for chunk in chunks]
             for chunk, rows in zip(chunks, held, strict=True):
                 check_rows([chunk], rows)
@@ -612,8 +616,10 @@ class Transactional(SqlDestination, KeepsProofs):
                     f"DELETE FROM {table} WHERE ({keys}) IN ({doubled}) "
                     f"AND EXISTS (SELECT 1 FROM {incoming} AS came WHERE {same_key})"
                 )
+            # By its key a row is found at once; a key is never null.
             same = " AND ".join(
-                f"had.{name(f.name)} IS NOT DISTINCT FROM came.{name(f.name)}" for f in filled[0].columns
+                f"had.{name(f.name)} {'=' if f.name in stream.keys else 'IS NOT DISTINCT FROM'} came.{name(f.name)}"
+                for f in filled[0].columns
             )
             self._rows(
                 f"CREATE TEMP TABLE {changed} AS SELECT {names} FROM {incoming} AS came WHERE NOT EXISTS "
@@ -633,6 +639,45 @@ class Transactional(SqlDestination, KeepsProofs):
             f"INSERT INTO {self.dialect.table(stream.table)} ({names}, {', '.join(map(self.dialect.name, stamps))}) "
             f"SELECT {names}, {', '.join(stamps.values())} FROM {rows}"
         )
+
+    def _put_aside(self, stream: Stream, chunks: Sequence[Chunk]) -> list[str]:
+        """Keep the values of columns that a person has added, by key, while rows are replaced.
+
+        Returns those columns, quoted; a person's names are not ours. Which of two rows with the same key a value
+        belongs to cannot be known.
+        """
+        found = self._found(stream.table)
+        # A name that begins with an underscore is none of a person's.
+        names = [n for n in found.types if n not in stream.fields and not n.startswith("_")] if found else []
+        own = ['"' + n.replace('"', '""') + '"' for n in names]
+        where = self._touched(stream, chunks)
+        if not own or not where:
+            return []
+        keys = ", ".join(map(self.dialect.name, stream.keys))
+        values = ", ".join(f"any_value({n}) AS {n}" for n in own)
+        self._rows(
+            f"CREATE TEMP TABLE {OWN_VALUES} AS SELECT {keys}, {values} FROM {self.dialect.table(stream.table)} "
+            f"WHERE {where} GROUP BY {keys} HAVING count(*) = 1"
+        )
+        return own
+
+    def _give_back(self, stream: Stream, own: Sequence[str]) -> None:
+        """Write into rows that are there again what was put aside of them."""
+        if not own:
+            return
+        name, table = self.dialect.name, self.dialect.table(stream.table)
+        values = ", ".join(f"{n} = aside.{n}" for n in own)
+        same = " AND ".join(f"{table}.{name(k)} = aside.{name(k)}" for k in stream.keys)
+        self._rows(f"UPDATE {table} SET {values} FROM {OWN_VALUES} AS aside WHERE {same}")
+        self._rows(f"DROP TABLE {OWN_VALUES}")
+
+    def _touched(self, stream: Stream, chunks: Sequence[Chunk]) -> str:
+        """Return the condition for the rows that may be replaced by chunks; empty where there are none."""
+        if stream.verb == "upsert":
+            whose = [chunk.advertiser_id for chunk in chunks if chunk.rows_to_write]
+            return self._whose(stream, whose, None) if whose else ""
+        spans = spans_of(chunks)
+        return condition(self.dialect, stream, spans) if spans else ""
 
     def _narrowed(self, chunks: Sequence[Chunk]) -> list[Chunk]:
         """Return the chunks so that days stay which are stored as they were read, counted again in the table.

@@ -23,6 +23,7 @@ from owox_tiktok.streams.reports import (
     is_documented,
     reports,
 )
+from owox_tiktok.streams.shop import shop_reports
 
 __all__ = [
     "ADVERTISER_ID", "ALIASES", "AUDIENCE_BREAKDOWNS", "BASIC_BREAKDOWNS", "CURRENCY", "ID_OF", "LEVELS",
@@ -30,7 +31,7 @@ __all__ = [
     "find", "metrics",
 ]  # fmt: skip
 
-STREAMS: Mapping[str, Stream] = {s.name: s for s in (*lists(), *reports())}
+STREAMS: Mapping[str, Stream] = {s.name: s for s in (*lists(), *reports(), *shop_reports())}
 """Everything that can be imported, by name: entities first, in the order in which they are read."""
 
 

@@ -28,6 +28,7 @@ class _List(NamedTuple):
     daily: bool = False
     lifted: Mapping[str, str] = {}
     batch: Batch | None = None
+    each: str = ""
 
 
 # Page sizes are TikTok's maxima; ``choose``: the endpoint takes a list of fields. Without a key of their own, rows are
@@ -70,6 +71,18 @@ _LISTS = (
             ("smart_plus_ad_id",), 1000, sandbox=False, deletable=True, choose=True),
     _List("gmv_max_stores", "GMV Max stores", "TikTok Shops and whether GMV Max may run for them",
             "gmv_max/store/list/", ("store_id",), rows_at="store_list", sandbox=False),
+    _List("gmv_max_campaigns", "GMV Max campaigns", "Product and LIVE campaigns of GMV Max, deleted ones too",
+            "gmv_max/campaign/get/", ("campaign_id",), 100, sandbox=False, each="type"),
+    _List("gmv_max_campaign_details", "GMV Max campaign details", "Settings of each GMV Max campaign; a request each",
+            "campaign/gmv_max/info/", ("campaign_id",), rows_at="", sandbox=False, each="one campaign"),
+    _List("gmv_max_sessions", "GMV Max sessions", "Sessions of product campaigns that run now; a request per campaign",
+            "campaign/gmv_max/session/list/", ("session_id",), rows_at="session_list", sandbox=False,
+            each="one product campaign"),
+    _List("gmv_max_identities", "GMV Max identities", "TikTok accounts that GMV Max may use for each shop",
+            "gmv_max/identity/get/", ("store_id", "identity_id", "identity_type"), rows_at="identity_list",
+            sandbox=False, each="store with center"),
+    _List("gmv_max_videos", "GMV Max videos", "Posts that GMV Max may use for each shop",
+            "gmv_max/video/get/", ("store_id", "item_id"), 50, "item_list", sandbox=False, each="store with center"),
     _List("languages", "Languages", "Names of the languages used in targeting and audience reports",
             "tool/language/", ("code",), rows_at="languages", sandbox=False),
     _List("interest_categories", "Interest categories", "Names of the interests used in audience reports",
@@ -84,7 +97,8 @@ _FAMILIES: Mapping[str, Family] = {
     **dict.fromkeys(("smart_plus_campaigns", "smart_plus_ad_groups", "smart_plus_ads"), "accounts"),
     **dict.fromkeys(("images", "videos", "music", "portfolios", "spark_ads", "identities"), "creatives"),
     **dict.fromkeys(("audiences", "pixels", "pixel_instant_page_events", "pixel_event_statistics"), "audiences"),
-    **dict.fromkeys(("gmv_max_stores",), "shop"),
+    **dict.fromkeys(("gmv_max_stores", "gmv_max_campaigns", "gmv_max_campaign_details"), "shop"),
+    **dict.fromkeys(("gmv_max_sessions", "gmv_max_identities", "gmv_max_videos"), "shop"),
     **dict.fromkeys(("languages", "interest_categories", "action_categories"), "names"),
 }
 """What each entity is about: the page of the documents on which it stands."""
@@ -114,7 +128,7 @@ def _stream(entry: _List) -> Stream:
         keys=("advertiser_id", *entry.key),
         build_fields=build,
         default=("*",),
-        kind=Listing(entry.rows_at, entry.choose, entry.by_accounts, entry.lifted, entry.batch),
+        kind=Listing(entry.rows_at, entry.choose, entry.by_accounts, entry.lifted, entry.batch, each=entry.each),
         page_size=entry.page_size,
         in_sandbox=entry.sandbox,
         per_app=entry.per_app,

@@ -74,7 +74,7 @@ def extractor(stream: Stream, names: tuple[str, ...], dimensions: tuple[str, ...
 
     ``dimensions`` are those that a report was asked by, where it is not all of them.
     """
-    if stream.listing:
+    if stream.listing and not stream.listing.dimensions:
         extract = _list_extractor(stream.listing, names)
     else:
         extract = _report_extractor(stream.dimensions if dimensions is None else dimensions, names)
@@ -92,11 +92,15 @@ def _list_extractor(listing: Listing, names: Sequence[str]) -> Extract:
     data = msgspec.defstruct(
         "Data",
         [("rows", list[dict[str, Any]] | None, None), ("page_info", PageInfo | None, None)],
-        rename={"rows": listing.rows_at},
+        rename={"rows": listing.rows_at or "list"},
     )
     decoder = msgspec.json.Decoder(Body[data], float_hook=Decimal)  # type: ignore[valid-type]
+    whole = msgspec.json.Decoder(Body[dict[str, Any]], float_hook=Decimal)
 
     def extract(body: bytes) -> Page:
+        if not listing.rows_at:  # the answer is the row itself
+            one = whole.decode(body).data
+            return Page({n: [one.get(n)] for n in names}, 1, None) if one else Page({}, 0, None)
         page: Any = decoder.decode(body).data
         items = page.rows or ()
         values: dict[str, Sequence[Any]] = {n: [item.get(n) for item in items] for n in names}

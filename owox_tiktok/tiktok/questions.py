@@ -99,10 +99,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The rows with these ``ids`` in ``parameter`` (a report's filter, or what a list is asked by); no ids: all."""
+    """The rows with these ``ids`` in ``parameter`` (a report's filter, or what a list is asked by); no ids: all.
+
+    ``asks`` are parameters beside it, ``filters`` what its rows must fit, and ``gives`` the columns that TikTok's rows
+    lack, since they are of the question.
+    """
 
     parameter: str = ""
     ids: tuple[str, ...] = ()
+    asks: tuple[tuple[str, str], ...] = ()
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    gives: tuple[tuple[str, str], ...] = ()
 
     def divided(self, size: int) -> tuple[Part, ...]:
         """Return parts of at most ``size`` ids that hold all of this one."""
@@ -110,6 +117,10 @@ class Part:
 
 
 WHOLE = Part()
+EVERY_STATUS = ("STATUS_DELIVERY_OK", "STATUS_NOT_DELIVERY", "STATUS_DISABLE", "STATUS_DELETE")
+"""All that a GMV Max campaign can be. TikTok's pages name a word for all of them, and its specification does not."""
+NAME_CONTAINS = "campaign_name_contains"
+"""A filter that reports do not have: the ids of the campaigns that lists find by it are asked for."""
 _WITH_TOTALS = frozenset({*ID_OF.values(), "stat_time_day"})
 """The dimensions of reports of which TikTok gives totals."""
 
@@ -119,7 +130,8 @@ class Series:
     """One row of pages: ``names`` of a question, for one kind of ads and one part.
 
     ``by_day`` is False where TikTok does not give days with a report's split: it is asked for one day at a time then,
-    without naming days.
+    without naming days. ``every_status``: where deleted things are asked for by naming every status, the one word for
+    all is used.
     """
 
     question: Question
@@ -127,11 +139,24 @@ class Series:
     part: Part = WHOLE
     names: tuple[str, ...] = ()
     by_day: bool = True
+    every_status: bool = False
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names that TikTok is asked for: those of its rows that are neither dimensions nor known beforehand."""
+        listing = self.question.stream.listing
+        if listing is None or not (listing.dimensions or self.part.gives):
+            return self.names
+        not_asked = {*listing.dimensions, *(name for name, _ in self.part.gives)}
+        if listing.dimensions:
+            not_asked.add("advertiser_id")
+        return tuple(n for n in self.names if n not in not_asked)
 
     @property
     def dimensions(self) -> tuple[str, ...]:
         """What TikTok is asked to tell the rows apart by."""
-        dimensions = self.question.stream.dimensions
+        stream = self.question.stream
+        dimensions = stream.listing.dimensions if stream.listing else stream.dimensions
         return dimensions if self.by_day else tuple(d for d in dimensions if d != "stat_time_day")
 
     @property
@@ -157,11 +182,22 @@ class Series:
 
     def _of_list(self, listing: Listing) -> dict[str, Any]:
         stream, window = self.question.stream, self.question.window
-        params: dict[str, Any] = {}
-        if listing.can_choose_fields:
+        params: dict[str, Any] = dict(self.part.asks)
+        filters: dict[str, Any] = {name: list(values) for name, values in listing.filters.items()}
+        filters |= {n: values[0] if n == "primary_status" else list(values) for n, values in self.part.filters}
+        if listing.dimensions:
+            params |= {"dimensions": list(listing.dimensions), "metrics": list(self.asked)}
+            if window:
+                params |= {"start_date": f"{window.first}", "end_date": f"{window.last}"}
+        elif listing.can_choose_fields:
             params["fields"] = list(self.names)
         if stream.hides_deleted and self.question.with_deleted:
-            params["filtering"] = {"primary_status": "STATUS_ALL"}
+            if listing.dimensions:
+                filters["campaign_statuses"] = ["STATUS_ALL"] if self.every_status else list(EVERY_STATUS)
+            else:
+                filters["primary_status"] = "STATUS_ALL"
+        if filters:
+            params["filtering"] = filters
         if self.part.ids:
             params[self.part.parameter] = list(self.part.ids)
         if listing.batch and window:
@@ -183,8 +219,12 @@ class Series:
         else:
             params |= {"start_date": window.first.isoformat(), "end_date": window.last.isoformat()}
         filters: list[tuple[str, Sequence[str]]] = list(self.kind.reports)
-        if self.question.with_deleted and stream.hides_deleted:
-            filters.append((f"{level}_status", ["STATUS_ALL"]))
+        wished = dict(stream.report.filters) if stream.report else {}
+        statuses = wished.pop("status", None)
+        wished.pop(NAME_CONTAINS, None)
+        if statuses or (self.question.with_deleted and stream.hides_deleted):
+            filters.append((f"{level}_status", statuses or ["STATUS_ALL"]))
+        filters += wished.items()
         if self.part.ids:
             filters.append((self.part.parameter, self.part.ids))
         if filters:

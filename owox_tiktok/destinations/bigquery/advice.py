@@ -65,15 +65,18 @@ def passes(error: BaseException) -> bool:
 
 def is_silent(error: BaseException) -> bool:
     """Whether an error says nothing of what was asked for, but that no answer came: it may well have been done."""
-    return isinstance(error, _SILENT)
+    return isinstance(error, _SILENT) or getattr(error, "code", None) in _BROKEN_OFF
 
 
+_BROKEN_OFF = (408, 410)
+"""A request that took too long, and an upload that Google has forgotten."""
 _SILENT = (
     refusals.RetryError,
     refusals.ServerError,
     refusals.TooManyRequests,
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ConnectionError,
+    requests.exceptions.JSONDecodeError,  # the answer was cut off
     requests.exceptions.Timeout,
     TransportError,
 )

@@ -35,6 +35,8 @@ JOB_S = 1800.0
 """A job may take so long. BigQuery ends it then, and so does who waits for it."""
 BLOCKED_S = 120.0
 """So long is the job waited for whose transaction has ended ours, before ours is tried again in any case."""
+UPLOAD_RETRIES = 2
+"""So often is a part of an upload sent again at once; then the upload begins anew, under the same job's name."""
 FIRST_POLL_S, LONGEST_POLL_S = 0.05, 2.0
 
 J = TypeVar("J", bq.QueryJob, bq.LoadJob)
@@ -57,8 +59,10 @@ class Jobs:
         self._lock = threading.Lock()
         self._running: set[str] = set()
         self._given_up = threading.Event()
-        self._retry = bq.DEFAULT_RETRY.with_timeout(limits.deadline_s).with_delay(
-            initial=limits.first_s, maximum=limits.longest_s, multiplier=2
+        self._retry = (
+            bq.DEFAULT_RETRY.with_predicate(lambda error: is_silent(error) or reason_of(error) in SOON)
+            .with_timeout(limits.deadline_s)
+            .with_delay(initial=limits.first_s, maximum=limits.longest_s, multiplier=2)
         )
         self.call: dict[str, Any] = {"retry": self._retry, "timeout": REQUEST_S}
         """How every other request is sent."""
@@ -90,7 +94,7 @@ class Jobs:
         job = self._do(f"{self.new_step()}_{what}", start)
         # It is done; should the answer be lost, its rows are asked for again.
         again = retrying(is_silent, self._limits)
-        rows: list[Any] = again(lambda: list(job.result(retry=self._retry, timeout=REQUEST_S, job_retry=None)))
+        rows: list[Any] = again(lambda: list(job.result(retry=None, timeout=REQUEST_S, job_retry=None)))
         with self._lock:
             self.bytes_billed += int(job.total_bytes_billed or 0)
         return rows
@@ -131,6 +135,7 @@ class Jobs:
                 table,
                 rewind=True,
                 size=size,
+                num_retries=UPLOAD_RETRIES,
                 job_id=job_id,
                 location=self.location,
                 job_config=config,
@@ -228,7 +233,8 @@ class Jobs:
             raise
         except refusals.Conflict:
             # Right after its beginning BigQuery may not find it yet.
-            found: J = retrying(refusals.NotFound, self._limits)(self._job, job_id)
+            later = retrying(lambda e: isinstance(e, refusals.NotFound) or is_silent(e), self._limits)
+            found: J = later(self._job, job_id)
             return found
         except _ASKING:
             with suppress(refusals.NotFound):
@@ -237,4 +243,5 @@ class Jobs:
             raise
 
     def _job(self, job_id: str) -> Any:
-        return self.client.get_job(job_id, location=self.location, **self.call)
+        once: Any = None  # whoever asks knows how often
+        return self.client.get_job(job_id, location=self.location, retry=once, timeout=REQUEST_S)

@@ -6,18 +6,19 @@ hours are naive datetimes in the account's zone, a missing metric is None.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from owox_tiktok.local.tiktok import shop
 from owox_tiktok.local.tiktok.assets import entity_rows as _entity_rows
 from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos
 from owox_tiktok.local.tiktok.hidden import kinds_in_all
 from owox_tiktok.local.tiktok.reports import report_table, select_ads
 from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, ORDINARY, World
 
-__all__ = ["entity_rows", "report_rows", "total_by_kind"]
+__all__ = ["entity_rows", "report_rows", "shop_rows", "total_by_kind"]
 
 
 def report_rows(
@@ -79,6 +80,35 @@ def report_rows(
         columns["impressions"] = [n if n >= 5 else None for n in columns["impressions"]]
     names = list(columns)
     return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def shop_rows(
+    world: World,
+    advertiser_id: str,
+    stream: str,
+    dimensions: Sequence[str],
+    metrics: Sequence[str],
+    first: date | None,
+    last: date | None,
+    filters: Mapping[str, Sequence[str]] | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of a list or report of GMV Max of one account, with ``store_id`` on those of a report.
+
+    Without ``dimensions`` it is a list; deleted campaigns are in both.
+    """
+    advertiser = world.advertiser(advertiser_id)
+    if not dimensions:
+        return shop.entities(world, advertiser, stream)
+    assert first is not None
+    assert last is not None
+    wanted = {**(filters or {}), "campaign_statuses": ("STATUS_ALL",)}
+    return [
+        {**keys, **found, "store_id": store["store_id"]}
+        for store in shop.stores(world, advertiser)
+        for keys, found in shop.report_rows(
+            world, advertiser, store["store_id"], dimensions, metrics, first, last, wanted
+        )
+    ]
 
 
 def total_by_kind(
