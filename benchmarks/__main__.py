@@ -2,6 +2,7 @@
 
     paced      10 advertisers x 300 ads x 365 days at 10 requests per second, and 50 ms latency without and with jitter
     pace       900 requests at 10 per second against a strict limit, over a network with jitter
+    turns      8 processes that share the rate of one app by a lease; a small run beside three backfills; a kill
     unlimited  the same without limit and latency: wall, CPU and memory; and a tenth of it, to see memory stay flat
     wide       1 advertiser x 300 ads x 365 days with 98 metrics
     refresh    the daily refresh (7 days of lookback) on top of it
@@ -40,7 +41,19 @@ from pathlib import Path
 
 import requests
 
-from benchmarks import agency, bigquery, bigquery_breaking, breaking, everything, pace, postgresql, quota, race, trust
+from benchmarks import (
+    agency,
+    bigquery,
+    bigquery_breaking,
+    breaking,
+    everything,
+    pace,
+    postgresql,
+    quota,
+    race,
+    trust,
+    turns,
+)
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
 
@@ -337,6 +350,8 @@ def main() -> None:
         start()
     if "quota" in names:
         quota.run(say)
+    if "turns" in names:
+        turns.run(say)
     if "bigquery" in names:
         bigquery.run(say)
     if "steps" in names:

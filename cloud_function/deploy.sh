@@ -122,6 +122,9 @@ while [ $# -gt 0 ]; do
   shift
 done
 
+# Letters of a shell, of YAML or of gcloud's lists never get into a command: an address with one is refused.
+known='[A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+'
+
 like() { [[ $1 =~ ^($2)$ ]]; }
 each() { # each LIST PATTERN OPTION ADVICE: every entry has this shape
   local entry
@@ -145,7 +148,11 @@ if [ -z "$uninstall" ]; then
       wrong --spreadsheet 'name the Sheet by the long text in its address after /d/, or give a --registry.'
     [ -n "$callers" ] || wrong --caller 'name at least one person who may use the menu.'
   fi
-  each "$callers" '[^@[:space:]]*@[^@[:space:]]+\.[^@[:space:]]+' --caller 'is neither an e-mail address nor @domain.'
+  each "$callers" "$known" --caller 'is neither an e-mail address nor @domain of plain letters, digits and . _ % + -'
+  for variable in SMTP_HOST SMTP_PORT SMTP_USER SMTP_FROM; do
+    like "${!variable:-}" '[A-Za-z0-9 ._%+@<>:-]*' ||
+      wrong "$variable" 'takes letters, digits and . _ % + @ : - only.'
+  done
   each "$datasets" '[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]+' --dataset 'is not project.dataset.'
   client='[0-9]+-[a-z0-9]+\.apps\.googleusercontent\.com'
   each "$client_ids$forgotten" "$client" --client-id 'is not a client id; it ends in .apps.googleusercontent.com.'
@@ -165,10 +172,14 @@ if [ -n "$registry" ] && [ -r "$registry" ]; then
   entries=$(sed -E 's/(^|[[:space:]])#.*$//' "$registry")
   aliases=$(grep -oE "secret[\"']?:[[:space:]]*[\"']?[a-z][a-z0-9-]{0,62}" <<<"$entries" | grep -oE '[a-z0-9-]+$' | sort -u) || true
   spreadsheets=$(grep -oE "^[\"']?[A-Za-z0-9_-]{20,100}[\"']?:" <<<"$entries" | tr -d "\"':" | sort -u) || true
+  odd=$(grep -oE "[^][[:space:],\"{}]+['|\`][^][[:space:],\"{}]*@[^][[:space:],\"'{}]*|.*[\\].*" <<<"$entries") || true
+  [ -z "$odd" ] ||
+    wrong --registry "${odd:0:60} holds a character that no address may have here; letters, digits and . _ % + - may."
   callers=$(grep -oE "[^][[:space:],\"'{}]*@[^][[:space:],\"'{}]+" <<<"$entries" | sort -u) || true
   [ -n "$spreadsheets" ] || wrong --registry "$registry lists no spreadsheet."
   [ -n "$aliases" ] || wrong --registry "$registry lists no secret."
   [ -n "$callers" ] || wrong --registry "$registry lists no caller."
+  each "$callers" "$known" --registry 'is neither an e-mail address nor @domain of plain letters, digits and . _ % + -'
 fi
 : "${at_once:=$(grep -c . <<<"$aliases")}"
 

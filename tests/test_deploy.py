@@ -399,6 +399,32 @@ def test_every_mistake_is_told_at_once_and_nothing_is_run(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
+    "odd",
+    [
+        "o'brien@example.com",
+        "a|b@example.com",
+        'a"b@example.com',
+        "a`id`@example.com",
+        "a$b@example.com",
+        "a\x1bb@e.com",
+    ],
+)
+def test_addresses_with_odd_characters_are_refused_and_give_no_role(cloud: Cloud, odd: str) -> None:
+    ran = cloud.deploy(*ONE, "--caller", odd, TIKTOK_ACCESS_TOKEN=TOKEN)
+    assert (ran.returncode, "• --caller" in ran.stderr) == (2, True)
+    listed = REGISTRY.replace("- ben@beta.example", f"- {json.dumps(odd)}")
+    (cloud.folder / "registry.yaml").write_text(listed)
+    ran = cloud.deploy(*PLACE, "--registry", "registry.yaml", TIKTOK_ACCESS_TOKEN=TOKEN)
+    assert (ran.returncode, "• --registry" in ran.stderr) == (2, True), ran.stderr
+    assert cloud.log == []
+
+
+def test_what_is_said_of_the_mail_server_cannot_break_a_list(cloud: Cloud) -> None:
+    ran = cloud.deploy(*ONE, TIKTOK_ACCESS_TOKEN=TOKEN, SMTP_HOST="smtp.example.com|OWOX_ROLE=both")
+    assert (ran.returncode, "• SMTP_HOST" in ran.stderr, cloud.log) == (2, True, [])
+
+
+@pytest.mark.parametrize(
     ("step", "words"),
     [
         ("projects describe", "Are you signed in"),

@@ -15,7 +15,7 @@ Everything a surface may pass in comes as arguments: settings, ``now``, a listen
 """
 
 from owox_tiktok.app.checks import Checked, check
-from owox_tiktok.app.common import Selection, backfill_range, connect, only
+from owox_tiktok.app.common import PACE_STORE, PACE_WEIGHT, Selection, backfill_range, connect, only
 from owox_tiktok.app.explaining import Explained, Said, explain, history
 from owox_tiktok.app.freshness import Freshness, Standing, status
 from owox_tiktok.app.imports import Part, import_
@@ -27,6 +27,8 @@ from owox_tiktok.app.upkeep import Forgotten, forget, prune_, reset
 
 __all__ = [
     "MEASURED",
+    "PACE_STORE",
+    "PACE_WEIGHT",
     "Checked",
     "Explained",
     "Forgotten",

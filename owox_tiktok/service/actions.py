@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from owox_tiktok import app, notify
 from owox_tiktok.central.store import open_store
+from owox_tiktok.central.turns import BACKFILL, PERSON, SCHEDULE
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.events import Failed, counted, duration, rows_of
 from owox_tiktok.secret import Secret
@@ -34,7 +35,15 @@ from owox_tiktok.streams import STREAMS
 QUICK_S = 5.0
 """Somebody looks at a menu: no longer than this is Google asked again about a state."""
 
-_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", PER_MINUTE_VARIABLE, "BIGQUERY_API_URL", "K_SERVICE", RATE)
+_PASSED_ON = (
+    "TIKTOK_API_URL",
+    "CLOUD_STORAGE_API_URL",
+    "SHEETS_API_URL",
+    PER_MINUTE_VARIABLE,
+    "BIGQUERY_API_URL",
+    "K_SERVICE",
+    RATE,
+)
 """Variables of the deployment that say where things are and how fast; nothing in a Sheet can."""
 
 _OPTIONS = {"--from": "start_date", "--to": "end_date", "--object": "objects"}
@@ -53,6 +62,7 @@ class Actions:
         now: Callable[[], datetime],
     ) -> None:
         self._environment, self._registry, self._now = environment, registry, now
+        self._store = deployment.store
         self._stale_hours = deployment.stale_hours
         self._runs = Runs(deployment, stopping, now)
         self._queued: Queued | None = None
@@ -127,6 +137,9 @@ class Actions:
         environment |= {name: secret.reveal() for name, secret in found.items()}
         if entry.requests_per_second:
             environment[RATE] = str(entry.requests_per_second)
+        if self._store:
+            weight = BACKFILL if asked.action == "backfill" else SCHEDULE if asked.run_id else PERSON
+            environment |= {app.PACE_STORE: self._store, app.PACE_WEIGHT: f"{weight:g}"}
         return Sheet(asked, entry, environment)
 
     def _start(self, sheet: Sheet, log: logs.Log) -> Answer:

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from owox_tiktok import app
+from owox_tiktok.central.turns import PERSON
 from owox_tiktok.errors import BadInput, Problem, StoreBusy
 from owox_tiktok.events import Event, Finished, Stored
 from owox_tiktok.notify import Whom, whom
@@ -144,6 +146,8 @@ class Queued:
             sentence = f"it was ended {entry.deaths} times without a word. Was its memory enough? The log may tell"
             self._give_up(sheet, sentence, log)
             return _answer(asked, State.ERROR, sentence)
+        if entry.asked.by != self._deployment.account and asked.action == "import":
+            sheet = replace(sheet, environment={**sheet.environment, app.PACE_WEIGHT: f"{PERSON:g}"})
         rows: Counter[str] = Counter()
         told: list[Whom] = []
         with sheet.open() as control:
