@@ -354,11 +354,15 @@ def _judge(
 # --- clean ------------------------------------------------------------------------------------------------------------
 
 
-def clean(seed: int, wanted: int, figures: Figures) -> None:
-    """Let worlds go on, until so many days of accounts were compared."""
+def clean(seed: int, wanted: int, figures: Figures, only: int | None = None) -> None:
+    """Let worlds go on, until so many days of accounts were compared; or ``only`` one of them."""
     number = 0
     while len(figures.account_days) < wanted:
         number += 1
+        if only is not None and number != only:
+            if number > only:
+                return
+            continue
         chance = random.Random(f"{seed}/clean/{number}")
         moment = chance.choice(MOMENTS)
         world = World(
@@ -468,15 +472,17 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--defects", type=int, default=200, help="how many at least")
     parser.add_argument("--days", type=int, default=20_000, help="how many clean days of accounts at least")
+    parser.add_argument("--world", type=int, help="let only this clean world go on, and plant nothing")
     chosen = parser.parse_args(words)
     figures, began = Figures(), time.monotonic()
-    silent_cuts(chosen.seed, max(1, chosen.defects // 40), figures)
-    defects(chosen.seed, chosen.defects, figures)
+    if chosen.world is None:
+        silent_cuts(chosen.seed, max(1, chosen.defects // 40), figures)
+        defects(chosen.seed, chosen.defects, figures)
     print(f"{figures.found.total()} of {figures.planted.total()} defects found, {figures.healed} put right by the next")
     print(f"import, {figures.beside:,} days beside them equal ({time.monotonic() - began:.0f} s)")
     for kind, times in sorted(figures.planted.items()):
         print(f"  {figures.found[kind]:4} of {times:4}  {kind}")
-    clean(chosen.seed, chosen.days, figures)
+    clean(chosen.seed, chosen.days, figures, chosen.world)
     print(f"{len(figures.account_days):,} clean days of accounts ({figures.object_days:,} checks of an object's day)")
     if figures.requests:
         share = 100 * figures.check_requests / figures.requests

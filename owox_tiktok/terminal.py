@@ -38,7 +38,7 @@ from owox_tiktok.events import (
 from owox_tiktok.model import Seal, Stream
 from owox_tiktok.states import ABOUT
 from owox_tiktok.trust.seals import CONTROLS
-from owox_tiktok.trust.verdicts import PAGE, SEVERITY, VERIFIED, Severity, Stretch, Verdict, stretches
+from owox_tiktok.trust.verdicts import PAGE, SEVERITY, TO_READ_AGAIN, VERIFIED, Severity, Stretch, Verdict, stretches
 
 
 class Screen(Protocol):
@@ -404,7 +404,7 @@ def _verified_in_words(found: Verified) -> str:
     """Return what a check came to, as a few sentences."""
     count = {verdict: sum(one.verdict is verdict for one in found.days) for verdict in Verdict}
     equal = sum(count[v] for v in VERIFIED)
-    again = count[Verdict.WRONG] + count[Verdict.DAMAGED]
+    again = sum(count[v] for v in TO_READ_AGAIN)
     closed = equal + again + count[Verdict.MISSING]
     asked = f"{found.requests:,} request{'' if found.requests == 1 else 's'}"
     said = [f"{equal:,} of {closed:,} closed days equal TikTok's totals ({asked})."]

@@ -142,13 +142,34 @@ def test_a_total_that_moves_while_it_is_asked_is_not_called_wrong() -> None:
     assert {d.verdict for d in found} == {Verdict.MOVING}
 
 
-def test_a_day_read_before_it_closed_is_wrong_only_if_no_import_reads_it_again() -> None:
+def test_a_day_read_before_it_closed_is_never_wrong() -> None:
     early = datetime(2026, 1, 20, 20, tzinfo=UTC)
-    for rereads, verdict in ((date(2026, 1, 1), Verdict.MOVING), (date(2026, 2, 1), Verdict.WRONG)):
+    for rereads, verdict in ((date(2026, 1, 1), Verdict.MOVING), (date(2026, 2, 1), Verdict.EARLY)):
         ours = days(1, early)
         ask = Asked({day: seal("10.00", 150) for day in ours})
         (found,) = LikeForLike(pair(rereads=rereads), ask).check(list(ours.values()))
         assert found.verdict is verdict
+
+
+def test_conversions_that_came_after_a_day_had_settled_are_explained_beside_a_wrong_day_too() -> None:
+    ours = days(20)
+    late, wrong = sorted(ours)[3], sorted(ours)[9]
+    theirs = {day: one.found for day, one in ours.items()}
+    theirs |= {late: Seal(10, 1, Decimal("10.00"), 100, 5, 4), wrong: seal("10.00", 150)}
+
+    def ask(window: Window) -> Total:
+        of = [theirs[day] for day in window]
+        more = {"conversion": Decimal(sum(d.conversion or 0 for d in of))}
+        return Total({**Asked(theirs)(window).sums, **more})
+
+    account = {day: one.found for day, one in ours.items()} | {
+        late: seal("10.00", 101),
+        wrong: seal("10.00", 150),
+    }
+    known = pair(account=account, comparable_account=True)
+    found = {d.day: d.verdict for d in LikeForLike(known, ask, account.get).check(list(ours.values()))}
+    assert found[late] is Verdict.EXPLAINED
+    assert found[wrong] is Verdict.WRONG
 
 
 def test_after_eight_wrong_days_the_rest_of_a_range_is_not_looked_at_one_by_one() -> None:

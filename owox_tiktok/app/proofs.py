@@ -36,6 +36,7 @@ from owox_tiktok.trust.seals import CONTROLS, NOTHING
 from owox_tiktok.trust.totals import COMPARED, NoTotals, Total
 from owox_tiktok.trust.verdicts import (
     SEVERITY,
+    TO_READ_AGAIN,
     VERIFIED,
     DayChecked,
     Severity,
@@ -61,7 +62,7 @@ USUAL_DAYS = 30
 REMEMBERED = timedelta(days=30)
 """A day that was wrong so long ago, and is again, is wrong again."""
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-COMPARABLE = frozenset({*VERIFIED, Verdict.WRONG, Verdict.DAMAGED})
+COMPARABLE = VERIFIED | TO_READ_AGAIN
 SHARE = Decimal("0.05")
 """So many requests to check an import may take, compared with those to read."""
 

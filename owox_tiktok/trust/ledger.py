@@ -21,7 +21,7 @@ from owox_tiktok.cursors import Part
 from owox_tiktok.dialects import MARK, SEALS, Dialect
 from owox_tiktok.model import Kind, Sealed, Stream
 from owox_tiktok.trust.seals import CONTROLS, COUNTS, Span, digits_of
-from owox_tiktok.trust.verdicts import TO_READ_AGAIN, VERIFIED, Stretch, Verdict
+from owox_tiktok.trust.verdicts import NOT_RIGHT, TO_READ_AGAIN, VERIFIED, Stretch, Verdict
 
 CHECKS = "_owox_tiktok_checks"
 RESTATEMENTS = "_owox_tiktok_restatements"
@@ -255,7 +255,7 @@ def wrong_before_sql(dialect: Dialect, since: datetime) -> str:
         f"SELECT DISTINCT checks.object, checks.advertiser_id, days.day FROM {checks} AS checks JOIN {days} AS days "
         "ON days.object = checks.object AND days.advertiser_id = checks.advertiser_id "
         "AND days.day >= checks.first_day AND days.day <= checks.last_day AND days.read_at > checks.checked_at "
-        f"WHERE checks.verdict IN ({_texts(dialect, TO_READ_AGAIN)}) AND checks.checked_at >= {_moment(dialect, since)}"
+        f"WHERE checks.verdict IN ({_texts(dialect, NOT_RIGHT)}) AND checks.checked_at >= {_moment(dialect, since)}"
     )
 
 
