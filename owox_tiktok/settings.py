@@ -54,7 +54,7 @@ class Settings:
     sandbox_mode: bool = False
     requests_per_second: float = 10.0
     max_run_timeout: int | None = None
-    destination: str = "duckdb:///tiktok_ads.duckdb"
+    destination: str = field(default="duckdb:///tiktok_ads.duckdb", repr=False)  # it may have a password
     personal_data: str = "keep"
     history: tuple[str, ...] = ()
     views: bool = False
@@ -304,7 +304,8 @@ def _rate(value: Value) -> float:
 
 def _url(value: Value) -> str:
     if not re.match(r"[a-z]+:///?\S", value.text):
-        raise _Wrong(f"{value.shown} is not a destination", "Write one such as duckdb:///tiktok_ads.duckdb.")
+        written = "what may hold a password" if "@" in value.text else value.shown
+        raise _Wrong(f"{written} is not a destination", "Write one such as duckdb:///tiktok_ads.duckdb.")
     return value.text
 
 

@@ -157,7 +157,7 @@ class Project:
         """Every difference between the stored table and what TikTok has now, all advertisers together."""
         stream = STREAMS[stream] if isinstance(stream, str) else stream
         stored = self.table(stream)
-        names = columns_of(self.database, stream)
+        names = [name for name in columns_of(self.database, stream) if name in stream.fields]
         wanted = [
             row
             for advertiser_id in self.server.advertiser_ids

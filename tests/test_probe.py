@@ -25,6 +25,7 @@ SAID = {
     "read_back": "what is there afterwards",
     "tags": "shown with it",
     "warning": "protected with a warning",
+    "packed": "compressed",
 }
 """Words of the finding that each switched-off assumption brings up."""
 

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,10 +23,10 @@ from owox_tiktok.app.proofs import (
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy
+from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
 from owox_tiktok.model import Audit, Audited, Destination, KeepsHistory, Metered, Reading, Stamps, Window
-from owox_tiktok.notify import notify
+from owox_tiktok.notify import mistakes, notify
 from owox_tiktok.plan import Done, Pair, keep_from, losses, no_longer_asked
 from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.run import Outcome, prune, run
@@ -50,6 +51,8 @@ class Part:
     halted: Callable[[], Reason | None] = lambda: None
     done: Done = field(default_factory=dict)
     earlier: Finished | None = None
+    tells: bool = True
+    """Whether the people who asked for it get the message about the run from here; else the caller sends it."""
 
     def why_stop(self) -> Reason | None:
         """Return a reason once the part has to end."""
@@ -166,7 +169,10 @@ def import_(
                 count(Warned("ad_groups", "", hint))
             requests = api.counts.requests
             if not backfill and not outcome.left and not outcome.stopped and not part.halted():
-                checked = check_afterwards(source, settings, destination, accounts, now=now, halted=stop)
+                try:
+                    checked = check_afterwards(source, settings, destination, accounts, now=now, halted=stop)
+                except StoreFailed as error:  # the rows are stored; the next run checks them
+                    count(Warned("", "", f"the checks after the import ended early: {error.sentence}"))
                 for name, advertiser_id, sentence in alarm(checked.days):
                     count(Warned(name, advertiser_id, sentence))
             billed, price = 0, None
@@ -178,7 +184,8 @@ def import_(
                 outcome, requests, checked, api, len(pairs) + lost, failed, warnings, began, billed, price
             )
             if isinstance(destination, KeepsChecks):
-                destination.keep_run(_kept(finished, settings, now))
+                with suppress(StoreFailed):  # where the connection was lost, what came of the run is still said
+                    destination.keep_run(_kept(finished, settings, now))
     except Halted as asked:  # before there was a plan
         audit, back, changed, owed_again = Audit(), {}, {}, {}
         outcome = Outcome(stopped=Reason(asked.message))
@@ -186,7 +193,7 @@ def import_(
     except StoreBusy:
         raise
     except Problem as problem:
-        _tell(settings, problem, listen, environment)
+        _tell(settings, problem, listen, environment, part)
         raise
     finally:
         api.stop()
@@ -200,7 +207,7 @@ def import_(
     if part.earlier:
         finished = finished.after(part.earlier)
     if finished.stopped is not Reason.TO_BE_CONTINUED:  # there is one message, at the end of the last part
-        _tell(settings, finished, listen, environment)
+        _tell(settings, finished, listen, environment, part)
     listen(finished)
     return finished
 
@@ -250,10 +257,15 @@ def _came_back(
 
 
 def _tell(
-    settings: Settings, ended: Finished | Problem, listen: Listener, environment: Mapping[str, str] | None
+    settings: Settings,
+    ended: Finished | Problem,
+    listen: Listener,
+    environment: Mapping[str, str] | None,
+    part: Part,
 ) -> None:
     """Send the messages about a run that are asked for; what keeps them from being sent is only reported."""
-    for warning in notify(settings, ended, os.environ if environment is None else environment):
+    env = os.environ if environment is None else environment
+    for warning in notify(settings, ended, env) if part.tells else map(str, mistakes(settings, env)):
         listen(Warned("", "", warning))
 
 
@@ -296,6 +308,7 @@ def _finished(
         failed=failed,
         requests=requests,
         refused=api.counts.refused,
+        requests_of=dict(api.counts.of_advertiser),
         seconds=time.monotonic() - began,
         warnings=warnings,
         pruned={name: n for name, n in outcome.pruned.items() if n},

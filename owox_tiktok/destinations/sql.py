@@ -616,8 +616,10 @@ class Transactional(SqlDestination, KeepsProofs):
                     f"DELETE FROM {table} WHERE ({keys}) IN ({doubled}) "
                     f"AND EXISTS (SELECT 1 FROM {incoming} AS came WHERE {same_key})"
                 )
+            # By its key a row is found at once; a key is never null.
             same = " AND ".join(
-                f"had.{name(f.name)} IS NOT DISTINCT FROM came.{name(f.name)}" for f in filled[0].columns
+                f"had.{name(f.name)} {'=' if f.name in stream.keys else 'IS NOT DISTINCT FROM'} came.{name(f.name)}"
+                for f in filled[0].columns
             )
             self._rows(
                 f"CREATE TEMP TABLE {changed} AS SELECT {names} FROM {incoming} AS came WHERE NOT EXISTS "

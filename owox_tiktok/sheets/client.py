@@ -185,6 +185,11 @@ class Spreadsheet:
         return f"Spreadsheet {self.id}"
 
     @property
+    def compresses(self) -> bool | None:
+        """Whether Google has taken a compressed request; None while none was sent."""
+        return self._transport.packs if self._transport is not None else None
+
+    @property
     def account(self) -> str:
         """Whom to share with, or to let edit: an address, or words for it."""
         return self._transport.editor if self._transport is not None else "this program"

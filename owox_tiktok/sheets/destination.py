@@ -38,7 +38,7 @@ from owox_tiktok.sheets.errors import WAYS_OUT, ArrivedLate, SheetRefused, TooMa
 from owox_tiktok.sheets.layout import BROKEN, PRUNED, STRAY, Done, Fill, Layout, Portion, spans_of
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.look import CELLS_AT_ONCE, Look
-from owox_tiktok.sheets.portions import batches
+from owox_tiktok.sheets.portions import batches, by_stream
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.seals import DAMAGED, changed, days_in, is_key_of, seals_of
 from owox_tiktok.sheets.state import (
@@ -54,6 +54,7 @@ from owox_tiktok.sheets.state import (
     state_tab,
     tab_id,
 )
+from owox_tiktok.sheets.stretch import FIELDS, Behind, stretched
 from owox_tiktok.sheets.table import (
     KEYS,
     Key,
@@ -134,6 +135,8 @@ class Sheets:
         """Streams of which was said that columns are protected."""
         self._said: list[str] = []
         """Sentences for the person that no step has handed on yet."""
+        self._behind: dict[str, int] = {}
+        """By stream, the row behind our last one before rows were put there."""
 
     def __enter__(self) -> Sheets:
         if self._lease:
@@ -149,6 +152,8 @@ class Sheets:
                 with suppress(Problem):
                     self._make()
                     self._flush()
+                with suppress(Problem):
+                    self._stretch()
         finally:
             if self._lease:
                 self._lease.release()
@@ -199,6 +204,20 @@ class Sheets:
         batch = state_requests(structure, state, pairs, records, seals, ids)
         self.book.apply(batch)
         self._remember(records, seals)
+
+    def _stretch(self) -> None:
+        """Make her filters, banding and tables longer that ended where rows were put behind ours."""
+        if not self._behind:
+            return
+        structure, behind = self._structure or self._look(), dict[int, Behind]()
+        for name, end in self._behind.items():
+            table, look = table_of(structure, name), self._looks.get(name)
+            if table is not None and table.header is not None and look:
+                keys = look.keys
+                now = max(row for row, key in enumerate(keys) if key is not None) + 1 if any(keys) else 0
+                behind[table.tab.id] = Behind(table.header, end, now, frozenset(table.columns.values()))
+        if batch := stretched(self.book.look(list(behind), FIELDS), behind):
+            self.book.apply(batch)
 
     def _read_state(self, structure: Structure | None = None, *, with_seals: bool = False) -> dict[Pair, Record]:
         """Return what the hidden tab says of cursors and failures; ``with_seals`` remember its seals, too."""
@@ -356,6 +375,10 @@ class Sheets:
 
     def store(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Store chunks of several streams, each by its stream's verb, in as few batches as they fit into."""
+        groups = by_stream(chunks)
+        if len({group[0].stream.name for group in groups}) < len(groups):  # some with other columns than others
+            stored_of = {id(c): one for group in groups for c, one in zip(group, self.store(group), strict=True)}
+            return [stored_of[id(chunk)] for chunk in chunks]
         for name in dict.fromkeys(c.stream.name for c in chunks):
             check_step([c for c in chunks if c.stream.name == name])
         self._make({c.stream.name for c in chunks})
@@ -412,7 +435,7 @@ class Sheets:
         """
         if stream.time is None or not keep_from:
             return 0
-        structure = self._look()
+        structure = self._structure or self._look()
         table = table_of(structure, stream.name)
         if table is None or not self._usable(table, stream):
             return 0
@@ -426,14 +449,22 @@ class Sheets:
         if dry_run:
             self._looks.pop(stream.name, None)
             return sum(k is not None and old(k) is not None for k in self._row_keys(table, stream))
-        for pair, record in self._read_state(structure, with_seals=True).items():
+        if self._records is None or self._sealed is None:
+            self._read_state(structure, with_seals=True)
+        shorter: dict[Pair, Record] = {}
+        for pair, record in {**(self._records or {}), **self._unwritten}.items():
             if record.cursor and record.object == stream.name and record.advertiser_id in keep_from:
                 cursor = record.cursor.without_days_before(keep_from[record.advertiser_id])
-                self._unwritten[pair] = replace(self._unwritten.get(pair, record), cursor=cursor)
+                if cursor != record.cursor:
+                    shorter[pair] = replace(record, cursor=cursor)
         seals: dict[str, dict[date | None, Sealed | None]] = {
             advertiser_id: {d: None for d in self._days(stream, advertiser_id) if d and d < first}
             for advertiser_id, first in keep_from.items()
         }
+        there = any(k is not None and old(k) is not None for k in self._row_keys(table, stream))
+        if not there and not shorter and not any(seals.values()):
+            return 0
+        self._unwritten |= shorter
         (done,) = self._step([Portion(stream, ends=old, seals=seals)])
         if done.kept:
             log.warning("%s", _kept(stream, [row for _, row in done.kept]))
@@ -622,6 +653,8 @@ class Sheets:
             grown += work.layout.grown
             self._check_budget(structure, grown, work.portion.stream)
             work.done, work.rest = work.layout.done, work.layout.rest
+            if work.layout.behind is not None:
+                self._behind.setdefault(work.name, work.layout.behind)
         complete = [work for work in works if not work.rest]
         after = self._send(works, complete, structure, state, pairs)
         finished = {w.name: w.done for w in complete if w.landed}

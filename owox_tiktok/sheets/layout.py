@@ -495,6 +495,11 @@ class Layout:
         return self._formulas_filled() + self._taken_away()
 
     @property
+    def behind(self) -> int | None:
+        """The row behind our last one, where new rows are put there; None where none are."""
+        return self._end if self._new and self._at != self._last else None
+
+    @property
     def rest(self) -> tuple[Portion, Fill | None] | None:
         """What is left for a batch of its own, after a fresh look: what cannot be undone must not go astray.
 

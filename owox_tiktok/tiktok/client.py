@@ -154,6 +154,7 @@ class Counts:
     refused: int = 0
     bytes: int = 0
     codes: Counter[int] = field(default_factory=Counter)
+    of_advertiser: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
 
@@ -489,6 +490,7 @@ class TikTok:
         )
         with self.counts.lock:
             self.counts.requests += 1
+            self.counts.of_advertiser[call.advertiser_id] += 1
         connection.watch.begin()
         try:
             with connection.send(

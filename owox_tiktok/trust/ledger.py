@@ -20,7 +20,7 @@ from typing import Any
 from owox_tiktok.cursors import Part
 from owox_tiktok.dialects import MARK, SEALS, Dialect
 from owox_tiktok.model import Kind, Sealed, Stream
-from owox_tiktok.trust.seals import CONTROLS, COUNTS, Span
+from owox_tiktok.trust.seals import CONTROLS, COUNTS, Span, digits_of
 from owox_tiktok.trust.verdicts import TO_READ_AGAIN, VERIFIED, Stretch, Verdict
 
 CHECKS = "_owox_tiktok_checks"
@@ -53,6 +53,7 @@ RESTATEMENT = (
     Part("rows_after", Kind.COUNT, "Rows after"),
     *_amounts(after="_before", what="before"),
     *_amounts(after="_after", what="after"),
+    Part("run", Kind.TEXT, "The run, as in _run_id of its rows"),
 )
 CHECK = (
     Part("checked_at", Kind.INSTANT, "When it was checked", required=True),
@@ -66,6 +67,7 @@ CHECK = (
     *_amounts(what="here"),
     *_amounts(before="tiktok_", what="as TikTok says, where it was asked for these days alone"),
     Part("requests", Kind.TEXT, "TikTok's names for the requests", many=True),
+    Part("run", Kind.TEXT, "The run, as in _run_id of its rows"),
 )
 RUN = (
     Part("began_at", Kind.INSTANT, "When it began", required=True),
@@ -81,6 +83,7 @@ RUN = (
     Part("days", Kind.COUNT, "Closed days that were compared"),
     Part("days_equal", Kind.COUNT, "How many of them are equal"),
     Part("proof", Kind.TEXT, "What it proved, in a sentence"),
+    Part("run", Kind.TEXT, "The run, as in _run_id of its rows"),
 )
 TABLES: Mapping[str, tuple[str, tuple[Part, ...]]] = {
     RESTATEMENTS: (f"{MARK}: what a day's sums were before they changed", RESTATEMENT),
@@ -108,6 +111,7 @@ class Run:
     days: int
     days_equal: int
     proof: str
+    run: str = ""
 
     def values(self) -> dict[str, Any]:
         """Return the values by column."""
@@ -151,6 +155,7 @@ def restate_sql(
     seals: Mapping[str, Mapping[date | None, Sealed]],
     table_id: str,
     read_on: Mapping[str, date],
+    run: str = "",
 ) -> str:
     """Return the statement that keeps what days' sums were, to run before their seals are replaced; "" if none could.
 
@@ -164,7 +169,7 @@ def restate_sql(
                 seal, seen = sealed.seal, sealed.read_at
                 sums = [getattr(seal, name) for name in CONTROLS]
                 age = (read_on.get(advertiser_id, seen.date()) - day).days
-                texts = [None if s is None else f"{s:f}" for s in sums]
+                texts = [None if s is None else digits_of(s) for s in sums]
                 rows.append([advertiser_id, day.isoformat(), str(age), str(seal.rows), *texts])
     if not rows or seen is None:
         return ""
@@ -182,6 +187,7 @@ def restate_sql(
         new["rows"],
         *(f"old.{name(n)}" for n in CONTROLS),
         *(new[n] for n in CONTROLS),
+        dialect.text(run),
     ]
     changed = " OR ".join(f"old.{name(n)} IS DISTINCT FROM {new[n]}" for n in kinds)
     return (

@@ -357,7 +357,7 @@ def insert_sql(
         common = [
             dialect.text(stream.name),
             *(values[p.name] for p in own),
-            f"[{', '.join(map(dialect.text, fields))}]",
+            dialect.list_of_texts.format(", ".join(map(dialect.text, fields))),
             f"CAST({dialect.text(read_at.astimezone(UTC).isoformat(' '))} AS {dialect.types[Kind.INSTANT]})",
             dialect.text(table_id),
             *(also or {}).values(),
@@ -397,8 +397,13 @@ def _with_rest(dialect: Dialect, values: Mapping[str, str]) -> dict[str, str]:
 
 def _texts(day: date | None, seal: Seal) -> list[str | None]:
     sums = [getattr(seal, name) for name in CONTROLS]
-    amounts = [None if s is None or abs(s) >= _most(n) else f"{s:f}" for n, s in zip(CONTROLS, sums, strict=True)]
+    amounts = [None if s is None or abs(s) >= _most(n) else digits_of(s) for n, s in zip(CONTROLS, sums, strict=True)]
     return [None if day is None else day.isoformat(), str(seal.rows), *amounts, hexadecimal(seal.fingerprint)]
+
+
+def digits_of(amount: Decimal | int) -> str:
+    """Return a sum as its type has it: a count without decimals."""
+    return str(amount) if isinstance(amount, int) else f"{amount:f}"
 
 
 def _most(name: str) -> int:
@@ -504,9 +509,8 @@ def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], ther
     """
     name, number = dialect.name, dialect.types[Kind.MONEY]
     texts = [_text_sql(dialect, f) if f.name in there else "''" for f in in_order(columns)]
-    commas = ", ',', ".join(texts)
-    line = f"CONCAT({commas})" if len(texts) > 1 else commas
-    digits = dialect.sha256.format(line)
+    with_commas = [part for text in texts for part in (text, "','")][:-1]
+    digits = dialect.sha256.format(dialect.joined(with_commas))
     day = f"CAST({name(stream.time)} AS DATE)" if stream.time else "CAST(NULL AS DATE)"
     summed = [n for n in CONTROLS if n in there and n in {f.name for f in columns if f.kind in _SUMMED}]
     sums = [
@@ -518,8 +522,7 @@ def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], ther
         f"{digits} AS digits",
         *map(name, summed),
     ]
-    whole = dialect.types[Kind.COUNT]
-    halves = [f"SUM(CAST(CONCAT('0x', SUBSTR(digits, {n}, 8)) AS {whole})) AS {half}" for n, half in HALVES]
+    halves = [f"SUM({dialect.from_hex.format(f'SUBSTR(digits, {n}, 8)')}) AS {half}" for n, half in HALVES]
     return (
         f"SELECT {name('advertiser_id')}, sealed_day, COUNT(*) AS sealed_rows, {', '.join([*halves, *sums])} FROM "
         f"(SELECT {', '.join(inner)} FROM {dialect.table(stream.table)} AS t WHERE {where}) AS found "

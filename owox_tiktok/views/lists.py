@@ -45,7 +45,7 @@ def latest_entities(there: There) -> View:
             "entity_id": of(ID_OF[entity.level]),
             "entity_name": of(entity.name),
             "secondary_status": status,
-            "is_deleted": [f"ENDS_WITH({status[0]}, '_DELETE')"] if status else [],
+            "is_deleted": [f"(RIGHT({status[0]}, 7) = '_DELETE')"] if status else [],
         }
         for made in _OF_ENTITIES:
             select.add(made, special[made.name] if made.name in special else of(made.name))
@@ -75,8 +75,6 @@ def _by_day(there: There, stream: Stream) -> View:
     versions.add(ends[0], ["version.valid_from_day"])
     versions.add(ends[1], [dialect.days_before.format("version.valid_to_day", 1), *(read_on or ["CURRENT_DATE()"])])
     select = Select(there, "(\n" + versions.sql + f"\n) AS held, {dialect.each_day.format('held.first', 'held.last')}")
-    if not dialect.each_day.endswith(" AS day"):
-        select.source += " AS days"
     select.add(_DAY, ["day"])
     for made in fields:
         select.add(made, [f"held.{quoted(made.name)}"])

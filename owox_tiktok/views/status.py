@@ -43,7 +43,7 @@ def import_status(there: There) -> list[View]:
         f"SELECT object, advertiser_id, {', '.join(ours.format(quoted(n)) for n in picked)}\n"
         f"  FROM (SELECT * FROM {table(CURSORS)} WHERE TRUE{newest}) AS newest\n"
         # A cursor that was forgotten speaks of nothing.
-        "  WHERE read_on IS NULL OR since IS NOT NULL OR ARRAY_LENGTH(fields) > 0\n"
+        f"  WHERE read_on IS NULL OR since IS NOT NULL OR {there.dialect.length_of_list.format('fields')} > 0\n"
         "  GROUP BY object, advertiser_id"
     )
     joins = []

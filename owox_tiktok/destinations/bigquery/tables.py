@@ -46,6 +46,8 @@ class Tables(SqlDestination):
         self._call = self._jobs.call
         self._address = address
         self._read_only = read_only
+        self._has_key = False
+        """Whether the dataset encrypts what is in it with a key of its owner's."""
         self._tables: dict[str, bq.Table] = {}
         """The tables that were looked at, by name."""
         try:
@@ -54,7 +56,7 @@ class Tables(SqlDestination):
         except BaseException:
             self._close()
             raise
-        self._staging = Staging(client, self._jobs, address)
+        self._staging = Staging(client, self._jobs, address, in_target=self._has_key)
 
     @property
     def bytes_billed(self) -> int:
@@ -78,6 +80,7 @@ class Tables(SqlDestination):
             new.location = wanted or None
             new.labels = {**self._address.labels, **LABEL}
             dataset = self._client.create_dataset(new, exists_ok=True, **self._call)
+        self._has_key = dataset.default_encryption_configuration is not None
         there = str(dataset.location or "")
         if wanted and there and wanted.upper() != there.upper():
             raise BadInput(
@@ -249,7 +252,7 @@ class Tables(SqlDestination):
     def remarks(self) -> list[str]:
         """Return a sentence for what works in another way than it could."""
         with self._sentences():
-            if self._jobs.location is None or self._staging.is_hidden:
+            if self._jobs.location is None or not self._staging.may_hide or self._staging.is_hidden:
                 return []
         dataset = self._staging.hidden_name.partition(".")[2]
         return [

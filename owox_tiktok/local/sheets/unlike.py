@@ -9,6 +9,7 @@ values       a text of digits becomes a number
 read_back    a batch's answer has no spreadsheet in it
 tags         developer metadata of the spreadsheet is found by searching alone
 warning      no range can be protected with a warning
+packed       a compressed request is refused
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from owox_tiktok.local.sheets.errors import Json, invalid
 
-UNLIKE = ("echo", "unique_ids", "atomic", "filters", "first_row", "values", "read_back", "tags", "warning")
+UNLIKE = ("echo", "unique_ids", "atomic", "filters", "first_row", "values", "read_back", "tags", "warning", "packed")
 _MOST_FILTERS = 100
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from owox_tiktok.local.tiktok import centers, shop
+from owox_tiktok.local.tiktok import centers, gmv_max, shop
 from owox_tiktok.local.tiktok.assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
 from owox_tiktok.local.tiktok.attributes import objective
 from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos, stream_fields
@@ -213,7 +213,7 @@ class Api:
             return path in ("oauth2/access_token", "oauth2/revoke_token")
         if path in {**shop.PATHS, **centers.OF_CENTERS, **centers.OF_CREATIVES, **centers.REVIEWS}:
             return True
-        return path in LISTS or path in self._plain or path in ("report/integrated/get", "pixel/event/stats")
+        return path in LISTS or path in self._plain or path in (REPORT, "pixel/event/stats")
 
     def check_sandbox(self, path: str) -> None:
         """Refuse an endpoint that the sandbox does not have."""
@@ -244,6 +244,9 @@ class Api:
         advertiser = self.world.advertiser(advertiser_id)
         if path == REPORT:
             return self._report(advertiser, params)
+        if path == gmv_max.PATH and any(ad.campaign.only_account for ad in advertiser.ads):
+            stores = [str(row["store_id"]) for row in entity_rows(self.world, advertiser_id, "gmv_max_stores")]
+            return self._answer(gmv_max.answer(self.world, advertiser, stores, params))
         if path == "pixel/event/stats":
             return self._pixel_statistics(advertiser, params)
         if path in shop.PATHS:

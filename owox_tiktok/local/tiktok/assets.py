@@ -508,8 +508,14 @@ def visible(world: World, advertiser: Advertiser, stream: str) -> list[Campaign]
     }
     stream = {"smart_plus_campaigns": "campaigns", "smart_plus_ad_groups": "ad_groups"}.get(stream, stream)
     pool = pools["ads" if stream == "smart_plus_ads" else stream]
-    chosen = [one for one in pool if one.created <= now and (isinstance(one, Campaign) or not one.campaign.only_whole)]
+    chosen = [one for one in pool if one.created <= now and not _is_hidden(one)]
     return sorted(chosen, key=lambda one: one.id, reverse=True)  # type: ignore[return-value]
+
+
+def _is_hidden(one: Campaign | AdGroup | Ad) -> bool:
+    """Whether no list has it: GMV Max, and what is below a campaign that is reported as a whole."""
+    campaign = campaign_of(one)
+    return campaign.only_account or (campaign.only_whole and campaign is not one)
 
 
 def campaign_of(one: Campaign | AdGroup | Ad) -> Campaign:
