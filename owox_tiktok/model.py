@@ -17,7 +17,9 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 from zoneinfo import ZoneInfo
 
 Level = Literal["advertiser", "campaign", "ad_group", "ad"]
-Family = Literal["accounts", "creatives", "audiences", "shop", "names", "reports", "split_reports", "audience_reports"]
+Family = Literal[
+    "accounts", "money", "creatives", "audiences", "shop", "names", "reports", "split_reports", "audience_reports"
+]
 """What a stream is about; the documents have a page for each."""
 
 
@@ -190,6 +192,8 @@ class Listing:
     takes a list of ad accounts where others take one. ``each``: it is asked for once for each of something else, in
     the word of ``tiktok.shop``. ``dimensions``: its rows are shaped like a report's, told apart by these, and are of
     so many days (``span_days``) at most where none of them is a day. ``filters`` are always asked with.
+    ``info``: names that come with metrics without being metrics. ``by_id``: the rows are an object by this id.
+    ``days_in``: the parameters for the first and the last day, "filtering." before those of the filter.
     """
 
     rows_at: str = "list"
@@ -201,6 +205,9 @@ class Listing:
     each: str = ""
     filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     span_days: int | None = None
+    info: tuple[str, ...] = ()
+    by_id: str = ""
+    days_in: tuple[str, str] = ("start_date", "end_date")
 
 
 Period = Literal["week", "month"]
@@ -297,6 +304,11 @@ class Stream:
     def dimensions(self) -> tuple[str, ...]:
         """What a report's rows are about, in TikTok's words; none for a list."""
         return self.report.dimensions if self.report else ()
+
+    @property
+    def needs_app(self) -> bool:
+        """Whether TikTok is told the developer app's id and secret."""
+        return self.path == "oauth2/advertiser/get/"
 
     @property
     def period(self) -> Period | None:

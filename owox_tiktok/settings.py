@@ -440,7 +440,7 @@ def build(
             mistakes.append(Mistake(values["custom_reports"].where, what, "Send it to DuckDB or BigQuery."))
     history = _history(values.get("history"), streams, mistakes)
     _dates(parsed, now, mistakes, values, wording)
-    needs_app = parsed.get("advertiser_ids") == () or any(s.per_app for s in streams)
+    needs_app = parsed.get("advertiser_ids") == () or any(s.needs_app for s in streams)
     if needs_app:
         all_of_them = f"{wording.say(BY_NAME['advertiser_ids'])}: all"
         reason = all_of_them if parsed.get("advertiser_ids") == () else "advertiser_ids among the objects"

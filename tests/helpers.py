@@ -21,11 +21,12 @@ import duckdb
 
 from owox_tiktok import app, config_file, settings
 from owox_tiktok.events import Event, Failed, Finished, Warned
-from owox_tiktok.local.tiktok import Server, World, oracle, shop
+from owox_tiktok.local.tiktok import Server, World, centers, oracle, shop
 from owox_tiktok.local.tiktok.api import LISTS
 from owox_tiktok.local.tiktok.assets import entity_rows
 from owox_tiktok.model import Destination, Field, Kind, Stream
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.streams import metrics as catalogue
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 START = date(2026, 1, 28)
@@ -33,7 +34,9 @@ START = date(2026, 1, 28)
 
 Row = dict[str, Any]
 
-_PATHS = {f"{path}/" for path in (*LISTS, *shop.PATHS)} | {
+_PATHS = {
+    f"{path}/" for path in (*LISTS, *shop.PATHS, *centers.OF_CENTERS, *centers.OF_CREATIVES, *centers.REVIEWS)
+} | {
     "advertiser/info/",
     "oauth2/advertiser/get/",
     "report/integrated/get/",
@@ -245,6 +248,14 @@ def expected(
                 top_view_at_advertiser=top_view_at_advertiser,
             )
         ]
+    elif stream.listing and stream.listing.info:
+        today = world.today(advertiser)[0]
+        metrics = [f.name for f in fields if f.name in catalogue()]
+        rows = oracle.creative_rows(world, advertiser_id, stream.name, metrics, start, min(last or today, today))
+    elif stream.family == "money" or (stream.listing and stream.listing.by_id):
+        rows = oracle.center_rows(world, "" if stream.per_app else advertiser_id, stream.name)
+        if stream.per_app:
+            rows = [row for row in rows if row["advertiser_id"] == advertiser_id]
     elif stream.listing and stream.listing.each:
         today = world.today(advertiser)[0]
         asked = [f.name for f in fields if f.name not in stream.keys and f.origin != "ours"]

@@ -32,10 +32,16 @@ SOME: dict[str, Any] = {
 def several() -> list[list[Stream]]:
     """All objects, a few at a time: what an import costs besides reading is then paid once for several of them."""
     found: dict[object, list[Stream]] = {}
-    for number, stream in enumerate(s for s in SERVED if s.family != "shop"):  # that has tests of its own
+    for number, stream in enumerate(s for s in SERVED if not of_its_own(s)):
         split = bool(stream.report and stream.report.split)
         found.setdefault((stream.family, first_day(stream), number // 12 if split else number // 5), []).append(stream)
     return list(found.values())
+
+
+def of_its_own(stream: Stream) -> bool:
+    """Whether another test reads it: GMV Max, creatives and money have their own."""
+    listing = stream.listing
+    return bool(listing and (listing.each or listing.info or listing.by_id))
 
 
 def first_day(stream: Stream) -> date:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from owox_tiktok.model import Stream
 from owox_tiktok.names import bare, resolve, squeezed, synonym, synonyms
 from owox_tiktok.streams.common import ADVERTISER_ID, CURRENCY, ID_OF, LEVELS
+from owox_tiktok.streams.creatives import creative_reports
 from owox_tiktok.streams.lists import lists
 from owox_tiktok.streams.metrics import MAX_METRICS, PRESETS, Metric, metrics
 from owox_tiktok.streams.reports import (
@@ -31,7 +32,7 @@ __all__ = [
     "find", "metrics",
 ]  # fmt: skip
 
-STREAMS: Mapping[str, Stream] = {s.name: s for s in (*lists(), *reports(), *shop_reports())}
+STREAMS: Mapping[str, Stream] = {s.name: s for s in (*lists(), *reports(), *shop_reports(), *creative_reports())}
 """Everything that can be imported, by name: entities first, in the order in which they are read."""
 
 

@@ -74,7 +74,9 @@ def extractor(stream: Stream, names: tuple[str, ...], dimensions: tuple[str, ...
 
     ``dimensions`` are those that a report was asked by, where it is not all of them.
     """
-    if stream.listing and not stream.listing.dimensions:
+    if stream.listing and (stream.listing.info or stream.listing.by_id):
+        extract = _odd_extractor(stream.listing, names)
+    elif stream.listing and not stream.listing.dimensions:
         extract = _list_extractor(stream.listing, names)
     else:
         extract = _report_extractor(stream.dimensions if dimensions is None else dimensions, names)
@@ -107,6 +109,31 @@ def _list_extractor(listing: Listing, names: Sequence[str]) -> Extract:
         for name, path in listing.lifted.items():
             values[name] = [_at(item, path) for item in items]
         return Page(values, len(items), page.page_info)
+
+    return extract
+
+
+def _odd_extractor(listing: Listing, names: Sequence[str]) -> Extract:
+    """Decode rows whose values are in several objects (dimensions, info, metrics), or rows that are an object by id."""
+    data = msgspec.defstruct(
+        "Data",
+        [("rows", Any, None), ("page_info", PageInfo | None, None)],
+        rename={"rows": listing.rows_at},
+    )
+    decoder = msgspec.json.Decoder(Body[data], float_hook=Decimal)  # type: ignore[valid-type]
+    wanted = dict.fromkeys((*names, *listing.dimensions))
+
+    def extract(body: bytes) -> Page:
+        page: Any = decoder.decode(body).data
+        if listing.by_id:
+            items = [{**row, listing.by_id: key} for key, row in (page.rows or {}).items()]
+        else:
+            groups = ("metrics", "info", "dimensions")
+            items = [{n: v for g in groups for n, v in (row.get(g) or {}).items()} for row in page.rows or ()]
+        values = {n: [item.get(n) for item in items] for n in wanted}
+        asked = [n for n in names if n not in listing.info and not listing.by_id]
+        absent = frozenset(n for n in asked if items and all(n not in item for item in items))
+        return Page(values, len(items), page.page_info, absent)
 
     return extract
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from owox_tiktok.model import Advertiser, Level, Stream
 from owox_tiktok.streams import STREAMS
-from owox_tiktok.tiktok import shop
+from owox_tiktok.tiktok import centers, shop
 from owox_tiktok.tiktok.client import TikTok
 from owox_tiktok.tiktok.kinds import HIDDEN, ORDINARY, AdKind
 from owox_tiktok.tiktok.once import Once
@@ -57,6 +57,8 @@ class Parts:
                 )
             }
             return Part("campaign_ids", tuple(named)).divided(IDS_PER_FILTER)
+        if listing and listing.each in centers.EACH:
+            return centers.parts(self._api, question, listing.each, self._of_shop)
         if listing and listing.each:
             return shop.parts(self._api, question, listing.each, self._of_shop)
         batch = listing.batch if listing else None

@@ -145,10 +145,10 @@ class Series:
     def asked(self) -> tuple[str, ...]:
         """The names that TikTok is asked for: those of its rows that are neither dimensions nor known beforehand."""
         listing = self.question.stream.listing
-        if listing is None or not (listing.dimensions or self.part.gives):
+        if listing is None or not (listing.dimensions or self.part.gives or listing.info):
             return self.names
         not_asked = {*listing.dimensions, *(name for name, _ in self.part.gives)}
-        if listing.dimensions:
+        if listing.dimensions or listing.info:
             not_asked.add("advertiser_id")
         return tuple(n for n in self.names if n not in not_asked)
 
@@ -171,7 +171,7 @@ class Series:
         params: dict[str, Any] = {}
         if stream.listing and stream.listing.by_accounts:
             params["advertiser_ids"] = [advertiser.id]
-        elif not stream.per_app:
+        elif not stream.per_app and not (stream.listing and stream.listing.each == "center of one"):
             params["advertiser_id"] = advertiser.id
         params |= self._of_list(stream.listing) if stream.listing else self._of_report()
         if stream.page_size is not None:
@@ -185,10 +185,12 @@ class Series:
         params: dict[str, Any] = dict(self.part.asks)
         filters: dict[str, Any] = {name: list(values) for name, values in listing.filters.items()}
         filters |= {n: values[0] if n == "primary_status" else list(values) for n, values in self.part.filters}
+        metrics = [n for n in self.asked if n not in listing.info]
         if listing.dimensions:
-            params |= {"dimensions": list(listing.dimensions), "metrics": list(self.asked)}
-            if window:
-                params |= {"start_date": f"{window.first}", "end_date": f"{window.last}"}
+            params |= {"dimensions": list(listing.dimensions), "metrics": metrics}
+        elif listing.info:
+            params |= {"info_fields": list(listing.info), "metrics_fields": metrics}
+            params |= {} if window else {"lifetime": True}
         elif listing.can_choose_fields:
             params["fields"] = list(self.names)
         if stream.hides_deleted and self.question.with_deleted:
@@ -200,9 +202,18 @@ class Series:
             params["filtering"] = filters
         if self.part.ids:
             params[self.part.parameter] = list(self.part.ids)
+        if (listing.dimensions or listing.info or listing.span_days) and window:
+            params |= self._days(listing.days_in, params)
         if listing.batch and window:
             params["date_range"] = {"start_date": f"{window.first}", "end_date": f"{window.last}"}
         return params
+
+    def _days(self, names: tuple[str, str], params: dict[str, Any]) -> dict[str, Any]:
+        window = self.question.window
+        assert window is not None
+        first, last = (name.removeprefix("filtering.") for name in names)
+        days = {first: f"{window.first}", last: f"{window.last}"}
+        return {"filtering": {**params.get("filtering", {}), **days}} if names[0].startswith("filtering.") else days
 
     def _of_report(self) -> dict[str, Any]:
         stream, window = self.question.stream, self.question.window

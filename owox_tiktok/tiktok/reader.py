@@ -518,7 +518,7 @@ class Source:
             series.parameters(page, page_size, with_totals=with_totals),
             take=take,
             advertiser_id=question.advertiser.id,
-            with_app=question.stream.per_app,
+            with_app=question.stream.needs_app,
             may_shrink=question.can_halve,
             may_split=question.stream.is_report and (len(series.names) > 1 or self._parts.can_divide(series)),
         )

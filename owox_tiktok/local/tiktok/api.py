@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from owox_tiktok.local.tiktok import gmv_max, shop
+from owox_tiktok.local.tiktok import centers, gmv_max, shop
 from owox_tiktok.local.tiktok.assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
 from owox_tiktok.local.tiktok.attributes import objective
 from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos, stream_fields
@@ -211,7 +211,7 @@ class Api:
             return method == TASK_PATHS[path]
         if method == "POST":
             return path in ("oauth2/access_token", "oauth2/revoke_token")
-        if path in shop.PATHS:
+        if path in {**shop.PATHS, **centers.OF_CENTERS, **centers.OF_CREATIVES, **centers.REVIEWS}:
             return True
         return path in LISTS or path in self._plain or path in (REPORT, "pixel/event/stats")
 
@@ -232,6 +232,9 @@ class Api:
             for one in asked:
                 self._check_access(one)
             return self._report_of_several([self.world.advertiser(one) for one in asked], params)
+        if path in centers.OF_CENTERS:
+            found = centers.center_asked(self.world, path, params, self.rules)
+            return self._rows_paged(path, centers.OF_CENTERS[path], found, params)
         advertiser_id = params.get("advertiser_id", "")
         if not advertiser_id:
             raise wrong("advertiser_id: Missing data for required field.")
@@ -248,6 +251,11 @@ class Api:
             return self._pixel_statistics(advertiser, params)
         if path in shop.PATHS:
             return self._shop(path, advertiser, params)
+        if path in centers.REVIEWS:
+            return self._answer(centers.reviews_asked(advertiser, path, params))
+        if path in centers.OF_CREATIVES:
+            found = centers.creative_asked(self.world, advertiser, path, params)
+            return self._rows_paged(path, centers.OF_CREATIVES[path], found, params)
         return self._list(path, advertiser, params)
 
     def post(self, path: str, body: Mapping[str, Any], token: str) -> Answer:
@@ -375,12 +383,15 @@ class Api:
         rows = shop.rows_asked(self.world, advertiser, path, params, self.rules)
         if path not in shop.PAGED:
             return self._answer(shop.data_text(shop.PATHS[path], rows))
+        return self._rows_paged(path, shop.PATHS[path], rows, params)
+
+    def _rows_paged(self, path: str, key: str, rows: Sequence[Row], params: Mapping[str, str]) -> Answer:
         page, size = page_of(path, params)
 
         def texts(begin: int, end: int) -> list[str]:
             return [json.dumps(row, ensure_ascii=False) for row in rows[begin:end]]
 
-        return self._paged(_Pages(shop.PATHS[path], page, size, len(rows), texts))
+        return self._paged(_Pages(key, page, size, len(rows), texts))
 
     def _pixel_statistics(self, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
         asked = list_of(params, "pixel_ids", required=True) or []

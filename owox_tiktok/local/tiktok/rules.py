@@ -46,6 +46,14 @@ PAGE_SIZES: dict[str, tuple[int, int]] = {
     "gmv_max/campaign/get": (10, 100),
     "gmv_max/video/get": (10, 50),
     "gmv_max/report/get": (10, 1000),
+    "bc/get": (10, 50),
+    "bc/asset/get": (10, 50),
+    "advertiser/balance/get": (10, 50),
+    "bc/account/transaction/get": (10, 50),
+    "bc/account/budget/changelog/get": (10, 50),
+    "smart_plus/material_report/overview": (10, 100),
+    "smart_plus/material_report/breakdown": (10, 100),
+    "creative/report/get": (10, 1000),
 }
 """Default and largest ``page_size`` by path; paths not named here are not paged."""
 
