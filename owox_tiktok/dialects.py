@@ -26,8 +26,8 @@ class Dialect:
     """The words in which two databases differ. ``within`` is where tables live: ``project.dataset``, or nothing.
 
     ``list_of`` is the type of a list, ``length_of_list`` how long one is, ``first_in_list`` the first text of a JSON
-    list; ``days_before`` is a day some days earlier, and ``first_day`` the first one of its week or month. ``escapes``
-    says that a backslash in a text begins an escape, as in JSON.
+    list; ``days_before`` is a day some days earlier, ``first_day`` the first one of its week or month, and ``each_day``
+    what is joined for a row per day. ``escapes`` says that a backslash in a text begins an escape, as in JSON.
     For seals (see ``trust.seals``): ``canonical`` writes a value of a kind as its canonical text, ``sha256`` a text's
     hash in hexadecimal digits, ``all_digits`` says whether a text is digits throughout, ``lines_of`` gives the lines of
     a text as rows, and ``part_of_line`` one of the parts of such a line, the first being 1; ``from_hex`` makes eight
@@ -42,6 +42,7 @@ class Dialect:
     days_before: str
     first_day: Mapping[str, str]
     first_in_list: str
+    each_day: str
     canonical: Mapping[Kind, str]
     sha256: str
     lines_of: str
@@ -128,6 +129,7 @@ DUCKDB = Dialect(
     days_before="({} - {})",
     first_day={unit: f"CAST(date_trunc('{unit}', {{}}) AS DATE)" for unit in ("week", "month")},
     first_in_list="json_extract_string({}, '$[0]')",
+    each_day="(SELECT CAST(unnest(generate_series({}, {}, INTERVAL 1 DAY)) AS DATE) AS day) AS days",
     canonical={
         **dict.fromkeys((Kind.COUNT, Kind.BOOLEAN, Kind.DAY), "CAST({} AS VARCHAR)"),
         **dict.fromkeys((Kind.MONEY, Kind.RATE), "regexp_replace(CAST({} AS VARCHAR), '0{{1,7}}$', '')"),
@@ -161,6 +163,7 @@ BIGQUERY = Dialect(
     days_before="DATE_SUB({}, INTERVAL {} DAY)",
     first_day={"week": "DATE_TRUNC({}, ISOWEEK)", "month": "DATE_TRUNC({}, MONTH)"},
     first_in_list="JSON_VALUE({}, '$[0]')",
+    each_day="UNNEST(GENERATE_DATE_ARRAY({}, {})) AS day",
     canonical={
         **dict.fromkeys((Kind.COUNT, Kind.BOOLEAN, Kind.DAY), "CAST({} AS STRING)"),
         **dict.fromkeys(
@@ -210,6 +213,7 @@ POSTGRESQL = Dialect(
     days_before="({} - {})",
     first_day={unit: f"CAST(date_trunc('{unit}', {{}}) AS DATE)" for unit in ("week", "month")},
     first_in_list="({} ->> 0)",
+    each_day="LATERAL (SELECT CAST(generate_series({}, {}, INTERVAL '1 day') AS date) AS day) AS days",
     canonical={
         **dict.fromkeys((Kind.COUNT, Kind.BOOLEAN, Kind.DAY), "CAST({} AS text)"),
         **dict.fromkeys((Kind.MONEY, Kind.RATE), "regexp_replace(CAST({} AS text), '0{{1,7}}$', '')"),

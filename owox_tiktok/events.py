@@ -101,7 +101,8 @@ class Proof:
 
     def in_words(self, requests: int) -> str:
         """Return it as the end of a sentence; ``requests`` are those of the reading."""
-        parts = [f"spend {amount:,.2f} {currency}".strip() for currency, amount in sorted(self.spend.items())]
+        spend = " and ".join(f"{amount:,.2f} {currency}".strip() for currency, amount in sorted(self.spend.items()))
+        parts = [f"spend {spend}"] if spend else []
         if self.days:
             parts.append(f"{self.equal:,} of {self.days:,} closed days equal")
         if self.requests:
@@ -141,6 +142,8 @@ class Finished:
     """What a destination that is paid for by the bytes was billed for."""
     cost: float | None = None
     """What those cost, where their price is known; in the currency of the price."""
+    requests_of: Mapping[str, int] = field(default_factory=dict)
+    """How many of the requests were for each ad account; "" for those that are for none in particular."""
     healed: tuple[str, ...] = ()
     """What people had changed in the destination and is right again, in sentences without a full stop."""
     proof: Proof = field(default_factory=Proof)
@@ -155,6 +158,7 @@ class Finished:
             pairs=max(earlier.pairs, self.pairs),
             requests=earlier.requests + self.requests,
             refused=earlier.refused + self.refused,
+            requests_of=_added(earlier.requests_of, self.requests_of),
             seconds=earlier.seconds + self.seconds,
             warnings=earlier.warnings + self.warnings,
             pruned=_added(earlier.pruned, self.pruned),
@@ -198,18 +202,17 @@ class Finished:
             parts.append(f"{replaced:,} of them in place of existing rows")
         if self.kept:
             parts.append(f"{self.kept:,} of {self.work:,} days and lists unchanged ({rows_of(self.rows_kept)})")
-        parts.append(f"{self.requests:,} request{'' if self.requests == 1 else 's'}")
+        parts.append(counted(self.requests, "request"))
         if self.refused:
             parts.append(f"{self.refused:,} rate-limited")
         if self.bytes_billed:
             parts.append(f"{size(self.bytes_billed)}{money(self.cost)} billed in the destination")
         if self.warnings:
-            parts.append(f"{self.warnings} warning{'s' if self.warnings > 1 else ''}")
+            parts.append(counted(self.warnings, "warning"))
         if self.failed:
             parts.append(f"{self.failed} of {self.pairs} not complete (the next run continues there)")
         if self.left:
-            windows = "1 window" if self.left == 1 else f"{self.left:,} windows"
-            parts.append(f"{self.stopped} with {windows} left (the next run continues there)")
+            parts.append(f"{self.stopped} with {counted(self.left, 'window')} left (the next run continues there)")
         elif self.stopped:
             parts.append(f"{self.stopped} before it was known what to read (the next run starts there)")
         return " ".join([", ".join(parts) + ".", *(f"{sentence}." for sentence in self.healed)])
@@ -240,7 +243,12 @@ def _added(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
 
 def rows_of(count: int) -> str:
     """Return a number of rows in words: "1 row", "1,200 rows"."""
-    return f"{count:,} row{'' if count == 1 else 's'}"
+    return counted(count, "row")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: "1 request", "1,200 requests"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def account(advertiser_id: str, name: str) -> str:

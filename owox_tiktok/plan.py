@@ -65,7 +65,7 @@ class Pair:
         A backfill leaves the days alone: it neither moves the cursor nor makes one, but a column it did not read is no
         longer complete.
         """
-        asked = frozenset(self.fields)
+        asked = self._asked
         if self.backfill:
             had = self.cursor
             return had and replace(had, fields=had.fields & (asked - refused), refused=had.refused & asked)
@@ -93,7 +93,11 @@ class Pair:
         had = self.cursor
         if had is None or (self.stream.hides_deleted and had.with_deleted != self.with_deleted):
             return False
-        return frozenset(self.fields) <= had.fields | had.refused
+        return self._asked <= had.fields | had.refused
+
+    @property
+    def _asked(self) -> frozenset[str]:
+        return frozenset((*self.fields, self.stream.mark) if self.stream.mark else self.fields)
 
 
 def plan(
@@ -166,7 +170,9 @@ def no_longer_asked(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
     gone: dict[str, set[str]] = {}
     for pair in pairs:
         if pair.cursor and not pair.backfill:
-            gone.setdefault(pair.stream.name, set()).update(pair.cursor.fields - set(pair.fields))
+            gone.setdefault(pair.stream.name, set()).update(
+                name for name in pair.cursor.fields - set(pair.fields) if ":" not in name
+            )
     found = []
     for name, fields in gone.items():
         if fields:
@@ -201,13 +207,13 @@ def _windows(
 ) -> Iterator[Window | None]:
     stream, today = pair.stream, pair.read_on
     if stream.time is None:
-        if stream.report is None or stream.report.span_days is None:
+        if stream.span_days is None:
             yield None
             return
         # It is one range, and replaces what the last run stored.
         first, last = settings.start_date, min(settings.end_date or today, today)
         if first <= last:
-            yield Window(max(first, last - timedelta(days=stream.report.span_days - 1)), last)
+            yield Window(max(first, last - timedelta(days=stream.span_days - 1)), last)
         return
     if stream.period:
         yield from _periods(settings, pair, stream.period, backfill, again)

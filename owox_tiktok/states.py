@@ -56,7 +56,7 @@ class About:
         return "ERROR" if self.exit_code == 1 else "WARNING" if self.exit_code else "INFO"
 
 
-_FIX = "Fix what the messages say, then run the import again. It continues where it ended."
+_FIX = "Once that is fixed, run the import again: it continues where it ended."
 _GO_ON = "Run the import again: it continues where it ended."
 
 ABOUT: Mapping[State, About] = {

@@ -29,6 +29,7 @@ from owox_tiktok.events import (
     Waiting,
     Warned,
     account,
+    counted,
     duration,
     money,
     rows_of,
@@ -37,7 +38,7 @@ from owox_tiktok.events import (
 from owox_tiktok.model import Seal, Stream
 from owox_tiktok.states import ABOUT
 from owox_tiktok.trust.seals import CONTROLS
-from owox_tiktok.trust.verdicts import PAGE, SEVERITY, VERIFIED, Severity, Stretch, Verdict, stretches
+from owox_tiktok.trust.verdicts import PAGE, SEVERITY, TO_READ_AGAIN, VERIFIED, Severity, Stretch, Verdict, stretches
 
 
 class Screen(Protocol):
@@ -199,7 +200,7 @@ class Terminal:
         self._progress.stop()
         if isinstance(problem, BadInput):
             count = len(problem.mistakes)
-            self.say(f"[red]{count} problem{'s' if count > 1 else ''} found:[/]")
+            self.say(f"[red]{counted(count, 'problem')} found:[/]")
             for mistake in problem.mistakes:
                 self.say("  • ", str(mistake))
         else:
@@ -232,25 +233,25 @@ def show_plan(console: Console, planned: Sequence[Planned], rate: float, problem
         of = [p for p in planned if p.object == name and not p.problem]
         first = min((p.first for p in of if p.first), default=None)
         last = max((p.last for p in of if p.last), default=None)
-        counted = [p.rows for p in of if p.rows is not None]
+        known = [p.rows for p in of if p.rows is not None]
         table.add_row(
             name,
             str(len(of)),
             f"{first} .. {last}" if first else "all",
             f"{sum(p.windows for p in of):,}",
             f"{sum(p.requests for p in of):,}",
-            f"about {sum(counted):,}" if counted else "not known",
+            f"about {sum(known):,}" if known else "not known",
         )
     console.print(table)
     requests = sum(p.requests for p in planned)
     rows = sum(p.rows or 0 for p in planned)
     took = f"{duration(requests / rate)} at {rate:g} requests per second"
-    asked = f"{requests:,} request{'' if requests == 1 else 's'}"
-    console.print(f"{asked}, about {rows_of(rows)}, about {took}.")
+    console.print(f"{counted(requests, 'request')}, about {rows_of(rows)}, about {took}.")
     if read := sum(p.bytes_billed for p in planned):
         costs = [p.cost for p in planned if p.cost is not None]
         about = f"{size(read)}{money(sum(costs) if costs else None)}"
-        console.print(f"The destination would bill about {about}, if each object is stored in one step.")
+        steps = sum(p.steps for p in planned)
+        console.print(f"The destination would bill about {about} for {steps:,} step{'' if steps == 1 else 's'}.")
     for p in planned:
         if p.problem:
             what = pair(p.object, account(p.advertiser.id, p.advertiser.name))
@@ -403,7 +404,7 @@ def _verified_in_words(found: Verified) -> str:
     """Return what a check came to, as a few sentences."""
     count = {verdict: sum(one.verdict is verdict for one in found.days) for verdict in Verdict}
     equal = sum(count[v] for v in VERIFIED)
-    again = count[Verdict.WRONG] + count[Verdict.DAMAGED]
+    again = sum(count[v] for v in TO_READ_AGAIN)
     closed = equal + again + count[Verdict.MISSING]
     asked = f"{found.requests:,} request{'' if found.requests == 1 else 's'}"
     said = [f"{equal:,} of {closed:,} closed days equal TikTok's totals ({asked})."]

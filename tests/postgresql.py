@@ -137,7 +137,7 @@ class PostgreSQLKit(Kit):
         """Run statements as a person may; the rows of the last."""
         with psycopg.connect(self.server.info, autocommit=True) as connection:
             connection.execute(f"SET search_path TO {self.schema}".encode())
-            rows = []
+            rows: list[Any] = []
             for statement in statements:
                 cursor = connection.execute(statement.encode())
                 rows = cursor.fetchall() if cursor.description else []

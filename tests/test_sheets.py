@@ -494,6 +494,44 @@ def test_a_filter_stays_and_hides_nothing_from_us(person: Person) -> None:
     assert person.tab.basic_filter is not None
 
 
+@pytest.mark.parametrize("rows", [0, 1])
+def test_what_covered_only_headings_or_a_single_row_grows_with_the_rows(person: Person, rows: int) -> None:
+    with person.opened() as destination:
+        destination.prepare(DAILY, person.chunk([ad(1, 1)]).columns)
+    if rows:
+        person.store(person.chunk([ad(1, 1)]))
+    tab, mine = person.tab, person.adds_column("My remark")
+    whole = {"sheetId": tab.sheet_id, "startRowIndex": 0, "endRowIndex": 1 + rows, "startColumnIndex": 0}
+    hers = {**whole, "endRowIndex": 1, "startColumnIndex": mine, "endColumnIndex": mine + 1}
+    specs = [{"columnIndex": person.at("spend"), "filterCriteria": {"hiddenValues": ["9"]}}]
+    person.does(
+        {"setBasicFilter": {"filter": {"range": {**whole, "endColumnIndex": mine}, "filterSpecs": specs}}},
+        {"addBanding": {"bandedRange": {"range": {**whole, "endColumnIndex": 2}, "rowProperties": BANDS}}},
+        {"addBanding": {"bandedRange": {"range": hers, "rowProperties": BANDS}}},
+    )
+    person.store(person.chunk([ad(n, 1) for n in range(1, 6)]))
+    person.store(person.chunk([ad(n, 1) for n in range(1, 8)]))
+    found = person.tab.basic_filter
+    assert found is not None
+    assert (found["range"]["endRowIndex"], found["filterSpecs"]) == (8, specs)
+    ends = {b["range"]["startColumnIndex"]: b["range"]["endRowIndex"] for b in person.tab.parts["bandedRanges"]}
+    assert ends == {0: 8, mine: 1}
+
+
+def test_a_native_table_of_the_empty_tab_grows_with_the_rows(person: Person) -> None:
+    with person.opened() as destination:
+        destination.prepare(DAILY, person.chunk([ad(1, 1)]).columns)
+    columns = person.tab.grid.column_count
+    place = {"sheetId": person.tab.sheet_id, "startRowIndex": 0, "endRowIndex": 2, "startColumnIndex": 0}
+    person.does({"addTable": {"table": {"name": "Ads", "range": {**place, "endColumnIndex": columns}}}})
+    person.store(person.chunk([ad(n, 1) for n in range(1, 6)]))
+    assert person.tab.parts["tables"][0]["range"]["endRowIndex"] == 6
+    assert len(person.rows) == 5
+
+
+BANDS = {"firstBandColor": {"red": 1}, "secondBandColor": {"green": 1}}
+
+
 def test_pruning_follows_the_same_rule(person: Person, caplog: pytest.LogCaptureFixture) -> None:
     person.store(person.chunk([ad(1, n) for n in range(1, 8)]))
     mine = person.adds_column("My remark")

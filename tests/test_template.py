@@ -258,7 +258,7 @@ def test_no_cell_names_a_file_that_whoever_has_only_the_sheet_cannot_open() -> N
 @pytest.mark.parametrize("kind", list(FILES))
 def test_a_file_holds_what_the_definition_says(kind: SheetKind) -> None:
     workbook = openpyxl.load_workbook(ROOT / "templates" / FILES[kind])
-    pages = template.pages(kind)
+    pages = template.pages(kind, in_a_file=True)
     assert workbook.sheetnames == [page.title for page in pages]
     for page, sheet in zip(pages, workbook.worksheets, strict=True):
         found = [[_entered(cell.value) for cell in line if cell.value is not None] for line in _cells(sheet)]

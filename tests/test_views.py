@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import shutil
+import subprocess
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
+from owox_tiktok.app.report_views import all_views
 from owox_tiktok.cursors import Part
 from owox_tiktok.destinations.bigquery.sql import ROWS_OF_CURSORS, ROWS_OF_SEALS
 from owox_tiktok.dialects import BIGQUERY, CURSORS, DUCKDB, SEALS, Dialect, bigquery
@@ -31,6 +35,7 @@ from owox_tiktok.errors import BadInput
 from owox_tiktok.local.tiktok import Server
 from owox_tiktok.model import Kind, Stream
 from owox_tiktok.streams import STREAMS, default_fields, metrics
+from owox_tiktok.trust.ledger import CHECKS, RESTATEMENTS
 from owox_tiktok.views import RATIOS, definitions
 from tests.helpers import Project, Row, expected
 from tests.sheets import stand_in
@@ -307,7 +312,7 @@ def test_latest_entities_lists_each_once_with_its_state(imported: Project) -> No
 
 
 def test_each_column_has_the_type_that_is_promised(imported: Project) -> None:
-    made = definitions(columns_of(imported.database), DUCKDB)
+    made = all_views(columns_of(imported.database), DUCKDB, 7)
     assert len(views_in(imported.database)) == len([v for v in made if v.sql]) >= 8
     for view in made:
         if view.sql:
@@ -318,7 +323,7 @@ def columns_of(database: Path) -> dict[str, set[str]]:
     """The columns of each table, read by hand."""
     found: dict[str, set[str]] = defaultdict(set)
     for row in rows(database, "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"):
-        if row["table_name"] in {s.table for s in STREAMS.values()} | {CURSORS, SEALS}:
+        if row["table_name"] in {s.table for s in STREAMS.values()} | {CURSORS, SEALS, CHECKS, RESTATEMENTS}:
             found[row["table_name"]].add(row["column_name"])
     return found
 
@@ -446,6 +451,22 @@ def test_the_column_that_dates_a_row_is_passed_on_untouched(dialect: Dialect, re
     assert passed >= {*PERFORMANCE, "ad_report_hourly", "campaign_country_report"}
 
 
+def test_a_history_shows_each_list_as_it_was_on_each_day(project: Project) -> None:
+    project.say = {"objects": ["campaigns", "ads"], "history": True, "start_date": START.isoformat()}
+    assert project.import_(now=datetime(2026, 2, 20, 12, tzinfo=UTC)).exit_code == 0
+    before = states(project.table("campaigns"))
+    assert project.import_(now=datetime(2026, 3, 1, 12, tzinfo=UTC), views=True).exit_code == 0
+    after = states(project.table("campaigns"))
+    for day, wanted in ((date(2026, 2, 20), before), (date(2026, 2, 28), before), (date(2026, 3, 1), after)):
+        assert states(rows(project.database, f"SELECT * FROM v_campaigns_by_day WHERE day = DATE '{day}'")) == wanted
+    assert {"v_campaigns_by_day", "v_ads_by_day"} <= views_in(project.database).keys()
+
+
+def states(of: Sequence[Row]) -> list[tuple[str, ...]]:
+    names = ("advertiser_id", "campaign_id", "campaign_name", "budget", "operation_status", "secondary_status")
+    return sorted(tuple(str(r[n]) for n in names) for r in of)
+
+
 # --- refresh ----------------------------------------------------------------------------------------------------------
 
 
@@ -539,8 +560,8 @@ def test_a_sheet_has_no_views_and_says_so_before_anything_is_read(
 
 # --- dbt_tiktok_ads ---------------------------------------------------------------------------------------------------
 
-CONTRACT = Path(__file__).parent / "dbt_tiktok_ads_1.2.0.csv"
-"""The columns that the staging models of Fivetran's package read, with the types of its macros (version 1.2.0)."""
+CONTRACT = Path(__file__).parent / "dbt_tiktok_ads_1.4.0.csv"
+"""The columns that the staging models of Fivetran's package read, with the types of its macros (version 1.4.0)."""
 IDS = {"ad_id", "adgroup_id", "campaign_id", "advertiser_id", "id", "category"}
 FITS = {
     "string": {"VARCHAR"},
@@ -549,6 +570,7 @@ FITS = {
     "int": {"BIGINT"},
     "timestamp": {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"},
     "datetime": {"DATE", "TIMESTAMP"},
+    "boolean": {"BOOLEAN"},
 }
 
 
@@ -573,8 +595,8 @@ def for_dbt(tmp_path_factory: pytest.TempPathFactory, lasting_tiktok: Server) ->
 
 def test_dbt_tiktok_ads_finds_every_column_it_reads_with_a_type_it_can_use(for_dbt: Project) -> None:
     tables = contract()
-    assert len(tables) == 8
-    assert sum(map(len, tables.values())) == 155
+    assert len(tables) == 9
+    assert sum(map(len, tables.values())) == 164
     for table, columns in tables.items():
         there = types_of(for_dbt.database, table)
         for column, wanted in columns.items():
@@ -586,6 +608,7 @@ def test_dbt_tiktok_ads_finds_every_column_it_reads_with_a_type_it_can_use(for_d
 
 def test_dbt_tiktok_ads_finds_a_value_where_tiktok_gives_one(for_dbt: Project) -> None:
     gone = {"phone_number", "telephone", "display_name", "landing_page_url of an ad group"}
+    gone |= {name for name, field in STREAMS["advertisers"].fields.items() if field.personal}
     for view in definitions(columns_of(for_dbt.database), DUCKDB):
         assert view.sql, view.name
         if not view.name.startswith("v_"):
@@ -595,6 +618,45 @@ def test_dbt_tiktok_ads_finds_a_value_where_tiktok_gives_one(for_dbt: Project) -
                 label = f"{column} of an ad group" if view.name == "adgroup_history" else column
                 if label in gone or column in gone:
                     assert empty
+
+
+PACKAGE = os.environ.get("DBT_TIKTOK_ADS", "")
+DBT = os.environ.get("DBT") or shutil.which("dbt") or ""
+
+
+@pytest.mark.skipif(
+    not PACKAGE, reason="DBT_TIKTOK_ADS names no folder of the dbt package tiktok_ads (with its own, after `dbt deps`)"
+)
+@pytest.mark.skipif(bool(PACKAGE) and not DBT, reason="dbt with its adapter dbt-duckdb is not installed (DBT names it)")
+def test_the_dbt_package_runs_unchanged_and_its_sums_are_tiktoks(for_dbt: Project, tmp_path: Path) -> None:
+    database = tmp_path / "tiktok.duckdb"
+    shutil.copy(for_dbt.database, database)
+    target = {"type": "duckdb", "path": str(database), "schema": "modeled", "threads": 1}
+    profile = {"tiktok": {"target": "here", "outputs": {"here": target}}}
+    (tmp_path / "profiles.yml").write_text(yaml.safe_dump(profile))
+    said = {"tiktok_ads_database": "tiktok", "tiktok_ads_schema": "main"}
+    words = [
+        "--project-dir",
+        PACKAGE,
+        "--profiles-dir",
+        str(tmp_path),
+        "--profile",
+        "tiktok",
+        "--vars",
+        json.dumps(said),
+    ]
+    words += ["--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")]
+    ran = subprocess.run([DBT, "run", *words], capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False)
+    assert ran.returncode == 0, ran.stdout[-3000:]
+    for level in ("ad", "campaign"):
+        wanted = oracle(for_dbt, f"{level}_report_daily", ["spend", "impressions", "clicks"])
+        (model,) = rows(
+            database,
+            f"SELECT table_schema AS at FROM information_schema.tables WHERE table_name = 'tiktok_ads__{level}_report'",
+        )
+        sums = "sum(spend) AS spend, sum(impressions) AS impressions, sum(clicks) AS clicks"
+        (found,) = rows(database, f"SELECT {sums} FROM {model['at']}.tiktok_ads__{level}_report")
+        assert found == {name: sum(r[name] for r in wanted) for name in ("spend", "impressions", "clicks")}
 
 
 @pytest.mark.parametrize(("hours", "stream"), [(False, "ad_report_daily"), (True, "ad_report_hourly")])

@@ -62,6 +62,7 @@ the fields of one.
 
 FAMILIES: Mapping[Family, tuple[str, str]] = {
     "accounts": ("Accounts, campaigns, ad groups and ads", "Who advertises, and with what."),
+    "money": ("Money and Business Centers", "Who has which ad account, what is on it, and what was paid."),
     "creatives": ("Creatives", "Images, videos, music, posts, and the accounts that ads are shown as."),
     "audiences": ("Audiences and pixels", "Whom ads reach, and what people do on websites."),
     "shop": ("TikTok Shop", "Shops and GMV Max."),

@@ -220,7 +220,7 @@ def build(kind: SheetKind) -> bytes:
     """Return the template of a kind as a file."""
     file = io.BytesIO()
     book = _Book(file)
-    for page in template.pages(kind):
+    for page in template.pages(kind, in_a_file=True):
         book.page(page)
     book.book.close()
     return file.getvalue()

@@ -23,10 +23,10 @@ from owox_tiktok.app.proofs import (
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import Halted, Problem, StoreBusy, StoreFailed
+from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
-from owox_tiktok.model import Audit, Audited, Destination, Metered, Reading, Stamps, Window
-from owox_tiktok.notify import notify
+from owox_tiktok.model import Audit, Audited, Destination, KeepsHistory, Metered, Reading, Stamps, Window
+from owox_tiktok.notify import mistakes, notify
 from owox_tiktok.plan import Done, Pair, keep_from, losses, no_longer_asked
 from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.run import Outcome, prune, run
@@ -51,6 +51,8 @@ class Part:
     halted: Callable[[], Reason | None] = lambda: None
     done: Done = field(default_factory=dict)
     earlier: Finished | None = None
+    tells: bool = True
+    """Whether the people who asked for it get the message about the run from here; else the caller sends it."""
 
     def why_stop(self) -> Reason | None:
         """Return a reason once the part has to end."""
@@ -60,6 +62,7 @@ class Part:
 
 
 WHOLE_RUN = Part()
+_Days = dict[tuple[str, str], set[date | None]]
 
 
 def import_(
@@ -106,6 +109,7 @@ def import_(
         with opened as destination:
             if settings.views:
                 holding_views(destination, settings)
+            keep_history(destination, settings)
             if part.run and isinstance(destination, Stamps):
                 destination.run_id = part.run
             # Not what ends a part of a run: a part that has read its accounts and nothing else is no progress.
@@ -137,9 +141,10 @@ def import_(
                 count(Warned(name, "", sentence))
 
             credited = LongestWindow()
+            hash_personal = settings.personal_data == "hash"
 
             def read(pair: Pair, window: Window | None, path: Path) -> Reading:
-                reading = source.read(question(pair, window), path)
+                reading = source.read(question(pair, window, hash_personal=hash_personal), path)
                 credited.note(pair.stream, pair.fields, path, pair.advertiser.id)
                 return reading
 
@@ -156,6 +161,7 @@ def import_(
                 for name, note in destination.tidy([s for s in settings.objects if s.name not in broken]):
                     count(Warned(name, "", note))
             healthy = (s for s in settings.objects if s.name not in broken and not outcome.left and not part.halted())
+            back, changed = _came_back(destination, settings, audit, _stored(again, outcome.failed))
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
             if settings.views:
                 refresh_views(destination, settings, count)
@@ -181,25 +187,39 @@ def import_(
                 with suppress(StoreFailed):  # where the connection was lost, what came of the run is still said
                     destination.keep_run(_kept(finished, settings, now))
     except Halted as asked:  # before there was a plan
-        audit, again, owed_again = Audit(), {}, {}
+        audit, back, changed, owed_again = Audit(), {}, {}, {}
         outcome = Outcome(stopped=Reason(asked.message))
         finished = _finished(outcome, api.counts.requests, checked, api, 0, 0, warnings, began, 0, None)
     except StoreBusy:
         raise
     except Problem as problem:
-        _tell(settings, problem, listen, environment)
+        _tell(settings, problem, listen, environment, part)
         raise
     finally:
         api.stop()
-    healed = [] if outcome.left else sentences(audit.differing, _stored(again, outcome.failed), "they are back")
-    healed += [] if outcome.left else again_in_words(_stored(owed_again, outcome.failed))
+    healed = []
+    if not outcome.left:
+        healed += sentences(audit.differing, back, "they are back")
+        others = "they were read again, and TikTok has other rows or values by now"
+        healed += sentences(audit.differing, changed, others)
+        healed += again_in_words(_stored(owed_again, outcome.failed))
     finished = replace(finished, healed=tuple(healed))
     if part.earlier:
         finished = finished.after(part.earlier)
     if finished.stopped is not Reason.TO_BE_CONTINUED:  # there is one message, at the end of the last part
-        _tell(settings, finished, listen, environment)
+        _tell(settings, finished, listen, environment, part)
     listen(finished)
     return finished
+
+
+def keep_history(destination: Destination, settings: Settings) -> None:
+    """Let the destination keep the history that the settings ask for; raises BadInput where it cannot."""
+    if not settings.history:
+        return
+    if not isinstance(destination, KeepsHistory):
+        what = f"{settings.destination.partition('://')[0]}:// keeps no history of lists"
+        raise BadInput([Mistake(f"{settings.source} history", what, "Omit it, or use duckdb:// or bigquery://.")])
+    destination.history = frozenset(settings.history)
 
 
 def _read_again(
@@ -220,11 +240,32 @@ def _stored(
     return {pair: days for pair, days in again.items() if pair not in failed}
 
 
+def _came_back(
+    destination: Destination, settings: Settings, audit: Audit, again: Mapping[tuple[str, str], Collection[date | None]]
+) -> tuple[_Days, _Days]:
+    """Return which of the days that were read again are stored as they were before, and which are not."""
+    streams = {stream.name: stream for stream in settings.objects}
+    back: _Days = {}
+    changed: _Days = {}
+    for (name, advertiser_id), days in again.items():
+        sealed = destination.seals(streams[name], advertiser_id) if days else {}
+        for day in days:
+            was, _ = audit.differing[name, advertiser_id][day]
+            same = day in sealed and sealed[day].seal == was
+            (back if same else changed).setdefault((name, advertiser_id), set()).add(day)
+    return back, changed
+
+
 def _tell(
-    settings: Settings, ended: Finished | Problem, listen: Listener, environment: Mapping[str, str] | None
+    settings: Settings,
+    ended: Finished | Problem,
+    listen: Listener,
+    environment: Mapping[str, str] | None,
+    part: Part,
 ) -> None:
     """Send the messages about a run that are asked for; what keeps them from being sent is only reported."""
-    for warning in notify(settings, ended, os.environ if environment is None else environment):
+    env = os.environ if environment is None else environment
+    for warning in notify(settings, ended, env) if part.tells else map(str, mistakes(settings, env)):
         listen(Warned("", "", warning))
 
 
@@ -267,6 +308,7 @@ def _finished(
         failed=failed,
         requests=requests,
         refused=api.counts.refused,
+        requests_of=dict(api.counts.of_advertiser),
         seconds=time.monotonic() - began,
         warnings=warnings,
         pruned={name: n for name, n in outcome.pruned.items() if n},

@@ -22,6 +22,7 @@ from owox_tiktok.settings import Settings
 from owox_tiktok.spool import Spool
 from owox_tiktok.states import Reason as Stop
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.tiktok import gmv_max
 from owox_tiktok.tiktok.accounts import Accounts
 from owox_tiktok.tiktok.kinds import ORDINARY, PROMOTE, TOP_VIEW
 from owox_tiktok.tiktok.once import Once
@@ -35,6 +36,7 @@ from owox_tiktok.trust.seals import CONTROLS, NOTHING
 from owox_tiktok.trust.totals import COMPARED, NoTotals, Total
 from owox_tiktok.trust.verdicts import (
     SEVERITY,
+    TO_READ_AGAIN,
     VERIFIED,
     DayChecked,
     Severity,
@@ -60,7 +62,7 @@ USUAL_DAYS = 30
 REMEMBERED = timedelta(days=30)
 """A day that was wrong so long ago, and is again, is wrong again."""
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-COMPARABLE = frozenset({*VERIFIED, Verdict.WRONG, Verdict.DAMAGED})
+COMPARABLE = VERIFIED | TO_READ_AGAIN
 SHARE = Decimal("0.05")
 """So many requests to check an import may take, compared with those to read."""
 
@@ -497,6 +499,8 @@ class Checks:
                 yield reason, asked(lambda kind=kind: source.total(campaigns, [kind]))  # type: ignore[misc]
         if stream.level in ("ad", "ad_group"):
             yield Reason.CAMPAIGN_ONLY, lambda: self._campaign_only(all_of_it, campaigns)
+        yield Reason.GMV_MAX, asked(lambda: gmv_max.spend(source.api, pair.advertiser, window))
+        if stream.level in ("ad", "ad_group"):
             yield Reason.CUT, lambda: self._cut(all_of_it)
 
     def _groups(self, all_of_it: Question) -> tuple[Total, Total] | None:

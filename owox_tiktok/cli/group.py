@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, Listed] = {
     "history": Listed("proofs:history", "Show what TikTok said of a day, and when."),
     "prune": Listed("runs:prune", "Delete report rows older than the days you keep."),
     "reset": Listed("runs:reset", "Make the next import read all of an object again."),
+    "forget": Listed("runs:forget", "Delete all that is stored of an ad account."),
     "export": Listed("export:export", "Write an object's rows to a CSV, Excel or Parquet file."),
     "views": Listed("runs:views", "Create or refresh the views to report on."),
     "objects": Listed("looks:objects", "List the objects, or the fields of one."),

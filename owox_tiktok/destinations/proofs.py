@@ -37,6 +37,7 @@ class KeepsProofs(ABC):
     """The part of a destination that keeps what checks came to."""
 
     dialect: Dialect
+    run_id: str
 
     @abstractmethod
     def _transaction(self, stream: Stream | None = None) -> AbstractContextManager[None]:
@@ -74,7 +75,7 @@ class KeepsProofs(ABC):
         if stream.time is None:
             return
         read_on = {c.advertiser_id: c.cursor.read_on for c in chunks if c.cursor}
-        if statement := restate_sql(self.dialect, stream, of_step(chunks, rest), table_id, read_on):
+        if statement := restate_sql(self.dialect, stream, of_step(chunks, rest), table_id, read_on, self.run_id):
             self._changed(statement)
 
     def _keep_confirmed(self, chunks: Sequence[Chunk]) -> None:
@@ -97,7 +98,7 @@ class KeepsProofs(ABC):
 
     def _add_checks(self, days: Sequence[DayChecked], at: datetime, proof: str) -> None:
         for stretch in stretches(days):
-            values = values_of(stretch, at, proof)
+            values = values_of(stretch, at, proof) | {"run": self.run_id}
             self._changed(insert_sql(self.dialect, CHECKS, values), list(values.values()))
 
     # --- of checks ----------------------------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ class KeepsProofs(ABC):
 
     def keep_run(self, run: Run) -> None:
         """Keep what a run came to."""
-        values = run.values()
+        values = run.values() | {"run": self.run_id}
         with self._transaction():
             self._changed(insert_sql(self.dialect, RUNS, values), list(values.values()))
 

@@ -30,6 +30,7 @@ from owox_tiktok.cursors import (
     new_table_id,
     table_of,
 )
+from owox_tiktok.destinations import history
 from owox_tiktok.destinations.proofs import KeepsProofs
 from owox_tiktok.dialects import CURSORS, MARK, SEALS, Dialect
 from owox_tiktok.errors import StoreFailed
@@ -73,6 +74,8 @@ from owox_tiktok.trust.seals import STORED as STORED_SEAL
 from owox_tiktok.views import View
 
 ABOUT_SEALS = f"{MARK}: what was stored of each day"
+OWN_VALUES = "_owox_tiktok_own"
+"""A table within one transaction: the values of a person's columns, by key."""
 ABOUT_CURSORS = f"{MARK}: how far each object of an advertiser is read"
 
 SYNCED_AT = Part(
@@ -110,6 +113,8 @@ class SqlDestination(ABC):
     def __init__(self, name: str) -> None:
         self._name = name
         """What it is called in sentences."""
+        self.history: frozenset[str] = frozenset()
+        """Lists whose history is kept, see ``history``."""
         self.run_id = uuid.uuid4().hex[:12]
         """What rows say of who has written them: the run, where it has a name, else this opening of the destination."""
         self._covered: Mapping[tuple[str, str], Cursor] = {}
@@ -236,6 +241,30 @@ class SqlDestination(ABC):
         with self._transaction(stream):
             parts = [*parts_of(stream, columns), *STAMPS]
             self._make_ready(stream.table, f"{MARK}: {stream.description}", parts, stream)
+            if stream.name in self.history:
+                self._make_history(stream, columns)
+
+    def _make_history(self, stream: Stream, columns: Sequence[Field]) -> None:
+        about = f"{MARK}: every version of the rows of {stream.table}"
+        self._make_ready(history.table_of(stream), about, [*parts_of(stream, columns), *history.ENDS, *STAMPS])
+
+    def _history_of(self, chunks: Sequence[Chunk], incoming: str) -> list[str]:
+        """Return the statements for the history of chunks of a list, to follow those that store it; none without.
+
+        ``incoming`` stands behind FROM for the rows that came, empty where none did. Accounts whose list is stored as
+        it was read have exactly its rows in the table.
+        """
+        stream = chunks[0].stream
+        if stream.name not in self.history:
+            return []
+        names = ", ".join(self.dialect.name(f.name) for f in chunks[0].columns)
+        kept = [chunk.advertiser_id for chunk in chunks if chunk.kept]
+        parts = [f"SELECT {names} FROM {incoming}"] if incoming else []
+        if kept or not parts:
+            whose = self._whose(stream, kept, None) if kept else "FALSE"
+            parts.append(f"SELECT {names} FROM {self.dialect.table(stream.table)} WHERE {whose}")
+        listed = f"({' UNION ALL '.join(parts)})"
+        return history.statements(self.dialect, stream, chunks, listed, self._stamps().items())
 
     def _make_ready(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None = None) -> None:
         there = self._found(name)
@@ -394,6 +423,42 @@ class SqlDestination(ABC):
             ]
             return self._delete(stream, spans, old, kept)
 
+    # --- accounts that leave ------------------------------------------------------------------------------------------
+
+    def remove(self, advertiser_ids: Collection[str], *, dry_run: bool) -> dict[str, int]:
+        """Delete all rows of these accounts, in every table of ours, all or nothing; dry: only count.
+
+        Tables of objects that are not imported any more, of histories, cursors and seals are among them.
+        """
+        if not advertiser_ids:
+            return {}
+        with self._transaction():
+            found = {name: self._found(name) for name in sorted(self._ours())}
+            tables = [name for name, one in found.items() if one and "advertiser_id" in one.types]
+            where = f"advertiser_id IN ({', '.join(map(self.dialect.text, sorted(advertiser_ids)))})"
+            counts = {name: n for name, n in self._count_each(tables, where).items() if n} if tables else {}
+            if counts and not dry_run:
+                deletes = [f"DELETE FROM {self.dialect.table(name)} WHERE {where}" for name in counts]
+                # A list of the whole app has one seal, which does not speak of what is left.
+                apps = [s for s in STREAMS.values() if s.per_app and s.table in counts and SEALS in tables]
+                deletes += [forget_sql(self.dialect, s, [("", None, None)]) for s in apps]
+                self._run_all(deletes)
+        return counts
+
+    def _count_each(self, tables: Sequence[str], where: str) -> dict[str, int]:
+        """Return how many rows of each table a condition picks."""
+        text, table = self.dialect.text, self.dialect.table
+        each = (f"SELECT {text(name)}, COUNT(*) FROM {table(name)} WHERE {where}" for name in tables)
+        return {str(name): int(n) for name, n in self._asked(" UNION ALL ".join(each))}
+
+    @abstractmethod
+    def _asked(self, statement: str) -> Iterable[Sequence[Any]]:
+        """Return the rows of a query over any of our tables."""
+
+    @abstractmethod
+    def _run_all(self, statements: Sequence[str]) -> None:
+        """Run statements that delete, all or nothing."""
+
 
 class Transactional(SqlDestination, KeepsProofs):
     """A destination whose statements run one by one, in transactions; a table's id ends its comment, in brackets."""
@@ -492,12 +557,17 @@ class Transactional(SqlDestination, KeepsProofs):
         stream = chunks[0].stream
         with self._transaction(stream):
             chunks = self._narrowed(chunks)
+            own = self._put_aside(stream, chunks)
             rest: Rest = {}
             if stream.verb == "replace":
                 gone = self._replaced(chunks)
             else:
                 gone = self._merged(chunks)
                 rest = self._rest(chunks)
+                filled = [chunk for chunk in chunks if chunk.rows_to_write]
+                for statement in self._history_of(chunks, self._incoming(filled) if filled else ""):
+                    self._changed(statement)
+            self._give_back(stream, own)
             held = [self._count(stream, self._picks(chunk)) for chunk in chunks]
             for chunk, rows in zip(chunks, held, strict=True):
                 check_rows([chunk], rows)
@@ -570,6 +640,45 @@ class Transactional(SqlDestination, KeepsProofs):
             f"SELECT {names}, {', '.join(stamps.values())} FROM {rows}"
         )
 
+    def _put_aside(self, stream: Stream, chunks: Sequence[Chunk]) -> list[str]:
+        """Keep the values of columns that a person has added, by key, while rows are replaced.
+
+        Returns those columns, quoted; a person's names are not ours. Which of two rows with the same key a value
+        belongs to cannot be known.
+        """
+        found = self._found(stream.table)
+        # A name that begins with an underscore is none of a person's.
+        names = [n for n in found.types if n not in stream.fields and not n.startswith("_")] if found else []
+        own = ['"' + n.replace('"', '""') + '"' for n in names]
+        where = self._touched(stream, chunks)
+        if not own or not where:
+            return []
+        keys = ", ".join(map(self.dialect.name, stream.keys))
+        values = ", ".join(f"any_value({n}) AS {n}" for n in own)
+        self._rows(
+            f"CREATE TEMP TABLE {OWN_VALUES} AS SELECT {keys}, {values} FROM {self.dialect.table(stream.table)} "
+            f"WHERE {where} GROUP BY {keys} HAVING count(*) = 1"
+        )
+        return own
+
+    def _give_back(self, stream: Stream, own: Sequence[str]) -> None:
+        """Write into rows that are there again what was put aside of them."""
+        if not own:
+            return
+        name, table = self.dialect.name, self.dialect.table(stream.table)
+        values = ", ".join(f"{n} = aside.{n}" for n in own)
+        same = " AND ".join(f"{table}.{name(k)} = aside.{name(k)}" for k in stream.keys)
+        self._rows(f"UPDATE {table} SET {values} FROM {OWN_VALUES} AS aside WHERE {same}")
+        self._rows(f"DROP TABLE {OWN_VALUES}")
+
+    def _touched(self, stream: Stream, chunks: Sequence[Chunk]) -> str:
+        """Return the condition for the rows that may be replaced by chunks; empty where there are none."""
+        if stream.verb == "upsert":
+            whose = [chunk.advertiser_id for chunk in chunks if chunk.rows_to_write]
+            return self._whose(stream, whose, None) if whose else ""
+        spans = spans_of(chunks)
+        return condition(self.dialect, stream, spans) if spans else ""
+
     def _narrowed(self, chunks: Sequence[Chunk]) -> list[Chunk]:
         """Return the chunks so that days stay which are stored as they were read, counted again in the table.
 
@@ -639,6 +748,13 @@ class Transactional(SqlDestination, KeepsProofs):
 
     def _counted(self, stream: Stream, statement: str) -> list[tuple[Any, ...]]:
         return self._rows(statement)
+
+    def _asked(self, statement: str) -> list[tuple[Any, ...]]:
+        return self._rows(statement)
+
+    def _run_all(self, statements: Sequence[str]) -> None:
+        for statement in statements:
+            self._changed(statement)
 
     # --- views and pruning --------------------------------------------------------------------------------------------
 

@@ -48,6 +48,11 @@ def _expanded(stream: Stream, words: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(f for word in words for f in expand(stream, word) or ()))
 
 
+def _about(count: int) -> int:
+    """Return a count as exact as an estimate is: 93,871 is about 94,000."""
+    return round(count, -max(0, len(str(count)) - 2)) if count > 1000 else count
+
+
 def _large(count: int) -> str:
     return f"{count / 1e6:.1f} million" if count >= 950_000 else f"{count:,}"
 
@@ -75,7 +80,8 @@ def measure(sheet: Sheet, now: datetime) -> Answer:
         total = sum(rows[n][0] or 0 for n in chosen)
         with sheet.open() as control:
             setup.say_what_is_ahead(
-                control.book, f"about {rows_of(total)}, {_large(cells)} cells, {duration(max(seconds, 10))}"
+                control.book,
+                f"about {rows_of(_about(total))}, {_large(_about(cells))} cells, {duration(max(seconds, 10))}",
             )
     kept = min(found.days, settings.clean_up_to_keep_window or found.days)
     source = f"from {settings.start_date:%-d %b %Y} on; {found.accounts} ad account{'s' if found.accounts != 1 else ''}"

@@ -34,6 +34,7 @@ from owox_tiktok.trust.seals import CONTROLS, in_order
 
 AT_ONCE = CELLS_AT_ONCE
 """A tab of up to so many cells is compared whole, and so many are read at a time."""
+_ROWS_FIRST = 2_000
 _GOLDEN = (5**0.5 - 1) / 2
 
 Day = date | None
@@ -199,8 +200,8 @@ def _large(book: Spreadsheet, one: Examinee, now: datetime) -> Examined:
     look, count = Look(table.columns, []), _Count(one, few, ())
     keyless, names = False, [n for strip in few for n in strip.names]
     rows_of: dict[Month, array[int]] = {}
-    for top, bottom in table.pieces(few, AT_ONCE):
-        if stream.time is None or (top and _are_spread(one, look.keys)):
+    for top, bottom in _from_few(table, few):
+        if stream.time is None or (top == _ROWS_FIRST and _are_spread(one, look.keys)):
             pieces = (book.values(table.blocks([span], strips)) for span in table.pieces(strips, AT_ONCE))
             return _whole(one, pieces, now.date())
         blocks = book.values(table.blocks([(top, bottom)], few))
@@ -231,6 +232,13 @@ def _large(book: Spreadsheet, one: Examinee, now: datetime) -> Examined:
     for advertiser_id, days in whole.differing().items():
         different[advertiser_id] = different.get(advertiser_id, {}) | days
     return _examined(one, look, different, now.date(), keyless)
+
+
+def _from_few(table: Table, strips: Sequence[Strip]) -> Iterator[tuple[int, int]]:
+    """Yield all rows in pieces, the first ones in a small one: they tell whether the tab is in date order."""
+    first = min(_ROWS_FIRST, table.tab.rows)
+    yield 0, first
+    yield from _pieces(first, table.tab.rows, strips)
 
 
 def _are_spread(one: Examinee, keys: Sequence[Key | None]) -> bool:

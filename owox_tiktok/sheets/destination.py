@@ -32,13 +32,13 @@ from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.model import Audit, Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
 from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.audit import Examined, Examinee, examined, looks_like_ours
-from owox_tiktok.sheets.cells import EPOCH, Cell, Json, same, seconds_of
+from owox_tiktok.sheets.cells import EPOCH, Cell, Json, same, seconds_of, settled
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.errors import WAYS_OUT, ArrivedLate, SheetRefused, TooManyCells
 from owox_tiktok.sheets.layout import BROKEN, PRUNED, STRAY, Done, Fill, Layout, Portion, spans_of
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.look import CELLS_AT_ONCE, Look
-from owox_tiktok.sheets.portions import batches
+from owox_tiktok.sheets.portions import batches, by_stream
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.seals import DAMAGED, changed, days_in, is_key_of, seals_of
 from owox_tiktok.sheets.state import (
@@ -54,6 +54,7 @@ from owox_tiktok.sheets.state import (
     state_tab,
     tab_id,
 )
+from owox_tiktok.sheets.stretch import FIELDS, Behind, stretched
 from owox_tiktok.sheets.table import (
     KEYS,
     Key,
@@ -69,7 +70,9 @@ from owox_tiktok.sheets.table import (
     unmoved,
 )
 from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab
+from owox_tiktok.sheets.warning import warnings
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.titles import title
 from owox_tiktok.trust.seals import NOTHING, in_order, recounted, together
 
 log = logging.getLogger(__name__)
@@ -110,7 +113,7 @@ class Sheets:
         self.book = book
         self._technical_names = technical_names
         self._read_only = read_only
-        self._lease = None if read_only or lease else Lease(book)
+        self._lease = None if read_only or lease else Lease(book, warns=True)
         self._structure: Structure | None = None
         self._records: dict[Pair, Record] | None = None
         """What the hidden tab says; None until it was read."""
@@ -128,8 +131,12 @@ class Sheets:
         """Streams in whose tabs the audit has seen rows of ours without a key."""
         self._along: list[Json] = []
         """What the next batch takes along for somebody else."""
+        self._told_locked: set[str] = set()
+        """Streams of which was said that columns are protected."""
         self._said: list[str] = []
         """Sentences for the person that no step has handed on yet."""
+        self._behind: dict[str, int] = {}
+        """By stream, the row behind our last one before rows were put there."""
 
     def __enter__(self) -> Sheets:
         if self._lease:
@@ -145,6 +152,8 @@ class Sheets:
                 with suppress(Problem):
                     self._make()
                     self._flush()
+                with suppress(Problem):
+                    self._stretch()
         finally:
             if self._lease:
                 self._lease.release()
@@ -161,14 +170,17 @@ class Sheets:
         structure = self._look(recent=True)
         records = {**self._read_state(structure, with_seals=True), **self._unwritten}
         tables = {name: table_of(structure, name) for name in {r.object for r in records.values()}}
-        return {pair: known(record, tables[record.object]) for pair, record in records.items()}
+        return {
+            pair: _without_locked(known(record, tables[record.object]), tables[record.object])
+            for pair, record in records.items()
+        }
 
     def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
         """Remember beside the cursor why the pair could not be read; written with the next batch, or at the end."""
         pair = (stream.name, advertiser_id)
         records = self._read_state() if self._records is None else self._records
         record = self._unwritten.get(pair) or records.get(pair) or Record(*pair)
-        self._unwritten[pair] = replace(record, failure=Failure(error, utc(at)))
+        self._unwritten[pair] = replace(record, failure=Failure(settled(error), utc(at)))
 
     def forget(self, stream: Stream, advertiser_ids: Collection[str]) -> None:
         """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
@@ -192,6 +204,20 @@ class Sheets:
         batch = state_requests(structure, state, pairs, records, seals, ids)
         self.book.apply(batch)
         self._remember(records, seals)
+
+    def _stretch(self) -> None:
+        """Make her filters, banding and tables longer that ended where rows were put behind ours."""
+        if not self._behind:
+            return
+        structure, behind = self._structure or self._look(), dict[int, Behind]()
+        for name, end in self._behind.items():
+            table, look = table_of(structure, name), self._looks.get(name)
+            if table is not None and table.header is not None and look:
+                keys = look.keys
+                now = max(row for row, key in enumerate(keys) if key is not None) + 1 if any(keys) else 0
+                behind[table.tab.id] = Behind(table.header, end, now, frozenset(table.columns.values()))
+        if batch := stretched(self.book.look(list(behind), FIELDS), behind):
+            self.book.apply(batch)
 
     def _read_state(self, structure: Structure | None = None, *, with_seals: bool = False) -> dict[Pair, Record]:
         """Return what the hidden tab says of cursors and failures; ``with_seals`` remember its seals, too."""
@@ -225,7 +251,9 @@ class Sheets:
     # --- tabs ---------------------------------------------------------------------------------------------------------
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
-        """See that the stream has a tab with these columns. A foreign tab of that title is left alone.
+        """See that the stream has a tab with these columns, and may write into those that rows are known by.
+
+        A foreign tab of that title is left alone.
 
         What is lacking is made with the first rows that are stored, for all streams together.
         """
@@ -279,8 +307,9 @@ class Sheets:
                 headings = seen[table.tab.id].values.get(table.header or 0, {})
                 technical = technical or has_technical_names(table, headings)
             made = new_columns(after, stream, lacking, table, technical=technical)
-            batch += made
             after = after.after(made) or after
+            there = table_of(after, stream.name)
+            batch += made + (warnings([there]) if there and not table else [])
         if settled or not state:
             batch += state_requests(after, state, pairs, settled)
         self._structure = None
@@ -298,8 +327,15 @@ class Sheets:
     def _lacking_of(table: Table | None, columns: Sequence[Field]) -> list[Field]:
         return [f for f in columns if table is None or f.name not in table.columns]
 
-    @staticmethod
-    def _check_keys(stream: Stream, table: Table | None) -> None:
+    def _check_keys(self, stream: Stream, table: Table | None) -> None:
+        locked = [name for name in stream.keys if table and name in table.locked]
+        if table and locked:
+            raise StoreFailed(
+                f"the column {locked[0]} of the tab {table.tab.title!r} is protected, and rows are known by it",
+                where=stream.table,
+                what_to_do=f"In Data → Protect sheets and ranges add {self.book.account} to its editors, or remove the "
+                "protection.",
+            )
         gone = [name for name in stream.keys if table and name not in table.columns]
         if table and gone:
             raise StoreFailed(
@@ -339,13 +375,22 @@ class Sheets:
 
     def store(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Store chunks of several streams, each by its stream's verb, in as few batches as they fit into."""
+        groups = by_stream(chunks)
+        if len({group[0].stream.name for group in groups}) < len(groups):  # some with other columns than others
+            stored_of = {id(c): one for group in groups for c, one in zip(group, self.store(group), strict=True)}
+            return [stored_of[id(chunk)] for chunk in chunks]
         for name in dict.fromkeys(c.stream.name for c in chunks):
             check_step([c for c in chunks if c.stream.name == name])
         self._make({c.stream.name for c in chunks})
-        of_stream: dict[str, Done] = {}
-        for batch in batches(chunks, batch_bytes=self.book.sizes.batch_bytes):
-            for portion, done in zip(batch, self._step(batch), strict=True):
-                of_stream.setdefault(portion.stream.name, Done()).add(done)
+        omitted = self._locked(chunks)
+        try:
+            of_stream = self._store(chunks, omitted)
+        except SheetRefused as error:
+            self._look()
+            now = self._locked(chunks)
+            if error.code != HTTPStatus.BAD_REQUEST or now == omitted:
+                raise
+            of_stream = self._store(chunks, now)  # somebody has protected a column, or is done with that, just now
         said, self._said = self._said, []
         numbers: dict[str, int] = {}
         stored: list[Stored] = []
@@ -359,6 +404,28 @@ class Sheets:
             stored.append(Stored(done.rows.get(n, 0), done.replaced.get(n, 0), tuple(notes)))
         return stored
 
+    def _store(self, chunks: Sequence[Chunk], omitted: Mapping[str, frozenset[str]]) -> dict[str, Done]:
+        of_stream: dict[str, Done] = {}
+        for batch in batches(chunks, batch_bytes=self.book.sizes.batch_bytes, omitted=omitted):
+            for portion, done in zip(batch, self._step(batch), strict=True):
+                of_stream.setdefault(portion.stream.name, Done()).add(done)
+        return of_stream
+
+    def _locked(self, chunks: Sequence[Chunk]) -> dict[str, frozenset[str]]:
+        """Return the columns, by stream, that cannot be written because somebody protects them, and say so once."""
+        structure = self._structure or self._look()
+        locked = {}
+        for stream in {c.stream.name: c.stream for c in chunks}.values():
+            table = table_of(structure, stream.name)
+            self._check_keys(stream, table)
+            if table and table.locked:
+                wanted = {f.name for c in chunks if c.stream.name == stream.name for f in c.columns}
+                locked[stream.name] = table.locked & wanted
+                if locked[stream.name] and stream.name not in self._told_locked:
+                    self._told_locked.add(stream.name)
+                    self._said.append(_left_out(stream, locked[stream.name], self.book.account))
+        return locked
+
     # --- pruning ------------------------------------------------------------------------------------------------------
 
     def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
@@ -368,7 +435,7 @@ class Sheets:
         """
         if stream.time is None or not keep_from:
             return 0
-        structure = self._look()
+        structure = self._structure or self._look()
         table = table_of(structure, stream.name)
         if table is None or not self._usable(table, stream):
             return 0
@@ -382,14 +449,22 @@ class Sheets:
         if dry_run:
             self._looks.pop(stream.name, None)
             return sum(k is not None and old(k) is not None for k in self._row_keys(table, stream))
-        for pair, record in self._read_state(structure, with_seals=True).items():
+        if self._records is None or self._sealed is None:
+            self._read_state(structure, with_seals=True)
+        shorter: dict[Pair, Record] = {}
+        for pair, record in {**(self._records or {}), **self._unwritten}.items():
             if record.cursor and record.object == stream.name and record.advertiser_id in keep_from:
                 cursor = record.cursor.without_days_before(keep_from[record.advertiser_id])
-                self._unwritten[pair] = replace(self._unwritten.get(pair, record), cursor=cursor)
+                if cursor != record.cursor:
+                    shorter[pair] = replace(record, cursor=cursor)
         seals: dict[str, dict[date | None, Sealed | None]] = {
             advertiser_id: {d: None for d in self._days(stream, advertiser_id) if d and d < first}
             for advertiser_id, first in keep_from.items()
         }
+        there = any(k is not None and old(k) is not None for k in self._row_keys(table, stream))
+        if not there and not shorter and not any(seals.values()):
+            return 0
+        self._unwritten |= shorter
         (done,) = self._step([Portion(stream, ends=old, seals=seals)])
         if done.kept:
             log.warning("%s", _kept(stream, [row for _, row in done.kept]))
@@ -513,6 +588,8 @@ class Sheets:
             records = [r for r in (self._records or {}).values() if r.object == stream.name]
             cursors = {r.advertiser_id: cursor for r in records if (cursor := known(r, table).cursor)}
             sealed = {a: self._days(stream, a) for a in cursors}
+            if table.locked:  # what somebody writes there cannot be put right
+                table = replace(table, columns={name: table.columns[name] for name in table.free})
             yield Examinee(stream, table, sealed, {a: cursor.since for a, cursor in cursors.items()})
 
     # --- one step -----------------------------------------------------------------------------------------------------
@@ -576,6 +653,8 @@ class Sheets:
             grown += work.layout.grown
             self._check_budget(structure, grown, work.portion.stream)
             work.done, work.rest = work.layout.done, work.layout.rest
+            if work.layout.behind is not None:
+                self._behind.setdefault(work.name, work.layout.behind)
         complete = [work for work in works if not work.rest]
         after = self._send(works, complete, structure, state, pairs)
         finished = {w.name: w.done for w in complete if w.landed}
@@ -788,7 +867,8 @@ class Sheets:
 
     def seals(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
         """Return the seals that were stored with the rows of a pair, by day; they count only for their own tab."""
-        self._read_state(with_seals=True)
+        if self._sealed is None:
+            self._read_state(with_seals=True)
         return self._days(stream, advertiser_id)
 
     def _days(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
@@ -1003,6 +1083,24 @@ def _check_count(portion: Portion, layout: Layout, done: Done, keys: Sequence[Ke
                 what_to_do="Nothing counts as stored, and the next import reads them again. If it happens again, "
                 "report it with the log.",
             )
+
+
+def _without_locked(known: Known, table: Table | None) -> Known:
+    """Return what is known, without asking again for columns that cannot be written just now."""
+    cursor = known.cursor
+    if cursor is None or table is None or not table.locked - cursor.fields:
+        return known
+    return replace(known, cursor=replace(cursor, refused=cursor.refused | (table.locked - cursor.fields)))
+
+
+def _left_out(stream: Stream, names: Collection[str], account: str) -> str:
+    many = len(names) > 1
+    shown = ", ".join(title(name) for name in sorted(names))
+    return (
+        f"{stream.title}: the column{'s' if many else ''} {shown} {'are' if many else 'is'} protected and left out. In "
+        f"Data → Protect sheets and ranges add {account} to the editors or remove the protection; the next import then "
+        "fills it in"
+    )
 
 
 def _kept(stream: Stream, rows: Sequence[int]) -> str:

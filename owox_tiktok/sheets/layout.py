@@ -428,6 +428,8 @@ class Layout:
 
         A formula that spills from our last row would lose them.
         """
+        if self.table.locked:
+            return False  # rows go through a column that we must not write
         several = self._last == self._end - 1 and self._last > 0 and self._keys[self._last - 1] is not None
         formulas = self._formulas(self._last).values() if several and self._last - 1 != self.table.header else ["={"]
         return not any(_SPILLING.match(f) for f in formulas)
@@ -465,7 +467,8 @@ class Layout:
                 w.formula and not w.note and c in formulas and any(n.get(c) == formulas[c] for n in near)
                 for c, w in theirs.items()
             )
-            if only_filled and all(text in living.get(c, ()) for c, text in formulas.items()):
+            locked = any(at in self._written.get(row, {}) for at in map(self.table.columns.get, self.table.locked))
+            if not locked and only_filled and all(text in living.get(c, ()) for c, text in formulas.items()):
                 self._deleted.append(row)
                 continue
             self._emptied.append(row)
@@ -490,6 +493,11 @@ class Layout:
         if self._portion.rows:
             return self._changed() + (self._added() if self._new else [])
         return self._formulas_filled() + self._taken_away()
+
+    @property
+    def behind(self) -> int | None:
+        """The row behind our last one, where new rows are put there; None where none are."""
+        return self._end if self._new and self._at != self._last else None
 
     @property
     def rest(self) -> tuple[Portion, Fill | None] | None:
@@ -527,7 +535,7 @@ class Layout:
         table, tab = self.table, self.table.tab
         batch: list[Json] = []
         for top, bottom in spans_of(sorted(self._emptied), gap=0):
-            batch += [requests.clear(b) for b in table.blocks([(top, bottom)], table.strips())]
+            batch += [requests.clear(b) for b in table.blocks([(top, bottom)], table.strips(table.free))]
         if self._keeps_one:
             # The API refuses to delete all rows that are not frozen.
             batch.append(requests.append(tab.id, "ROWS", 1))

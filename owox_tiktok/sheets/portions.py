@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import InvalidOperation
@@ -18,6 +18,7 @@ from owox_tiktok.sheets.table import Key, row_key
 from owox_tiktok.spool import read_text
 from owox_tiktok.trust.seals import in_order, to_store
 
+NOTHING_OMITTED: Mapping[str, frozenset[str]] = {}
 VALUES_IN_MEMORY = 1_500_000
 """Up to so many values of a step are kept in memory; of more, one window at a time."""
 
@@ -51,12 +52,17 @@ def scopes(chunks: Sequence[Chunk]) -> Callable[[Key], int | None]:
     return scope
 
 
-def batches(chunks: Sequence[Chunk], *, batch_bytes: int) -> Iterator[list[Portion]]:
-    """Yield what is stored together: portions of several streams, one of each at most, as many as fit."""
+def batches(
+    chunks: Sequence[Chunk], *, batch_bytes: int, omitted: Mapping[str, frozenset[str]] = NOTHING_OMITTED
+) -> Iterator[list[Portion]]:
+    """Yield what is stored together: portions of several streams, one of each at most, as many as fit.
+
+    ``omitted`` are columns, by stream, that are not stored: neither seals nor cursors speak of them.
+    """
     together: list[Portion] = []
     size = 0
     for mine in by_stream(chunks):
-        for portion in portions(mine, batch_bytes=batch_bytes):
+        for portion in portions(mine, batch_bytes=batch_bytes, omitted=omitted.get(mine[0].stream.name, frozenset())):
             here = any(other.stream.name == portion.stream.name for other in together)
             if together and (here or size + portion.size_bytes > batch_bytes):
                 yield together
@@ -74,7 +80,7 @@ def by_stream(chunks: Sequence[Chunk]) -> list[list[Chunk]]:
     return list(groups.values())
 
 
-def portions(chunks: Sequence[Chunk], *, batch_bytes: int) -> Iterator[Portion]:
+def portions(chunks: Sequence[Chunk], *, batch_bytes: int, omitted: frozenset[str] = frozenset()) -> Iterator[Portion]:
     """Yield batches' worth of rows of one stream. A chunk that fits shares a batch with others; a large one takes more.
 
     Every row of every chunk is converted before the first portion is, so that one bad value stops them all.
@@ -87,24 +93,26 @@ def portions(chunks: Sequence[Chunk], *, batch_bytes: int) -> Iterator[Portion]:
     sealed: list[dict[date | None, Sealed]] = []
     for chunk in chunks:
         to_store(chunk)  # the file is as it was read, before its seals are made of cells
-        rows = _load(chunk)
-        columns = [chunk.columns.index(f) for f in in_order(chunk.columns)]
+        rows = _load(chunk, omitted)
+        stored = tuple(f for f in chunk.columns if f.name not in omitted)
+        columns = [stored.index(f) for f in in_order(stored)]
         cells = ([values[n] for n in columns] for values in rows.values())
-        sealed.append(to_store(replace(chunk, seals=seals_of(in_order(chunk.columns), cells, chunk.stream.time))))
+        of_cells = seals_of(in_order(stored), cells, chunk.stream.time)
+        sealed.append(to_store(replace(chunk, seals=of_cells, columns=stored)))
         pending.append(frozenset(rows))
         if small:
             loaded.append(rows)
     draft, size = _Draft(), 0
     first = True
     for number, chunk in enumerate(chunks):
-        rows = loaded[number] if small else _load(chunk)
+        rows = loaded[number] if small else _load(chunk, omitted)
         draft.begins.add(number)
         draft.seals.setdefault(chunk.advertiser_id, {}).update(dict.fromkeys(sealed[number]))
         for key, values in rows.items():
             # What a row takes as requests: its cells, and the frame of a write of its own.
             bytes_ = sum(map(bytes_of, values)) + 100
             if size and size + bytes_ > batch_bytes:
-                yield _portion(chunks[0], scope, draft, pending if first else (), size)
+                yield _portion(chunks[0], scope, draft, pending if first else (), size, omitted)
                 draft, size, first = _Draft(), 0, False
             draft.rows[key] = values
             draft.owners[key] = number
@@ -113,8 +121,9 @@ def portions(chunks: Sequence[Chunk], *, batch_bytes: int) -> Iterator[Portion]:
         draft.promised[number] = chunk.rows
         draft.seals.setdefault(chunk.advertiser_id, {}).update(sealed[number])
         if chunk.cursor is not None:
-            draft.cursors[chunk.stream.name, chunk.advertiser_id] = chunk.cursor
-    yield _portion(chunks[0], scope, draft, pending if first else (), size)
+            cursor = replace(chunk.cursor, fields=chunk.cursor.fields - omitted)
+            draft.cursors[chunk.stream.name, chunk.advertiser_id] = cursor
+    yield _portion(chunks[0], scope, draft, pending if first else (), size, omitted)
 
 
 @dataclass(slots=True)
@@ -136,6 +145,7 @@ def _portion(
     draft: _Draft,
     pending: Sequence[frozenset[Key]],
     size_bytes: int,
+    omitted: frozenset[str],
 ) -> Portion:
     """Return the portion with its rows in date order, and which stored rows it replaces and ends."""
     complete = draft.completes
@@ -159,7 +169,7 @@ def _portion(
 
     return Portion(
         chunk.stream,
-        tuple(f.name for f in chunk.columns),
+        tuple(f.name for f in chunk.columns if f.name not in omitted),
         _in_order(chunk.stream, draft.rows),
         ends=ends,
         replaces=replaces,
@@ -180,9 +190,10 @@ def _in_order(stream: Stream, rows: dict[Key, tuple[Cell, ...]]) -> dict[Key, tu
     return dict(sorted(rows.items(), key=lambda item: item[0][when] or 0))
 
 
-def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
+def _load(chunk: Chunk, omitted: frozenset[str]) -> dict[Key, tuple[Cell, ...]]:
     """Return a chunk's rows as cells by key, in date order; StoreFailed for a value that does not fit its column."""
     stream, columns = chunk.stream, chunk.columns
+    stored = [n for n, f in enumerate(columns) if f.name not in omitted]
     at = [next(n for n, f in enumerate(columns) if f.name == k) for k in stream.keys]
     convert = [CELLS[f.kind] for f in columns]
     rows: dict[Key, tuple[Cell, ...]] = {}
@@ -201,7 +212,7 @@ def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
             key = row_key(stream, [values[n] for n in at])
             if key is None:
                 raise ValueError("the row has no key")
-            rows[key] = tuple(values)
+            rows[key] = tuple([values[n] for n in stored] if omitted else values)
     except (ValueError, InvalidOperation, OverflowError) as error:
         raise StoreFailed(
             f"a value of {name} does not fit its column ({error})",

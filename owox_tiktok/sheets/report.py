@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -19,7 +19,19 @@ from http import HTTPStatus
 from zoneinfo import ZoneInfo
 
 from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed
-from owox_tiktok.events import Event, Failed, Finished, Pruned, Started, Stored, Waiting, Warned, account, rows_of
+from owox_tiktok.events import (
+    Event,
+    Failed,
+    Finished,
+    Pruned,
+    Started,
+    Stored,
+    Waiting,
+    Warned,
+    account,
+    counted,
+    rows_of,
+)
 from owox_tiktok.sheets import lease, requests
 from owox_tiktok.sheets import record as record_of_runs
 from owox_tiktok.sheets.cells import EPOCH, Cell, Json, cell, moment, serial, settled
@@ -96,6 +108,11 @@ class Intervals:
 
 INTERVALS = Intervals()
 
+Mirror = Callable[[Record], bool]
+"""Keeps the record somewhere else as well, before the Sheet gets it; says whether somebody has cancelled the run there.
+
+Raises nothing: what goes wrong with it is its own matter."""
+
 
 class Report:
     """Writes one run into its Sheet; to be called with its events. The caller holds the lease."""
@@ -108,13 +125,15 @@ class Report:
         intervals: Intervals = INTERVALS,
         keeper: Keeper | None = None,
         everything: bool = True,
+        mirror: Mirror | None = None,
     ) -> None:
-        """``keeper`` keeps the record; the Sheet's own hidden tab unless it is given.
+        """``keeper`` keeps the record; the Sheet's own hidden tab unless it is given. ``mirror`` gets it as well.
 
         ``everything``: nothing was left out, so that the Sheet is up to date when the run is done.
         """
         self._book, self._intervals, self._everything = book, intervals, everything
         self._keeper: Keeper = keeper or HiddenTab(book)
+        self._mirror = mirror
         self.run = Run(run, book.now())
         self.earlier: Finished | None = None
         self._past: list[Run] = []
@@ -177,8 +196,9 @@ class Report:
                 for name in {**self.run.objects, **event.work}:
                     one = self.run.objects.setdefault(name, ObjectProgress())
                     one.work = one.done + event.work.get(name, 0)
-                self._status = f"Importing {self.run.percent} % · {event.windows} windows to read"
-                self.say("INFO", f"Import started: {event.windows} windows of {len(event.work)} objects to read")
+                self._status = f"Importing {self.run.percent} % · {counted(event.windows, 'window')} to read"
+                work = f"{counted(event.windows, 'window')} of {counted(len(event.work), 'object')}"
+                self.say("INFO", f"Import started: {work} to read")
             case Stored():
                 self._stored(event)
             case Waiting() if event.seconds >= self._intervals.every_s:
@@ -266,6 +286,8 @@ class Report:
 
     def _flush(self, within_s: float) -> None:
         """Write status, log and record in one batch. A write that fails is tried again with the next."""
+        if self._mirror and self._mirror(self._record()):
+            self._cancelled = True
         try:
             with self._book.within(within_s):
                 self._write_what_can_be()
@@ -342,15 +364,18 @@ class Report:
             if lines and "log" in parts and (rows := self._log_rows(self._logs, seen[self._logs.id], lines)):
                 batch += rows
                 self.run.lines = count
-        self.run.message = self.run.message if self.run.ended else self._status
         if "record" in parts:
-            with self._saying:
-                newest = list(self._newest)
-            record = Record(self.run, self._past, self._book.id, newest, self._book.now())
-            batch += self._keeper.requests(record)
+            batch += self._keeper.requests(self._record())
         if cancel == self.run.run and self.run.ended:  # another's may be one that waits
             batch.append(requests.delete_metadata(CANCEL_ID, cancel))
         return batch
+
+    def _record(self) -> Record:
+        """Return how far the run is."""
+        self.run.message = self.run.message if self.run.ended else self._status
+        with self._saying:
+            newest = list(self._newest)
+        return Record(self.run, self._past, self._book.id, newest, self._book.now())
 
     def _see(self) -> tuple[dict[int, Snapshot], tuple[Tag, ...]]:
         """Return what a write rests on: the tabs, and the tags on the spreadsheet; one call."""
@@ -453,6 +478,28 @@ def _brief(run: Run) -> Run:
 
 
 # --- from outside -----------------------------------------------------------------------------------------------------
+
+
+def show(book: Spreadsheet, status: str, wanted: Callable[[], bool] = lambda: True) -> None:
+    """Write a status that no run writes: that one waits, or has died. Into a Sheet without *Config* nothing is written.
+
+    Two reads and a write, if it is still ``wanted`` after the reads.
+    """
+    tab = tab_called(book.structure((TAB,), recent=True), CONFIG)
+    if tab is None:
+        return
+    rows = book.values([_top(tab, tab.rows)])[0]
+    place = find_headings(tab, rows, CONFIG_HEADINGS[:2])
+    if place is None:
+        return
+    label_at, value_at = (place.columns[normal(h)] for h in CONFIG_HEADINGS[:2])
+    at = next((n for n, r in enumerate(rows) if isinstance(r[label_at], str) and _is_status(r[label_at])), None)
+    if at is not None and wanted():
+        book.apply([requests.write(tab.id, at, value_at, [{"values": [cell(settled(status))]}])])
+
+
+def _is_status(label: Cell) -> bool:
+    return normal(str(label)) == normal(CURRENT_STATUS)
 
 
 def record(book: Spreadsheet) -> Record | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 
 from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.events import counted
 from owox_tiktok.model import Stream
 from owox_tiktok.sheets import dashboard, requests, template
 from owox_tiktok.sheets.cells import Cell, Json, cell, size_of
@@ -483,7 +484,7 @@ def _complete_config(page: Page, seen: _Seen, done: list[str]) -> list[list[Json
         elif not _takes(line[1].takes, seen, known, value_at):
             step.append(_valid(Block(seen.tab.id, known, known + 1, value_at, value_at + 1), line[1]))
     if step:
-        done.append(f"{seen.tab.title}: {_many(len(step), 'cell')} got a tick box or a list")
+        done.append(f"{seen.tab.title}: {counted(len(step), 'cell')} got a tick box or a list")
     if lacking:
         end = seen.end
         if end + len(lacking) > seen.tab.rows:
@@ -528,10 +529,10 @@ def _complete_dashboard(page: Page, seen: _Seen, done: list[str]) -> list[list[J
             if _plain(there) != _plain(item.formula) and (pointing or _plain(there) == _plain(before)):
                 step.append(requests.write(seen.tab.id, row, column, [{"values": [_value(item)]}]))
     if step:
-        done.append(f"{seen.tab.title}: {_many(len(step), 'formula')} now follow the tab of the data")
+        done.append(f"{seen.tab.title}: {counted(len(step), 'formula')} now follow the tab of the data")
     if page.charts and ours and not seen.charts:
         step += [_chart(seen.tab, chart) for chart in page.charts]
-        done.append(f"{seen.tab.title}: added {_many(len(page.charts), 'chart')}")
+        done.append(f"{seen.tab.title}: added {counted(len(page.charts), 'chart')}")
     return [step]
 
 
@@ -588,7 +589,7 @@ def _ticks(seen: _Seen, rows: Mapping[Names, int], column: int, choice: Choice, 
         if (seen.at(row, column) is True) != wanted:
             changed[row] = wanted
     if changed:
-        done.append(f"{seen.tab.title}: {_many(len(changed), 'tick')} changed")
+        done.append(f"{seen.tab.title}: {counted(len(changed), 'tick')} changed")
     steps = []
     for first, last in _runs(changed):
         values = [{"values": [cell(changed[row])]} for row in range(first, last + 1)]
@@ -600,7 +601,7 @@ def _boxes(seen: _Seen, rows: Mapping[Names, int], column: int, done: list[str])
     """Return the making of tick boxes where there are none."""
     lacking = [row for row in sorted(rows.values()) if not _takes("tick", seen, row, column)]
     if lacking:
-        done.append(f"{seen.tab.title}: {_many(len(lacking), 'cell')} got a tick box")
+        done.append(f"{seen.tab.title}: {counted(len(lacking), 'cell')} got a tick box")
     box = Item(takes="tick")
     return [_valid(Block(seen.tab.id, first, last + 1, column, column + 1), box) for first, last in _runs(lacking)]
 
@@ -627,9 +628,9 @@ def _refreshed(
     if about_at is not None:
         changed |= {(row, about_at): f"{template.NO_LONGER_OFFERED} {text}".strip() for row, text in marked.items()}
         if marked:
-            done.append(f"{seen.tab.title}: {_many(len(marked), 'row')} marked as no longer offered")
+            done.append(f"{seen.tab.title}: {counted(len(marked), 'row')} marked as no longer offered")
     if len(changed) > len(marked):
-        done.append(f"{seen.tab.title}: {_many(len(changed) - len(marked), 'description')} refreshed")
+        done.append(f"{seen.tab.title}: {counted(len(changed) - len(marked), 'description')} refreshed")
     steps = []
     for column in {c for _, c in changed}:
         for first, last in _runs([r for r, c in changed if c == column]):
@@ -682,7 +683,7 @@ def _added(
     if new:
         objects = sum(not n[1] for lines in new.values() for n, _ in lines)
         count = sum(map(len, new.values())) - objects
-        what = [_many(objects, "object")] * bool(objects) + [_many(count, "field")] * bool(count)
+        what = [counted(objects, "object")] * bool(objects) + [counted(count, "field")] * bool(count)
         done.append(f"{seen.tab.title}: added {' and '.join(what)}")
     steps: list[list[Json]] = []
     offset = 0
@@ -734,10 +735,6 @@ def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
         else:
             runs.append((number, number))
     return runs
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 # --- requests ---------------------------------------------------------------------------------------------------------

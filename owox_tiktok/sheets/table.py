@@ -82,11 +82,18 @@ class Table:
     header: int | None
     old_tags: bool = False
     """Whether its columns have tags of an earlier version."""
+    locked: frozenset[str] = frozenset()
+    """Columns that somebody protects from us: they stay as they are."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of our columns, in the order of the tab."""
         return tuple(self.columns)
+
+    @property
+    def free(self) -> list[str]:
+        """Names of our columns that nobody protects from us."""
+        return [name for name in self.columns if name not in self.locked]
 
     def strips(self, names: Iterable[str] | None = None) -> list[Strip]:
         """Return the columns (all, or ``names``) as strips of adjacent ones."""
@@ -124,7 +131,9 @@ def table_of(structure: Structure, name: str) -> Table | None:
         elif one.tab == tab.id and one.key == HEADER and one.dimension == "ROWS":
             header = one.index
     old = any(t.key == LONG_COLUMN and t.tab == tab.id for t in structure.tags)
-    return Table(tab, tag, dict(sorted(columns.items(), key=lambda c: c[1])), header, old)
+    ranges = [one for one in structure.locked if one.tab == tab.id]
+    locked = frozenset(name for name, at in columns.items() if any(r.left <= at < r.right for r in ranges))
+    return Table(tab, tag, dict(sorted(columns.items(), key=lambda c: c[1])), header, old, locked)
 
 
 def row_keys(stream: Stream, strips: Sequence[Strip], blocks: Sequence[list[list[Cell]]]) -> list[Key | None]:
@@ -390,7 +399,7 @@ def _sized(where: Json, pixels: int) -> Json:
 def number_formats(table: Table, fields: Mapping[str, Field], top: int, bottom: int, *, skip_money: bool) -> list[Json]:
     """Return the number formats of rows ``top`` to ``bottom`` of our columns, adjacent equal ones as one."""
     by_format: dict[tuple[str, str], list[str]] = {}
-    for name in table.columns:
+    for name in table.free:
         kind = fields[name].kind if name in fields else Kind.TEXT
         if kind is Kind.MONEY and not skip_money:
             by_format.setdefault(money_format(None), []).append(name)

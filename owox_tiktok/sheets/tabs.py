@@ -23,6 +23,8 @@ COLUMN, LONG_COLUMN, HEADER = "ox", "owox.col", "owox.head"
 COLUMNS = (COLUMN, LONG_COLUMN)
 ON_LINES = frozenset({*COLUMNS, HEADER})
 """Keys of tags on rows and columns: Google shows them only to who searches for them."""
+PLEASE_WAIT = "owox-tiktok is importing into these columns. Please wait a minute; this warning goes away by itself."
+"""The description by which a protected range is known as ours."""
 HEADINGS_WITHIN = 30
 """Headings are looked for in so many rows from the top."""
 COLUMNS_WITHIN = 200
@@ -56,6 +58,14 @@ class Tag:
         return self.tab == tab.id and self.dimension == "ROWS"
 
 
+class Locked(NamedTuple):
+    """Columns ``left`` to ``right`` (not included) of a tab that are protected from us, or some of their rows."""
+
+    tab: int
+    left: int
+    right: int
+
+
 @dataclass(frozen=True, slots=True)
 class Structure:
     """What a spreadsheet is made of at one moment: its tabs by id, and the tags that were asked for."""
@@ -65,6 +75,10 @@ class Structure:
     title: str = ""
     zone: str = "UTC"
     """The spreadsheet's own time zone, in which it shows what NOW() is."""
+    warnings: tuple[int, ...] = ()
+    """Ids of protected ranges that an import has made to warn people."""
+    locked: tuple[Locked, ...] = ()
+    """Columns in which somebody keeps us from writing."""
 
     @property
     def cells(self) -> int:

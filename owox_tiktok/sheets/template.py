@@ -57,16 +57,20 @@ def parameters(kind: SheetKind) -> tuple[Setting, ...]:
     return tuple(s for s in SETTINGS if s.label and not getattr(s, other))
 
 
-def pages(kind: SheetKind, source: Source | None = None) -> tuple[Page, ...]:
-    """Return the tabs of a template. ``source`` says where the Dashboard's data is; None: it looks for it itself."""
-    return tuple(page(title, kind, source) for title in (START, CONFIG, FIELDS, LOGS, DASHBOARD))
+def pages(kind: SheetKind, source: Source | None = None, *, in_a_file: bool = False) -> tuple[Page, ...]:
+    """Return the tabs of a template. ``source`` says where the Dashboard's data is; None: it looks for it itself.
+
+    ``in_a_file`` tells whoever uploads it what a file cannot hold.
+    """
+    titles = (START, CONFIG, FIELDS, LOGS, DASHBOARD)
+    return tuple(page(title, kind, source, in_a_file=in_a_file) for title in titles)
 
 
-def page(title: str, kind: SheetKind, source: Source | None = None) -> Page:
+def page(title: str, kind: SheetKind, source: Source | None = None, *, in_a_file: bool = False) -> Page:
     """Return one tab of a template, by its title."""
     match title:
         case "Start here":
-            return _start(kind)
+            return _start(kind, in_a_file=in_a_file)
         case "Config":
             return _config(kind)
         case "Fields":
@@ -97,8 +101,8 @@ _STEPS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Tick what you want in Fields",
-        "Choose OWOX → Choose data… in the menu, search, and tick what you need. Or tick here: an object, and with + "
-        "its presets and usual fields.",
+        "Choose OWOX → Choose data… in the menu, search, and tick what you need. Or tick it in the tab Fields: an "
+        "object, and below its + the presets and usual fields.",
     ),
     (
         "Run the import",
@@ -123,13 +127,18 @@ _NEVER = (
     "Never write an access token or a secret into a cell: everybody with whom the spreadsheet is shared could read it. "
     "Whoever set the import up keeps them elsewhere."
 )
+_FROM_A_FILE = (
+    "Uploaded from a file, it has lists of TRUE and FALSE in place of tick boxes, and no menu OWOX. For tick boxes "
+    "type: owox-tiktok sheet init and the address of this spreadsheet. The menu is put in once, by whoever set the "
+    "import up; until then type: owox-tiktok import --sheet and the address. Then delete these rows."
+)
 _MORE = (
     "The documentation of owox-tiktok has a page about this spreadsheet, one about every object and field, and one "
     "about why the figures equal those in TikTok Ads Manager. Whoever set the import up has it."
 )
 
 
-def _start(kind: SheetKind) -> Page:
+def _start(kind: SheetKind, *, in_a_file: bool) -> Page:
     into = "Google Sheets" if kind == "sheets" else "Google BigQuery"
     lines: list[Line] = [
         (Item(), Item(), Item(f"TikTok Ads → {into}", "title")),
@@ -139,10 +148,15 @@ def _start(kind: SheetKind) -> Page:
     for number, (what, how) in enumerate(_STEPS, 1):
         lines.append((Item(number, "number"), Item(), Item(what, "step")))
         lines.append((Item(), Item(), Item(how.format(result=_RESULT[kind]), "help")))
-    for what, how in (("Good to know", _GOOD_TO_KNOW[kind]), ("Keep secrets out", _NEVER), ("Read more", _MORE)):
+    more = [("Good to know", _GOOD_TO_KNOW[kind]), ("Keep secrets out", _NEVER), ("Read more", _MORE)]
+    if in_a_file:
+        more.insert(0, ("Finish this spreadsheet first", _FROM_A_FILE))
+    for what, how in more:
         lines += [(), (Item(), Item(), Item(what, "step")), (Item(), Item(), Item(how, "help"))]
     heights = {0: 44, **{n: 28 for n, line in enumerate(lines) if line and line[-1].style == "step"}}
-    heights |= {n: 40 for n, line in enumerate(lines) if line and line[-1].style == "help"}
+    # As many lines as the text takes in the width of its column.
+    helps = {n: str(line[-1].value) for n, line in enumerate(lines) if line and line[-1].style == "help"}
+    heights |= {n: max(40, 8 + 16 * -(-len(text) // 115)) for n, text in helps.items()}
     return Page(
         START, "(start)", (36, 16, 760), tuple(lines), (f"TikTok Ads → {into}",), "#1a73e8", gridlines=False,
         heights=heights,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from owox_tiktok.model import Stream
 from owox_tiktok.names import bare, resolve, squeezed, synonym, synonyms
 from owox_tiktok.streams.common import ADVERTISER_ID, CURRENCY, ID_OF, LEVELS
+from owox_tiktok.streams.creatives import creative_reports
 from owox_tiktok.streams.lists import lists
 from owox_tiktok.streams.metrics import MAX_METRICS, PRESETS, Metric, metrics
 from owox_tiktok.streams.reports import (
@@ -23,6 +24,7 @@ from owox_tiktok.streams.reports import (
     is_documented,
     reports,
 )
+from owox_tiktok.streams.shop import shop_reports
 
 __all__ = [
     "ADVERTISER_ID", "ALIASES", "AUDIENCE_BREAKDOWNS", "BASIC_BREAKDOWNS", "CURRENCY", "ID_OF", "LEVELS",
@@ -30,7 +32,7 @@ __all__ = [
     "find", "metrics",
 ]  # fmt: skip
 
-STREAMS: Mapping[str, Stream] = {s.name: s for s in (*lists(), *reports())}
+STREAMS: Mapping[str, Stream] = {s.name: s for s in (*lists(), *reports(), *shop_reports(), *creative_reports())}
 """Everything that can be imported, by name: entities first, in the order in which they are read."""
 
 
@@ -49,9 +51,9 @@ def find(name: str) -> Stream | None:
 
 
 def default_fields(stream: Stream) -> tuple[str, ...]:
-    """Return the fields imported when the user chose none: all of an entity's, a preset of a report's."""
+    """Return the fields imported when the user chose none: a list's but for personal ones, a preset of a report's."""
     if stream.default == ("*",):
-        return tuple(stream.fields)
+        return tuple(name for name, field in stream.fields.items() if not field.personal)
     return tuple(n for n in stream.default if _documented(stream, n))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -30,11 +30,18 @@ def rows(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
+PERSONAL: Mapping[str, Collection[str]] = {
+    "advertisers": {"address", "contacter", "email", "cellphone_number", "telephone_number"},
+}
+"""Fields by which a person can be found or reached. (The numbers that ads show to everybody are none.)"""
+
+
 @cache
 def listed_fields() -> Mapping[str, Mapping[str, Field]]:
     """Return the fields of the lists, by list and name, as TikTok gives them."""
     tables: dict[str, dict[str, Field]] = {}
     for row in rows("fields.csv"):
         table = tables.setdefault(row["stream"], {})
-        table[row["name"]] = Field(row["name"], Kind(row["kind"]), row["description"])
+        personal = row["name"] in PERSONAL.get(row["stream"], ())
+        table[row["name"]] = Field(row["name"], Kind(row["kind"]), row["description"], personal=personal)
     return tables

@@ -28,6 +28,10 @@ class _List(NamedTuple):
     daily: bool = False
     lifted: Mapping[str, str] = {}
     batch: Batch | None = None
+    each: str = ""
+    by_id: str = ""
+    span_days: int | None = None
+    days_in: tuple[str, str] = ("start_date", "end_date")
 
 
 # Page sizes are TikTok's maxima; ``choose``: the endpoint takes a list of fields. Without a key of their own, rows are
@@ -70,6 +74,38 @@ _LISTS = (
             ("smart_plus_ad_id",), 1000, sandbox=False, deletable=True, choose=True),
     _List("gmv_max_stores", "GMV Max stores", "TikTok Shops and whether GMV Max may run for them",
             "gmv_max/store/list/", ("store_id",), rows_at="store_list", sandbox=False),
+    _List("ad_reviews", "Ad reviews", "What TikTok's review says of each ad, with reasons; a request per 20 ads",
+            "ad/review_info/", ("ad_id",), rows_at="ad_review_map", sandbox=False, by_id="ad_id",
+            batch=Batch("ads", "ad_id", "ad_ids", 20)),
+    _List("ad_group_reviews", "Ad group reviews", "What TikTok's review says of each ad group; a request per 20",
+            "adgroup/review_info/", ("adgroup_id",), rows_at="ad_group_review_map", sandbox=False, by_id="adgroup_id",
+            batch=Batch("ad_groups", "adgroup_id", "adgroup_ids", 20)),
+    _List("bc_ad_accounts", "Ad accounts of Business Centers", "Ad accounts of each center, with name and role",
+            "bc/asset/get/", ("bc_id",), 50, sandbox=False, per_app=True, each="center",
+            lifted={"advertiser_id": "asset_id"}),
+    _List("ad_account_balances", "Balances of ad accounts", "What is on each ad account of each Business Center",
+            "advertiser/balance/get/", ("bc_id",), 50, "advertiser_account_list", sandbox=False, per_app=True,
+            each="center of accounts"),
+    _List("ad_account_transactions", "Transactions of ad accounts", "Payments, refunds and credit of the last 365 days",
+            "bc/account/transaction/get/", ("transaction_id",), 50, "transaction_list", sandbox=False,
+            each="center of one", span_days=365, days_in=("filtering.start_time", "filtering.end_time")),
+    _List("ad_account_budget_changes", "Budget changes of ad accounts",
+            "Who changed the budget that a Business Center gives an account, in the last 365 days",
+            "bc/account/budget/changelog/get/", ("operation_time", "activity_type", "operator_id"), 50,
+            "changelog_list", sandbox=False, each="center and one", span_days=365,
+            days_in=("filtering.start_date", "filtering.end_date")),
+    _List("gmv_max_campaigns", "GMV Max campaigns", "Product and LIVE campaigns of GMV Max, deleted ones too",
+            "gmv_max/campaign/get/", ("campaign_id",), 100, sandbox=False, each="type"),
+    _List("gmv_max_campaign_details", "GMV Max campaign details", "Settings of each GMV Max campaign; a request each",
+            "campaign/gmv_max/info/", ("campaign_id",), rows_at="", sandbox=False, each="one campaign"),
+    _List("gmv_max_sessions", "GMV Max sessions", "Sessions of product campaigns that run now; a request per campaign",
+            "campaign/gmv_max/session/list/", ("session_id",), rows_at="session_list", sandbox=False,
+            each="one product campaign"),
+    _List("gmv_max_identities", "GMV Max identities", "TikTok accounts that GMV Max may use for each shop",
+            "gmv_max/identity/get/", ("store_id", "identity_id", "identity_type"), rows_at="identity_list",
+            sandbox=False, each="store with center"),
+    _List("gmv_max_videos", "GMV Max videos", "Posts that GMV Max may use for each shop",
+            "gmv_max/video/get/", ("store_id", "item_id"), 50, "item_list", sandbox=False, each="store with center"),
     _List("languages", "Languages", "Names of the languages used in targeting and audience reports",
             "tool/language/", ("code",), rows_at="languages", sandbox=False),
     _List("interest_categories", "Interest categories", "Names of the interests used in audience reports",
@@ -83,8 +119,12 @@ _FAMILIES: Mapping[str, Family] = {
     **dict.fromkeys(("advertiser_ids", "advertisers", "campaigns", "ad_groups", "ads"), "accounts"),
     **dict.fromkeys(("smart_plus_campaigns", "smart_plus_ad_groups", "smart_plus_ads"), "accounts"),
     **dict.fromkeys(("images", "videos", "music", "portfolios", "spark_ads", "identities"), "creatives"),
+    **dict.fromkeys(("ad_reviews", "ad_group_reviews"), "creatives"),
+    **dict.fromkeys(("bc_ad_accounts", "ad_account_balances", "ad_account_transactions"), "money"),
+    **dict.fromkeys(("ad_account_budget_changes",), "money"),
     **dict.fromkeys(("audiences", "pixels", "pixel_instant_page_events", "pixel_event_statistics"), "audiences"),
-    **dict.fromkeys(("gmv_max_stores",), "shop"),
+    **dict.fromkeys(("gmv_max_stores", "gmv_max_campaigns", "gmv_max_campaign_details"), "shop"),
+    **dict.fromkeys(("gmv_max_sessions", "gmv_max_identities", "gmv_max_videos"), "shop"),
     **dict.fromkeys(("languages", "interest_categories", "action_categories"), "names"),
 }
 """What each entity is about: the page of the documents on which it stands."""
@@ -92,7 +132,7 @@ _FAMILIES: Mapping[str, Family] = {
 
 def _fields(entry: _List) -> Mapping[str, Field]:
     fields = dict(listed_fields()[entry.name])
-    if entry.key:
+    if entry.key and not entry.per_app:
         fields["advertiser_id"] = ADVERTISER_ID
     if entry.daily:
         fields["stat_time_day"] = replace(fields["stat_time_day"], origin="ours")
@@ -110,11 +150,21 @@ def _stream(entry: _List) -> Stream:
         title=entry.title,
         description=entry.description,
         path=entry.path,
-        verb="replace" if entry.batch else "upsert",
+        verb="replace" if entry.daily else "upsert",
         keys=("advertiser_id", *entry.key),
         build_fields=build,
         default=("*",),
-        kind=Listing(entry.rows_at, entry.choose, entry.by_accounts, entry.lifted, entry.batch),
+        kind=Listing(
+            entry.rows_at,
+            entry.choose,
+            entry.by_accounts,
+            entry.lifted,
+            entry.batch,
+            each=entry.each,
+            by_id=entry.by_id,
+            span_days=entry.span_days,
+            days_in=entry.days_in,
+        ),
         page_size=entry.page_size,
         in_sandbox=entry.sandbox,
         per_app=entry.per_app,

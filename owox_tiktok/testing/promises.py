@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from owox_tiktok.errors import StoreFailed
-from owox_tiktok.model import Cursor, Failure, Known, Stored, Stream, Window
+from owox_tiktok.model import Cursor, Failure, KeepsHistory, Known, Removes, Stored, Stream, Window
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.testing.kit import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, Kit, Row, ad, day, in_order
 
@@ -460,6 +460,69 @@ class DestinationPromises:
             assert destination.prune(DAILY, {"1": day(300)}, dry_run=False) == 0
             assert destination.prune(DAILY, {}, dry_run=False) == 0
         assert len(kit.read(ADS)) == 1
+
+    def test_a_history_has_a_version_of_a_row_from_when_it_was_read_so_until_it_was_not(self, kit: Kit) -> None:
+        with kit.open() as destination:
+            if not isinstance(destination, KeepsHistory):
+                pytest.skip("it keeps no history")
+        kit.store(kit.chunk(ADS, [{"ad_id": "9", "ad_name": "before"}]))
+        readings: list[dict[str, str]] = [
+            {"1": "a", "2": "b"}, {"1": "a", "2": "b"}, {"1": "A", "3": "c"}, {"1": "A", "2": "b", "3": "c"}, {},
+        ]  # fmt: skip
+        for n, reading in enumerate(readings, 1):
+            chunks = []
+            for one, names in (("1", reading), ("2", {"1": "other"})):
+                chunk = kit.chunk(ADS, [{"ad_id": i, "ad_name": t} for i, t in names.items()], advertiser_id=one)
+                at = AT + timedelta(days=n)
+                assert chunk.cursor
+                cursor = replace(chunk.cursor, read_at=at, read_on=day(n))
+                chunks.append(replace(chunk, read_at=at, cursor=cursor))
+            for fault in (True, False, False):  # a step that fails leaves nothing, one that is repeated changes nothing
+                with kit.open() as destination:
+                    assert isinstance(destination, KeepsHistory)
+                    destination.history = frozenset([ADS.name])
+                    destination.cursors()
+                    destination.prepare(ADS, chunks[0].columns)
+                    if fault:
+                        with pytest.raises(StoreFailed):
+                            kit.put(destination, chunks[0], chunks[0])
+                    else:
+                        kit.put(destination, *chunks)
+        versions = kit.versions(ADS, "ad_id", "ad_name")
+        assert sorted(v[1:] for v in versions if v[0] == "2") == [("1", "other", day(1), None)]
+        mine = [v[1:] for v in versions if v[0] == "1"]
+        assert len(mine) == len(set(mine))
+        for n, reading in enumerate(readings, 1):
+            held = {i: t for i, t, first, last in mine if first <= day(n) and (last is None or day(n) < last)}
+            assert held == reading, n
+        assert len(mine) == 5, "a version begins only where a row has changed"
+
+    def test_an_account_that_leaves_takes_with_it_all_that_is_its_own_and_nothing_else(self, kit: Kit) -> None:
+        with kit.open() as destination:
+            if not isinstance(destination, Removes):
+                pytest.skip("it cannot delete an account")
+        apps = STREAMS["advertiser_ids"]
+        both: list[Row] = [{"advertiser_id": n, "advertiser_name": "a"} for n in ("1", "2")]
+        kit.store(kit.chunk(apps, both, advertiser_id="", fields=["advertiser_name"]))
+        for one in ("1", "2"):
+            kit.store(kit.whole(one))
+            kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "a"}], advertiser_id=one))
+        with kit.open(read_only=True) as destination:
+            assert isinstance(destination, Removes)
+            would = dict(destination.remove(["1"], dry_run=True))
+        assert {name: n for name, n in would.items() if not name.startswith("_")} == {
+            DAILY.table: 5, ADS.table: 1, apps.table: 1,
+        }  # fmt: skip
+        assert len(kit.days()) == 5, "it was only counted"
+        with kit.open() as destination:
+            assert isinstance(destination, Removes)
+            assert destination.remove(["1"], dry_run=False) == would
+            assert destination.remove(["1"], dry_run=True) == {}
+        assert {r["advertiser_id"] for s in (DAILY, ADS, apps) for r in kit.read(s)} == {"2"}
+        assert kit.cursors().keys() == {(DAILY.name, "2"), (ADS.name, "2"), (apps.name, "")}
+        assert kit.damaged(DAILY, "2") == kit.damaged(ADS, "2") == []
+        kit.store(kit.whole())
+        assert len(kit.days()) == 5
 
     # --- seals --------------------------------------------------------------------------------------------------------
 

@@ -73,8 +73,8 @@ class _Less(Exception):
         super().__init__(error.message)
 
 
-class _DaysRefused(Exception):
-    """TikTok does not give days with a report's split: each day is to be asked for by itself."""
+class _AskOtherwise(Exception):
+    """TikTok refuses the way in which it was asked, and another one is remembered."""
 
 
 class _KindRefused(Exception):
@@ -126,6 +126,8 @@ class Source:
         self._warned_by: dict[tuple[str, str], str] = {}
         self._day_by_day: set[tuple[str, str]] = set()
         """Pairs of which TikTok tells the days only when it is asked for them one by one."""
+        self._every_status: set[tuple[str, str]] = set()
+        """Pairs that are asked for deleted things with one word, since TikTok refused a list of every status."""
         self._without_totals: set[str] = set()
         """Streams of which TikTok gives no totals although it should."""
         self._differing: dict[Hashable, Mapping[str, object]] = {}
@@ -149,15 +151,16 @@ class Source:
         """Ask for one row, for ``every_kind`` of ads one of each; raises what reading would raise."""
         refused: frozenset[str] = frozenset()
         parts = self._parts.first(question)
+        each = bool(question.stream.listing and question.stream.listing.each)
         if not parts:
-            return Expected(None)
+            return Expected(None, groups=0 if each else 1)
         while True:
             names = tuple(n for n in question.names if n not in refused)
             groups = of_at_most(names, MAX_METRICS) if question.stream.is_report else (names,)
             try:
                 counts = [self._count(self._series(question, ORDINARY, parts[0], group)) for group in groups]
                 break
-            except _DaysRefused:
+            except _AskOtherwise:
                 continue
             except FieldsRefused as error:
                 refused |= error.fields
@@ -167,13 +170,16 @@ class Source:
         for kind in self._kinds(question)[:-1] if every_kind else ():
             try:
                 hidden[kind.name] = self._count(self._series(question, kind, parts[0], ())) or 0
-            except (RequestRefused, _DaysRefused):
+            except (RequestRefused, _AskOtherwise):
                 continue  # reading goes on without them, and says so
+        if each:  # the parts have different numbers of rows
+            return Expected(None, refused, groups=len(parts))
         days = question.window.days if question.window and question.pair in self._day_by_day else 1
         return Expected(counts[0], refused, hidden, len(groups) * days)
 
     def _series(self, question: Question, kind: AdKind, part: Part, names: tuple[str, ...]) -> Series:
-        return Series(question, kind, part, names, by_day=question.pair not in self._day_by_day)
+        by_day, every = question.pair not in self._day_by_day, question.pair in self._every_status
+        return Series(question, kind, part, names, by_day=by_day, every_status=every)
 
     def _count(self, series: Series) -> int | None:
         """Return how many rows a series has; None where TikTok does not say."""
@@ -200,8 +206,8 @@ class Source:
                 return self._read(question, writer, hidden)
             except FieldsRefused:
                 pass  # it is remembered
-            except _DaysRefused:
-                if question.can_halve:
+            except _AskOtherwise:
+                if question.can_halve and pair in self._day_by_day:
                     raise Halve from None
             except _KindRefused as without:
                 with self._lock:
@@ -378,7 +384,7 @@ class Source:
                 why_not = f"TikTok has not enabled asynchronous reports for this app ({error.code})"
                 with self._lock:
                     self._no_tasks[question.advertiser.id] = why_not
-        if question.stream.level != "advertiser":
+        if question.stream.level != "advertiser" or question.stream.name not in STREAMS:
             raise TooLarge(f"TikTok cuts the report at its 20,000 newest ads, and {why_not}", cut=True)
         self._sum_campaigns(series, rows)
 
@@ -453,12 +459,14 @@ class Source:
         A report that TikTok cut at its newest ads raises TooLarge with its first page, unless it is read ``of_cut``.
         """
         stream = series.question.stream
-        extract = extractor(stream, series.names, series.dimensions)
+        extract = extractor(stream, series.asked, series.dimensions)
         page, total = 1, None
         totals = Totals(series.names, series.question.advertiser.currency) if self._wants_totals(series) else None
 
         def take(body: bytes) -> tuple[int, PageInfo | None]:
             found = extract(body)
+            if gives := series.part.gives:
+                found = found._replace(values={**found.values, **{n: [v] * found.rows for n, v in gives}})
             sink.add(found)
             if totals:
                 totals.add(found.values, found.rows, found.totals)
@@ -510,7 +518,7 @@ class Source:
             series.parameters(page, page_size, with_totals=with_totals),
             take=take,
             advertiser_id=question.advertiser.id,
-            with_app=question.stream.per_app,
+            with_app=question.stream.needs_app,
             may_shrink=question.can_halve,
             may_split=question.stream.is_report and (len(series.names) > 1 or self._parts.can_divide(series)),
         )
@@ -629,6 +637,10 @@ class Source:
         """
         stream = series.question.stream
         optional = [n for n in series.names if n not in stream.keys]
+        if stream.listing and "campaign_statuses" in error.message and not series.every_status:
+            with self._lock:
+                self._every_status.add(series.question.pair)
+            raise _AskOtherwise
         if error.code not in _FIELD_CODES or not optional or not stream.can_choose_fields:
             return error
         if named := _named(optional, error):
@@ -657,7 +669,7 @@ class Source:
             if stream.report and stream.report.may_lack_days and series.by_day:
                 with self._lock:
                     self._day_by_day.add(series.question.pair)
-                raise _DaysRefused
+                raise _AskOtherwise
             return error
         found = frozenset(at_fault(optional))
         if not found and series.has_totals:  # the same is not refused without totals
@@ -710,7 +722,8 @@ class Source:
 
 def _strict(question: Question) -> bool:
     """Whether the rows must be as many as TikTok counts."""
-    return question.stream.is_report or question.stream.level is not None
+    stream = question.stream
+    return stream.is_report or stream.level is not None or bool(stream.listing and stream.listing.dimensions)
 
 
 def _named(names: Sequence[str], error: RequestRefused) -> frozenset[str]:

@@ -21,7 +21,7 @@ from owox_tiktok.cursors import Part
 from owox_tiktok.dialects import MARK, SEALS, Dialect
 from owox_tiktok.model import Kind, Sealed, Stream
 from owox_tiktok.trust.seals import CONTROLS, COUNTS, Span, digits_of
-from owox_tiktok.trust.verdicts import TO_READ_AGAIN, VERIFIED, Stretch, Verdict
+from owox_tiktok.trust.verdicts import NOT_RIGHT, TO_READ_AGAIN, VERIFIED, Stretch, Verdict
 
 CHECKS = "_owox_tiktok_checks"
 RESTATEMENTS = "_owox_tiktok_restatements"
@@ -53,6 +53,7 @@ RESTATEMENT = (
     Part("rows_after", Kind.COUNT, "Rows after"),
     *_amounts(after="_before", what="before"),
     *_amounts(after="_after", what="after"),
+    Part("run", Kind.TEXT, "The run, as in _run_id of its rows"),
 )
 CHECK = (
     Part("checked_at", Kind.INSTANT, "When it was checked", required=True),
@@ -66,6 +67,7 @@ CHECK = (
     *_amounts(what="here"),
     *_amounts(before="tiktok_", what="as TikTok says, where it was asked for these days alone"),
     Part("requests", Kind.TEXT, "TikTok's names for the requests", many=True),
+    Part("run", Kind.TEXT, "The run, as in _run_id of its rows"),
 )
 RUN = (
     Part("began_at", Kind.INSTANT, "When it began", required=True),
@@ -81,6 +83,7 @@ RUN = (
     Part("days", Kind.COUNT, "Closed days that were compared"),
     Part("days_equal", Kind.COUNT, "How many of them are equal"),
     Part("proof", Kind.TEXT, "What it proved, in a sentence"),
+    Part("run", Kind.TEXT, "The run, as in _run_id of its rows"),
 )
 TABLES: Mapping[str, tuple[str, tuple[Part, ...]]] = {
     RESTATEMENTS: (f"{MARK}: what a day's sums were before they changed", RESTATEMENT),
@@ -108,6 +111,7 @@ class Run:
     days: int
     days_equal: int
     proof: str
+    run: str = ""
 
     def values(self) -> dict[str, Any]:
         """Return the values by column."""
@@ -151,6 +155,7 @@ def restate_sql(
     seals: Mapping[str, Mapping[date | None, Sealed]],
     table_id: str,
     read_on: Mapping[str, date],
+    run: str = "",
 ) -> str:
     """Return the statement that keeps what days' sums were, to run before their seals are replaced; "" if none could.
 
@@ -182,6 +187,7 @@ def restate_sql(
         new["rows"],
         *(f"old.{name(n)}" for n in CONTROLS),
         *(new[n] for n in CONTROLS),
+        dialect.text(run),
     ]
     changed = " OR ".join(f"old.{name(n)} IS DISTINCT FROM {new[n]}" for n in kinds)
     return (
@@ -249,7 +255,7 @@ def wrong_before_sql(dialect: Dialect, since: datetime) -> str:
         f"SELECT DISTINCT checks.object, checks.advertiser_id, days.day FROM {checks} AS checks JOIN {days} AS days "
         "ON days.object = checks.object AND days.advertiser_id = checks.advertiser_id "
         "AND days.day >= checks.first_day AND days.day <= checks.last_day AND days.read_at > checks.checked_at "
-        f"WHERE checks.verdict IN ({_texts(dialect, TO_READ_AGAIN)}) AND checks.checked_at >= {_moment(dialect, since)}"
+        f"WHERE checks.verdict IN ({_texts(dialect, NOT_RIGHT)}) AND checks.checked_at >= {_moment(dialect, since)}"
     )
 
 

@@ -9,7 +9,8 @@ are found, and each of those is asked for once more before it is called wrong. W
     anything else          never, nor TikTok's number of rows: rows of zeros come and go
 
 A day counts from the moment on from which TikTok does not change it any more (``closing``); before, it is moving. One
-that was read before that, and will be read again anyway, is moving as well.
+that was read before that is never called wrong: it is moving where the next import reads it again anyway, and else was
+read too early, and is read again for that.
 
 Pure, but for the question that is passed in.
 """
@@ -35,7 +36,6 @@ MOST_WRONG = 8
 """After so many wrong days of a range the rest of it is read again as a whole, and not looked at one by one."""
 MOST_SUSPECTS = 8
 """So many days are asked for alone, where the days of a range might make up for each other."""
-LATE = "conversions"
 
 Ask = Callable[[Window], Total]
 """Asks for the total of these days; raises NoTotals, or a Problem where TikTok does not answer."""
@@ -164,11 +164,9 @@ class LikeForLike:
         if not found:
             for one in run:
                 self._say(one, Verdict.EQUAL, "", total, alone=len(run) == 1)
-        elif set(found) == {"conversion"} and found["conversion"][1] > found["conversion"][0]:
-            more = found["conversion"][1] - found["conversion"][0]
-            reason = f"TikTok has credited {more:,.0f} {LATE} since these days were read"
+        elif _only_late(found):
             for one in run:
-                self._say(one, Verdict.EXPLAINED, reason, total, alone=len(run) == 1)
+                self._say(one, Verdict.EXPLAINED, _late_in_words(found), total, alone=len(run) == 1)
         elif len(run) == 1:
             self._single(run[0], total)
         elif self._wrong < MOST_WRONG and self._by_account(run, total):
@@ -214,19 +212,21 @@ class LikeForLike:
         """Say what a day is whose sums differ, after asking once more."""
         pair, before = self._pair, self._pair.account.get(one.day)
         found = self._differing([one], total)
+        if _only_late(found):
+            self._say(one, Verdict.EXPLAINED, _late_in_words(found), total)
+            return
         again = self._ask(Window(one.day, one.day))
         now = self._ask_day(one.day) if pair.comparable_account else None
         moved = pair.comparable_account and now is not None and _sums(now) != _sums(before or NOTHING)
         if again.sums != total.sums or moved:
             self._say(one, Verdict.MOVING, "TikTok is changing it at this moment", again)
-        elif not self._read_when_closed(one) and pair.rereads is not None and one.day >= pair.rereads:
-            self._say(
-                one, Verdict.MOVING, "it was read before TikTok's numbers were final, and will be read again", again
-            )
-        else:
+        elif self._read_when_closed(one):
             self._wrong += 1
-            stale = "" if self._read_when_closed(one) else "; it was read before TikTok's numbers were final"
-            self._say(one, Verdict.WRONG, in_words(found) + stale, again)
+            self._say(one, Verdict.WRONG, in_words(found), again)
+        else:
+            anyway = pair.rereads is not None and one.day >= pair.rereads
+            reason = "it was read before TikTok's numbers were final, and will be read again"
+            self._say(one, Verdict.MOVING if anyway else Verdict.EARLY, reason, again)
 
     def _look_for_shifts(self, run: Sequence[OurDay]) -> None:
         """Ask for single days of a range that is equal as a whole, where the account's own rows say otherwise.
@@ -270,6 +270,16 @@ class LikeForLike:
         self._done[one.day] = DayChecked(
             pair.object, pair.advertiser_id, one.day, verdict, reason, one.found, theirs, requests
         )
+
+
+def _only_late(found: Mapping[str, tuple[Decimal, Decimal]]) -> bool:
+    """Whether nothing differs but conversions, and TikTok has more: it credits some after a day has settled."""
+    return set(found) == {"conversion"} and found["conversion"][1] > found["conversion"][0]
+
+
+def _late_in_words(found: Mapping[str, tuple[Decimal, Decimal]]) -> str:
+    ours, theirs = found["conversion"]
+    return f"TikTok has credited {theirs - ours:,.0f} conversions since these days were read"
 
 
 def _sums(seal: Seal) -> tuple[Decimal, int, int]:

@@ -24,6 +24,7 @@ class Verdict(enum.StrEnum):
     EXPLAINED = "explained"  # equal, and the account has more or less elsewhere, which has a name
     MOVING = "moving"  # TikTok still changes it
     NOT_READ = "not read yet"
+    EARLY = "read too early"  # before TikTok's numbers were final, and no import would read it again by habit
     NOT_CHECKABLE = "not checkable"  # TikTok gives no total to compare with
     DAMAGED = "damaged here"  # the rows are not those that were stored
     WRONG = "wrong"  # TikTok says something else of a day that is over
@@ -45,12 +46,15 @@ SEVERITY: Mapping[Verdict, Severity] = {
     Verdict.NOT_CHECKABLE: Severity.FINE,
     Verdict.EXPLAINED: Severity.OPEN,
     Verdict.NOT_READ: Severity.OPEN,
+    Verdict.EARLY: Severity.OPEN,
     Verdict.DAMAGED: Severity.BAD,
     Verdict.WRONG: Severity.BAD,
     Verdict.MISSING: Severity.BAD,
     Verdict.NOT_EXPLAINED: Severity.BAD,
 }
-TO_READ_AGAIN = frozenset({Verdict.WRONG, Verdict.DAMAGED})
+NOT_RIGHT = frozenset({Verdict.WRONG, Verdict.DAMAGED})
+"""Where one of these comes again after such a day was read again, a person should know."""
+TO_READ_AGAIN = frozenset({*NOT_RIGHT, Verdict.EARLY})
 """The next import reads such a day again."""
 VERIFIED = frozenset({Verdict.EQUAL, Verdict.EXPLAINED, Verdict.NOT_EXPLAINED})
 """The rows of such a day are what TikTok says they are."""
@@ -101,7 +105,7 @@ def is_alarming(days: Iterable[DayChecked]) -> bool:
     """Whether a person should know at once: what heals automatically and is small is left to the next import."""
     found = list(days)
     loud = (Verdict.MISSING, Verdict.NOT_EXPLAINED)
-    if any(one.verdict in loud or (one.again and one.verdict in TO_READ_AGAIN) for one in found):
+    if any(one.verdict in loud or (one.again and one.verdict in NOT_RIGHT) for one in found):
         return True
     off = sum((one.off for one in found), Decimal())
     spend = sum((one.ours.spend or Decimal() for one in found), Decimal())

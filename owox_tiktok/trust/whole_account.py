@@ -4,7 +4,7 @@ The account's own report says what it spent each day. A table of campaigns, ad g
 deleted and not imported, results that TikTok reports of campaigns only) or more (Promote ads, which the account's own
 report does not have). Each reason has an amount that one small total asks for, in this order
 
-    left out by your settings    deleted campaigns, ad groups or ads, where include_deleted is off
+    omitted by your settings     deleted campaigns, ad groups or ads, where include_deleted is off
     TopView                      bookings; whether the account's own report has them, TikTok does not say
     Promote                      made in the TikTok app
     campaign-only delivery       reported of the campaign, not of its ad groups and ads
@@ -33,7 +33,7 @@ from owox_tiktok.trust.verdicts import PAGE, DayChecked, Verdict
 class Reason(enum.StrEnum):
     """Why a table has another spend than the account."""
 
-    SETTINGS = "left out by your settings (deleted ones)"
+    SETTINGS = "omitted by your settings (deleted ones)"
     TOP_VIEW = "TopView"
     PROMOTE = "Promote"
     CAMPAIGN_ONLY = "campaign-only delivery"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from owox_tiktok.dialects import Dialect
 from owox_tiktok.views.creatives import creative_performance
 from owox_tiktok.views.dbt import dbt_views
-from owox_tiktok.views.lists import latest_entities
+from owox_tiktok.views.lists import by_day, latest_entities
 from owox_tiktok.views.performance import RATIOS, performance, rolled_up
 from owox_tiktok.views.select import Columns, HoldsViews, There, View
 from owox_tiktok.views.status import import_status
@@ -39,6 +39,7 @@ def definitions(columns: Columns, dialect: Dialect, lookback_days: int = 7) -> l
         rolled_up(there, campaigns, "v_campaign_performance_monthly", "month"),
         creative_performance(there, ads),
         latest_entities(there),
+        *by_day(there),
         *import_status(there),
         *dbt_views(there),
     ]

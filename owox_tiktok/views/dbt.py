@@ -105,7 +105,7 @@ def _dbt_list(there: There, wanted: _DbtList) -> View:
     for theirs in wanted.columns:
         ours = stream.fields[wanted.renamed.get(theirs, theirs)]
         value = select.of("entity", wanted.stream, ours.name)
-        if not value:
+        if not value and not ours.personal:
             select.lacks(wanted.stream, ours.name)
         if ours.kind is Kind.JSON:
             value = [there.dialect.json_as_text.format(v) for v in value]
@@ -153,9 +153,31 @@ def _dbt_report(there: There, wanted: _DbtReport) -> View:
     return select.view(wanted.name, about)
 
 
+_LOCATION = (
+    Field("region_id", Kind.ID, "The place"),
+    Field("advertiser_id", Kind.ID, "Ad account"),
+    Field("country_code", Kind.TEXT, "Two-letter country"),
+    Field("parent_id", Kind.ID, "The place it is in"),
+    Field("region_name", Kind.TEXT, "Its name"),
+    Field("region_level", Kind.TEXT, "COUNTRY, PROVINCE …"),
+    Field("area_type", Kind.TEXT, "ADMINISTRATIVE or another kind"),
+    Field("support_below_18", Kind.BOOLEAN, "Whether people under 18 can be targeted there"),
+    _SYNCED,
+)
+
+
+def _locations(there: There) -> View:
+    """Return the table of places that the package joins since version 1.3: empty, as places are not imported."""
+    select = Select(there, "(SELECT 1 AS nothing) AS nothing\nWHERE FALSE")
+    for made in _LOCATION:
+        select.add(made, [])
+    return select.view("location", "Places for the dbt package tiktok_ads: none, so countries have no names there")
+
+
 def dbt_views(there: There) -> list[View]:
     """Return the views that the package reads."""
     return [
         *(_dbt_list(there, each) for each in _DBT_LISTS),
         *(_dbt_report(there, each) for each in _DBT_REPORTS),
+        *([_locations(there)] if there.has("campaign_report_daily_by_country") else []),
     ]

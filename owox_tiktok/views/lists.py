@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from owox_tiktok.model import Field, Kind
-from owox_tiktok.streams import ADVERTISER_ID, ID_OF
+from owox_tiktok.model import Field, Kind, Stream
+from owox_tiktok.streams import ADVERTISER_ID, ID_OF, STREAMS
 from owox_tiktok.views.performance import ENTITIES
 from owox_tiktok.views.select import Select, There, View
 
@@ -51,3 +51,32 @@ def latest_entities(there: There) -> View:
             select.add(made, special[made.name] if made.name in special else of(made.name))
         selects.append(select.sql)
     return View(name, about, "\nUNION ALL\n".join(selects), _OF_ENTITIES if selects else (), missing)
+
+
+# --- as they were -----------------------------------------------------------------------------------------------------
+
+_DAY = Field("day", Kind.DAY, "A day of the ad account's calendar; the columns say how things were at its end")
+
+
+def by_day(there: There) -> list[View]:
+    """Return for each list with a history the view of its rows on each day since it has begun."""
+    return [_by_day(there, s) for s in STREAMS.values() if s.may_have_history and f"{s.table}_history" in there.tables]
+
+
+def _by_day(there: There, stream: Stream) -> View:
+    dialect, quoted = there.dialect, there.dialect.name
+    stored = there.tables[f"{stream.table}_history"]
+    versions = Select(there, f"{dialect.table(f'{stream.table}_history')} AS version")
+    read_on = versions.last_read("version", stream.name, "read_on")
+    fields = [f for f in stream.fields.values() if f.name in stored]
+    for made in fields:
+        versions.add(made, [f"version.{quoted(made.name)}"])
+    ends = (Field("first", Kind.DAY, ""), Field("last", Kind.DAY, ""))
+    versions.add(ends[0], ["version.valid_from_day"])
+    versions.add(ends[1], [dialect.days_before.format("version.valid_to_day", 1), *(read_on or ["CURRENT_DATE()"])])
+    select = Select(there, "(\n" + versions.sql + f"\n) AS held, {dialect.each_day.format('held.first', 'held.last')}")
+    select.add(_DAY, ["day"])
+    for made in fields:
+        select.add(made, [f"held.{quoted(made.name)}"])
+    about = f"{stream.title} as they were at the end of each day since their history is kept"
+    return select.view(f"v_{stream.name}_by_day", about)

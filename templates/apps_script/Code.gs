@@ -147,6 +147,19 @@ function ask(order) {
 }
 
 /**
+ * Go to a cell that a message names. Of a tab that is called otherwise by now, nothing happens.
+ *
+ * @param {string} place such as Config!B8
+ */
+function showCell(place) {
+  const found = /^'?(.+?)'?!([A-Z]{1,3}[0-9]+)$/.exec(place);
+  const tab = found && SpreadsheetApp.getActive().getSheetByName(found[1].replace(/''/g, "'"));
+  if (found && tab) {
+    tab.getRange(found[2]).activate();
+  }
+}
+
+/**
  * The schedule of this Sheet: one for all its people.
  *
  * @return {{schedule: Schedule, mine: boolean, zone: string}}

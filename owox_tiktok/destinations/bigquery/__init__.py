@@ -1,6 +1,6 @@
 """Google BigQuery: typed, described tables, partitioned by day; rows and cursors land in one transaction.
 
-Address: ``bigquery://PROJECT/DATASET?location=EU``; with ``max_bytes=50GB``, no statement may read more than that.
+Address: ``bigquery://PROJECT/DATASET?location=EU``, with further options: see ``address``.
 Credentials are the environment's own (ADC). ``BIGQUERY_API_URL`` points the client at another endpoint.
 
 A step is one load job into a staging table that expires, and one script: a transaction that deletes what the rows take
@@ -47,9 +47,9 @@ def open_at(
     try:
         if endpoint:
             anybody = AnonymousCredentials()  # type: ignore[no-untyped-call]
-            client = bq.Client(address.project, anybody, client_options={"api_endpoint": endpoint})
+            client = bq.Client(address.jobs_in, anybody, client_options={"api_endpoint": endpoint})
         else:
-            client = bq.Client(address.project)
+            client = bq.Client(address.jobs_in)
     except DefaultCredentialsError:
         raise StoreFailed(
             "there are no Google credentials on this machine",

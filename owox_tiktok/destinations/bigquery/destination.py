@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -73,6 +74,8 @@ from owox_tiktok.trust.seals import (
 
 LOCK = "_owox_tiktok_lock"
 """Begins the name of the table that keeps two steps of an object apart; of versions before, one kept all apart."""
+LOOK_UPS = 8
+"""So many tables are looked at side by side."""
 MOST_SWEPT = 5
 """So often is a step begun again whose staging table another import deletes: each import does that once at most."""
 COMPACT_OVER = 5_000
@@ -80,7 +83,9 @@ COMPACT_OVER = 5_000
 LEAST_BILLED = 10 * 2**20
 """A table in a statement is billed for so many bytes at least."""
 OTHER_TABLES = 4
-"""So many tables are read by the statements of a step beside the one that is deleted from."""
+"""Tables in the statements of a step beside the one deleted from: lock, cursors, staging counted and inserted."""
+OTHER_TABLES_OF_A_LIST = 6
+"""Beside the list itself: lock, cursors, staging merged and then left out, and the list's rows counted twice."""
 
 SIDE_BY_SIDE = 6
 """So many objects are stored at the same time: a step takes Google some 12 seconds, however little it is."""
@@ -146,6 +151,7 @@ class BigQuery(Tables):
 
     def _records(self, stream: Stream | None = None) -> list[Record]:
         kept = self._read_kept().values()
+        self._look_at_all(sorted({each.record.object for each in kept}))
         return [self._adopting(each) for each in kept if stream is None or each.record.object == stream.name]
 
     def _read_kept(self) -> dict[tuple[str, str], _Kept]:
@@ -176,6 +182,15 @@ class BigQuery(Tables):
         if self._began_with is None:
             self._began_with = self._seen
         return kept
+
+    def _look_at_all(self, objects: Sequence[str]) -> None:
+        """Look at the tables of objects, and of our own, all at once: one by one it takes Google seconds."""
+        names = [table_of(name) for name in objects]
+        if not self._read_only:
+            names += [CURSORS, SEALS, *(f"{LOCK}_{name}" for name in objects)]
+        if names := [name for name in names if name not in self._tables]:
+            with ThreadPoolExecutor(LOOK_UPS, "look-up") as pool:
+                list(pool.map(self._looked_at, names))
 
     def _adopting(self, kept: _Kept) -> Record:
         """Return the record; one of the first version, which names no table, names that which was there at its time."""
@@ -361,17 +376,19 @@ class BigQuery(Tables):
             of = ", ".join(map(self.dialect.text, sorted({c.advertiser_id for c in chunks})))
             same = f"t.advertiser_id IN ({of}) AND {same}"
 
-        def change(_: Sequence[Chunk], staging: str | None) -> list[str]:
-            if not staging:
-                return []
+        def change(chunks: Sequence[Chunk], staging: str | None) -> list[str]:
             # One row of a key at most: MERGE fails when two meet the same row.
             first = f"ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {keys}) = 1"
             rows = f"SELECT * FROM {staging} WHERE TRUE QUALIFY {first}"
+            versions = [f"{each};" for each in self._history_of(chunks, f"({rows})" if staging else "")]
+            if not staging:
+                return versions
             return [
                 f"SET replaced = (SELECT COUNT(*) FROM {table});",
                 f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same} {self._merging(stream, chunks[0].columns)};",
                 # Rows touched, less those by which the table has grown.
                 f"SET replaced = @@row_count - ((SELECT COUNT(*) FROM {table}) - replaced);",
+                *versions,
             ]
 
         return self._store(chunks, change)
@@ -586,6 +603,13 @@ class BigQuery(Tables):
         count = f"SELECT COUNT(*) FROM {self.dialect.table(stream.table)} WHERE {where}"
         return int(self._jobs.query(count, stream=stream, what="count")[0][0])
 
+    def _asked(self, statement: str) -> list[Sequence[Any]]:
+        return [row.values() for row in self._jobs.query(statement, what="count")]
+
+    def _run_all(self, statements: Sequence[str]) -> None:
+        lines = ["BEGIN TRANSACTION;", *(f"{statement};" for statement in statements), "COMMIT TRANSACTION;"]
+        self._jobs.query("\n".join([*lines, "SELECT 0;"]), what="remove")
+
     def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
         self._begin()
         self._jobs.query(forget_sql(self.dialect, stream, spans), stream=stream, what="unseal")
@@ -605,11 +629,11 @@ class BigQuery(Tables):
 
     # --- before anything runs -----------------------------------------------------------------------------------------
 
-    def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
-        """Return how many bytes would be billed for replacing the advertisers' windows in one step.
+    def estimate(self, stream: Stream, windows: Mapping[str, Window | None], *, steps: int = 1) -> int:
+        """Return how many bytes would be billed for replacing the advertisers' windows in so many steps.
 
         A dry run tells what the deletion would read. Each table in each statement is billed for 10 MB at least, however
-        little it holds: the lock, the cursors, the deletion, the rows on their way (counted, then inserted).
+        little it holds.
         """
         if self._jobs.location is None or not windows:
             return 0
@@ -622,7 +646,9 @@ class BigQuery(Tables):
                 )
             except refusals.NotFound:
                 read = 0
-        return max(read, LEAST_BILLED) + OTHER_TABLES * LEAST_BILLED
+        if stream.verb == "upsert":  # each step merges into the list, and then recounts it
+            return steps * (2 * max(read, LEAST_BILLED) + OTHER_TABLES_OF_A_LIST * LEAST_BILLED)
+        return max(read, steps * LEAST_BILLED) + steps * OTHER_TABLES * LEAST_BILLED
 
 
 def _nothing() -> Cursor:

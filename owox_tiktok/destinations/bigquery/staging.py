@@ -54,13 +54,15 @@ class SweptError(Exception):
 class Staging:
     """The staging tables of one run."""
 
-    def __init__(self, client: bq.Client, jobs: Jobs, address: Address) -> None:
+    def __init__(self, client: bq.Client, jobs: Jobs, address: Address, *, in_target: bool = False) -> None:
+        """``in_target``: rows must not leave the target dataset, whose key they are encrypted with."""
         self._client = client
         self._jobs = jobs
         self._call = jobs.call
         self._address = address
         self._lock = threading.Lock()
-        self._home: str | None = None
+        self._home: str | None = address.name if in_target else None
+        self.may_hide = not in_target
         self._left: defaultdict[str, list[str]] = defaultdict(list)
         """Tables of other runs, by object, as they were when this run began."""
 
@@ -87,14 +89,14 @@ class Staging:
         try:
             try:
                 there = self._client.get_dataset(name, **self._call)
-            except (refusals.NotFound, refusals.Forbidden):
+            except (refusals.NotFound, refusals.Forbidden):  # who may not see it cannot know that there is none
                 new = bq.Dataset(name)
                 new.location = self._jobs.location
                 new.labels = LABEL
                 new.description = f"{MARK}: rows on their way into datasets of this location, for minutes"
                 new.default_table_expiration_ms = round(STAGING_LIVES.total_seconds() * 1000)
                 there = self._client.create_dataset(new, exists_ok=True, **self._call)
-        except refusals.Forbidden as error:
+        except refusals.ClientError as error:  # a right is missing, or a policy of the organization forbids it
             log.info("no dataset %s for staging tables: %s", name, error)
             return None
         same = str(there.location or "").upper() == (self._jobs.location or "").upper()

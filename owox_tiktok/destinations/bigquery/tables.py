@@ -42,10 +42,12 @@ class Tables(SqlDestination):
         super().__init__(address.name)
         self.dialect = dialect_of(address.project, address.dataset)
         self._client = client
-        self._jobs = Jobs(client, limits, max_bytes=address.max_bytes)
+        self._jobs = Jobs(client, limits, address)
         self._call = self._jobs.call
         self._address = address
         self._read_only = read_only
+        self._has_key = False
+        """Whether the dataset encrypts what is in it with a key of its owner's."""
         self._tables: dict[str, bq.Table] = {}
         """The tables that were looked at, by name."""
         try:
@@ -54,7 +56,7 @@ class Tables(SqlDestination):
         except BaseException:
             self._close()
             raise
-        self._staging = Staging(client, self._jobs, address)
+        self._staging = Staging(client, self._jobs, address, in_target=self._has_key)
 
     @property
     def bytes_billed(self) -> int:
@@ -76,8 +78,9 @@ class Tables(SqlDestination):
                 return None
             new = bq.Dataset(self._address.name)
             new.location = wanted or None
-            new.labels = LABEL
+            new.labels = {**self._address.labels, **LABEL}
             dataset = self._client.create_dataset(new, exists_ok=True, **self._call)
+        self._has_key = dataset.default_encryption_configuration is not None
         there = str(dataset.location or "")
         if wanted and there and wanted.upper() != there.upper():
             raise BadInput(
@@ -140,7 +143,7 @@ class Tables(SqlDestination):
     def _create(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None) -> None:
         new = bq.Table(self._reference(name), schema=[schema_field(part) for part in parts])
         new.description = description
-        new.labels = LABEL
+        new.labels = {**self._address.labels, **LABEL}
         if stream is not None:
             new.clustering_fields = [k for k in stream.keys if k != stream.time][:4]
             new.table_constraints = _key_of(stream)
@@ -221,7 +224,7 @@ class Tables(SqlDestination):
         made = old or bq.Table(self._reference(view.name))
         made.view_query = view.sql
         made.description = about
-        made.labels = LABEL
+        made.labels = {**self._address.labels, **LABEL}
         if old is None:
             made = self._client.create_table(made, exists_ok=True, **self._call)
         else:
@@ -249,7 +252,7 @@ class Tables(SqlDestination):
     def remarks(self) -> list[str]:
         """Return a sentence for what works in another way than it could."""
         with self._sentences():
-            if self._jobs.location is None or self._staging.is_hidden:
+            if self._jobs.location is None or not self._staging.may_hide or self._staging.is_hidden:
                 return []
         dataset = self._staging.hidden_name.partition(".")[2]
         return [

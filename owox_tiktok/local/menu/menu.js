@@ -9,7 +9,7 @@
  *     fetchProxy: "fetch",                 // UrlFetchApp goes through here; same origin
  *     identityToken: () => "…",            // ScriptApp.getIdentityToken()
  *     spreadsheetId: "…",
- *     sheets: {names: () => ["Config", …], activate: (name) => {…}},
+ *     sheets: {names: () => ["Config", …], activate: (name, cell) => {…}},
  *     sidebar: element,                    // where the sidebar stands; default: it floats at the right edge
  *     address: "http://127.0.0.1:8080",    // stored as Set up… would; default: nothing is stored
  *   });
@@ -164,7 +164,7 @@
     const host = {
       spreadsheetId: () => options.spreadsheetId,
       sheetNames: () => options.sheets.names(),
-      activate: (name) => options.sheets.activate(name),
+      activate: (name, cell) => options.sheets.activate(name, cell),
       toast(message, title, seconds) {
         document.querySelectorAll(".owox-toast").forEach((one) => one.remove());
         const one = made("div", { className: "owox-toast" }, made("strong", { textContent: title }), message);

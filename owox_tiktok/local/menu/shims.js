@@ -12,7 +12,7 @@
  *
  *   spreadsheetId()                      -> text
  *   sheetNames()                         -> texts
- *   activate(name)                       shows a tab
+ *   activate(name, cell)                 shows a tab, and chooses a cell where one is named
  *   toast(message, title, seconds)
  *   alert(title, text, buttons)          buttons: "OK", "OK_CANCEL", "YES_NO" or "YES_NO_CANCEL"; -> the button, "CLOSE" if none
  *   addMenu({title, items})              items: {label, name}, or null for a line
@@ -148,12 +148,14 @@
     return clock;
   }
 
+  const sheetOf = (host, name) => ({ getName: () => name, getRange: (cell) => ({ activate: () => host.activate(name, cell) }) });
+
   /** The services as Code.gs sees them. ``scope`` is filled later with the functions of the script itself. */
   function servicesOf(host, scope) {
     const book = {
       getId: () => host.spreadsheetId(),
       toast: (message, title = "", seconds = 5) => host.toast(message, title, seconds),
-      getSheetByName: (name) => (host.sheetNames().includes(name) ? { getName: () => name } : null),
+      getSheetByName: (name) => (host.sheetNames().includes(name) ? sheetOf(host, name) : null),
       getSpreadsheetTimeZone: () => "Etc/UTC",
       setActiveSheet: (sheet) => (host.activate(sheet.getName()), sheet),
     };

@@ -144,7 +144,7 @@ function open(tab) {
   el("where").textContent = el("formula").value = "";
   el("main").scrollTo(0, 0);
   showTabs();
-  loadGrid();
+  return loadGrid();
 }
 // Rows that are folded away are not asked for: a tab may have thousands of them.
 const folded = () => (current.rowGroups || []).filter((one) => one.collapsed).map((one) => [one.range.startIndex || 0, one.range.endIndex]);
@@ -166,6 +166,7 @@ async function parts(rows) {
   const fields = "sheets.data(startRow,rowData.values(userEnteredValue,effectiveValue,formattedValue,effectiveFormat,note,dataValidation,hyperlink),rowMetadata(pixelSize,hiddenByUser,hiddenByFilter),columnMetadata(pixelSize,hiddenByUser))";
   return (await api("GET", `?${text}&fields=${encodeURIComponent(fields)}`)).sheets[0].data;
 }
+let editing = false;
 let asked = 0; // what was asked for before another tab was opened comes too late
 async function loadGrid() {
   const mine = ++asked;
@@ -173,7 +174,7 @@ async function loadGrid() {
   first = Math.max(0, Math.min(first, rows.length - 1));
   const wanted = [...new Set([...rows.filter((row) => row < frozen), ...rows.slice(first, first + PAGE)])];
   const found = await parts(wanted);
-  if (mine !== asked) return;
+  if (mine !== asked || editing) return; // nothing is drawn over what somebody types
   data = {};
   for (const some of found) (some.rowMetadata || []).forEach((about, offset) => {
     data[(some.startRow || 0) + offset] = { cells: (some.rowData && some.rowData[offset] && some.rowData[offset].values) || [], about };
@@ -307,10 +308,8 @@ function fill(td, cell, row, column) {
 }
 // =IMAGE(cell with a link), perhaps inside an IF: which cell that is.
 const picturesCell = (cell) => (/\bIMAGE\(\$?([A-Z]+)\$?(\d+)\)/.exec((cell.userEnteredValue || {}).formulaValue || ""));
-function linkOf([, column, row]) {
-  const at = [...column].reduce((sum, one) => 26 * sum + one.charCodeAt(0) - 64, 0) - 1;
-  return (((data[row - 1] || { cells: [] }).cells[at] || {}).effectiveValue || {}).stringValue;
-}
+const columnOf = (text) => [...text].reduce((sum, one) => 26 * sum + one.charCodeAt(0) - 64, 0) - 1;
+const linkOf = ([, column, row]) => (((data[row - 1] || { cells: [] }).cells[columnOf(column)] || {}).effectiveValue || {}).stringValue;
 // Links of simulated accounts lead nowhere: each is drawn, in a colour of its own.
 function pictureOf(link, height) {
   let hue = 0;
@@ -329,9 +328,10 @@ async function offer(td, cell, row, column) {
     : ((await api("GET", `/values/${encodeURIComponent(given[0].userEnteredValue.replace(/^=/, ""))}`)).values || []).flat();
   const select = document.createElement("select");
   for (const text of new Set(["", cell.formattedValue || "", ...texts])) select.append(new Option(text, text, false, text === cell.formattedValue));
-  select.onchange = () => write(row, column, select.value);
-  select.onblur = () => select.remove();
-  select.onkeydown = (event) => { event.stopPropagation(); if (event.key === "Escape") { select.remove(); el("main").focus(); } };
+  editing = true;
+  select.onchange = () => { editing = false; write(row, column, select.value); };
+  select.onblur = () => { editing = false; select.remove(); };
+  select.onkeydown = (event) => { event.stopPropagation(); if (event.key === "Escape") el("main").focus(); };
   td.append(select);
   select.focus();
   if (select.showPicker) try { select.showPicker(); } catch { /* not by a click of the person's */ }
@@ -362,7 +362,8 @@ function edit(td, cell, row, column) {
   td.replaceChildren(input);
   input.focus();
   let done = false;
-  const finish = (save) => { if (!done) { done = true; save ? write(row, column, input.value) : loadGrid(); } };
+  editing = true;
+  const finish = (save) => { if (!done) { done = true; editing = false; save ? write(row, column, input.value) : loadGrid(); } };
   input.onkeydown = (event) => { if (event.key === "Enter") finish(true); if (event.key === "Escape") finish(false); };
   input.onblur = () => finish(input.value !== entered(cell));
 }
@@ -391,7 +392,13 @@ el("formula").onkeydown = (event) => { if (event.key === "Enter" && chosen) writ
 el("before").onclick = () => { first -= PAGE; loadGrid(); };
 el("after").onclick = () => { if (first + PAGE < size().rowCount) { first += PAGE; loadGrid(); } };
 el("reload").onclick = load;
-window.onhashchange = () => { const tab = meta && meta.sheets.find((one) => one.properties.sheetId === hashed()); if (tab) open(tab); };
+window.onhashchange = async () => {
+  const tab = meta && meta.sheets.find((one) => one.properties.sheetId === hashed());
+  if (tab) await open(tab);
+  const named = /^([A-Z]+)(\d+)$/.exec(new URLSearchParams(location.hash.slice(1)).get("range") || "");
+  const td = named && place(named[2] - 1, columnOf(named[1]));
+  if (td) { td.click(); td.scrollIntoView({ block: "nearest", inline: "nearest" }); }
+};
 // With ?live=2 what others write is shown every two seconds, unless somebody is typing.
 const live = Number(new URLSearchParams(location.search).get("live") || 0);
 if (live) (async () => {

@@ -61,6 +61,11 @@ def _row(stream: str, seed: int, **known: Any) -> Row:
     return row
 
 
+def entity_row(stream: str, seed: int, **known: Any) -> Row:
+    """A row of a list with these values, and fillers for all its other fields."""
+    return _row(stream, seed, **known)
+
+
 @lru_cache(maxsize=50_000)
 def _fillers(stream: str, seed: int) -> Row:
     """The fillers of one entity. They never change, and making them is most of the work of a row."""
@@ -424,11 +429,14 @@ def _store(one: Advertiser, number: int, seed: int) -> Row:
         store_id=_asset_id(189, one, number),
         store_name=f"Shop {number}, “best”",
         store_status=("ACTIVE", "INACTIVE")[number % 2],
-        is_gmv_max_available=True,
+        is_gmv_max_available=number != 3,
+        store_authorized_bc_id=str(seed % 10**12),
         is_owner_bc=True,
         targeting_region_codes=["US", "GB"],
         store_authorized_bc_info={"bc_id": str(seed % 10**12), "bc_name": "Example BC", "user_role": "ADMIN"},
-        exclusive_authorized_advertiser_info=None if number % 2 else {"advertiser_id": one.id},
+        exclusive_authorized_advertiser_info=(
+            None if number == 1 else {"advertiser_id": one.id if number == 0 else "7999999999999999999"}
+        ),
     )
 
 
@@ -483,7 +491,7 @@ _MAKERS: dict[str, tuple[int, Callable[[Advertiser, int, int], Row]]] = {
     "pixels": (22, _pixel),
     "pixel_instant_page_events": (3, _instant_page_event),
     "identities": (9, _identity),
-    "gmv_max_stores": (3, _store),
+    "gmv_max_stores": (4, _store),
     "languages": (len(_LANGUAGES), _language),
     "interest_categories": (12, _interest),
     "action_categories": (8, _action),
@@ -500,8 +508,14 @@ def visible(world: World, advertiser: Advertiser, stream: str) -> list[Campaign]
     }
     stream = {"smart_plus_campaigns": "campaigns", "smart_plus_ad_groups": "ad_groups"}.get(stream, stream)
     pool = pools["ads" if stream == "smart_plus_ads" else stream]
-    chosen = [one for one in pool if one.created <= now and (isinstance(one, Campaign) or not one.campaign.only_whole)]
+    chosen = [one for one in pool if one.created <= now and not _is_hidden(one)]
     return sorted(chosen, key=lambda one: one.id, reverse=True)  # type: ignore[return-value]
+
+
+def _is_hidden(one: Campaign | AdGroup | Ad) -> bool:
+    """Whether no list has it: GMV Max, and what is below a campaign that is reported as a whole."""
+    campaign = campaign_of(one)
+    return campaign.only_account or (campaign.only_whole and campaign is not one)
 
 
 def campaign_of(one: Campaign | AdGroup | Ad) -> Campaign:

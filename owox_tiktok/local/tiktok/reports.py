@@ -75,6 +75,8 @@ def select_ads(
     ads = list(advertiser.ads)
     if any(campaign.kind not in kinds for campaign in advertiser.campaigns):
         ads = [ad for ad in ads if ad.campaign.kind in kinds]
+    if level != "advertiser":
+        ads = [ad for ad in ads if not ad.campaign.only_account]
     if level in ("ad", "ad_group"):
         ads = [ad for ad in ads if not ad.campaign.only_whole]
     if level != "advertiser" and statuses is not None:

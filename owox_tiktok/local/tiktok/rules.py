@@ -43,6 +43,17 @@ PAGE_SIZES: dict[str, tuple[int, int]] = {
     "smart_plus/campaign/get": (10, 1000),
     "smart_plus/adgroup/get": (10, 1000),
     "smart_plus/ad/get": (10, 1000),
+    "gmv_max/campaign/get": (10, 100),
+    "gmv_max/video/get": (10, 50),
+    "gmv_max/report/get": (10, 1000),
+    "bc/get": (10, 50),
+    "bc/asset/get": (10, 50),
+    "advertiser/balance/get": (10, 50),
+    "bc/account/transaction/get": (10, 50),
+    "bc/account/budget/changelog/get": (10, 50),
+    "smart_plus/material_report/overview": (10, 100),
+    "smart_plus/material_report/breakdown": (10, 100),
+    "creative/report/get": (10, 1000),
 }
 """Default and largest ``page_size`` by path; paths not named here are not paged."""
 
@@ -249,6 +260,7 @@ class ReportQuery:
     last: date | None
     deleted: str = "exclude"
     ids: dict[str, list[str]] = field(default_factory=dict)
+    objectives: frozenset[str] | None = None
     order: str | None = None
     descending: bool = True
     with_totals: bool = False
@@ -504,6 +516,8 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules, *
         if name not in id_fields and name not in STATUS_FIELD.values() and name not in _KIND_FILTERS:
             if name not in _OTHER_FILTERS:
                 raise wrong(f"filtering: Invalid field_name: {name}")
+            if name == "objective_type" and how == "IN":
+                query.objectives = frozenset(map(str, list_of({"filter_value": text}, "filter_value") or ()))
             continue  # these leave the rows of this world as they are
         try:
             value = json.loads(text)

@@ -20,6 +20,11 @@ class Rules:
     ``unlisted_splits_by_day``: whether the BASIC splits of which TikTok names no grouping (events, pages, LIVE rooms,
     posts, Minis, SKAN postbacks, images, videos) go with a day.
 
+    ``finance_role``: whether the user has one in the Business Center, without which its money is refused.
+
+    ``gmv_max_status_all``: whether GMV Max reports have one word for every status of a campaign, as TikTok's pages say,
+    or its four statuses, as its specification does. ``gmv_max_refused``: metrics of it that accounts do not get.
+
     ``country_metrics``: which metrics BASIC has by country: 'docs' (TikTok's list) or 'connector' (21 more, which
     a shipped connector asks for). ``audience_metrics``: the same for AUDIENCE by country and the small splits.
 
@@ -55,6 +60,9 @@ class Rules:
     promote_mixed: bool = False
     country_hourly: bool = True
     unlisted_splits_by_day: bool = True
+    finance_role: bool = True
+    gmv_max_status_all: bool = False
+    gmv_max_refused: tuple[str, ...] = ()
     country_metrics: str = "docs"
     audience_metrics: str = "connector"
     async_enabled: bool = True

@@ -96,6 +96,8 @@ class Campaign:
     smart_plus: bool = False
     only_whole: bool = False
     """Whether its results are reported of the campaign alone, not of its ad groups and ads."""
+    only_account: bool = False
+    """Whether its results are part of the account's own report only, as those of GMV Max may be."""
 
 
 @dataclass(slots=True, eq=False)
@@ -179,7 +181,7 @@ class World:
     12:00 UTC, and conversions that grow within each ad group's own attribution window. ``pleasant_names``
     are for people who look; the others are odd on purpose, for tests. ``fine_money``: money is finer inside than what
     TikTok shows, so that each row of each level is rounded by itself. ``campaign_only`` adds to each account a campaign
-    whose results are reported of the campaign alone.
+    whose results are reported of the campaign alone, and ``gmv_max`` one whose results only the account has.
     """
 
     def __init__(
@@ -198,6 +200,7 @@ class World:
         pleasant_names: bool = False,
         fine_money: bool = False,
         campaign_only: bool = False,
+        gmv_max: bool = False,
     ) -> None:
         if min(advertisers, campaigns, ad_groups, ads) < 1:
             raise ValueError("a world needs at least one advertiser, campaign, ad group and ad")
@@ -209,6 +212,7 @@ class World:
         self.pleasant_names = pleasant_names
         self.fine_money = fine_money
         self.campaign_only = campaign_only
+        self.gmv_max = gmv_max
         self.version = 0
         """Grows with every change of the entities; part of every cache key."""
         self.as_of = as_of
@@ -341,12 +345,12 @@ class World:
                 group = self._ad_group(campaign, began, len(advertiser.ad_groups), deleted=False)
                 for number in range(_HIDDEN_ADS):
                     self._ad(group, began, len(advertiser.ads), deleted=number == _HIDDEN_ADS - 1)
-        if self.campaign_only:
-            campaign = self._campaign(advertiser, began, len(advertiser.campaigns), deleted=False)
-            campaign.only_whole = True
-            self._ad(
-                self._ad_group(campaign, began, len(advertiser.ad_groups), deleted=False), began, 10**6, deleted=False
-            )
+        for wanted, only in ((self.campaign_only, "only_whole"), (self.gmv_max, "only_account")):
+            if wanted:
+                campaign = self._campaign(advertiser, began, len(advertiser.campaigns), deleted=False)
+                setattr(campaign, only, True)
+                group = self._ad_group(campaign, began, len(advertiser.ad_groups), deleted=False)
+                self._ad(group, began, 10**6 + len(advertiser.ads), deleted=False)
         return advertiser
 
     def _campaign(
