@@ -56,6 +56,7 @@ class Dialect:
     """Puts two texts together; where there is none, CONCAT does."""
     longest: int = 128
     length_of_list: str = "ARRAY_LENGTH({})"
+    any_value: str = "any_value({})"
 
     def name(self, identifier: str) -> str:
         """Return a column's or table's name for SQL; they come from our own schema, and this keeps it so."""
@@ -232,4 +233,5 @@ POSTGRESQL = Dialect(
     operator=" || ",  # a call of CONCAT may have 100 arguments
     longest=63,
     length_of_list="cardinality({})",
+    any_value="(array_agg({}))[1]",  # it has any_value from version 16 on
 )

@@ -654,7 +654,7 @@ class Transactional(SqlDestination, KeepsProofs):
         if not own or not where:
             return []
         keys = ", ".join(map(self.dialect.name, stream.keys))
-        values = ", ".join(f"any_value({n}) AS {n}" for n in own)
+        values = ", ".join(f"{self.dialect.any_value.format(n)} AS {n}" for n in own)
         self._rows(
             f"CREATE TEMP TABLE {OWN_VALUES} AS SELECT {keys}, {values} FROM {self.dialect.table(stream.table)} "
             f"WHERE {where} GROUP BY {keys} HAVING count(*) = 1"
