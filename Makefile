@@ -72,7 +72,7 @@ templates: setup  ## rebuild the template Sheets
 	$(BIN)/python tools/make_templates.py
 
 # Chromium, and the fonts that make the pictures look the same everywhere: fonts-liberation, fonts-noto-color-emoji.
-pictures: setup setup-bigquery $(MENU_STAMP)  ## refresh docs/pictures from real runs; PICTURES="demo terminal" names some
+pictures: setup setup-bigquery $(MENU_STAMP)  ## refresh docs/pictures from real runs; PICTURES="demo sheet" names some
 	$(BIN)/python -m tools.make_pictures $(PICTURES)
 
 bench: setup  ## measure; prints each figure with its bound

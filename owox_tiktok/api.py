@@ -148,7 +148,7 @@ class Table:
         """Yield lists of rows, each a dict by column in the order of ``columns``."""
         names = [f.name for f in self.columns]
         for chunk in self._chunks():
-            for rows in _rows(chunk):
+            for rows in rows_of(chunk):
                 yield [{name: row[name] for name in names} for row in rows]
 
     async def __aiter__(self) -> AsyncIterator[list[Row]]:
@@ -436,6 +436,19 @@ class TikTokAds:
 
     # --- settings -----------------------------------------------------------------------------------------------------
 
+    def _to_read(
+        self,
+        objects: Iterable[str],
+        fields: Mapping[str, Iterable[str]] | None,
+        since: Day | None,
+        until: Day | None,
+        backfill: tuple[Day, Day] | None,
+    ) -> tuple[Settings, datetime, tuple[date, date] | None]:
+        """Return what a surface needs that keeps cursors of its own: settings, the moment, the days of a backfill."""
+        settings = self._to_import("duckdb:///:memory:", objects, fields, since, until, None)
+        now = self._clock()
+        return settings, now, _range(backfill, now)
+
     def _clock(self) -> datetime:
         return self._now or datetime.now(UTC)
 
@@ -570,7 +583,7 @@ def _needed(name: str) -> Any:
         raise BadInput([Mistake(package, "is not installed", advice)]) from None
 
 
-def _rows(chunk: Chunk) -> Iterator[list[Row]]:
+def rows_of(chunk: Chunk) -> Iterator[list[Row]]:
     """Yield the rows of a window as typed values, a batch at a time."""
     batch: list[Row] = []
     if not chunk.rows:

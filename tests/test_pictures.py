@@ -1,4 +1,4 @@
-"""The pictures in the documents: small, and all of them made by one command."""
+"""The pictures in the documents: small, all of them made by one command, and each shown somewhere."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def test_pictures_are_small() -> None:
 
 def test_every_picture_is_made_by_the_command_that_makes_them() -> None:
     makers = "".join((ROOT / "tools" / f"make_pictures.{kind}").read_text(encoding="utf-8") for kind in ("py", "cjs"))
-    makers = makers.replace("terminal-{command}", "terminal-check terminal-plan terminal-status")
     unmade = [path.name for path in PICTURES if not re.search(rf'[" ]{re.escape(path.stem)}[" ]', makers)]
     assert unmade == []
+
+
+def test_every_picture_is_shown_in_a_document() -> None:
+    folders = (ROOT, ROOT / "docs", ROOT / "templates" / "apps_script")
+    documents = "".join(path.read_text(encoding="utf-8") for folder in folders for path in folder.glob("*.md"))
+    assert [path.name for path in PICTURES if f"pictures/{path.name})" not in documents] == []

@@ -41,7 +41,7 @@ async function hide(title, columns) {
 }
 async function withoutIds(page) {
   await page.evaluate(`(${hide})("Ad report daily", [0, 1, 4, 11])`);
-  await resize(page, "Ad report daily", [150, 150, 110, 80, 150, 140, 90, 110, 80]);
+  await resize(page, "Ad report daily", [150, 150, 100, 80, 150, 130, 170, 90, 105, 75, 105, 150, 140]);
 }
 const resize = (page, title, widths) => page.evaluate(`(${widen})(${JSON.stringify(title)}, ${JSON.stringify(widths)})`);
 
@@ -94,11 +94,6 @@ const scenarios = {
     await state(page, "Done");
     await sheet(page).getByText(/^Up to date through /).first().waitFor();
     await withoutIds(inner);
-    await openTab(sheet(page), "Ad report daily");
-    await sheet(page).locator("#grid").getByText("Spend", { exact: true }).waitFor();
-    await wait(500);
-    await sheet(page).locator('td[data-at="1,6"]').click();
-    await page.screenshot(to("laptop-done"));
   },
 
   async picker(page) {
@@ -122,12 +117,14 @@ const scenarios = {
     await page.goto(url);
     await sheet(page).locator("#grid td").first().waitFor();
     await fillIn(page, "Start Date*", "soon");
+    await fillIn(page, "Reimport Lookback Window", "many");
     await choose(page, "Run import");
     await sidebar(page).getByText(/Config!B\d+/).first().waitFor({ timeout: 60000 });
     await sheet(page).getByText(/^Error: Config!B\d+/).waitFor();
     await wait(500);
     await page.screenshot(to("laptop-mistake"));
     await fillIn(page, "Start Date*", day(90));
+    await fillIn(page, "Reimport Lookback Window", "7");
     await choose(page, "Run import");
     await sheet(page).getByText(/^Up to date through /).first().waitFor({ timeout: 60000 });
   },
@@ -175,12 +172,12 @@ const scenarios = {
   },
 
   async dashboard(page) {
-    await page.setViewportSize({ width: 1474, height: 984 });
+    await page.setViewportSize({ width: 1530, height: 1240 });
     await page.goto(url);
     await openTab(page, "Dashboard");
-    await page.locator("#charts svg").nth(5).waitFor({ timeout: 60000 });
+    await page.locator("#charts svg").nth(2).waitFor({ timeout: 60000 });
     await wait(1500);
-    await page.locator(`td[data-at="8,0"]`).click();
+    await page.locator(`td[data-at="3,1"]`).click();
     await page.screenshot(to("template-dashboard"));
   },
 

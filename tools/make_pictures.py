@@ -20,7 +20,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -41,6 +41,8 @@ from owox_tiktok.laptop import Laptop
 from owox_tiktok.local.http import Answer, Call, Emulator
 from owox_tiktok.local.identity import Issuer
 from owox_tiktok.local.tiktok import Limits, World, serve
+from owox_tiktok.sheets import setup
+from owox_tiktok.sheets.client import API_VARIABLE, Spreadsheet
 from tests import bigquery as emulated
 from tests.apps_script.page import MenuPage
 from tests.apps_script.platform import Platform
@@ -188,16 +190,6 @@ def project(destination: str, **variables: str) -> Iterator[Callable[..., str]]:
         yield lambda *words: on_a_terminal([PROGRAM, *words], folder, environment)
 
 
-def terminal() -> None:
-    """The commands check, plan and status, before and after an import into DuckDB."""
-    with project("duckdb:///tiktok_ads.duckdb") as run:
-        for command in ("check", "plan", "import", "status"):
-            console = recorder()
-            typed(console, f"owox-tiktok {command}", run(command))
-            if command != "import":
-                draw(f"terminal-{command}", console, f"owox-tiktok {command}")
-
-
 def bigquery_tables() -> None:
     """The tables of an import into BigQuery, as the emulator's API describes them, and a question to one."""
     dataset = f"{emulated.PROJECT}.tiktok_ads"
@@ -220,7 +212,11 @@ def bigquery_tables() -> None:
             table.add_column(
                 heading, justify="right" if heading in ("Rows", "Columns") else "left", header_style="bold"
             )
+        locks = 0
         for item in client.list_tables(dataset):
+            if item.table_id.startswith("_owox_tiktok_lock_"):
+                locks += 1
+                continue
             found = client.get_table(item.reference)
             by = found.time_partitioning
             table.add_row(
@@ -231,6 +227,7 @@ def bigquery_tables() -> None:
                 ", ".join(found.clustering_fields or ["–"]),
             )
         console.print(table)
+        console.print(f"… and a table _owox_tiktok_lock_… for each of {locks} objects", highlight=False)
         console.print(f"\n[bold]A query[/bold]\n{QUESTION.format(dataset=dataset)}\n", highlight=False)
         answer = Table(box=None, pad_edge=False, header_style="bold")
         rows = list(client.query_and_wait(QUESTION.format(dataset=dataset)))
@@ -283,6 +280,7 @@ def _smaller(image: Image.Image) -> bytes:
 def sheet() -> None:
     """The Sheet with its menu: an import from its start to its end, every tab, the dialogs, a mistake."""
     with Laptop(world=world(), latency_s=4.0, qps=1, days=120) as laptop:
+        _choose_more(laptop)
         photograph("laptop", laptop.url)
         laptop.tiktok.faults.latency_s = 0.0
         photograph("dashboard", f"{laptop.google.url}/view/{laptop.book}")
@@ -291,6 +289,15 @@ def sheet() -> None:
         photograph("picker", laptop.url)
         photograph("mistake", laptop.url)
         photograph("logs", f"{laptop.google.url}/view/{laptop.book}")
+
+
+def _choose_more(laptop: Laptop) -> None:
+    """Tick what the Dashboard shows besides: covers of videos, and the value of purchases."""
+    with closing(Spreadsheet(laptop.book, environment={API_VARIABLE: laptop.google.url})) as book:
+        choice = {name: [*names] for name, names in setup.ticked(book).items()}
+        choice["videos"], choice["images"] = ["video_cover_url"], ["image_url"]
+        choice["ad_report_daily"].append("total_complete_payment_rate")
+        setup.choose(book, choice)
 
 
 def set_up() -> None:
@@ -385,7 +392,6 @@ def webhook(authority: trustme.CA) -> Iterator[tuple[str, list[bytes]]]:
 
 PICTURES: Mapping[str, Callable[[], None]] = {
     "demo": demo,
-    "terminal": terminal,
     "bigquery": bigquery_tables,
     "sheet": sheet,
     "set_up": set_up,

@@ -130,11 +130,11 @@ class _Book:
         sheet.conditional_format(rule.top, rule.column, rule.bottom - 1, rule.column, says)
 
     def chart(self, sheet: Any, page: Page, wanted: Chart) -> None:
-        kinds = {_KINDS[one.kind] for one in wanted.series}
+        kinds = {one.kind for one in wanted.series}
         made = {kind: self.book.add_chart({"type": kind}) for kind in sorted(kinds)}
         labels = [page.title, wanted.top + 1, wanted.labels, wanted.bottom - 1, wanted.labels]
         for one in wanted.series:
-            made[_KINDS[one.kind]].add_series(
+            made[one.kind].add_series(
                 {
                     "name": [page.title, wanted.top, one.column],
                     "categories": labels,
@@ -148,7 +148,7 @@ class _Book:
             if other is not main:
                 assert kind == "line"
                 main.combine(other)
-                form = next(s.form for s in wanted.series if _KINDS[s.kind] == kind)
+                form = next(s.form for s in wanted.series if s.kind == kind)
                 right = {"num_format": form or "#,##0", "line": {"none": True}, "num_font": _FONT}
                 other.set_y2_axis(right | _axis_title(wanted, right=True))
         main.set_title({"name": wanted.title, "name_font": {"size": 12, "color": pages.INK, "bold": True}})
@@ -171,9 +171,6 @@ _TRUE_OR_FALSE = '"TRUE";"TRUE";"FALSE"'
 _FONT = {"color": pages.GREY, "size": 9}
 
 
-_KINDS = {"column": "column", "bar": "bar", "line": "line", "dots": "line"}
-
-
 def _axis_title(chart: Chart, *, right: bool) -> dict[str, Any]:
     one = next(s for s in chart.series if s.right == right)
     return {"name": one.name, "name_font": {"color": one.colour, "bold": True, "size": 9}}
@@ -183,9 +180,6 @@ def _drawn(one: Series) -> dict[str, Any]:
     """Return how a series is drawn."""
     if one.kind == "line":
         return {"line": {"color": one.colour, "width": 2}}
-    if one.kind == "dots":
-        fill = {"fill": {"color": one.colour}, "border": {"color": one.colour}}
-        return {"line": {"none": True}, "marker": {"type": "circle", "size": 8, **fill}}
     return {"fill": {"color": one.colour}, "gap": 40}
 
 

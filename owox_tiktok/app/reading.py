@@ -21,6 +21,7 @@ from owox_tiktok.cursors import check_step
 from owox_tiktok.errors import StoreGone
 from owox_tiktok.events import Event, Failed, Finished, Listener, Warned
 from owox_tiktok.model import Chunk, Cursors, Field, Known, Seal, Sealed, Step, Stored, Stream, Window
+from owox_tiktok.plan import NOTHING_DONE, Done
 from owox_tiktok.settings import Settings
 from owox_tiktok.states import Reason
 
@@ -107,6 +108,7 @@ def windows(
     now: datetime,
     listen: Listener,
     cursors: Cursors = NOTHING_KNOWN,
+    done: Done = NOTHING_DONE,
     backfill: Days | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Chunk | Said | Finished]:
@@ -116,7 +118,7 @@ def windows(
     are kept; those of several accounts and objects come as they are ready. A window's row file is there until the next
     one is asked for. A pair that fails is a Failed among them, and others continue; what a person should know is a
     Warned. The last is always a Finished. ``cursors`` are what is known from before, as an import reads them from its
-    destination; rows are neither deleted nor are messages sent.
+    destination, and ``done`` what earlier parts of the same run have read. No rows are deleted and no messages sent.
 
     Whoever asks for no more ends the run. Raises what ``import_`` raises.
     """
@@ -129,7 +131,7 @@ def windows(
             hand_over.queue.put(event)
 
     def work() -> None:
-        part = Part(halted=lambda: Reason.CANCELLED if hand_over.left.is_set() else None)
+        part = Part(halted=lambda: Reason.CANCELLED if hand_over.left.is_set() else None, done=done)
         try:
             finished = import_(
                 settings,

@@ -62,11 +62,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line or row of columns of a chart, from the column ``column`` of its table; dots are a line not drawn."""
+    """One line or row of columns of a chart, from the column ``column`` of its table."""
 
     name: str
     column: int
-    kind: Literal["column", "line", "dots", "bar"]
+    kind: Literal["column", "line", "bar"]
     colour: str
     right: bool = False
     form: str = ""

@@ -929,9 +929,7 @@ def _chart(tab: Tab, chart: Chart) -> Json:
             "colorStyle": _colour(one.colour),
         }
         if mixed:
-            said["type"] = "LINE" if one.kind == "dots" else one.kind.upper()
-        if one.kind == "dots":
-            said |= {"lineStyle": {"type": "INVISIBLE"}, "pointStyle": {"shape": "CIRCLE", "size": 7}}
+            said["type"] = one.kind.upper()
         series.append(said)
     basic = {
         "chartType": "COMBO" if mixed else chart.series[0].kind.upper(),
