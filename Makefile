@@ -7,7 +7,7 @@ MENU_TOOLS = tests/apps_script/node_modules
 MENU_STAMP = $(MENU_TOOLS)/.set-up
 EMULATOR = .venv-bigquery
 
-.PHONY: setup setup-bigquery demo up test check format docs templates pictures bench wheel clean
+.PHONY: setup setup-bigquery demo up test test-bigquery-real check format docs templates pictures bench wheel clean
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 …"; exit 1; }
@@ -39,6 +39,11 @@ WORKERS = $(shell python3 -c "import os; print(2 * (os.cpu_count() or 1))" 2>/de
 
 test: setup setup-bigquery $(MENU_STAMP)  ## all tests
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# PROJECT=my-project, where it costs some cents; PROJECT=emulator runs the same without Google.
+test-bigquery-real: setup setup-bigquery  ## the promises of a destination in a throw-away dataset of a real project
+	@test -n "$(PROJECT)" || { echo "Name a project: make test-bigquery-real PROJECT=my-project"; exit 1; }
+	BIGQUERY_PROJECT=$(PROJECT) $(BIN)/python -m pytest tests/real_bigquery.py -n 0 -s $(if $(ONLY),-k "$(ONLY)")
 
 check: setup  ## lint, types, import floors, docs in step
 	$(BIN)/ruff check .

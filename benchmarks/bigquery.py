@@ -101,8 +101,8 @@ def steps(given: Sequence[Chunk]) -> Iterator[list[Chunk]]:
 
 
 def store(given: Sequence[Chunk]) -> int:
-    """Store as an import does."""
-    with open_destination("bigquery://test-project/benchmark") as destination:
+    """Store as an import does, in the destination that the environment names."""
+    with open_destination(os.environ.get("BENCH_DESTINATION", "bigquery://test-project/benchmark")) as destination:
         destination.prepare(DAILY, COLUMNS)
         for step in steps(given):
             destination.replace(step)
@@ -180,11 +180,13 @@ class Took:
     size_mb: float
 
 
-def measured(way: str, folder: Path, first: date, days: int, url: str) -> Took | None:
+def measured(way: str, folder: Path, first: date, days: int, url: str, destination: str = "") -> Took | None:
     """Run one way in a process of its own; None when it lacks a package."""
     began = time.perf_counter()
     words = [way, str(folder), f"{first}", str(days)]
     environment = {**os.environ, "BIGQUERY_API_URL": url}
+    if destination:
+        environment["BENCH_DESTINATION"] = destination
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.bigquery", *words], stdout=subprocess.PIPE, env=environment
     )

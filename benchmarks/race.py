@@ -37,9 +37,11 @@ from owox_tiktok.local.sheets.errors import ApiError
 from owox_tiktok.local.tiktok import World
 from owox_tiktok.local.tiktok import serve as serve_tiktok
 from owox_tiktok.model import Destination
-from owox_tiktok.sheets import lease
-from owox_tiktok.sheets.client import LIMITS, Spreadsheet
+from owox_tiktok.sheets import audit, lease
+from owox_tiktok.sheets.client import LIMITS, Sizes, Spreadsheet
 from owox_tiktok.sheets.destination import Sheets
+from owox_tiktok.sheets.look import CELLS_AT_ONCE
+from owox_tiktok.sheets.pace import Pace
 from owox_tiktok.streams import STREAMS
 from tests.helpers import Project, differences, expected
 from tests.sheet_edits import EDITS, Tab
@@ -81,10 +83,15 @@ class Story:
             as_of=START + timedelta(days=8, hours=10),
         )  # fmt: skip
         self.folder = folder
+        self.batch_bytes = chance.choice((2_000_000, 2_000_000, 4_000))
+        """How much goes into a batch: all, or little, so that there are many."""
+        self.cells_at_once = chance.choice((500_000, 500_000, 100))
+        """Up to so many cells a tab is audited whole."""
         self.said: list[str] = []
 
     def tell(self, google: Google, rounds: int) -> None:
         """Let it happen: so many disturbed imports, each with one after it that is left in peace."""
+        audit.AT_ONCE = self.cells_at_once
         with serve_tiktok(self.world) as tiktok:
             self.google, self.tiktok = google, tiktok
             self.book = google.create("Her report")
@@ -112,7 +119,9 @@ class Story:
         environment = {**project.environment, "SHEETS_API_URL": self.google.url}
 
         def open_(address: str) -> Destination:
-            book = Spreadsheet(self.book, limits=AT_ONCE, environment=environment)
+            sizes = Sizes(batch_bytes=self.batch_bytes)
+            # Nobody sleeps here, so that a pace which all share would fall behind for good.
+            book = Spreadsheet(self.book, limits=AT_ONCE, sizes=sizes, pace=Pace(None), environment=environment)
             if kill_after is not None:
                 _killed(book, kill_after)
             return Sheets(book)
@@ -146,11 +155,11 @@ class Story:
         tab = Tab(google, self.book, stream, chance)
         if trouble == "before":
             self._edit(tab, kind)
-        kill = chance.randrange(1, 7) if trouble == "kill" else None
+        kill = chance.randrange(1, 5) if trouble == "kill" else None
         if trouble == "faults":
             google.faults.rate, google.faults.in_a_row, google.faults.kinds = 0.25, 2, FAULTS
         at_batch = chance.random() < 0.8
-        self._inject(tab, kind, chance.choice((2, 2, 3, 3, 4, 5)) if at_batch else chance.randrange(3, 22), at_batch)
+        self._inject(tab, kind, chance.choice((2, 2, 2, 3, 3, 4)) if at_batch else chance.randrange(2, 12), at_batch)
         warnings = self._import(kill)
         if trouble == "twice":
             other = threading.Thread(target=self._import)
@@ -246,7 +255,10 @@ class Story:
         at, sheet = self._remark_column(), tab_of(self.google, self.book, DAILY)
         if at is None or sheet is None:
             return []
-        rows = numbered_rows(self.google, self.book, DAILY)
+        try:
+            rows = numbered_rows(self.google, self.book, DAILY)
+        except AssertionError as error:
+            return [str(error)]
         beside = [(cells, sheet.grid.content(row, at)) for row, cells in rows]
         return [
             f"{_about(cells)} has the remark {text!r}" for cells, text in beside if text not in (None, _about(cells))
@@ -280,7 +292,10 @@ def run(seed: int, stories: range, rounds: int = 2) -> Figures:
     figures = Figures()
     with tempfile.TemporaryDirectory() as folder, serve_google() as google:
         for number in stories:
-            Story(seed, number, figures, Path(folder)).tell(google, rounds)
+            try:
+                Story(seed, number, figures, Path(folder)).tell(google, rounds)
+            finally:
+                audit.AT_ONCE = CELLS_AT_ONCE
             google.faults.clock_ahead_s = 0
     return figures
 

@@ -8,6 +8,7 @@
 #   NAME-build            the account that builds the source
 #   NAME-token-ALIAS      a secret per TikTok token; NAME-registry, NAME-slack-webhook … where they are used
 #   NAME                  a Cloud Tasks queue; NAME-SPREADSHEET, a Cloud Scheduler job per Sheet
+#   NAME-NUMBER-REGION    a bucket: the record of all runs; NAME-watch, the job that looks after them
 #
 # `gcloud run deploy --function` and not `gcloud functions deploy`: only the first knows custom audiences, which the menu
 # of a Sheet needs. A token never stands on a command line: it goes from the environment or standard input into a pipe.
@@ -121,6 +122,9 @@ while [ $# -gt 0 ]; do
   shift
 done
 
+# Letters of a shell, of YAML or of gcloud's lists never get into a command: an address with one is refused.
+known='[A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+'
+
 like() { [[ $1 =~ ^($2)$ ]]; }
 each() { # each LIST PATTERN OPTION ADVICE: every entry has this shape
   local entry
@@ -144,7 +148,11 @@ if [ -z "$uninstall" ]; then
       wrong --spreadsheet 'name the Sheet by the long text in its address after /d/, or give a --registry.'
     [ -n "$callers" ] || wrong --caller 'name at least one person who may use the menu.'
   fi
-  each "$callers" '[^@[:space:]]*@[^@[:space:]]+\.[^@[:space:]]+' --caller 'is neither an e-mail address nor @domain.'
+  each "$callers" "$known" --caller 'is neither an e-mail address nor @domain of plain letters, digits and . _ % + -'
+  for variable in SMTP_HOST SMTP_PORT SMTP_USER SMTP_FROM; do
+    like "${!variable:-}" '[A-Za-z0-9 ._%+@<>:-]*' ||
+      wrong "$variable" 'takes letters, digits and . _ % + @ : - only.'
+  done
   each "$datasets" '[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]+' --dataset 'is not project.dataset.'
   client='[0-9]+-[a-z0-9]+\.apps\.googleusercontent\.com'
   each "$client_ids$forgotten" "$client" --client-id 'is not a client id; it ends in .apps.googleusercontent.com.'
@@ -164,10 +172,14 @@ if [ -n "$registry" ] && [ -r "$registry" ]; then
   entries=$(sed -E 's/(^|[[:space:]])#.*$//' "$registry")
   aliases=$(grep -oE "secret[\"']?:[[:space:]]*[\"']?[a-z][a-z0-9-]{0,62}" <<<"$entries" | grep -oE '[a-z0-9-]+$' | sort -u) || true
   spreadsheets=$(grep -oE "^[\"']?[A-Za-z0-9_-]{20,100}[\"']?:" <<<"$entries" | tr -d "\"':" | sort -u) || true
+  odd=$(grep -oE "[^][[:space:],\"{}]+['|\`][^][[:space:],\"{}]*@[^][[:space:],\"'{}]*|.*[\\].*" <<<"$entries") || true
+  [ -z "$odd" ] ||
+    wrong --registry "${odd:0:60} holds a character that no address may have here; letters, digits and . _ % + - may."
   callers=$(grep -oE "[^][[:space:],\"'{}]*@[^][[:space:],\"'{}]+" <<<"$entries" | sort -u) || true
   [ -n "$spreadsheets" ] || wrong --registry "$registry lists no spreadsheet."
   [ -n "$aliases" ] || wrong --registry "$registry lists no secret."
   [ -n "$callers" ] || wrong --registry "$registry lists no caller."
+  each "$callers" "$known" --registry 'is neither an e-mail address nor @domain of plain letters, digits and . _ % + -'
 fi
 : "${at_once:=$(grep -c . <<<"$aliases")}"
 
@@ -185,6 +197,7 @@ invoker=$name-invoker@$project.iam.gserviceaccount.com
 build=$name-build@$project.iam.gserviceaccount.com
 worker_s=1800 # Cloud Tasks and Cloud Scheduler wait no longer
 sheets_s=300
+number=PROJECT_NUMBER
 queue_path=projects/$project/locations/$region/queues/$queue
 
 # --- asking and doing ---------------------------------------------------------------------------------------------------
@@ -266,6 +279,12 @@ in_project=(--project="$project")
 in_region=("${in_project[@]}" --region="$region")
 in_location=("${in_project[@]}" --location="$region")
 
+look_up_number() { # the project's number is part of addresses, and of the bucket's name, which nobody else may have
+  [ -z "$dry_run" ] || return 0
+  number=$(ask gcloud projects describe "$project" --format='value(projectNumber)')
+  [ -n "$number" ] || stop "there is no project $project that you may see. gcloud projects list shows yours."
+}
+
 # --- taking it away -----------------------------------------------------------------------------------------------------
 
 uninstall() {
@@ -286,6 +305,9 @@ uninstall() {
   listed=$(ask gcloud secrets list "${in_project[@]}" --format='value(name.basename(),labels.owox-tiktok)' |
     just "$name" 2 1) || exit 1
   for one in $listed; do keep "secrets delete $one ${in_project[*]}"; done
+  look_up_number
+  listed=$(ask gcloud storage buckets describe "gs://$name-$number-$region" "${in_project[@]}" --format='value(name)') || exit 1
+  [ -z "$listed" ] || keep "storage rm --recursive gs://$name-$number-$region ${in_project[*]}"
   listed=$(members roles/run.builder projects get-iam-policy "$project") || exit 1
   ! grep -qxF "serviceAccount:$build" <<<"$listed" ||
     keep "projects remove-iam-policy-binding $project --member=serviceAccount:$build --role=roles/run.builder --condition=None"
@@ -439,11 +461,7 @@ joined() { # a list in one line, separated by commas
 # --- all of it ----------------------------------------------------------------------------------------------------------
 
 step "look at the project $project"
-number=PROJECT_NUMBER
-if [ -z "$dry_run" ]; then
-  number=$(ask gcloud projects describe "$project" --format='value(projectNumber)')
-  [ -n "$number" ] || stop "there is no project $project that you may see. gcloud projects list shows yours."
-fi
+look_up_number
 # Cloud Run's addresses that are known beforehand; it may show another one for the same service.
 sheets_url=https://$name-$number.$region.run.app
 worker_url=https://$name-worker-$number.$region.run.app
@@ -451,7 +469,7 @@ worker_url=https://$name-worker-$number.$region.run.app
 step 'switch on the APIs'
 missing=()
 enabled=$(ask gcloud services list "${in_project[@]}" --enabled --format='value(config.name)')
-for api in run cloudbuild artifactregistry secretmanager cloudtasks cloudscheduler sheets iam ${datasets:+bigquery}; do
+for api in run cloudbuild artifactregistry secretmanager cloudtasks cloudscheduler storage sheets iam ${datasets:+bigquery}; do
   grep -qx "$api.googleapis.com" <<<"$enabled" || missing+=("$api.googleapis.com")
 done
 [ ${#missing[@]} -eq 0 ] || run gcloud services enable "${missing[@]}" "${in_project[@]}"
@@ -499,6 +517,14 @@ if [ "$(tr '\t' ' ' <<<"$there")" != "$wanted" ]; then
 fi
 grant "serviceAccount:$runtime" roles/cloudtasks.enqueuer tasks queues -- "$queue" "${in_location[@]}"
 
+step 'create the bucket for the record of runs'
+bucket=gs://$name-$number-$region
+there=$(ask gcloud storage buckets describe "$bucket" "${in_project[@]}" --format='value(name)')
+# The records are written over and over: deleted versions must not stay, and be paid for, for a week.
+[ -n "$there" ] || run gcloud storage buckets create "$bucket" "${in_project[@]}" --location="$region" \
+  --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0
+grant "serviceAccount:$runtime" roles/storage.objectUser storage buckets -- "$bucket" "${in_project[@]}"
+
 if [ -n "$registry" ]; then
   config=(OWOX_REGISTRY=/registry/registry.yaml)
   other=('--remove-env-vars=OWOX_SPREADSHEET_ID,OWOX_CALLERS,OWOX_DATASETS')
@@ -512,7 +538,7 @@ for variable in SMTP_HOST SMTP_PORT SMTP_USER SMTP_FROM; do
   [ -z "${!variable:-}" ] || mail+=("$variable=${!variable}")
 done
 
-queue_knows=("OWOX_TASKS_QUEUE=$queue_path" "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_WORKER_URL=$worker_url")
+queue_knows=("OWOX_TASKS_QUEUE=$queue_path" "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_WORKER_URL=$worker_url" "OWOX_STORE=$bucket")
 
 step 'deploy the worker, which imports (some minutes)'
 # One import per instance; two instances more, for a start that comes while all imports run.
@@ -550,6 +576,19 @@ only() { # only SERVICE MEMBERS: these may call the service, and nobody else
 only "$name-worker" "serviceAccount:$invoker"
 only "$name" "$(grep . <<<"$callers" |
   sed -E -e 's/^@/domain:/' -e t -e 's/(.*\.gserviceaccount\.com)$/serviceAccount:\1/' -e t -e 's/^/user:/')"
+
+step 'have runs looked after'
+watch() { # the job that has dead runs found and told, every ten minutes
+  local job=$name-watch there verb=create headers=--headers
+  there=$(ask gcloud scheduler jobs describe "$job" "${in_location[@]}" --format='value(schedule,timeZone,httpTarget.uri)')
+  [ "$there" != "*/10 * * * *"$'\t'UTC$'\t'"$worker_url/" ] || return 0
+  [ -z "$there" ] || verb=update headers=--update-headers
+  run gcloud scheduler jobs $verb http "$job" "${in_location[@]}" --schedule='*/10 * * * *' --time-zone=UTC \
+    --uri="$worker_url/" --http-method=POST $headers=Content-Type=application/json \
+    --message-body='{"action":"sweep"}' --oidc-service-account-email="$invoker" --oidc-token-audience="$worker_url" \
+    --attempt-deadline=300s --max-retry-attempts=0
+}
+watch
 
 step 'set the schedule'
 # The same job as `owox-tiktok schedule` makes.

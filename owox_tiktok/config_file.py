@@ -39,6 +39,17 @@ def read_file(path: Path, *, now: datetime, environment: Mapping[str, str] | Non
 
 def read_settings(text: str, name: str, *, now: datetime, environment: Mapping[str, str] | None = None) -> Settings:
     """Return the Settings that ``text`` says, the content of the file ``name``; raises BadInput as ``read_file``."""
+    values, mistakes = read_values(text, name, environment=environment)
+    return build(values, now=now, source=name, wording=_wording(name), known=mistakes)
+
+
+def read_values(
+    text: str, name: str, *, environment: Mapping[str, str] | None = None
+) -> tuple[dict[str, Value], list[Mistake]]:
+    """Return what ``text`` says of each setting, by its name, and the mistakes that show before any is understood.
+
+    Raises BadInput for a text that holds no settings at all.
+    """
     env = os.environ if environment is None else environment
     root = parsed(text, name)
     if not isinstance(root, yaml.MappingNode):
@@ -57,7 +68,7 @@ def read_settings(text: str, name: str, *, now: datetime, environment: Mapping[s
             mistakes.append(Mistake(at, same, "Keep one of the two lines."))
         else:
             values[key] = _value(node, f"{line} {key}", env, mistakes)
-    return build(values, now=now, source=name, wording=_wording(name), known=mistakes)
+    return values, mistakes
 
 
 def read_text(path: Path) -> str:

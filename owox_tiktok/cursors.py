@@ -172,6 +172,11 @@ def table_of(name: str) -> str:
     return STREAMS[name].table if name in STREAMS else f"tiktok_ads_{name}"
 
 
+def columns_among(fields: Collection[str]) -> set[str]:
+    """Return those of a cursor's fields that are columns; the mark of a report's definition has a colon."""
+    return {name for name in fields if ":" not in name}
+
+
 def known(record: Record, table: Table | None, called: str = "") -> Known:
     """Return what a record still says now that ``table`` (None: there is none) is the stream's table.
 
@@ -187,7 +192,11 @@ def known(record: Record, table: Table | None, called: str = "") -> Known:
     if table.id != record.table_id:
         return Known(None, failure, f"{name} is another one than before")
     stream = STREAMS.get(record.object)
-    wanted = {f.name for f in stream.columns(sorted(cursor.fields & stream.fields.keys()))} if stream else cursor.fields
+    wanted = (
+        {f.name for f in stream.columns(sorted(cursor.fields & stream.fields.keys()))}
+        if stream
+        else columns_among(cursor.fields)
+    )
     gone = sorted(wanted - set(table.columns))
     if not gone:
         return Known(cursor, failure)

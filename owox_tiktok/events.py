@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from decimal import Decimal
 
+from owox_tiktok.errors import Problem
 from owox_tiktok.states import ABOUT, Reason, State, outcome
 
 
@@ -59,13 +61,14 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A pair could not be read to its end; ``work`` is what is left of it."""
+    """A pair could not be read to its end; ``work`` is what is left of it, and ``error`` why, where that is known."""
 
     object: str
     advertiser_id: str
     message: str
     request_id: str = ""
     work: int = 0
+    error: Problem | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,37 @@ class Pruned:
     object: str
     rows: int
     dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What TikTok's own totals confirm of a run.
+
+    ``spend`` is by currency, of the object with most of it, so that nothing counts twice. ``days`` are those of objects
+    and accounts that are over for TikTok and were compared, ``equal`` how many of them are the same, and ``requests``
+    what was asked for that on top of the reading.
+    """
+
+    spend: Mapping[str, Decimal] = field(default_factory=dict)
+    days: int = 0
+    equal: int = 0
+    requests: int = 0
+
+    def __add__(self, other: Proof) -> Proof:
+        """Return what both confirm."""
+        spend = {c: self.spend.get(c, Decimal()) + other.spend.get(c, Decimal()) for c in {**self.spend, **other.spend}}
+        return Proof(spend, self.days + other.days, self.equal + other.equal, self.requests + other.requests)
+
+    def in_words(self, requests: int) -> str:
+        """Return it as the end of a sentence; ``requests`` are those of the reading."""
+        spend = " and ".join(f"{amount:,.2f} {currency}".strip() for currency, amount in sorted(self.spend.items()))
+        parts = [f"spend {spend}"] if spend else []
+        if self.days:
+            parts.append(f"{self.equal:,} of {self.days:,} closed days equal")
+        if self.requests:
+            share = f" (+{100 * self.requests / requests:.0f} %)" if requests else ""
+            parts.append(f"{self.requests:,} request{'' if self.requests == 1 else 's'} to check{share}")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +142,12 @@ class Finished:
     """What a destination that is paid for by the bytes was billed for."""
     cost: float | None = None
     """What those cost, where their price is known; in the currency of the price."""
+    requests_of: Mapping[str, int] = field(default_factory=dict)
+    """How many of the requests were for each ad account; "" for those that are for none in particular."""
     healed: tuple[str, ...] = ()
     """What people had changed in the destination and is right again, in sentences without a full stop."""
+    proof: Proof = field(default_factory=Proof)
+    """What TikTok's own totals confirm of it."""
 
     def after(self, earlier: Finished) -> Finished:
         """Return what came of a whole run of which this is the last part, and ``earlier`` all before it."""
@@ -120,6 +158,7 @@ class Finished:
             pairs=max(earlier.pairs, self.pairs),
             requests=earlier.requests + self.requests,
             refused=earlier.refused + self.refused,
+            requests_of=_added(earlier.requests_of, self.requests_of),
             seconds=earlier.seconds + self.seconds,
             warnings=earlier.warnings + self.warnings,
             pruned=_added(earlier.pruned, self.pruned),
@@ -130,6 +169,7 @@ class Finished:
             bytes_billed=earlier.bytes_billed + self.bytes_billed,
             cost=None if self.cost is None else self.cost + (earlier.cost or 0),
             healed=(*earlier.healed, *self.healed),
+            proof=earlier.proof + self.proof,
         )
 
     @property
@@ -141,6 +181,17 @@ class Finished:
     def exit_code(self) -> int:
         """0 done, 1 error, 3 partly done."""
         return ABOUT[self.state].exit_code
+
+    @property
+    def confirmed(self) -> str:
+        """What TikTok's own totals confirm of it, as one sentence for people; "" where it gave none."""
+        if not self.rows_confirmed:
+            return ""
+        every = sum(self.rows.values())
+        of = "" if self.rows_confirmed == every else f"{self.rows_confirmed:,} of "
+        others = " (of lists and some reports it gives none)" if of else ""
+        more = self.proof.in_words(self.requests)
+        return f"Confirmed by TikTok's own totals: {of}{rows_of(every)}{others}{more and ', '}{more}."
 
     @property
     def summary(self) -> str:

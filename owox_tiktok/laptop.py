@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -89,6 +90,7 @@ class Laptop(Emulator):
             self.book = self.google.create("TikTok Ads")
             self.first_day = world.now().date() - timedelta(days=self._days)
             self._set_up(world)
+            self._folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="owox-tiktok-"))
             stack.callback(self._end)
             worker = self._deploy("worker", _free_port())
             self.for_sheets = self._deploy("sheets", _free_port(), worker)
@@ -146,6 +148,7 @@ class Laptop(Emulator):
             "OWOX_WORKER_URL": worker or url,
             "OWOX_TIMEOUT_SECONDS": f"{self._timeout_s:g}",
             "CLOUD_TASKS_API_URL": self.cloud_tasks.url,
+            "OWOX_STORE": f"sqlite://{self._folder}/store.db",
             "SHEETS_API_URL": self.google.url,
             "TIKTOK_API_URL": self.tiktok.url,
             "TIKTOK_ACCESS_TOKEN": self.tiktok.token,

@@ -6,17 +6,20 @@ Frozen values only. Nothing here knows TikTok's URLs, a file, a Sheet or a datab
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 from zoneinfo import ZoneInfo
 
 Level = Literal["advertiser", "campaign", "ad_group", "ad"]
-Family = Literal["accounts", "creatives", "audiences", "shop", "names", "reports", "audience_reports"]
+Family = Literal[
+    "accounts", "money", "creatives", "audiences", "shop", "names", "reports", "split_reports", "audience_reports"
+]
 """What a stream is about; the documents have a page for each."""
 
 
@@ -39,6 +42,7 @@ class Kind(enum.StrEnum):
 class Field:
     """One column: its name is TikTok's, its kind ours.
 
+    ``personal``: it tells of a person, so that it is imported only where it is chosen, and can be hashed.
     ``unit`` is shown to people ("percent", "account currency"). ``additive`` says whether summing it over rows means
     anything. ``origin`` tells where on TikTok's item the value sits; ``ours`` means we add it from the advertiser.
     """
@@ -51,6 +55,7 @@ class Field:
     group: str = ""
     origin: Literal["item", "dimension", "metric", "ours"] = "item"
     deprecated: bool = False
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,9 @@ class Window:
         middle = self.first + timedelta(days=self.days // 2)
         return Window(self.first, middle - timedelta(days=1)), Window(middle, self.last)
 
+    def __iter__(self) -> Iterator[date]:
+        return (self.first + timedelta(days=n) for n in range(self.days))
+
     def __str__(self) -> str:
         return f"{self.first}" if self.first == self.last else f"{self.first}..{self.last}"
 
@@ -117,6 +125,32 @@ class Cursor:
         if self.through < day:
             return replace(self, since=None, through=None)
         return replace(self, since=day)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it in values that JSON has: texts, lists of texts in order, a boolean and nulls."""
+        return {
+            "fields": sorted(self.fields),
+            "read_at": utc(self.read_at).isoformat(),
+            "read_on": self.read_on.isoformat(),
+            "since": self.since and self.since.isoformat(),
+            "through": self.through and self.through.isoformat(),
+            "refused": sorted(self.refused),
+            "with_deleted": self.with_deleted,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the cursor that ``to_json`` wrote; raises KeyError, TypeError or ValueError for anything else."""
+        since, through = values["since"], values["through"]
+        return cls(
+            frozenset(values["fields"]),
+            utc(datetime.fromisoformat(values["read_at"])),
+            date.fromisoformat(values["read_on"]),
+            None if since is None else date.fromisoformat(since),
+            None if through is None else date.fromisoformat(through),
+            frozenset(values["refused"]),
+            bool(values["with_deleted"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +189,11 @@ class Listing:
     """What only a list has: how it is asked for, and where its rows are in the answer.
 
     ``rows_at`` is the place of the rows, ``lifted`` the path of each field that is deeper in a row. ``by_accounts``: it
-    takes a list of ad accounts where others take one.
+    takes a list of ad accounts where others take one. ``each``: it is asked for once for each of something else, in
+    the word of ``tiktok.shop``. ``dimensions``: its rows are shaped like a report's, told apart by these, and are of
+    so many days (``span_days``) at most where none of them is a day. ``filters`` are always asked with.
+    ``info``: names that come with metrics without being metrics. ``by_id``: the rows are an object by this id.
+    ``days_in``: the parameters for the first and the last day, "filtering." before those of the filter.
     """
 
     rows_at: str = "list"
@@ -163,6 +201,16 @@ class Listing:
     by_accounts: bool = False
     lifted: Mapping[str, str] = field(default_factory=dict)
     batch: Batch | None = None
+    dimensions: tuple[str, ...] = ()
+    each: str = ""
+    filters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    span_days: int | None = None
+    info: tuple[str, ...] = ()
+    by_id: str = ""
+    days_in: tuple[str, str] = ("start_date", "end_date")
+
+
+Period = Literal["week", "month"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +218,20 @@ class Report:
     """What only a report has: TikTok's type of it, and what each of its rows is about.
 
     ``span_days``: its rows are about one range of days, of so many at most; None where they have days of their own, or
-    TikTok answers for a whole life.
+    TikTok answers for a whole life. ``period``: it is asked for one calendar week (from Monday) or month at a time,
+    and its rows bear the first day of that. ``split`` is what it is split by, in our word, and ``split_words`` in
+    words for people. ``may_lack_days``: TikTok does not say whether this split goes with days; where it does not, each
+    day is asked for by itself. ``filters``: names and the values of which one must fit, of a person's own report.
     """
 
     type: Literal["BASIC", "AUDIENCE"]
     dimensions: tuple[str, ...]
     span_days: int | None = None
+    period: Period | None = None
+    split: str = ""
+    split_words: str = ""
+    may_lack_days: bool = False
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +241,8 @@ class Stream:
     ``keys`` identify a row and begin with ``advertiser_id``. ``verb`` says how rows land: ``replace`` makes a window
     exactly what was read, ``upsert`` updates by key. ``time`` is the column that dates a row, if any; ``max_days`` the
     longest window TikTok answers. Days are the advertiser's, but for the one stream with ``utc_days``. ``level`` is
-    what its rows are about, where that is an ad account, campaign, ad group or ad.
+    what its rows are about, where that is an ad account, campaign, ad group or ad. ``mark`` tells a person's own report
+    from another one that had its name before; it stands among the fields of the cursor, and no column is called so.
     """
 
     name: str
@@ -199,13 +256,14 @@ class Stream:
     default: tuple[str, ...]
     kind: Listing | Report
     page_size: int | None = None
-    time: Literal["stat_time_day", "stat_time_hour"] | None = None
+    time: Literal["stat_time_day", "stat_time_hour", "first_day"] | None = None
     max_days: int | None = None
     level: Level | None = None
     in_sandbox: bool = True
     per_app: bool = False
     hides_deleted: bool = False
     utc_days: bool = False
+    mark: str = ""
 
     @property
     def table(self) -> str:
@@ -228,6 +286,11 @@ class Stream:
         return self.kind if isinstance(self.kind, Report) else None
 
     @property
+    def may_have_history(self) -> bool:
+        """Whether its rows are things that people change: campaigns, ad groups, ads and their Smart+ kinds."""
+        return self.hides_deleted and not self.is_report and self.verb == "upsert"
+
+    @property
     def is_report(self) -> bool:
         """Whether this is a report, not a list of entities."""
         return self.report is not None
@@ -243,14 +306,29 @@ class Stream:
         return self.report.dimensions if self.report else ()
 
     @property
+    def needs_app(self) -> bool:
+        """Whether TikTok is told the developer app's id and secret."""
+        return self.path == "oauth2/advertiser/get/"
+
+    @property
+    def period(self) -> Period | None:
+        """The calendar period that a report is asked for at a time; None where days may be asked for as they come."""
+        return self.report.period if self.report else None
+
+    @property
     def has_window(self) -> bool:
         """Whether it is asked for days: its rows are dated, or all of them are about one range."""
-        return self.time is not None or bool(self.report and self.report.span_days)
+        return self.time is not None or self.span_days is not None
+
+    @property
+    def span_days(self) -> int | None:
+        """How many days at most are asked for, where rows are about one range of them."""
+        return self.kind.span_days
 
     @property
     def can_choose_fields(self) -> bool:
         """Whether TikTok gives only the fields it is asked for."""
-        return self.listing is None or self.listing.can_choose_fields
+        return self.listing is None or self.listing.can_choose_fields or bool(self.listing.dimensions)
 
     def columns(self, chosen: Sequence[str]) -> tuple[Field, ...]:
         """Return the table's columns for the ``chosen`` field names: keys first, currency beside money."""
@@ -297,7 +375,8 @@ class Chunk:
     ``path`` is a spool file (see ``spool``) with ``rows`` rows of the columns ``columns``, and ``seals`` say what is in
     it. ``window`` is None where the stream has no days. ``cursor`` is None when the read must not move it (a backfill
     of a pair that has none). ``kept`` are the days whose rows are stored already as they are in the file: a destination
-    that knows its own seals finds them (``trust.changes``), and neither deletes nor writes them again.
+    that knows its own seals finds them (``trust.changes``), and neither deletes nor writes them again. ``confirmed``
+    are the days that were over for TikTok when they were read, and whose sums its own totals confirm.
     """
 
     stream: Stream
@@ -310,6 +389,7 @@ class Chunk:
     seals: Seals
     read_at: datetime
     kept: Collection[date | None] = ()
+    confirmed: Window | None = None
 
     @property
     def rows_to_write(self) -> int:
@@ -330,8 +410,8 @@ class Halve(Exception):
 class Reading:
     """A window that was read: how many ``rows`` are in the file, their seals, and the fields TikTok would not give.
 
-    ``notes`` are sentences for the person it was read for. ``adds_up``: TikTok gave totals of all that was read, and
-    they are the sums of the rows.
+    ``notes`` are sentences for the person it was read for. ``has_totals``: TikTok gives totals of such a report;
+    ``adds_up``: it gave them of all that was read, and they are the sums of the rows.
     """
 
     rows: int
@@ -339,6 +419,7 @@ class Reading:
     refused: frozenset[str]
     notes: tuple[str, ...] = ()
     adds_up: bool = False
+    has_totals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +456,10 @@ class Step:
     size_bytes: int = 256 * 2**20
     linger_s: float = 4.0
     side_by_side: int = 1
+
+    def count(self, values: int, seconds: float) -> int:
+        """Return about how many steps so many values make that arrive over so many seconds."""
+        return max(1, math.ceil(values / self.values), math.ceil(seconds / max(self.linger_s, 1.0)))
 
 
 class Destination(Protocol):
@@ -444,8 +529,11 @@ class Metered(Protocol):
     price_per_tib: float | None
     """What 2**40 of them cost, where somebody has said it."""
 
-    def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
-        """Return how many bytes would be billed to store these windows, by advertiser; None stands for all rows."""
+    def estimate(self, stream: Stream, windows: Mapping[str, Window | None], *, steps: int = 1) -> int:
+        """Return how many bytes would be billed to store these windows, by advertiser, in so many steps.
+
+        None stands for all rows.
+        """
         ...
 
 
@@ -478,12 +566,49 @@ class Audited(Protocol):
 
 
 @runtime_checkable
+class Mixes(Protocol):
+    """A destination for which each step has its price, and that stores chunks of several streams in one."""
+
+    def store(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Store each chunk as its stream's verb says, and the cursors, in as few steps as they fit into."""
+        ...
+
+
+@runtime_checkable
 class CountsRows(Protocol):
     """A destination that can count its rows, and that costs nothing."""
 
     def row_counts(self, stream: Stream) -> Mapping[str, int]:
         """Return how many rows of the stream each advertiser has here; empty where there is no table."""
         ...
+
+
+@runtime_checkable
+class KeepsHistory(Protocol):
+    """A destination that can keep every version of the rows of a list, not only the current one."""
+
+    history: frozenset[str]
+    """The lists whose history is kept from now on, by name; set before anything is prepared."""
+
+
+@runtime_checkable
+class Removes(Protocol):
+    """A destination that can delete all it has of an ad account."""
+
+    def remove(self, advertiser_ids: Collection[str], *, dry_run: bool) -> Mapping[str, int]:
+        """Delete all rows of these accounts, in every table of ours, all or nothing; dry: only count.
+
+        Returns how many there were by the table's name, cursors and seals included; tables without any are left out.
+        """
+        ...
+
+
+@runtime_checkable
+class Stamps(Protocol):
+    """A destination whose rows say which run has written them."""
+
+    run_id: str
+    """The run: its own name where it has one, else one that the destination gives."""
 
 
 @runtime_checkable
@@ -501,6 +626,15 @@ class Checkable(Protocol):
 
     def check(self) -> list[str]:
         """Return a sentence for each thing that would keep an import from working here; leaves nothing behind."""
+        ...
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A destination that may have something to say although an import works."""
+
+    def remarks(self) -> list[str]:
+        """Return a sentence for each thing that works in another way than it could, and what to do about it."""
         ...
 
 

@@ -18,17 +18,69 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from functools import partial
 from http.client import HTTPException, HTTPSConnection
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 from owox_tiktok.errors import Mistake, Problem
 from owox_tiktok.events import Finished
 from owox_tiktok.secret import Secret
-from owox_tiktok.settings import BY_NAME, NOTIFY_WHEN, Settings
+from owox_tiktok.settings import BY_NAME, NAMES, NOTIFY_WHEN, Wording
 from owox_tiktok.states import ABOUT, Reason, State
 
-Level = Literal["done", "warnings", "error"]
-"""How a run ended: all well, all well but with warnings, or nothing or not everything imported."""
+Level = Literal["done", "warnings", "error", "recovered"]
+"""How a run ended: all well, all well but with warnings, nothing or not everything imported, or all well again."""
+
+
+class Asks(Protocol):
+    """What somebody asks to be told, as settings say it."""
+
+    @property
+    def notify_when(self) -> str:
+        """One of NOTIFY_WHEN."""
+
+    @property
+    def notify_by_email(self) -> tuple[str, ...]:
+        """Addresses."""
+
+    @property
+    def notify_by_google_chat(self) -> bool:
+        """Whether to write into the deployment's room."""
+
+    @property
+    def notify_by_slack(self) -> bool:
+        """Whether to write into the deployment's channel."""
+
+    @property
+    def destination(self) -> str:
+        """Where the rows go; a Sheet's address is shown."""
+
+    @property
+    def wording(self) -> Wording:
+        """How mistakes name a setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """What a Sheet asked to be told the last time that it could be read, for when it cannot."""
+
+    notify_when: str = "never"
+    notify_by_email: tuple[str, ...] = ()
+    notify_by_google_chat: bool = False
+    notify_by_slack: bool = False
+    destination: str = ""
+
+    @property
+    def wording(self) -> Wording:
+        """How mistakes name a setting."""
+        return NAMES
+
+
+def whom(asks: Asks) -> Whom:
+    """Return only what says whom to tell."""
+    return Whom(
+        asks.notify_when, asks.notify_by_email, asks.notify_by_google_chat, asks.notify_by_slack, asks.destination
+    )
+
 
 LONGEST = 3000
 """Characters of a message; Google Chat takes 4,096 bytes, and the Logs have the rest anyway."""
@@ -65,7 +117,12 @@ class Reach:
 
 REACH = Reach()
 
-_SUBJECTS: Mapping[Level, str] = {"done": "done", "warnings": "done, with warnings", "error": "needs you"}
+_SUBJECTS: Mapping[Level, str] = {
+    "done": "done",
+    "warnings": "done, with warnings",
+    "error": "needs you",
+    "recovered": "works again",
+}
 
 
 def outcome(ended: Finished | Problem) -> tuple[Level, str]:
@@ -80,17 +137,17 @@ def outcome(ended: Finished | Problem) -> tuple[Level, str]:
 
 def wanted(when: str, level: Level) -> bool:
     """Return whether ``when``, one of NOTIFY_WHEN, asks for a message about a run that ended so."""
-    return NOTIFY_WHEN.index(when) >= {"error": 1, "warnings": 2, "done": 3}[level]
+    return NOTIFY_WHEN.index(when) >= {"error": 1, "recovered": 1, "warnings": 2, "done": 3}[level]
 
 
-def mistakes(settings: Settings, environment: Mapping[str, str]) -> list[Mistake]:
+def mistakes(settings: Asks, environment: Mapping[str, str]) -> list[Mistake]:
     """Return what keeps the messages that ``settings`` ask for from being sent; empty when nothing does."""
     if settings.notify_when == "never":
         return []
     return [m for wrong in _wrong(settings, environment, REACH).values() for m in wrong]
 
 
-def _wrong(settings: Settings, environment: Mapping[str, str], reach: Reach) -> dict[str, list[Mistake]]:
+def _wrong(settings: Asks, environment: Mapping[str, str], reach: Reach) -> dict[str, list[Mistake]]:
     """Return the mistakes per way that is chosen."""
     wrong: dict[str, list[Mistake]] = {}
     if settings.notify_by_google_chat:
@@ -129,7 +186,7 @@ def _webhook_ok(text: str, hosts: Sequence[str]) -> bool:
         return False
 
 
-def _mail_mistakes(settings: Settings, environment: Mapping[str, str]) -> list[Mistake]:
+def _mail_mistakes(settings: Asks, environment: Mapping[str, str]) -> list[Mistake]:
     found = [
         Mistake(name, "is not set where the import runs", f"Set it to {what}, or remove the e-mail addresses.")
         for name, what in (("SMTP_HOST", "your mail server"), ("SMTP_FROM", "the address the message comes from"))
@@ -150,7 +207,7 @@ def _mail_mistakes(settings: Settings, environment: Mapping[str, str]) -> list[M
     return found
 
 
-def notify(settings: Settings, ended: Finished | Problem, environment: Mapping[str, str]) -> list[str]:
+def notify(settings: Asks, ended: Finished | Problem, environment: Mapping[str, str]) -> list[str]:
     """Tell the people whom ``settings`` name how a run ended, if they want to know that; return warnings.
 
     Raises nothing. What is wrong with the set-up is among the warnings of every run, not only when it matters.
@@ -162,7 +219,7 @@ def notify(settings: Settings, ended: Finished | Problem, environment: Mapping[s
 
 
 def send(
-    settings: Settings,
+    settings: Asks,
     level: Level,
     sentence: str,
     environment: Mapping[str, str],
@@ -187,7 +244,7 @@ def send(
     return [str(m) for found in wrong.values() for m in found] + _side_by_side(ways, reach.within_s)
 
 
-def _text(settings: Settings, sentence: str) -> str:
+def _text(settings: Asks, sentence: str) -> str:
     if len(sentence) > LONGEST:
         sentence = sentence[: LONGEST - 1] + "…"
     sheet = re.fullmatch(r"sheets://(?:.*/d/)?([A-Za-z0-9_-]+)(?:/.*)?", settings.destination)
@@ -249,7 +306,7 @@ def _post(hook: Secret, body: Mapping[str, object], trust: ssl.SSLContext) -> No
         raise Problem(f"its server answered {status}")
 
 
-def _mail(settings: Settings, level: Level, text: str, environment: Mapping[str, str], trust: ssl.SSLContext) -> None:
+def _mail(settings: Asks, level: Level, text: str, environment: Mapping[str, str], trust: ssl.SSLContext) -> None:
     """Send an e-mail, always encrypted: TLS at port 465, STARTTLS at any other; raises Problem."""
     message = EmailMessage()
     message["Subject"] = f"TikTok Ads import: {_SUBJECTS[level]}"

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
-from owox_tiktok.model import Advertiser, Cursor, Cursors, Known, Stream, Window, utc
+from owox_tiktok.model import Advertiser, Cursor, Cursors, Known, Period, Stream, Window, utc
 from owox_tiktok.settings import Settings
 
 A_DAY = timedelta(days=1)
@@ -65,7 +65,7 @@ class Pair:
         A backfill leaves the days alone: it neither moves the cursor nor makes one, but a column it did not read is no
         longer complete.
         """
-        asked = frozenset(self.fields)
+        asked = self._asked
         if self.backfill:
             had = self.cursor
             return had and replace(had, fields=had.fields & (asked - refused), refused=had.refused & asked)
@@ -93,7 +93,11 @@ class Pair:
         had = self.cursor
         if had is None or (self.stream.hides_deleted and had.with_deleted != self.with_deleted):
             return False
-        return frozenset(self.fields) <= had.fields | had.refused
+        return self._asked <= had.fields | had.refused
+
+    @property
+    def _asked(self) -> frozenset[str]:
+        return frozenset((*self.fields, self.stream.mark) if self.stream.mark else self.fields)
 
 
 def plan(
@@ -135,7 +139,7 @@ def plan(
                 windows=(),
                 cursor=cursor,
                 read_on=today,
-                unsettled=_unsettled(cursor, settings.reimport_lookback_window),
+                unsettled=unsettled_from(cursor, settings.reimport_lookback_window),
                 oldest_kept=oldest_kept(today, keep) if keep and stream.time else None,
                 with_deleted=settings.include_deleted,
                 backfill=backfill is not None,
@@ -166,7 +170,9 @@ def no_longer_asked(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
     gone: dict[str, set[str]] = {}
     for pair in pairs:
         if pair.cursor and not pair.backfill:
-            gone.setdefault(pair.stream.name, set()).update(pair.cursor.fields - set(pair.fields))
+            gone.setdefault(pair.stream.name, set()).update(
+                name for name in pair.cursor.fields - set(pair.fields) if ":" not in name
+            )
     found = []
     for name, fields in gone.items():
         if fields:
@@ -201,13 +207,16 @@ def _windows(
 ) -> Iterator[Window | None]:
     stream, today = pair.stream, pair.read_on
     if stream.time is None:
-        if stream.report is None or stream.report.span_days is None:
+        if stream.span_days is None:
             yield None
             return
         # It is one range, and replaces what the last run stored.
         first, last = settings.start_date, min(settings.end_date or today, today)
         if first <= last:
-            yield Window(max(first, last - timedelta(days=stream.report.span_days - 1)), last)
+            yield Window(max(first, last - timedelta(days=stream.span_days - 1)), last)
+        return
+    if stream.period:
+        yield from _periods(settings, pair, stream.period, backfill, again)
         return
     start = settings.start_date
     if pair.oldest_kept:
@@ -223,6 +232,26 @@ def _windows(
         yield from clusters(within, most)
     if first <= last:
         yield from tiles(first, last, most)
+
+
+def _periods(
+    settings: Settings, pair: Pair, period: Period, backfill: tuple[date, date] | None, again: Collection[date | None]
+) -> Iterator[Window]:
+    """Yield the calendar periods to read, oldest first: each whole, but for the one that is not over yet."""
+    today, kept = pair.read_on, pair.oldest_kept or date.min
+    oldest = kept if kept == date.min or begin_of(kept, period) == kept else end_of(kept, period) + A_DAY
+    if backfill is not None:
+        first, last = max(oldest, begin_of(backfill[0], period)), min(end_of(backfill[1], period), today)
+    else:
+        start = max(oldest, begin_of(settings.start_date, period))
+        first = max(start, begin_of(_first(pair, start), period))
+        last = min(settings.end_date or today, today)
+        for begin in sorted({begin_of(day, period) for day in again if day and start <= day < first}):
+            yield Window(begin, end_of(begin, period))
+    while first <= last:
+        end = end_of(first, period)
+        yield Window(first, min(end, last))
+        first = end + A_DAY
 
 
 def clusters(days: Iterable[date], most: int) -> Iterator[Window]:
@@ -247,7 +276,7 @@ def _first(pair: Pair, start: date) -> date:
     return max(start, pair.unsettled)
 
 
-def _unsettled(cursor: Cursor | None, lookback: int) -> date | None:
+def unsettled_from(cursor: Cursor | None, lookback: int) -> date | None:
     """Return the first day that was not read ``lookback`` days after it was over."""
     if cursor is None or cursor.through is None:
         return None
@@ -265,6 +294,18 @@ def tiles(first: date, last: date, most: int) -> Iterator[Window]:
         end = min(last, first + timedelta(days=most - 1))
         yield Window(first, end)
         first = end + timedelta(days=1)
+
+
+def begin_of(day: date, period: Period) -> date:
+    """Return the first day of the calendar week (a Monday) or month that a day is in."""
+    return day.replace(day=1) if period == "month" else day - timedelta(days=day.weekday())
+
+
+def end_of(day: date, period: Period) -> date:
+    """Return the last day of the calendar week (a Sunday) or month that a day is in."""
+    begin = begin_of(day, period)
+    next_one = (begin + timedelta(days=31)).replace(day=1) if period == "month" else begin + timedelta(days=7)
+    return next_one - A_DAY
 
 
 def keep_from(settings: Settings, advertisers: Sequence[Advertiser], now: datetime) -> dict[str, date]:

@@ -97,6 +97,11 @@ class Pace:
         self._hold = _Hold()
         self._holds: dict[str, _Hold] = {}
 
+    @property
+    def rate(self) -> float:
+        """How many requests a second are permitted."""
+        return self._rate
+
     def turn(self, advertiser_id: str = "") -> Turn:
         """Wait for the next turn and return it; at once when the run is ending."""
         turn = Turn(advertiser_id, -math.inf)

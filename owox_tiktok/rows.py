@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, InvalidOperation
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -52,6 +53,14 @@ def _shown(value: object) -> str:
         return repr(str(value)[:60])
     except (ValueError, RecursionError):  # a number of thousands of digits, or bottomless nesting
         return "something endless"
+
+
+def hashed(texts: Column) -> Column:
+    """Return the SHA-256 of each text without the spaces around it and in small letters, as 64 hexadecimal digits.
+
+    Equal texts stay equal, so that they can be counted and joined. An empty text has no hash.
+    """
+    return [sha256(t.strip().lower().encode()).hexdigest() if t and t.strip() else None for t in texts]
 
 
 DECIMALS = 9

@@ -1,9 +1,10 @@
 """The loop: a few readers, one writer or several; rows land with their cursor, oldest day first.
 
-Readers take windows in plan order and read them side by side. A step is all that is ready of one stream; where the
-destination can, steps are stored side by side. A pair's windows are stored strictly in date order, however they arrive,
-and a pair is in one step at a time, so that a cursor never covers a day that is not there. A failure is reported and
-closes its pair; the others continue. Knows no edge: reading, storing and reporting are passed in.
+Readers take windows in plan order and read them side by side. A step is all that is ready of one stream, or of all
+streams where the destination mixes them; where it can, steps are stored side by side. A pair's windows are stored
+strictly in date order, however they arrive, and a pair is in one step at a time, so that a cursor never covers a day
+that is not there. A failure is reported and closes its pair; the others continue. Knows no edge: reading, storing and
+reporting are passed in.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from owox_tiktok.errors import (
     AccountRefused,
+    Halted,
     Problem,
     StoreBusy,
     StoreDenied,
@@ -30,12 +33,13 @@ from owox_tiktok.errors import (
     StoreTaken,
     TokenRefused,
 )
-from owox_tiktok.events import Failed, Listener, Pruned, Started, Stored, Warned
-from owox_tiktok.model import Chunk, Destination, Halve, Reading, Step, Stream, Window
+from owox_tiktok.events import Failed, Listener, Proof, Pruned, Started, Stored, Warned
+from owox_tiktok.model import Chunk, Destination, Halve, Mixes, Reading, Step, Stream, Window
 from owox_tiktok.model import Stored as StoredRows
 from owox_tiktok.plan import Pair
 from owox_tiktok.spool import Spool
 from owox_tiktok.states import Reason
+from owox_tiktok.trust.closing import closed_part
 from owox_tiktok.trust.seals import in_order
 
 ENOUGH = 0.6
@@ -72,6 +76,8 @@ class _Task:
 
 
 _Stream = tuple[str, tuple[str, ...]]
+_ANY: _Stream = ("", ())
+"""In place of a stream where all are stored together."""
 
 
 @dataclass(slots=True)
@@ -102,6 +108,11 @@ class Outcome:
     kept: int = 0
     rows_kept: int = 0
     rows_confirmed: int = 0
+    confirmed_spend: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    """Spend that TikTok's totals confirm, by object and currency."""
+    closed_days: int = 0
+    """Days that were over for TikTok when they were read, of reports that it gives totals of."""
+    confirmed_days: int = 0
     warnings: int = 0
     pruned: dict[str, int] = field(default_factory=dict)
     stopped: Reason | None = None
@@ -110,7 +121,19 @@ class Outcome:
     def forget_rows(self) -> None:
         """Nothing that was stored so far is there any more."""
         self.rows, self.replaced = {}, {}
-        self.work = self.kept = self.rows_kept = self.rows_confirmed = 0
+        self.work = self.kept = self.rows_kept = self.rows_confirmed = self.closed_days = self.confirmed_days = 0
+        self.confirmed_spend = {}
+
+    @property
+    def proof(self) -> Proof:
+        """What TikTok's totals confirm."""
+        most = max(
+            {name for name, _ in self.confirmed_spend},
+            key=lambda name: (sum(a for (n, _), a in self.confirmed_spend.items() if n == name), name),
+            default="",
+        )
+        spend = {currency: amount for (name, currency), amount in self.confirmed_spend.items() if name == most}
+        return Proof(spend, self.closed_days, self.confirmed_days)
 
 
 def _day_after(task: _Task) -> date:
@@ -129,8 +152,8 @@ def _ends(task: _Task) -> bool:
 class _Board:
     """What is to be read, what has arrived and what may be stored next. The only state that threads share."""
 
-    def __init__(self, pairs: Sequence[Pair], readers: int, step: Step, side_by_side: int) -> None:
-        self._step = step
+    def __init__(self, pairs: Sequence[Pair], readers: int, step: Step, side_by_side: int, *, mixed: bool) -> None:
+        self._step, self._mixed = step, mixed
         self._lock = threading.Condition()
         self._todo = [
             _Task(n, w.first if w else date.min, w.last if w else date.min, pair, w)
@@ -141,7 +164,7 @@ class _Board:
         # The day each pair must store next; a date of its own for lists.
         self._next = [p.windows[0].first if p.windows[0] else date.min for p in pairs]
         self._left = [sum(work_of(p, w) for w in p.windows) for p in pairs]
-        self._unread = Counter(t.stream for t in self._todo)
+        self._unread = Counter(self._together(t) for t in self._todo)
         """Windows of each stream that are not read, or just being read."""
         self._reading = 0
         self._arrived: dict[tuple[int, date], _Arrived] = {}
@@ -157,6 +180,10 @@ class _Board:
         self._closed: set[int] = set()
         self._troubles: list[tuple[_Task, BaseException]] = []
         self._stopped = False
+
+    def _together(self, task: _Task) -> _Stream:
+        """Return with what a window is stored together."""
+        return _ANY if self._mixed else task.stream
 
     # --- for readers --------------------------------------------------------------------------------------------------
 
@@ -183,7 +210,7 @@ class _Board:
         assert task.window is not None
         with self._lock:
             self._reading -= 1
-            self._unread[task.stream] += 1
+            self._unread[self._together(task)] += 1
             for half in task.window.halves():
                 heapq.heappush(self._todo, _Task(task.order, half.first, half.last, task.pair, half))
             self._lock.notify_all()
@@ -193,7 +220,7 @@ class _Board:
         arrived = _Arrived(task, path, reading, path.stat().st_size if path.exists() else 0, time.monotonic())
         with self._lock:
             self._reading -= 1
-            self._unread[task.stream] -= 1
+            self._unread[self._together(task)] -= 1
             self._arrived[task.order, task.first] = arrived
             self._waiting += 1
             self._waiting_bytes += arrived.size_bytes
@@ -203,14 +230,14 @@ class _Board:
         """Hand the writer the reason why a window cannot be read; later windows of the pair are not read any more."""
         with self._lock:
             self._reading -= 1
-            self._unread[task.stream] -= 1
+            self._unread[self._together(task)] -= 1
             self._troubles.append((task, error))
             self._drop(lambda t: t.order == task.order and t.first >= task.first)
 
     def _drop(self, which: Callable[[_Task], bool]) -> None:
         """Leave windows unread."""
         for task in filter(which, self._todo):
-            self._unread[task.stream] -= 1
+            self._unread[self._together(task)] -= 1
         self._todo = [t for t in self._todo if not which(t)]
         heapq.heapify(self._todo)
         self._lock.notify_all()
@@ -218,7 +245,7 @@ class _Board:
     # --- for the writer -----------------------------------------------------------------------------------------------
 
     def wait(self) -> tuple[list[_Arrived], list[tuple[_Task, BaseException]]] | None:
-        """Return a step to be stored now (of one stream, a pair's days in order) and what failed; None at the end.
+        """Return a step to be stored now (a pair's days in order) and what failed; None at the end.
 
         Both are empty when nothing has come for a second. A failure waits for the earlier days of its pair, which are
         good and will be stored, and one that ends other pairs too for all that is being stored.
@@ -238,6 +265,12 @@ class _Board:
                 if left_s <= 0:
                     return [], []
                 self._lock.wait(min(left_s, linger_s))
+
+    def failed_so_far(self) -> list[tuple[_Task, BaseException]]:
+        """Return the failures that still waited for their turn: who ends early tells them, in no order."""
+        with self._lock:
+            failed, self._troubles = self._troubles, []
+            return [(task, error) for task, error in failed if not isinstance(error, Halted)]
 
     def arrived_so_far(self) -> list[_Arrived]:
         """Return a step of what has arrived, however little it is: who ends early has not read it for nothing."""
@@ -260,7 +293,7 @@ class _Board:
         following: dict[int, date] = {}
         for order, first in sorted(self._arrived):
             found = self._arrived[order, first]
-            stream = found.task.stream
+            stream = self._together(found.task)
             if order in self._storing or stream in full or first != following.get(order, self._next[order]):
                 continue
             share = found.share_of(self._step)
@@ -312,7 +345,7 @@ class _Board:
     def done(self, step: Sequence[_Arrived]) -> None:
         """A step has ended, well or not; its pairs may be in another one."""
         with self._lock:
-            self._steps[step[0].task.stream] -= 1
+            self._steps[self._together(step[0].task)] -= 1
             for one in step:
                 self._storing.pop(one.task.order, None)
             self._lock.notify_all()
@@ -365,7 +398,7 @@ def run(
         return outcome
 
     side_by_side = destination.step.side_by_side
-    board = _Board(pairs, readers, destination.step, side_by_side)
+    board = _Board(pairs, readers, destination.step, side_by_side, mixed=isinstance(destination, Mixes))
     with Spool() as spool:
         writer = _Writer(pairs, board, destination, listen, outcome, now)
         writer.prepare()
@@ -387,6 +420,8 @@ def run(
                     if not ready:
                         steps.store_last()
                     steps.wait()
+                    for task, error in board.failed_so_far():
+                        writer.trouble(task, error)
                     outcome.left = board.left()
                     break
             steps.wait()
@@ -497,7 +532,7 @@ class _Writer:
                     return
 
     def store(self, ready: Sequence[_Arrived]) -> None:
-        """Store windows of one stream in one step; when its rows are refused, one by one, to find which of them."""
+        """Store windows in one step; when its rows are refused, one by one, to find which of them."""
         ready = [a for a in ready if not self._dropped(a)]
         if not ready:
             return
@@ -563,11 +598,21 @@ class _Writer:
                 a.task.pair.after(a.task.window, now=self._now, refused=self._refused[a.task.pair.key]),
                 a.reading.seals,
                 self._now,
+                confirmed=self._confirmed(a),
             )
             for a in ready
         ]
+        if isinstance(self._destination, Mixes):
+            return self._destination.store(chunks)
         verb = self._destination.replace if chunks[0].stream.verb == "replace" else self._destination.upsert
         return verb(chunks)
+
+    def _confirmed(self, arrived: _Arrived) -> Window | None:
+        """Return the days of a window that were over for TikTok, and whose sums its own totals confirm."""
+        task = arrived.task
+        if not arrived.reading.adds_up or task.window is None or task.pair.stream.time is None:
+            return None
+        return closed_part(task.window, task.pair.advertiser.zone, self._now)
 
     def _tell(self, arrived: _Arrived, stored: StoredRows) -> None:
         pair, window, reading = arrived.task.pair, arrived.task.window, arrived.reading
@@ -580,6 +625,7 @@ class _Writer:
         self._outcome.kept += stored.kept
         self._outcome.rows_kept += stored.rows_kept
         self._outcome.rows_confirmed += reading.rows if reading.adds_up else 0
+        self._prove(pair, window, reading)
         self._listen(
             Stored(
                 name,
@@ -598,6 +644,20 @@ class _Writer:
             self._warn(pair, f"TikTok does not give {fields} for this account; the other fields are stored")
         for note in (*reading.notes, *stored.notes):
             self._warn(pair, note)
+
+    def _prove(self, pair: Pair, window: Window | None, reading: Reading) -> None:
+        """Add up what TikTok's totals confirm, of the days that it does not change any more."""
+        outcome = self._outcome
+        if window is None or pair.stream.time is None:
+            return
+        if reading.adds_up:
+            spend = sum((seal.spend for seal in reading.seals.values() if seal.spend), Decimal())
+            key = (pair.stream.name, pair.advertiser.currency)
+            if spend:
+                outcome.confirmed_spend[key] = outcome.confirmed_spend.get(key, Decimal()) + spend
+        if reading.has_totals and (closed := closed_part(window, pair.advertiser.zone, self._now)):
+            outcome.closed_days += closed.days
+            outcome.confirmed_days += closed.days if reading.adds_up else 0
 
     def _warn(self, pair: Pair, message: str) -> None:
         key = (*pair.key, message)
@@ -627,7 +687,8 @@ class _Writer:
                 return  # it was complete before the advertiser or the token was refused
             self._outcome.failed[pair.key] = message
             request_id = getattr(error, "request_id", "")
-            self._listen(Failed(pair.stream.name, pair.advertiser.id, message, request_id, work=left))
+            problem = error if isinstance(error, Problem) else None
+            self._listen(Failed(pair.stream.name, pair.advertiser.id, message, request_id, left, problem))
         if isinstance(error, StoreGone):
             return
         with suppress(StoreFailed):  # the reason is a convenience; the failure itself was reported

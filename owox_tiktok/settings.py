@@ -7,7 +7,8 @@ Either becomes the same frozen ``Settings``; every mistake is found in one readi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from owox_tiktok.model import Stream
 from owox_tiktok.names import What, instead, resolve
 from owox_tiktok.secret import Secret, unfit_to_show
 from owox_tiktok.streams import LEVELS, PRESETS, STREAMS, default_fields, expand, find, metrics
+from owox_tiktok.streams.custom import CannotBe, Wish, custom_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,16 @@ class Settings:
     sandbox_mode: bool = False
     requests_per_second: float = 10.0
     max_run_timeout: int | None = None
-    destination: str = "duckdb:///tiktok_ads.duckdb"
+    destination: str = field(default="duckdb:///tiktok_ads.duckdb", repr=False)  # it may have a password
+    personal_data: str = "keep"
+    history: tuple[str, ...] = ()
     views: bool = False
     technical_names: bool = False
     notify_when: str = "never"
     notify_by_email: tuple[str, ...] = ()
     notify_by_google_chat: bool = False
     notify_by_slack: bool = False
+    check_every_run: bool = False
     app_id: str = ""
     app_secret: Secret = field(default_factory=lambda: Secret(""))
     source: str = "settings"
@@ -277,6 +282,13 @@ def _when(value: Value) -> str:
     return value.text.lower()
 
 
+def _personal(value: Value) -> str:
+    text = value.text.lower().replace("_", " ")
+    if text not in PERSONAL_DATA:
+        raise _Wrong(f"{value.shown} is not one of the choices", f"Use one of: {', '.join(PERSONAL_DATA)}.")
+    return text
+
+
 def _rate(value: Value) -> float:
     try:
         rate = float(value.text)
@@ -292,7 +304,8 @@ def _rate(value: Value) -> float:
 
 def _url(value: Value) -> str:
     if not re.match(r"[a-z]+:///?\S", value.text):
-        raise _Wrong(f"{value.shown} is not a destination", "Write one such as duckdb:///tiktok_ads.duckdb.")
+        written = "what may hold a password" if "@" in value.text else value.shown
+        raise _Wrong(f"{written} is not a destination", "Write one such as duckdb:///tiktok_ads.duckdb.")
     return value.text
 
 
@@ -300,6 +313,8 @@ def _raw(value: Value) -> Value:
     return value
 
 
+PERSONAL_DATA = ("keep", "hash", "leave out")
+"""Stored as TikTok gives it, as a hash, or not at all whatever the fields say."""
 MOST_MINUTES = 1440
 MOST_LOOKBACK_DAYS = 365
 """TikTok credits a conversion up to 180 days after the click; a year leaves room for what a team defines itself."""
@@ -321,6 +336,8 @@ SETTINGS: tuple[Setting, ...] = (
             label="End Date", form="day"),
     Setting("fields", _raw, "{ad_report_daily: [spend, impressions, clicks]}",
             "Chosen fields or presets per object; omit them for a useful preset"),
+    Setting("custom_reports", _raw, "{search_by_week: {level: campaign, time: weekly, split: search_term}}",
+            "Reports of your own by name: level, time, split, metrics, filters"),
     Setting("reimport_lookback_window", _lookback, "7",
             "Recent days to read again in every run, because TikTok still adds conversions to them",
             label="Reimport Lookback Window", form="number", filled=True),
@@ -343,7 +360,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("destination_location", _location, "EU",
             "Where BigQuery creates the dataset if it does not exist yet, such as EU or europe-west3",
             label="Destination Location", filled=True, only_bigquery=True, in_file=False),
+    Setting("personal_data", _personal, "hash",
+            "What to do with e-mail addresses, telephone numbers and the like where they are among the fields: "
+            + ", ".join(PERSONAL_DATA)),
+    Setting("history", _raw, "[campaigns, ad_groups, ads]",
+            "Lists of which every version of a row is kept (DuckDB, BigQuery); true for campaigns, ad groups and ads"),
     Setting("views", _switch, "true", "Refresh the views after each import; `owox-tiktok views` does it by hand"),
+    Setting("check_every_run", _switch, "true",
+            "Compare the last 30 days with TikTok's totals after each import, whatever it costs; otherwise for at most "
+            "5 % more requests"),
     Setting("technical_names", _switch, "true",
             "Name new columns as TikTok does, cost_per_conversion, and not as people do, Cost per conversion",
             label="Technical Names", form="switch", filled=True, only_sheets=True, in_file=False),
@@ -407,8 +432,15 @@ def build(
             mistakes.append(Mistake(value.where, wrong.what, wrong.what_to_do))
 
     streams, fields = _objects(values, bool(parsed.get("sandbox_mode")), mistakes)
+    for stream, chosen in _custom_reports(values.get("custom_reports"), mistakes):
+        streams.append(stream)
+        fields[stream.name] = chosen
+        if parsed.get("destination", "").startswith("sheets://"):
+            what = f"{stream.name} is a report of your own, and a Sheet has no tab for it"
+            mistakes.append(Mistake(values["custom_reports"].where, what, "Send it to DuckDB or BigQuery."))
+    history = _history(values.get("history"), streams, mistakes)
     _dates(parsed, now, mistakes, values, wording)
-    needs_app = parsed.get("advertiser_ids") == () or any(s.per_app for s in streams)
+    needs_app = parsed.get("advertiser_ids") == () or any(s.needs_app for s in streams)
     if needs_app:
         all_of_them = f"{wording.say(BY_NAME['advertiser_ids'])}: all"
         reason = all_of_them if parsed.get("advertiser_ids") == () else "advertiser_ids among the objects"
@@ -421,7 +453,10 @@ def build(
             mistakes.append(Mistake(at, "the sandbox cannot list ad accounts", "Write the sandbox advertiser's id."))
     if mistakes:
         raise BadInput(sorted(mistakes, key=lambda m: _line(m.where)))
-    for name in ("objects", "fields"):
+    parsed["history"] = history
+    if parsed.get("personal_data") == "leave out":
+        fields = {s.name: tuple(n for n in fields[s.name] if not s.fields[n].personal) for s in streams}
+    for name in ("objects", "fields", "custom_reports"):
         parsed.pop(name, None)
     dataset, location = (parsed.pop(name, "") for name in ("destination_dataset_id", "destination_location"))
     if dataset:
@@ -512,6 +547,62 @@ def _objects(
     return streams, {s.name: tuple(n for n in chosen[s.name] if n not in s.keys) for s in streams}
 
 
+def _custom_reports(given: Value | None, mistakes: list[Mistake]) -> Iterator[tuple[Stream, tuple[str, ...]]]:
+    """Yield each report of a person's own with the fields chosen of it."""
+    if given is None or given.absent:
+        return
+    if not isinstance(given.content, dict):
+        mistakes.append(Mistake(given.where, "should name reports", f"Write {BY_NAME['custom_reports'].example}."))
+        return
+    for name, value in given.content.items():
+        if found := find(name):
+            what = f"{found.name} is called so already"
+            mistakes.append(Mistake(value.where, what, "Give the report a name of its own."))
+            continue
+        try:
+            parts = _parts(value, ("level", "time", "split", "audience", "metrics", "filters"))
+            filters = _parts(parts["filters"]) if "filters" in parts else {}
+            wish = Wish(
+                name,
+                parts["level"].text if "level" in parts else "",
+                parts["time"].text if "time" in parts else "daily",
+                parts["split"].text if "split" in parts else "",
+                "audience" in parts and _switch(parts["audience"]),
+                {key: tuple(_filter(key, one)) for key, one in filters.items()},
+            )
+            stream = custom_report(wish)
+        except CannotBe as wrong:
+            at = parts.get(wrong.part, value).where
+            mistakes.append(Mistake(at, wrong.what, wrong.what_to_do))
+            continue
+        except _Wrong as wrong:
+            mistakes.append(Mistake(value.where, wrong.what, wrong.what_to_do))
+            continue
+        chosen = _fields(stream, parts["metrics"], mistakes) if "metrics" in parts else default_fields(stream)
+        yield stream, tuple(n for n in chosen if n not in stream.keys)
+
+
+def _parts(value: Value, known: Sequence[str] = ()) -> Mapping[str, Value]:
+    """Return the values by name; raises _Wrong for anything else, and for a name that is not ``known``."""
+    if not isinstance(value.content, dict):
+        raise _Wrong("should say what the report is", "Write {level: campaign, time: daily, split: search_term}.")
+    for name in value.content:
+        if known and name not in known:
+            raise _Wrong(f"has no part {name[:40]!r}", f"Use {', '.join(known)}.")
+    return {name: one for name, one in value.content.items() if not one.absent}
+
+
+def _filter(name: str, value: Value) -> Iterator[str]:
+    """Yield what must fit; part of a name may have spaces."""
+    if name == "campaign_name_contains" and not isinstance(value.content, list):
+        yield value.text
+        return
+    for item in value.items:
+        if item.number:
+            raise _Wrong(f"{item.shown} is kept as a number, and long numbers lose their last digits", item.number)
+        yield item.text
+
+
 def _items(value: Value | None, mistakes: list[Mistake]) -> list[Value]:
     """Return the single values of a list; anything else in it is a mistake."""
     if value is None or value.absent:
@@ -524,6 +615,28 @@ def _items(value: Value | None, mistakes: list[Mistake]) -> list[Value]:
     except _Wrong as wrong:
         mistakes.append(Mistake(value.where, wrong.what, wrong.what_to_do))
     return found
+
+
+def _history(given: Value | None, streams: Sequence[Stream], mistakes: list[Mistake]) -> tuple[str, ...]:
+    """Return the names of the lists whose history is to be kept."""
+    if given is None or given.absent:
+        return ()
+    possible = {s.name for s in STREAMS.values() if s.may_have_history}
+    if isinstance(given.content, str):
+        with suppress(_Wrong):
+            return tuple(s.name for s in streams if s.name in possible) if _switch(given) else ()
+    chosen: dict[str, None] = {}
+    for item in _items(given, mistakes):
+        found = find(item.text)
+        if found is None or found.name not in possible:
+            mistakes.append(
+                unknown(item, "object", "list with a history", possible, "Choose campaigns, ad_groups or ads; so")
+            )
+        elif found not in streams:
+            mistakes.append(Mistake(item.where, f"{found.name} is not imported", "Add it to objects."))
+        else:
+            chosen[found.name] = None
+    return tuple(chosen)
 
 
 def _fields(stream: Stream, names: Value, mistakes: list[Mistake]) -> tuple[str, ...]:

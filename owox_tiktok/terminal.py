@@ -6,7 +6,8 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import IO, Protocol, Self
 
 import msgspec
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-from owox_tiktok.app import Checked, Planned, Standing, Viewed
+from owox_tiktok.app import Checked, Explained, Planned, Said, Standing, Verified, Viewed
 from owox_tiktok.errors import BadInput, Problem, visible
 from owox_tiktok.events import (
     Event,
@@ -34,8 +35,10 @@ from owox_tiktok.events import (
     rows_of,
     size,
 )
-from owox_tiktok.model import Stream
+from owox_tiktok.model import Seal, Stream
 from owox_tiktok.states import ABOUT
+from owox_tiktok.trust.seals import CONTROLS
+from owox_tiktok.trust.verdicts import PAGE, SEVERITY, TO_READ_AGAIN, VERIFIED, Severity, Stretch, Verdict, stretches
 
 
 class Screen(Protocol):
@@ -82,7 +85,10 @@ class JsonLog:
     def __call__(self, event: Event) -> None:
         """Write one event."""
         severity = {Failed: "ERROR", Warned: "WARNING"}.get(type(event), "INFO")
-        self._write(severity, type(event).__name__.lower(), dataclasses.asdict(event))
+        if isinstance(event, Failed):  # its message says what the error says
+            event = dataclasses.replace(event, error=None)
+        facts = {name: value for name, value in dataclasses.asdict(event).items() if name != "error"}
+        self._write(severity, type(event).__name__.lower(), facts)
 
     def problem(self, problem: Problem) -> None:
         """Write why a command could not do its work."""
@@ -204,8 +210,8 @@ class Terminal:
         about = ABOUT[event.state]
         colour = {0: "green", 1: "red", 3: "yellow"}[about.exit_code]
         self.say(f"[{colour}]{about.headline}[/]", event.summary.removeprefix(about.headline))
-        if event.rows_confirmed:
-            self.say("", f"Confirmed by TikTok's own totals: {rows_of(event.rows_confirmed)}.")
+        if event.confirmed:
+            self.say("", event.confirmed)
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
@@ -244,7 +250,8 @@ def show_plan(console: Console, planned: Sequence[Planned], rate: float, problem
     if read := sum(p.bytes_billed for p in planned):
         costs = [p.cost for p in planned if p.cost is not None]
         about = f"{size(read)}{money(sum(costs) if costs else None)}"
-        console.print(f"The destination would bill about {about}, if each object is stored in one step.")
+        steps = sum(p.steps for p in planned)
+        console.print(f"The destination would bill about {about} for {steps:,} step{'' if steps == 1 else 's'}.")
     for p in planned:
         if p.problem:
             what = pair(p.object, account(p.advertiser.id, p.advertiser.name))
@@ -297,7 +304,7 @@ def _alike(checks: Sequence[Checked]) -> Iterable[Sequence[Checked]]:
 
 
 def show_status(console: Console, found: Sequence[Standing], *, quiet: bool = False) -> None:
-    """Print how far each object of each account is, and what need attention. ``quiet``: nothing when all is well."""
+    """Print how far each object of each account is, and what needs attention. ``quiet``: nothing when all is well."""
     if not found:
         if not quiet:
             console.print("Nothing has been imported yet.")
@@ -320,7 +327,137 @@ def show_status(console: Console, found: Sequence[Standing], *, quiet: bool = Fa
             markup=False,
             soft_wrap=True,
         )
-    console.print("Everything is fresh." if not bad else f"{len(bad)} of {len(found)} need attention.")
+    needs = "needs" if len(bad) == 1 else "need"
+    console.print(f"{len(bad)} of {len(found)} {needs} attention." if bad else "Everything is fresh.")
+
+
+def _plain(amount: Decimal) -> str:
+    """Return money for JSON: with two decimals, or as many as it has."""
+    return f"{amount:.2f}" if amount == round(amount, 2) else f"{amount.normalize():f}"
+
+
+def sums_of(seal: Seal) -> dict[str, object]:
+    """Return the rows and sums of a day as facts for JSON."""
+    amounts = {name: getattr(seal, name) for name in CONTROLS}
+    return {
+        "rows": seal.rows,
+        **{n: None if a is None else _plain(a) if n == "spend" else a for n, a in amounts.items()},
+    }
+
+
+def facts_of(stretch: Stretch) -> dict[str, object]:
+    """Return days with the same verdict as facts for JSON; TikTok's sums where it was asked for one day alone."""
+    only = stretch.days[0] if len(stretch.days) == 1 else None
+    return {
+        "event": "verified",
+        "ok": SEVERITY[stretch.verdict] is Severity.FINE,
+        "object": stretch.object,
+        "advertiser": stretch.advertiser_id,
+        "first": str(stretch.first),
+        "last": str(stretch.last),
+        "verdict": str(stretch.verdict),
+        "reason": stretch.reason,
+        "spend": _plain(sum((one.ours.spend or Decimal() for one in stretch.days), Decimal())),
+        "tiktok": {n: _plain(a) if n == "spend" else int(a) for n, a in only.theirs.items()} if only else {},
+        "requests": sorted({r for one in stretch.days for r in one.requests}),
+    }
+
+
+_COLOURS = {Severity.FINE: "green", Severity.OPEN: "yellow", Severity.BAD: "red"}
+
+
+def show_verified(console: Console, found: Verified, *, quiet: bool = False) -> None:
+    """Print how many days of each object and account are TikTok's, and what is not. ``quiet``: nothing when all is."""
+    names = {a.id: account(a.id, a.name) for a in found.accounts}
+    table = _table("object", "account", ">closed days", ">equal", ">spend checked", "verified through", "moving since")
+    for name, advertiser_id in dict.fromkeys((one.object, one.advertiser_id) for one in found.days):
+        days = [one for one in found.days if (one.object, one.advertiser_id) == (name, advertiser_id)]
+        closed = [d for d in days if d.verdict not in (Verdict.MOVING, Verdict.NOT_READ, Verdict.NOT_CHECKABLE)]
+        equal = [d for d in closed if d.verdict in VERIFIED]
+        money_ = next((a.currency for a in found.accounts if a.id == advertiser_id), "")
+        broken = min((d.day for d in closed if d.verdict not in VERIFIED), default=None)
+        through = max((d.day for d in equal if broken is None or d.day < broken), default="")
+        moving = min((d.day for d in days if d.verdict is Verdict.MOVING), default="")
+        spend = f"{sum(d.ours.spend or 0 for d in equal):,.2f} {money_}".strip()
+        worst = max((SEVERITY[d.verdict] for d in days), default=Severity.FINE)
+        figures = (f"{len(closed):,}", Text(f"{len(equal):,}", _COLOURS[worst]), spend, str(through), str(moving))
+        table.add_row(name, names.get(advertiser_id, advertiser_id), *figures)
+    bad = [s for s in stretches(found.days) if SEVERITY[s.verdict] is not Severity.FINE]
+    if not found.days:
+        if not quiet:
+            console.print("There is no report by day or hour to compare.")
+    elif not quiet or bad:
+        console.print(table)
+    for s in bad:
+        days_ = f"{s.first}" if s.first == s.last else f"{s.first} to {s.last}"
+        what = f"{pair(s.object, names.get(s.advertiser_id, s.advertiser_id))}, {days_}: {s.reason}"
+        console.print(Text.assemble((f"{s.verdict}: ", _COLOURS[SEVERITY[s.verdict]]), visible(what)), soft_wrap=True)
+    for advertiser_id, why in found.refused.items():
+        console.print(
+            Text.assemble(("refused: ", "red"), visible(f"advertiser {advertiser_id}: {why}")), soft_wrap=True
+        )
+    if not quiet or bad or found.refused:
+        console.print(_verified_in_words(found), soft_wrap=True)
+
+
+def _verified_in_words(found: Verified) -> str:
+    """Return what a check came to, as a few sentences."""
+    count = {verdict: sum(one.verdict is verdict for one in found.days) for verdict in Verdict}
+    equal = sum(count[v] for v in VERIFIED)
+    again = sum(count[v] for v in TO_READ_AGAIN)
+    closed = equal + again + count[Verdict.MISSING]
+    asked = f"{found.requests:,} request{'' if found.requests == 1 else 's'}"
+    said = [f"{equal:,} of {closed:,} closed days equal TikTok's totals ({asked})."]
+    if count[Verdict.MOVING]:
+        said.append(f"{count[Verdict.MOVING]:,} still move.")
+    if count[Verdict.NOT_CHECKABLE]:
+        said.append(
+            f"Of {count[Verdict.NOT_CHECKABLE]:,} TikTok gives no totals; their rows are those that were stored."
+        )
+    if again:
+        said.append(f"The next import reads {again:,} of them again.")
+    if any(SEVERITY[v] is not Severity.FINE for v, n in count.items() if n):
+        said.append(f"What each of these words means, and what to do: {PAGE}")
+    return " ".join(said)
+
+
+def show_explained(console: Console, found: Explained) -> None:
+    """Print which reading gives a number, or the nearest one."""
+    whose = account(found.advertiser.id, found.advertiser.name)
+    asked = f"{found.tried:,} readings tried, {found.requests:,} requests"
+    number = f"{found.metric} {found.value:,} of {whose} on {found.day}"
+    if found.found:
+        console.print(f"{number} is:", markup=False, soft_wrap=True)
+        for one in found.found:
+            console.print(f"  {one.words}: {one.value:,}", markup=False, soft_wrap=True)
+        console.print(f"({asked})")
+        return
+    console.print(f"{number} is nothing that TikTok's API gives ({asked}).", markup=False, soft_wrap=True)
+    if found.nearest:
+        console.print(f"Nearest: {found.nearest.words}: {found.nearest.value:,}.", markup=False, soft_wrap=True)
+    console.print(f"See that the account, the day and the metric are the same there. More reasons: {PAGE}")
+
+
+def show_history(console: Console, day: date, found: Sequence[Said]) -> None:
+    """Print what TikTok said of a day, object by object, each time it changed."""
+    if not found:
+        console.print(f"Nothing is stored of {day}.")
+        return
+    table = _table("object", "account", "until", ">age", ">rows", *(f">{name}" for name in CONTROLS))
+    for one in found:
+        sums = [getattr(one.seal, name) for name in CONTROLS]
+        table.add_row(
+            one.object,
+            one.advertiser_id,
+            f"{one.until:%Y-%m-%d %H:%M} UTC" if one.until else "now",
+            "" if one.age_days is None else f"{one.age_days} d",
+            f"{one.seal.rows:,}",
+            *(
+                "" if a is None else f"{a:,.2f}" if n == "spend" else f"{a:,}"
+                for n, a in zip(CONTROLS, sums, strict=True)
+            ),
+        )
+    console.print(table)
 
 
 def show_views(console: Console, found: Sequence[Viewed]) -> None:

@@ -20,6 +20,12 @@ CATEGORIES: tuple[Category, ...] = (
 _SAID: Mapping[str, str] = {
     "stat_time_day": "Day",
     "stat_time_hour": "Hour",
+    "first_day": "First day of the period",
+    "last_day": "Last day counted",
+    "search_terms": "Search term",
+    "skan_postback_sequence": "SKAN postback",
+    "behavior_id": "Behaviour ID",
+    "ad_type": "Type of ad",
     "advertiser_id": "Account ID",
     "advertiser_name": "Account name",
     "adgroup_id": "Ad group ID",
@@ -130,7 +136,7 @@ def _word(one: str) -> str:
 
 _BY_GROUP: Mapping[str, Category] = {
     "attribute": "Names", "core": "Delivery", "video": "Video", "click": "Clicks", "social": "Clicks",
-    "interactive_add_on": "Clicks", "instant_experience": "Clicks", "messaging": "Conversions",
+    "image": "Clicks", "interactive_add_on": "Clicks", "instant_experience": "Clicks", "messaging": "Conversions",
     "website": "Conversions", "offline": "Conversions", "tiktok_onsite": "Conversions", "attribution": "Conversions",
     "app": "App", "skan": "App", "native_growth": "App", "shop": "Shop", "live": "LIVE",
 }  # fmt: skip

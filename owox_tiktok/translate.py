@@ -21,7 +21,7 @@ from owox_tiktok.config_file import FILE_SETTINGS, MOST_NESTED, parsed, read_set
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.model import Level, Stream
 from owox_tiktok.names import instead, resolve, squeezed, synonym
-from owox_tiktok.streams import AUDIENCE_BREAKDOWNS, ID_OF, PRESETS, STREAMS, expand, find
+from owox_tiktok.streams import AUDIENCE_BREAKDOWNS, BASIC_BREAKDOWNS, ID_OF, PRESETS, STREAMS, expand, find
 
 Plain = str | None | list[Any] | dict[str, Any]
 """What a file holds: texts as they stand (an id keeps its digits), nothing, lists, and mappings by text."""
@@ -376,9 +376,13 @@ def _make(report: _Report, found: _Found) -> None:
     if not report.dimensions:
         splits = set() if report.lifetime else {"stat_time_day"}
         splits |= set(AUDIENCE_BREAKDOWNS["age_gender"].dimensions) if kind == "AUDIENCE" else set()
-    if not report.kind and splits - {"stat_time_day", "stat_time_hour", "country_code"}:
+    of_audiences = {d for b in AUDIENCE_BREAKDOWNS.values() for d in b.dimensions}
+    of_plain = {d for b in BASIC_BREAKDOWNS.values() for d in b.dimensions}
+    if not report.kind and splits & (of_audiences - of_plain):
         kind = "AUDIENCE"
     for stream in STREAMS.values():
+        if stream.period:
+            continue  # nobody else has them
         if (level, kind) == (stream.level, stream.report_type) and set(stream.dimensions) - {*ID_OF.values()} == splits:
             found.objects.setdefault(stream.name, []).extend(report.metrics)
             return

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, date
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -77,7 +77,7 @@ class Emulator:
                 stdout=said,
                 stderr=subprocess.STDOUT,
             )
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180  # many tests at once make it slow
         # The port opens before the emulator can answer.
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:
@@ -138,9 +138,22 @@ def emulator() -> Emulator:
     return _running[0][0]
 
 
+_instead: list[bq.Client] = []
+
+
+def use(real: bq.Client) -> None:
+    """Look at a real project from now on, in place of an emulator."""
+    _instead[:] = [real]
+
+
 def client() -> bq.Client:
     """A client for looking at what is stored."""
-    return _running[0][1]
+    return _instead[0] if _instead else _running[0][1]
+
+
+def project() -> str:
+    """The project that is looked at."""
+    return str(client().project)
 
 
 # --- what is stored ---------------------------------------------------------------------------------------------------
@@ -153,10 +166,10 @@ def query(sql: str) -> list[tuple[Any, ...]]:
 def rows_of(dataset: str, stream: str | Stream) -> list[Row]:
     """The rows of a stream's table as Python values: Decimal, int, bool, date, aware datetimes, JSON's own."""
     stream = STREAMS[stream] if isinstance(stream, str) else stream
-    fields = client().get_table(f"{PROJECT}.{dataset}.{stream.table}").schema
+    fields = client().get_table(f"{project()}.{dataset}.{stream.table}").schema
     kinds = {f.name: stream.fields[f.name].kind if f.name in stream.fields else None for f in fields}
     picked = [f"TO_JSON_STRING(`{n}`) AS `{n}`" if kinds[n] is Kind.JSON else f"`{n}`" for n in kinds]
-    found = client().query_and_wait(f"SELECT {', '.join(picked)} FROM `{PROJECT}.{dataset}.{stream.table}`")
+    found = client().query_and_wait(f"SELECT {', '.join(picked)} FROM `{project()}.{dataset}.{stream.table}`")
     return [{n: _typed(kinds[n], v) for n, v in row.items()} for row in found]
 
 
@@ -169,15 +182,16 @@ def _typed(kind: Kind | None, value: Any) -> Any:
 
 
 class BigQueryKit(Kit):
-    """A dataset of the emulator that ``url`` leads to."""
+    """A dataset of the emulator that ``url`` leads to, or of the real project where it is empty."""
 
     def __init__(self, folder: Path, dataset: str, url: str) -> None:
-        super().__init__(folder, f"bigquery://{PROJECT}/{dataset}", {"BIGQUERY_API_URL": url})
+        environment = {"BIGQUERY_API_URL": url} if url else None
+        super().__init__(folder, f"bigquery://{project()}/{dataset}", environment)
         self.dataset = dataset
 
     def name(self, table: str | Stream) -> str:
         """A table in full."""
-        return f"{PROJECT}.{self.dataset}.{table if isinstance(table, str) else table.table}"
+        return f"{project()}.{self.dataset}.{table if isinstance(table, str) else table.table}"
 
     def read(self, stream: Stream) -> list[Row]:
         return rows_of(self.dataset, stream)
@@ -188,7 +202,7 @@ class BigQueryKit(Kit):
     def everything(self) -> object:
         found = {dataset.dataset_id for dataset in client().list_datasets()}
         there = self.dataset in found
-        return there and sorted(t.table_id for t in client().list_tables(f"{PROJECT}.{self.dataset}"))
+        return there and sorted(t.table_id for t in client().list_tables(f"{project()}.{self.dataset}"))
 
     def drop_table(self, stream: Stream) -> None:
         client().delete_table(self.name(stream))
@@ -205,7 +219,7 @@ class BigQueryKit(Kit):
         query(f"CREATE TABLE `{self.name(stream)}` CLONE `{self.name('copy')}`")
 
     def make_foreign_table(self, stream: Stream) -> None:
-        client().create_dataset(f"{PROJECT}.{self.dataset}", exists_ok=True)
+        client().create_dataset(f"{project()}.{self.dataset}", exists_ok=True)
         query(f"CREATE TABLE `{self.name(stream)}` AS SELECT 42 AS mine")
 
     def foreign_rows(self, stream: Stream) -> list[Any]:
@@ -227,6 +241,15 @@ class BigQueryKit(Kit):
 
     def descriptions(self, stream: Stream) -> dict[str, str]:
         return {f.name: f.description for f in client().get_table(self.name(stream)).schema}
+
+    def stamps(self, stream: Stream, key: str) -> dict[Any, tuple[Any, Any]]:
+        return {of: (at, run) for of, at, run in query(f"SELECT {key}, _synced_at, _run_id FROM `{self.name(stream)}`")}
+
+    def versions(self, stream: Stream, key: str, name: str) -> list[tuple[str, str, str, date, date | None]]:
+        sql = f"SELECT advertiser_id, {key}, {name}, valid_from_day, valid_to_day FROM"
+        return [
+            (a, k, n, first, last) for a, k, n, first, last in query(f"{sql} `{self.name(stream.table + '_history')}`")
+        ]
 
     def make_older(self, stream: Stream) -> None:
         dropped = ", ".join(f"DROP COLUMN IF EXISTS {name}" for name in ("table_id", "failed_at"))
@@ -277,6 +300,7 @@ class Answer:
 
 
 DROP, DROP_BEFORE, TWICE, HANG = "the answer is lost", "the request is lost", "it arrives twice", "no answer"
+CUT, CUT_WHOLE = "the answer breaks off", "half an answer that looks whole"
 Fault = Callable[[Request], Answer | str | None]
 
 
@@ -349,16 +373,27 @@ class Proxy:
         if self.bytes_processed:
             for name in ("totalBytesProcessed", "totalBytesBilled"):
                 body = body.replace(f'"{name}":"0"'.encode(), f'"{name}":"{self.bytes_processed}"'.encode())
-        self._answer(handler, status, headers, body)
+        if what == CUT_WHOLE:
+            body = body[: len(body) // 2]
+        self._answer(handler, status, headers, body, cut=what == CUT)
 
-    def _answer(self, handler: BaseHTTPRequestHandler, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def _answer(
+        self,
+        handler: BaseHTTPRequestHandler,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        cut: bool = False,
+    ) -> None:
         handler.send_response(status)
         for name, value in headers.items():
             if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
                 handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
-        handler.wfile.write(body)
+        handler.wfile.write(body[: len(body) // 2] if cut else body)
+        handler.close_connection = handler.close_connection or cut
 
     # --- what was sent ------------------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ class World:
 
 
 KINDS = ("projects", "services", "iam service-accounts", "secrets versions", "secrets", "tasks queues", "run services",
-         "run", "scheduler jobs")  # fmt: skip
+         "run", "scheduler jobs", "storage buckets", "storage")  # fmt: skip
 
 
 def main(arguments: list[str]) -> None:
@@ -120,6 +120,12 @@ def do(world: World, kind: str, verb: str, rest: list[str], given: dict[str, str
         case "scheduler jobs", "describe":
             job = world.get(kind, name)
             print(job["schedule"], job["time-zone"], job["uri"], sep="\t")
+        case "storage buckets", "create":
+            world.make(kind, name, given)
+        case "storage", "rm":
+            world.get("storage buckets", name)
+            del world.of("storage buckets")[name]
+            world.kinds["members"].pop(f"storage buckets {name}", None)
         case "scheduler jobs", "list":
             print("\n".join(f"{n}\t{j['oidc-service-account-email']}" for n, j in world.of(kind).items()))
         case _, "describe":

@@ -10,9 +10,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ import duckdb
 
 from owox_tiktok import app, config_file, settings
 from owox_tiktok.events import Event, Failed, Finished, Warned
-from owox_tiktok.local.tiktok import Server, World, oracle
+from owox_tiktok.local.tiktok import Server, World, centers, oracle, shop
 from owox_tiktok.local.tiktok.api import LISTS
 from owox_tiktok.local.tiktok.assets import entity_rows
-from owox_tiktok.model import Field, Kind, Stream
+from owox_tiktok.model import Destination, Field, Kind, Stream
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.streams import metrics as catalogue
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 START = date(2026, 1, 28)
@@ -33,7 +34,13 @@ START = date(2026, 1, 28)
 
 Row = dict[str, Any]
 
-_PATHS = {f"{path}/" for path in LISTS} | {"advertiser/info/", "oauth2/advertiser/get/", "report/integrated/get/"}
+_PATHS = {
+    f"{path}/" for path in (*LISTS, *shop.PATHS, *centers.OF_CENTERS, *centers.OF_CREATIVES, *centers.REVIEWS)
+} | {
+    "advertiser/info/",
+    "oauth2/advertiser/get/",
+    "report/integrated/get/",
+}
 SERVED = [stream for stream in STREAMS.values() if stream.path in _PATHS]
 """The streams whose endpoint the emulator has."""
 
@@ -103,14 +110,20 @@ class Project:
         return config_file.read_file(self.write(**more), now=now, environment=self.environment)
 
     def import_(
-        self, *, now: datetime | None = None, backfill: tuple[date, date] | None = None, only: str = "", **more: Any
+        self,
+        *,
+        now: datetime | None = None,
+        backfill: tuple[date, date] | None = None,
+        only: str = "",
+        open_: Callable[[str], Destination] | None = None,
+        **more: Any,
     ) -> Ran:
         """Run an import in this process, at the world's clock unless given another."""
         moment = now or self.server.world.now()
         events: list[Event] = []
         chosen = app.only(self.settings(moment, **more), [only] if only else [])
         finished = app.import_(
-            chosen, now=moment, listen=events.append, backfill=backfill, environment=self.environment
+            chosen, now=moment, listen=events.append, backfill=backfill, environment=self.environment, open_=open_
         )
         return Ran(finished, events)
 
@@ -144,7 +157,7 @@ class Project:
         """Every difference between the stored table and what TikTok has now, all advertisers together."""
         stream = STREAMS[stream] if isinstance(stream, str) else stream
         stored = self.table(stream)
-        names = columns_of(self.database, stream)
+        names = [name for name in columns_of(self.database, stream) if name in stream.fields]
         wanted = [
             row
             for advertiser_id in self.server.advertiser_ids
@@ -165,11 +178,12 @@ def process_environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def columns_of(database: Path, stream: Stream) -> list[str]:
+    """The columns of a table, but for those that say when a row was written."""
     with duckdb.connect(str(database), read_only=True) as connection:
         found = connection.execute(
             "SELECT column_name FROM duckdb_columns() WHERE table_name = $1 ORDER BY column_index", [stream.table]
         )
-        return [name for (name,) in found.fetchall()]
+        return [name for (name,) in found.fetchall() if not name.startswith("_")]
 
 
 def table(database: Path, stream: str | Stream) -> list[Row]:
@@ -217,18 +231,37 @@ def expected(
         assert stream.level is not None
         assert stream.report_type is not None
         today = world.today(advertiser)[0]
-        rows = oracle.report_rows(
-            world,
-            advertiser_id,
-            stream.level,
-            stream.dimensions,
-            [f.name for f in fields if f.origin == "metric"],
-            start,
-            min(last or today, today),
-            report_type=stream.report_type,
-            include_deleted=include_deleted,
-            lifetime=stream.time is None and stream.report_type == "BASIC",
-            top_view_at_advertiser=top_view_at_advertiser,
+        rows = [
+            {**row, "first_day": first, "last_day": until}
+            for first, until in periods(stream, start, min(last or today, today))
+            for row in oracle.report_rows(
+                world,
+                advertiser_id,
+                stream.level,
+                stream.dimensions,
+                [f.name for f in fields if f.origin == "metric"],
+                first,
+                until,
+                report_type=stream.report_type,
+                include_deleted=include_deleted,
+                lifetime=stream.time is None and stream.report_type == "BASIC",
+                top_view_at_advertiser=top_view_at_advertiser,
+            )
+        ]
+    elif stream.listing and stream.listing.info:
+        today = world.today(advertiser)[0]
+        metrics = [f.name for f in fields if f.name in catalogue()]
+        rows = oracle.creative_rows(world, advertiser_id, stream.name, metrics, start, min(last or today, today))
+    elif stream.family == "money" or (stream.listing and stream.listing.by_id):
+        rows = oracle.center_rows(world, "" if stream.per_app else advertiser_id, stream.name)
+        if stream.per_app:
+            rows = [row for row in rows if row["advertiser_id"] == advertiser_id]
+    elif stream.listing and stream.listing.each:
+        today = world.today(advertiser)[0]
+        asked = [f.name for f in fields if f.name not in stream.keys and f.origin != "ours"]
+        until, fixed = min(last or today, today), dict(stream.listing.filters)
+        rows = oracle.shop_rows(
+            world, advertiser_id, stream.name, stream.listing.dimensions, asked, start, until, fixed
         )
     else:
         rows = oracle.entity_rows(world, advertiser_id, stream.name, include_deleted)
@@ -239,8 +272,23 @@ def expected(
             rows = [{**row, name: row[first][second]} for row in rows]
     ours = {"advertiser_id": "" if stream.per_app else advertiser_id, "currency": advertiser.currency}
     return [
-        {f.name: ours[f.name] if f.origin == "ours" else typed_wire(f, row.get(f.name)) for f in fields} for row in rows
+        {
+            f.name: ours.get(f.name, row.get(f.name)) if f.origin == "ours" else typed_wire(f, row.get(f.name))
+            for f in fields
+        }
+        for row in rows
     ]
+
+
+def periods(stream: Stream, start: date, last: date) -> list[tuple[date, date]]:
+    """The ranges of days that a stream has rows about: its weeks (from Monday) or months, or all days at once."""
+    if stream.period is None:
+        return [(start, last)]
+    days = [start + timedelta(days=n) for n in range(-31, (last - start).days + 1)]
+    of: dict[tuple[int, int], list[date]] = {}
+    for day in days:
+        of.setdefault(day.isocalendar()[:2] if stream.period == "week" else (day.year, day.month), []).append(day)
+    return [(found[0], found[-1]) for found in of.values() if found[-1] >= start]
 
 
 def typed_wire(field: Field, value: Any) -> Any:
@@ -261,6 +309,9 @@ def typed_wire(field: Field, value: Any) -> Any:
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         case Kind.JSON:
             return json.loads(json.dumps(value), parse_float=Decimal)
+        case Kind.DAY | Kind.HOUR if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            return moment.date() if field.kind is Kind.DAY else moment
         case Kind.ID:
             return str(value) if value != "" else None
         case Kind.TEXT:

@@ -90,6 +90,7 @@ class Raw:
         *,
         bounds: Bounds = QUICK,
         halted: Callable[[], Reason | None] = lambda: None,
+        listen: Callable[[Event], None] = lambda _: None,
         **more: object,
     ) -> Ran:
         """Import with a DuckDB file in ``folder``; ``more`` replaces lines of the configuration."""
@@ -108,10 +109,15 @@ class Raw:
         environment = {"TIKTOK_API_URL": self.url, "TIKTOK_ACCESS_TOKEN": "token"}
         chosen = config_file.read_file(path, now=NOW, environment=environment)
         events: list[Event] = []
+
+        def heard(event: Event) -> None:
+            events.append(event)
+            listen(event)
+
         finished = app.import_(
             chosen,
             now=NOW,
-            listen=events.append,
+            listen=heard,
             environment=environment,
             bounds=bounds,
             part=app.Part(halted=halted),

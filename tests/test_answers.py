@@ -8,9 +8,11 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import duckdb
 import pytest
@@ -18,11 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from owox_tiktok.errors import AccountRefused, Problem, Refused, RequestRefused, TokenRefused, TooLarge, Unavailable
-from owox_tiktok.events import Failed
+from owox_tiktok.events import Event, Failed, Stored
 from owox_tiktok.states import Reason
 from owox_tiktok.tiktok.client import Answer, Bounds, TimeOuts, of, readable
 from owox_tiktok.tiktok.codes import CODES, Does, reaction
-from tests.raw_tiktok import ACCOUNT, QUICK, Raw, envelope, page, raw_tiktok, row, with_body
+from tests.raw_tiktok import A_DAY, ACCOUNT, QUICK, Raw, envelope, page, raw_tiktok, row, with_body
 
 EXAMPLES = int(os.environ.get("OWOX_TIKTOK_EXAMPLES", "12"))
 DEEP = b'{"code": 0, "data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
@@ -288,6 +290,26 @@ def test_a_run_whose_time_is_over_ends_in_the_middle_of_an_answer(path: str, tmp
     assert ran.exit_code == 3
     assert ran.finished.stopped is Reason.CANCELLED
     assert ran.failures == []
+
+
+def test_a_run_stopped_after_the_days_before_a_failure_tells_the_failure(tmp_path: Path) -> None:
+    kept: list[Event] = []
+
+    def answers(request: BaseHTTPRequestHandler) -> None:
+        later = parse_qs(urlsplit(request.path).query)["start_date"] > [f"{A_DAY - timedelta(days=20)}"]
+        with_body(envelope({}, 40001) if later else page())(request)
+
+    with raw_tiktok() as raw:
+        raw.answer("rest", answers)
+        ran = raw.import_(
+            tmp_path,
+            start_date=f"{A_DAY - timedelta(days=45)}",
+            listen=lambda event: kept.extend([event] * isinstance(event, Stored)),
+            halted=lambda: Reason.CANCELLED if kept else None,
+        )
+    assert kept, "the days before it are kept"
+    assert ran.exit_code == 1
+    assert len(ran.failures) == 1
 
 
 def test_an_answer_larger_than_any_page_is_not_kept() -> None:

@@ -577,3 +577,27 @@ def test_reset_makes_the_next_import_read_everything_again_and_asks_before(proje
     assert unknown.returncode == 2
     assert second in unknown.stderr
     assert project.cursors() == before
+
+
+def test_forget_deletes_all_of_an_account_and_asks_before(project: Project) -> None:
+    project.import_(objects=["ads", "ad_report_daily"])
+    first, second = project.server.advertiser_ids[:2]
+    config = str(project.write())
+    before = project.cursors()
+    theirs = sum(r["advertiser_id"] == first for r in project.table("ad_report_daily"))
+
+    for words in (("--dry-run",), ()):  # without --yes nobody answers
+        ran = project.cli("forget", "--advertiser", first, config, *words)
+        assert (ran.returncode, project.cursors()) == (0 if words else 1, before)
+        assert f"tiktok_ads_ad_report_daily  {theirs:,} rows" in ran.stderr
+        assert "the next import reads it again" in ran.stderr
+
+    done = project.cli("forget", "--advertiser", first, config, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert {pair[1] for pair in project.cursors()} == {a for _, a in before} - {first}
+    assert first not in {r["advertiser_id"] for name in ("ads", "ad_report_daily") for r in project.table(name)}
+    again = project.cli("forget", "--advertiser", first, config, "--yes")
+    assert (again.returncode, "Nothing is stored of it" in again.stderr) == (0, True)
+    wrong = project.cli("forget", "--advertiser", "1; DROP", config, "--yes")
+    assert (wrong.returncode, "not the id" in wrong.stderr) == (2, True)
+    assert second in {r["advertiser_id"] for r in project.table("ads")}

@@ -33,6 +33,7 @@ APP_SECRET = "planted-app-secret"
 HOOK = "https://hooks.slack.com/services/planted-hook"
 CLIENT = "111-abc.apps.googleusercontent.com"
 WORKER = f"https://owox-tiktok-worker-{NUMBER}.europe-west1.run.app"
+BUCKET = f"gs://owox-tiktok-{NUMBER}-europe-west1"
 FOR_SHEETS = f"https://owox-tiktok-{NUMBER}.europe-west1.run.app"
 RUNTIME, INVOKER, BUILD = (
     f"owox-tiktok-{who}@my-project.iam.gserviceaccount.com" for who in ("runtime", "invoker", "build")
@@ -177,6 +178,7 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
         "OWOX_TASKS_QUEUE": "projects/my-project/locations/europe-west1/queues/owox-tiktok",
         "OWOX_TASKS_ACCOUNT": INVOKER,
         "OWOX_WORKER_URL": WORKER,
+        "OWOX_STORE": BUCKET,
     }
     assert for_sheets["env"] == both | {
         "OWOX_ROLE": "sheets",
@@ -199,6 +201,13 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
     assert (job["schedule"], job["time-zone"]) == ("5 6 * * *", "Europe/Berlin")
     assert (job["uri"], job["oidc-token-audience"]) == (f"{WORKER}/", WORKER)
     assert json.loads(job["message-body"]) == {"action": "import", "spreadsheet_id": SHEET}
+    watch = world["scheduler jobs"]["owox-tiktok-watch"]
+    assert (watch["schedule"], watch["uri"]) == ("*/10 * * * *", f"{WORKER}/")
+    assert json.loads(watch["message-body"]) == {"action": "sweep"}
+    (options,) = world["storage buckets"].values()
+    assert list(world["storage buckets"]) == [BUCKET]
+    assert {"uniform-bucket-level-access", "public-access-prevention"} <= options.keys()
+    assert options["soft-delete-duration"] == "0"
 
 
 def test_each_account_may_do_its_own_work_and_nothing_else(cloud: Cloud) -> None:
@@ -211,6 +220,7 @@ def test_each_account_may_do_its_own_work_and_nothing_else(cloud: Cloud) -> None
         (f"iam service-accounts {INVOKER}", "roles/iam.serviceAccountUser", runtime),
         ("secrets owox-tiktok-token-default", "roles/secretmanager.secretAccessor", runtime),
         ("tasks queues owox-tiktok", "roles/cloudtasks.enqueuer", runtime),
+        (f"storage buckets {BUCKET}", "roles/storage.objectUser", runtime),
         ("run services owox-tiktok-worker", "roles/run.invoker", invoker),
         ("run services owox-tiktok", "roles/run.invoker", "user:anna@example.com"),
     }
@@ -258,7 +268,7 @@ def test_a_schedule_is_left_alone_changed_or_ended(deployed: Cloud) -> None:
     deployed.ready(*ONE[:8], "--hourly")
     assert deployed.world["scheduler jobs"][f"owox-tiktok-{SHEET}"]["schedule"] == "7 * * * *"
     deployed.ready(*ONE[:8], "--no-schedule")
-    assert deployed.world["scheduler jobs"] == {}
+    assert list(deployed.world["scheduler jobs"]) == ["owox-tiktok-watch"]
 
 
 def test_a_token_can_be_pasted_and_replaced(cloud: Cloud) -> None:
@@ -334,7 +344,9 @@ def test_a_registry_is_mounted_with_a_secret_for_each_alias(cloud: Cloud) -> Non
         }
         assert service["env"]["OWOX_REGISTRY"] == "/registry/registry.yaml"
         assert "OWOX_SPREADSHEET_ID" not in service["env"]
-    assert sorted(cloud.world["scheduler jobs"]) == sorted(f"owox-tiktok-{sheet}" for sheet in (SHEET, OTHER_SHEET))
+    assert sorted(cloud.world["scheduler jobs"]) == sorted(
+        f"owox-tiktok-{what}" for what in (SHEET, OTHER_SHEET, "watch")
+    )
     assert cloud.world["tasks queues"]["owox-tiktok"]["max-concurrent-dispatches"] == "2"
     assert set(cloud.who_may("roles/run.invoker", "run services owox-tiktok")) == {
         "user:anna@acme.example",
@@ -387,6 +399,32 @@ def test_every_mistake_is_told_at_once_and_nothing_is_run(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
+    "odd",
+    [
+        "o'brien@example.com",
+        "a|b@example.com",
+        'a"b@example.com',
+        "a`id`@example.com",
+        "a$b@example.com",
+        "a\x1bb@e.com",
+    ],
+)
+def test_addresses_with_odd_characters_are_refused_and_give_no_role(cloud: Cloud, odd: str) -> None:
+    ran = cloud.deploy(*ONE, "--caller", odd, TIKTOK_ACCESS_TOKEN=TOKEN)
+    assert (ran.returncode, "• --caller" in ran.stderr) == (2, True)
+    listed = REGISTRY.replace("- ben@beta.example", f"- {json.dumps(odd)}")
+    (cloud.folder / "registry.yaml").write_text(listed)
+    ran = cloud.deploy(*PLACE, "--registry", "registry.yaml", TIKTOK_ACCESS_TOKEN=TOKEN)
+    assert (ran.returncode, "• --registry" in ran.stderr) == (2, True), ran.stderr
+    assert cloud.log == []
+
+
+def test_what_is_said_of_the_mail_server_cannot_break_a_list(cloud: Cloud) -> None:
+    ran = cloud.deploy(*ONE, TIKTOK_ACCESS_TOKEN=TOKEN, SMTP_HOST="smtp.example.com|OWOX_ROLE=both")
+    assert (ran.returncode, "• SMTP_HOST" in ran.stderr, cloud.log) == (2, True, [])
+
+
+@pytest.mark.parametrize(
     ("step", "words"),
     [
         ("projects describe", "Are you signed in"),
@@ -396,7 +434,8 @@ def test_every_mistake_is_told_at_once_and_nothing_is_run(cloud: Cloud) -> None:
         ("queues create", "could not create the queue"),
         ("run deploy owox-tiktok-worker", "could not deploy the worker"),
         ("roles/run.invoker", "could not set who may call"),
-        ("scheduler jobs create", "could not set the schedule"),
+        ("storage buckets create", "could not create the bucket"),
+        ("scheduler jobs create", "could not have runs looked after"),
     ],
 )
 def test_a_step_that_fails_stops_with_a_sentence_and_the_next_run_goes_on(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from dataclasses import replace
+from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from owox_tiktok.errors import BadInput, StoreBusy
 from owox_tiktok.model import Kind, Stream
 from owox_tiktok.spool import Writer, read_text
 from owox_tiktok.testing import DestinationPromises, Kit
-from owox_tiktok.testing.kit import HOURLY, ad, day
+from owox_tiktok.testing.kit import ADS, DAILY, HOURLY, ad, day
 from tests import bigquery
 from tests.helpers import Row, columns_of, table
 from tests.sheets import columns_of_tab, in_a_cell, numbered_rows, sheet_rows, stand_in, tab_of
@@ -79,6 +80,15 @@ class DuckDBKit(Kit):
 
     def descriptions(self, stream: Stream) -> dict[str, str]:
         return dict(self.run(f"SELECT column_name, comment FROM duckdb_columns() WHERE table_name = '{stream.table}'"))
+
+    def stamps(self, stream: Stream, key: str) -> dict[Any, tuple[Any, Any]]:
+        rows = self.run(f"SELECT {key}, CAST(_synced_at AT TIME ZONE 'UTC' AS TIMESTAMP), _run_id FROM {stream.table}")
+        return {of: (at and at.replace(tzinfo=UTC), run) for of, at, run in rows}
+
+    def versions(self, stream: Stream, key: str, name: str) -> list[tuple[str, str, str, date, date | None]]:
+        return self.run(
+            f"SELECT advertiser_id, {key}, {name}, valid_from_day, valid_to_day FROM {stream.table}_history"
+        )
 
     def make_older(self, stream: Stream) -> None:
         self.run(
@@ -203,6 +213,35 @@ class TestBigQuery(DestinationPromises):
 
 
 # --- DuckDB's own -----------------------------------------------------------------------------------------------------
+
+
+def test_columns_of_a_persons_own_keep_their_values_in_duckdb(tmp_path: Path) -> None:
+    kit = DuckDBKit(tmp_path)
+    kit.store(kit.chunk(DAILY, [ad(n, d) for n in (1, 2, 4) for d in (1, 2)], (day(1), day(2))))
+    kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(2)), advertiser_id="2"))
+    kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "a"}, {"ad_id": "172"}, {"ad_id": "174"}]))
+    for stream in (DAILY, ADS):
+        kit.run(
+            f'ALTER TABLE {stream.table} ADD COLUMN "my note" STRUCT(a VARCHAR)',
+            f"UPDATE {stream.table} SET \"my note\" = {{'a': ad_id}}",
+        )
+        kit.copy_row(stream, ("ad_id", "174"))
+    with kit.open() as destination:
+        destination.cursors()
+        later = kit.chunk(DAILY, [ad(1, 1, spend="9"), ad(4, 1), ad(5, 1), ad(1, 2)], (day(1), day(2)))
+        destination.prepare(DAILY, later.columns)
+        destination.replace([later])
+        listed = kit.chunk(ADS, [{"ad_id": "171", "ad_name": "b"}, {"ad_id": "173"}, {"ad_id": "174"}])
+        destination.prepare(ADS, listed.columns)
+        destination.upsert([listed])
+    notes = kit.run(f'SELECT advertiser_id, ad_id, day(stat_time_day), "my note".a FROM {DAILY.table} ORDER BY ALL')
+    assert notes == [
+        ("1", "171", 1, "171"), ("1", "171", 2, "171"), ("1", "174", 1, None), ("1", "175", 1, None),
+        ("2", "171", 1, "171"),
+    ]  # fmt: skip
+    notes = kit.run(f'SELECT ad_id, ad_name, "my note".a FROM {ADS.table} ORDER BY ALL')
+    assert notes == [("171", "b", "171"), ("172", None, "172"), ("173", None, None), ("174", None, None)]
+    assert kit.damaged(DAILY) == kit.damaged(DAILY, "2") == kit.damaged(ADS) == []
 
 
 def test_very_wide_rows_are_given_the_memory_they_need(tmp_path: Path) -> None:

@@ -97,7 +97,8 @@ def test_another_packages_destination_is_found_by_its_scheme(tmp_path: Path) -> 
     ("address", "words"),
     [
         ("sqlight:///x", "Did you mean sqlite://?"),
-        ("postgres:///x", "Use one of bigquery://, duckdb://, lacking://, sheets://, sqlite://."),
+        ("postgres:///x", "Did you mean postgresql://?"),
+        ("oracle:///x", "Use one of bigquery://, duckdb://, lacking://, postgresql://, sheets://, sqlite://."),
         ("lacking:///x", "pip install 'nobody_has_this_package'"),
     ],
 )

@@ -10,15 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.oauth2.credentials import Credentials
 
 from owox_tiktok.errors import StoreFailed
 from owox_tiktok.local.sheets import Server, Sheet, serve
+from owox_tiktok.local.sheets.auth import OWNER
 from owox_tiktok.local.tiktok import Server as TikTok
 from owox_tiktok.local.tiktok import World
 from owox_tiktok.local.tiktok import serve as serve_tiktok
 from owox_tiktok.model import Stream
 from owox_tiktok.plan import clusters
 from owox_tiktok.sheets import audit
+from owox_tiktok.sheets.client import Spreadsheet
+from owox_tiktok.sheets.destination import Sheets
+from owox_tiktok.sheets.lease import holder
+from owox_tiktok.sheets.table import KEYS
+from owox_tiktok.sheets.warning import tables_of, warnings
 from owox_tiktok.streams import STREAMS
 from tests.helpers import NOW, Project, Ran, differences, expected
 from tests.sheet_edits import EDITS, Tab
@@ -242,7 +249,7 @@ def test_what_cannot_be_read_again_is_found_by_the_next_import(her: Her) -> None
 def test_a_large_tab_is_compared_by_its_control_columns_and_month_by_month(
     her: Her, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit, "CELLS_AT_ONCE", 300)
+    monkeypatch.setattr(audit, "AT_ONCE", 300)
     deletes_a_month(her)
     her.imports()
     assert her.wrong() == []
@@ -358,6 +365,94 @@ def test_a_field_that_is_not_ticked_any_more_leaves_its_column_whole_and_comes_b
     her.fields[DAILY.name] = list(FIELDS)
     her.imports(now=NOW + timedelta(days=1))
     assert her.at("video_play_actions") == at
+    assert her.wrong() == []
+
+
+def test_rows_are_said_to_be_back_only_if_they_are_what_they_were(her: Her) -> None:
+    for stream, rows in ((DAILY, her.rows_of(february)), (LIFETIME, [2, 1])):
+        for row in sorted(rows, reverse=True):
+            her.does({"deleteDimension": {"range": her.place("ROWS", row, row + 1, stream)}})
+    her.project.server.world.as_of = NOW + timedelta(days=1)
+    ran = her.imports(now=NOW + timedelta(days=1))
+    assert her.wrong() == []
+    days, whole = ran.finished.healed
+    assert re.search(r"^Ad report daily: .* rows of February 2026 were missing; they are back$", days)
+    assert (
+        whole
+        == f"{LIFETIME.title}: 2 rows were missing; they were read again, and TikTok has other rows or values by now"
+    )
+
+
+# --- while it is written ----------------------------------------------------------------------------------------------
+
+
+def warnings_on(her: Her) -> dict[str, int]:
+    """How many warnings there are, by tab."""
+    return {s.title: len(s.parts["protectedRanges"]) for s in her.server.spreadsheet(her.book).sheets}
+
+
+def test_who_edits_while_it_is_written_is_asked_to_wait(her: Her) -> None:
+    seen: list[dict[str, int]] = []
+    titles = [s.title for s in STREAMS_HERE]
+
+    def look(_: str, path: str) -> None:
+        if path.endswith(":batchUpdate"):
+            seen.append({t: n for t, n in warnings_on(her).items() if t in titles})
+
+    her.server.on_call = look
+    her.imports()
+    assert seen[0] == dict.fromkeys(titles, 0)
+    assert len(seen) > 2
+    assert seen[1:] == [dict.fromkeys(titles, 1)] * len(seen[1:])
+    assert set(warnings_on(her).values()) == {0}, "the last batch takes them away"
+
+    left = warnings(tables_of(Spreadsheet(her.book).structure(KEYS)))
+    her.does(*left)  # by a run that was killed
+    her.does({"addProtectedRange": {"protectedRange": {"range": her.box(1, 3, 0, 2), "warningOnly": True}}})  # her own
+
+    def remove_one(_: str, path: str) -> None:
+        if path.endswith(":batchUpdate") and set(warnings_on(her).values()) == {0, 1, 2}:
+            number = her.tab(ADS).parts["protectedRanges"][0]["protectedRangeId"]
+            her.server.on_call = None
+            her.does({"deleteProtectedRange": {"protectedRangeId": number}})
+
+    her.server.on_call = remove_one
+    assert her.imports().exit_code == 0
+    assert her.server.on_call is None
+    assert sorted(n for n in warnings_on(her).values() if n) == [1], "hers stays"
+    assert holder(Spreadsheet(her.book)) is None
+
+
+def test_a_column_that_somebody_protects_is_left_out_and_filled_in_when_the_protection_is_gone(her: Her) -> None:
+    robot = "robot@x.iam.gserviceaccount.com"
+    her.server.share(her.book, robot)
+
+    def imports(days: int) -> Ran:
+        her.project.server.world.as_of = NOW + timedelta(days=days)
+        credentials = Credentials(her.server.token(robot))  # type: ignore[no-untyped-call]
+        book = Spreadsheet(her.book, credentials=credentials)
+        return her.imports(now=NOW + timedelta(days=days), open_=lambda _: Sheets(book))
+
+    column = her.box(0, her.tab().grid.row_count + 500, her.at("spend"), her.at("spend") + 1)
+    column.pop("endRowIndex")
+    her.does({"addProtectedRange": {"protectedRange": {"range": column, "editors": {"users": [OWNER]}}}})
+    before = {(r["ad_id"], r["stat_time_day"]): r["spend"] for _, r in her.numbered()}
+    ran = imports(1)
+    assert ran.exit_code == 0
+    (said,) = (w for w in ran.warnings if "protected" in w)
+    assert said.startswith(f"{DAILY.title}: the column Spend is protected and left out")
+    assert "remove the protection" in said
+    after = {(r["ad_id"], r["stat_time_day"]): r["spend"] for _, r in her.numbered()}
+    assert {k: v for k, v in after.items() if k in before} == before
+    assert {v for k, v in after.items() if k not in before} == {None}, "new rows have none"
+    assert [w for w in her.wrong() if "spend" not in w and "…" not in w] == []
+    requests = len(her.project.server.log)
+    assert [w for w in imports(1).warnings if "protected" not in w] == []
+    assert len(her.project.server.log) - requests < 30, "it is not read again as long as it cannot be written"
+
+    (one,) = her.tab().parts["protectedRanges"]
+    her.does({"deleteProtectedRange": {"protectedRangeId": one["protectedRangeId"]}})
+    assert imports(1).exit_code == 0
     assert her.wrong() == []
 
 

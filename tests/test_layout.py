@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from owox_tiktok.model import Stream
 from owox_tiktok.sheets.layout import COPY, Layout, Portion
+from owox_tiktok.sheets.look import Look
 from owox_tiktok.sheets.table import Key
 from owox_tiktok.streams import STREAMS
 from tests.grid import Formula, Grid, Line
@@ -40,9 +41,15 @@ def portion(rows: dict[str, str], *, stream: Stream = ADS, whole: bool = True) -
 
 def laid_out(grid: Grid, what: Portion) -> Layout | None:
     """The layout of a portion with all it asks for; None when it does not fit."""
-    layout = Layout(grid.table, what, grid.keys)
-    fits = layout.fits(grid.values(layout.compared), grid.cells(layout.around), grid.snapshot(layout.looked_at))
-    return layout if fits else None
+    layout = begun(grid, what)
+    return layout if layout.fits(grid.cells(layout.around), grid.snapshot(layout.looked_at)) else None
+
+
+def begun(grid: Grid, what: Portion, fill: Any = None) -> Layout:
+    """The layout of a portion with what it asks for first."""
+    layout = Layout(grid.table, what, Look(grid.table.columns, grid.keys), fill)
+    assert all(layout.compare(piece, grid.values(piece)) for piece in layout.compared)
+    return layout
 
 
 def store(grid: Grid, what: Portion) -> tuple[Layout, list[Any]]:
@@ -51,8 +58,8 @@ def store(grid: Grid, what: Portion) -> tuple[Layout, list[Any]]:
     assert layout is not None
     batch, rest = apply(grid, layout), layout.rest
     if rest:
-        second = Layout(grid.table, rest[0], grid.keys, rest[1])
-        assert second.fits(grid.values(second.compared), grid.cells(second.around), grid.snapshot(second.looked_at))
+        second = begun(grid, *rest)
+        assert second.fits(grid.cells(second.around), grid.snapshot(second.looked_at))
         batch += apply(grid, second)
         layout.done.gone, layout.done.kept = second.done.gone, second.done.kept
     layout.count(grid.keys)
@@ -207,26 +214,24 @@ def test_what_has_changed_before_the_last_look_does_not_fit(what: str) -> None:
     grid = simple("a", "b", "c")
     grid.lines.append(Line([None] * 5))
     wanted = portion({"a": "new", "c": "new", "d": "new"})
-    layout = Layout(grid.table, wanted, grid.keys)
-    values, cells = grid.values(layout.compared), grid.cells(layout.around)
-    blocks = layout.looked_at
+    layout = begun(grid, wanted)
+    cells, blocks = grid.cells(layout.around), layout.looked_at
     CHANGES[what](grid)
     rows = len(grid.lines)
     seen = grid.snapshot([b._replace(bottom=min(b.bottom, rows)) for b in blocks if b.top < rows])
-    assert not layout.fits(values, cells, seen)
+    assert not layout.fits(cells, seen)
 
 
 def test_a_tab_that_is_gone_does_not_fit() -> None:
     grid = simple("a")
-    layout = Layout(grid.table, portion({"a": "new"}), grid.keys)
-    assert not layout.fits(grid.values(layout.compared), {}, None)
+    assert not begun(grid, portion({"a": "new"})).fits({}, None)
 
 
 def test_many_scattered_rows_that_vanish_are_read_beforehand() -> None:
     grid = Grid(ADS, [*NAMES, *[HERS] * 40], [["1", f"{n}", "x", "9"] for n in range(6_000)])
     grid.lines[61].cells[5] = "remark"
     wanted = portion({f"{n}": "x" for n in range(6_000) if n % 60})
-    layout = Layout(grid.table, replace(wanted, rows={}), grid.keys)
+    layout = begun(grid, replace(wanted, rows={}))
     assert layout.around
     assert len(layout.looked_at) < 200
     store(grid, wanted)
@@ -354,8 +359,8 @@ def test_on_positions_that_moved_it_does_not_write(
     grid: Grid, rows: dict[str, str], change: str, at: st.DataObject
 ) -> None:
     wanted = portion(rows)
-    layout = Layout(grid.table, wanted, grid.keys)
-    values, cells, blocks = grid.values(layout.compared), grid.cells(layout.around), layout.looked_at
+    layout = begun(grid, wanted)
+    cells, blocks = grid.cells(layout.around), layout.looked_at
     row = at.draw(st.integers(0, len(grid.lines) - 1))
     other = at.draw(st.integers(0, len(grid.lines) - 1))
     if change == "swap rows":
@@ -370,7 +375,7 @@ def test_on_positions_that_moved_it_does_not_write(
         del grid.lines[row]
     bottom = len(grid.lines)
     seen = grid.snapshot([b._replace(bottom=min(b.bottom, bottom)) for b in blocks if b.top < bottom])
-    if layout.is_bare or not layout.fits(values, cells, seen):
+    if layout.is_bare or not layout.fits(cells, seen):
         return
     # It still fits: then every row that is written is the one it was taken for.
     grid_keys = grid.keys

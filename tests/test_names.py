@@ -154,8 +154,6 @@ def test_a_peers_name_of_an_object_means_ours(name: str, ours: str) -> None:
     ("name", "expected"),
     [
         ("reports", "campaign_report_daily"),
-        ("gmv_max_campaigns", "not imported"),
-        ("GMV Max reports", "gmv_max_stores"),
         ("tiktok_ads__url_report", "ads and ad_report_daily"),
         ("creative_history", "ads"),
         ("location", "not imported"),

@@ -20,8 +20,7 @@ from typing import Any
 
 import pytest
 import trustme
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, Envelope
+from aiosmtpd.smtp import Envelope
 
 from owox_tiktok.errors import Problem
 from owox_tiktok.events import Finished
@@ -31,6 +30,7 @@ from owox_tiktok.settings import NOTIFY_WHEN, Settings
 from owox_tiktok.states import Reason
 from owox_tiktok.streams import STREAMS
 from tests.helpers import Project
+from tests.mail import Post, mail_server, served
 
 KEY = "planted-webhook-key"
 SENTENCE = "Partly done: 1,741 rows stored, 1 of 4 not complete."
@@ -59,12 +59,6 @@ def authority() -> trustme.CA:
 def trust(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    return context
-
-
-def served(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
     return context
 
 
@@ -271,53 +265,6 @@ def test_the_address_is_in_no_log_line_even_when_everything_is_logged(
 
 
 # --- e-mail -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Post:
-    """A mail server with STARTTLS and a sign-in: what it was given."""
-
-    port: int = 0
-    letters: list[Envelope] = field(default_factory=list)
-    signed_in: list[bytes] = field(default_factory=list)
-    refuse: str = ""
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Envelope, address: str, options: Any) -> str:
-        if address == self.refuse:
-            return "550 nobody here"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:
-        self.letters.append(envelope)
-        return "250 OK"
-
-    def authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-        self.signed_in.append(data.login)
-        return AuthResult(success=data.password == b"planted-password", handled=False)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "SMTP_HOST": "localhost",
-            "SMTP_PORT": str(self.port),
-            "SMTP_USER": "me",
-            "SMTP_PASSWORD": "planted-password",
-            "SMTP_FROM": "reports@example.com",
-        }
-
-
-@contextlib.contextmanager
-def mail_server(post: Post, **more: Any) -> Iterator[Post]:
-    controller = Controller(post, hostname="localhost", port=0, authenticator=post.authenticate, **more)
-    with socket.socket() as free:  # the controller greets itself at the port it was given, so it cannot be 0
-        free.bind(("localhost", 0))
-        controller.port = post.port = free.getsockname()[1]
-    controller.start()
-    try:
-        yield post
-    finally:
-        controller.stop()
 
 
 @pytest.fixture

@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 
 from owox_tiktok.events import Failed, Started, Stored
 from owox_tiktok.model import Advertiser, Cursor, Failure, Known, Stream, Window
-from owox_tiktok.plan import EVERY_ADVERTISER, NO_DAYS, NOT_DONE, NOTHING_DONE, Done, Pair, keep_from, losses, plan
+from owox_tiktok.plan import (
+    EVERY_ADVERTISER,
+    NO_DAYS,
+    NOT_DONE,
+    NOTHING_DONE,
+    Done,
+    Pair,
+    begin_of,
+    keep_from,
+    losses,
+    plan,
+)
 from owox_tiktok.run import work_of
 from owox_tiktok.secret import Secret
 from owox_tiktok.service.messages import MOST_BYTES
@@ -446,3 +457,43 @@ def test_a_run_of_a_large_agency_ends_although_an_account_fails_everywhere() -> 
     assert len(read) == 4 * 4_000
     assert all(read[name, agency[0].id] > 1 for name in ("ads", "ad_report_daily")), "a later part tries it again"
     assert sum(read.values()) < 1.7 * len(read)
+
+
+# --- calendar weeks and months ----------------------------------------------------------------------------------------
+
+
+SUNDAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("campaign_report_weekly", ["2026-02-09..2026-02-15", "2026-02-16..2026-02-22", "2026-02-23..2026-03-01"]),
+        ("campaign_report_monthly", ["2026-02-01..2026-02-28", "2026-03-01"]),
+    ],
+)
+def test_weeks_and_months_are_read_whole_and_the_last_one_as_far_as_it_has_come(name: str, wanted: list[str]) -> None:
+    known = configured(STREAMS[name], date(2026, 2, 11))
+    (pair,) = plan(known, [account()], {}, SUNDAY)
+    assert list(map(str, pair.windows)) == wanted
+    cursor = pair.after(pair.windows[-1], now=SUNDAY, refused=frozenset())
+    assert cursor is not None
+    later = SUNDAY + timedelta(days=2)
+    (again,) = plan(known, [account()], {(name, "1"): Known(cursor)}, later)
+    today = later.date()
+    assert again.windows[-1] == Window(begin_of(today, pair.stream.period or "week"), today)
+    # What was not settled is read again, as whole periods.
+    assert again.windows[0] is not None
+    assert again.windows[0].first == begin_of(SUNDAY.date() - timedelta(days=7), pair.stream.period or "week")
+
+
+def test_a_week_that_is_pruned_in_part_is_not_read_again() -> None:
+    known = configured(STREAMS["campaign_report_weekly"], date(2026, 1, 1), clean_up_to_keep_window=10)
+    (pair,) = plan(known, [account()], {}, SUNDAY)  # days before Friday, 20 February, are pruned
+    assert list(map(str, pair.windows)) == ["2026-02-23..2026-03-01"]
+
+
+def test_a_backfill_reads_the_whole_weeks_of_its_days() -> None:
+    known = configured(STREAMS["campaign_report_weekly"], date(2026, 2, 20))
+    (pair,) = plan(known, [account()], {}, SUNDAY, (date(2026, 1, 7), date(2026, 1, 13)))
+    assert list(map(str, pair.windows)) == ["2026-01-05..2026-01-11", "2026-01-12..2026-01-18"]

@@ -24,6 +24,8 @@ SAID = {
     "values": "as they were written",
     "read_back": "what is there afterwards",
     "tags": "shown with it",
+    "warning": "protected with a warning",
+    "packed": "compressed",
 }
 """Words of the finding that each switched-off assumption brings up."""
 

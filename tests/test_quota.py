@@ -5,17 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from benchmarks import quota
 from owox_tiktok.errors import StoreFailed
 from owox_tiktok.local.sheets import Server, serve
 from owox_tiktok.local.sheets.api import quota_kind
 from owox_tiktok.local.sheets.faults import Quota
+from owox_tiktok.local.tiktok import Server as TikTok
 from owox_tiktok.retry import Limits
 from owox_tiktok.sheets.client import LIMITS, Spreadsheet
 from owox_tiktok.sheets.errors import OverQuota
 from owox_tiktok.sheets.pace import PER_MINUTE_VARIABLE, WINDOW_S, Pace
+from owox_tiktok.streams import STREAMS
 from tests.control_sheet import control_sheet, run
 from tests.helpers import Project
 
@@ -117,7 +121,7 @@ def test_runs_of_one_account_share_its_quota_and_none_is_refused(
 ) -> None:
     google.quota.per_minute = 20
     monkeypatch.setenv("SHEETS_API_URL", google.url)
-    for _ in range(3):
+    for _ in range(4):
         sheet = control_sheet(google, project)
         finished = run(sheet, project, limits=limits(time), environment_more={PER_MINUTE_VARIABLE: "20"})
         assert finished.exit_code == 0
@@ -125,6 +129,25 @@ def test_runs_of_one_account_share_its_quota_and_none_is_refused(
     assert "429" not in google.counts["by_status"]
     assert calls(google, "Read") > 20
     assert time.now - 1000 < WINDOW_S * (1 + calls(google, "Read") / 15), "none waits longer than the quota asks"
+
+
+def test_five_small_objects_are_stored_together_in_few_calls(google: Server, tiktok: TikTok) -> None:
+    book = quota.made(google, tiktok.advertiser_ids)
+    environment = {
+        "TIKTOK_API_URL": tiktok.url,
+        "TIKTOK_ACCESS_TOKEN": tiktok.token,
+        "SHEETS_API_URL": google.url,
+    }
+    for now, reads, writes in (
+        (quota.NOW, *quota.MOST_AT_FIRST),
+        (quota.NOW + timedelta(hours=6), quota.MOST_READS, quota.MOST_WRITES),
+    ):
+        google.log.clear()
+        assert quota.import_all([book], now, environment, LIMITS) == []
+        assert (calls(google, "Read"), calls(google, "Write")) <= (reads, writes)
+        assert calls(google, "Write") <= writes
+    titles = {sheet.title for sheet in google.spreadsheet(book).sheets}
+    assert {STREAMS[name].title for name in quota.OBJECTS} <= titles
 
 
 def test_a_quota_used_up_by_others_is_waited_for(google: Server, project: Project, time: Time) -> None:
@@ -167,7 +190,7 @@ def test_max_run_timeout_is_a_deadline_too(google: Server, project: Project, tim
 
 
 def test_who_waits_for_the_quota_is_heard_of(google: Server, project: Project, time: Time) -> None:
-    google.quota.per_minute = 10
+    google.quota.per_minute = 3
     sheet = control_sheet(google, project)
     assert run(sheet, project, limits=limits(time)).exit_code == 0
     assert any("quota" in message for message in sheet.messages("INFO"))

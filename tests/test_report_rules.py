@@ -36,6 +36,11 @@ BY_COUNTRY_ALTHOUGH_UNLISTED = frozenset((
 ))  # fmt: skip
 """Metrics that another shipped connector asks by country although TikTok's page does not list them; in no preset."""
 
+NOT_LISTED = frozenset(
+    ("custom_event_type", "event_source_id", "minis_id", "skan_postback_sequence", "image_id", "video_material_id")
+)
+"""Splits whose metrics TikTok lists nowhere: those by type of ad are asked for, and what is refused is left out."""
+
 REFUSED_AND_LEFT_OUT = {
     "audience_by_country": frozenset(("reach", "frequency", "engaged_view", "engaged_view_15s")),
 }
@@ -58,9 +63,12 @@ def test_a_report_is_grouped_as_the_table_allows(stream: Stream) -> None:
     assert len(times(stream)) <= 1
     if stream.report_type == "BASIC":
         assert splits(stream) in BASIC["splits"]
+        assert stream.level in BASIC["levels_of"].get((splits(stream) or [""])[0], RULES["id_of_level"])
         assert (times(stream) or ["none"])[0] in BASIC["times"]
-        if stream.time is None:
+        if not times(stream):
             assert not set(stream.dimensions) & set(BASIC["lifetime_excludes"])
+    elif "stat_time_hour" in times(stream):
+        assert splits(stream) == AUDIENCE["by_hour"]
     else:
         permitted = AUDIENCE["daily"] + ([] if times(stream) else AUDIENCE["without_a_day_only"])
         assert set(splits(stream)) <= set(permitted)
@@ -72,7 +80,9 @@ def test_a_report_is_grouped_as_the_table_allows(stream: Stream) -> None:
 def test_a_report_asks_for_no_more_days_or_rows_at_once_than_the_table_allows(stream: Stream) -> None:
     most = RULES["window_days"][(times(stream) or ["none"])[0]]
     assert (stream.max_days or 0) <= most
-    assert bool(stream.max_days) == bool(times(stream)), "what has no day is asked for its whole life, or 365 days"
+    assert bool(stream.max_days) == bool(times(stream) or stream.period), (
+        "what has no day is asked for its whole life, or 365 days"
+    )
     assert stream.page_size is not None
     assert stream.page_size <= RULES["most_rows_per_page"]
 
@@ -81,7 +91,14 @@ def test_a_report_asks_for_no_more_days_or_rows_at_once_than_the_table_allows(st
 def test_a_report_offers_the_metrics_that_the_table_allows_and_named_exceptions(stream: Stream) -> None:
     table, by_country = RULES["metrics"], "country_code" in stream.dimensions
     asked = {name for name, field in stream.fields.items() if field.origin == "metric"}
-    if stream.report_type == "AUDIENCE":
+    of = (splits(stream) or [""])[0]
+    if of in NOT_LISTED:
+        allowed = named(table["basic_by"]["ad_type"]) | ATTRIBUTES | named(table["with_an_image_only"])
+    elif of in table["basic_by"]:
+        allowed = named(table["basic_by"][of]) | ATTRIBUTES
+    elif of in table["audience_by"]:
+        allowed = named(table["audience_by"][of]) | named(table["audience"]) & ATTRIBUTES
+    elif stream.report_type == "AUDIENCE":
         allowed = named(table["audience_by_country" if by_country else "audience"])
         if by_country:
             allowed |= ATTRIBUTES | BY_COUNTRY_ALTHOUGH_UNLISTED | REFUSED_AND_LEFT_OUT["audience_by_country"]
@@ -94,15 +111,18 @@ def test_a_report_offers_the_metrics_that_the_table_allows_and_named_exceptions(
         if stream.level == "advertiser" and times(stream) == ["stat_time_day"]:
             allowed |= named(table["advertiser_by_day_only"])
     assert sorted(asked - allowed) == []
-    assert "spend" in asked
+    assert "spend" in asked or of == "bucket_id"
 
 
 def test_the_table_and_the_catalogue_know_the_same_metrics() -> None:
     table = RULES["metrics"]
-    known = set().union(*(named(table[k]) for k in table if k != "basic_of"), *map(named, table["basic_of"].values()))
+    of_some = {"basic_of", "basic_by", "audience_by"}
+    known = set().union(
+        *(named(table[k]) for k in table if k not in of_some), *(named(x) for k in of_some for x in table[k].values())
+    )
     assert sorted(set(metrics()) - known) == []
     # Of a grouping that is not offered; names that TikTok's pages disagree about, or that are asked as dimensions.
-    absent = named(table["with_an_image_only"]) | {
+    absent = {
         "ad_display_name",
         "ad_id_v2",
         "identity_type",

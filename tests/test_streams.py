@@ -8,6 +8,8 @@ import pytest
 
 from owox_tiktok.model import Kind, Stream
 from owox_tiktok.streams import (
+    AUDIENCE_BREAKDOWNS,
+    BASIC_BREAKDOWNS,
     ID_OF,
     MAX_METRICS,
     PRESETS,
@@ -82,7 +84,8 @@ def test_no_two_streams_share_a_table() -> None:
 
 AUDIENCE = {"gender", "age", "country_code", "province_id", "dma_id", "platform", "language", "ac", "placement",
             "contextual_tag", "interest_category", "interest_category_tier2", "interest_category_tier3",
-            "interest_category_tier4", "device_brand_id", "behavior_id"}  # fmt: skip
+            "interest_category_tier4", "device_brand_id", "behavior_id", "additional_interests", "hashtag",
+            "audience_tags", "purchase_intention"}  # fmt: skip
 TIMELESS = {"interest_category", "interest_category_tier2", "interest_category_tier3", "interest_category_tier4",
             "device_brand_id"}  # fmt: skip
 
@@ -95,20 +98,24 @@ def test_a_report_groups_only_as_tiktok_permits(stream: Stream) -> None:
     splits = [d for d in stream.dimensions if d not in ids and d not in times]
     assert ids == [ID_OF[stream.level]]
     assert len(times) <= 1
-    assert times == ([stream.time] if stream.time else [])
+    assert times == ([stream.time] if stream.time and not stream.period else [])
     if stream.report_type == "BASIC":
-        assert splits in ([], ["country_code"])
+        assert stream.report is not None
+        assert tuple(splits) == (BASIC_BREAKDOWNS[stream.report.split].dimensions if splits else ())
+    elif splits == ["bucket_id"]:
+        assert times == ["stat_time_hour"]
     else:
         assert len(splits) == 1 or set(splits) == {"gender", "age"}
         assert set(splits) <= AUDIENCE
         assert "stat_time_hour" not in times
         assert not (times and set(splits) & TIMELESS)
-    assert set(stream.keys) == {"advertiser_id", *stream.dimensions}
+    assert set(stream.keys) == {"advertiser_id", *stream.dimensions, *(["first_day"] if stream.period else [])}
 
 
 @REPORTS
 def test_a_report_asks_for_no_more_days_than_tiktok_answers(stream: Stream) -> None:
-    assert stream.max_days == {"stat_time_day": 30, "stat_time_hour": 1, None: None}[stream.time]
+    longest = {"stat_time_day": 30, "stat_time_hour": 1, "first_day": 31 if stream.period == "month" else 7}
+    assert stream.max_days == longest.get(str(stream.time))
     assert stream.page_size == 1000
     assert stream.verb == "replace"
 
@@ -120,9 +127,11 @@ def test_a_report_offers_only_metrics_of_its_level_and_kind(stream: Stream) -> N
             continue
         known = metrics()[name]
         assert stream.level in known.levels
-        assert stream.report_type in known.reports
+        split = {**AUDIENCE_BREAKDOWNS, **BASIC_BREAKDOWNS}
+        assert stream.report is not None
+        assert stream.report_type in known.reports or split[stream.report.split].offers in known.splits
     if not (stream.level == "advertiser" and stream.time == "stat_time_day" and stream.report_type == "BASIC"
-            and "country_code" not in stream.dimensions):  # fmt: skip
+            and len(stream.dimensions) == 2):  # fmt: skip
         assert not {"cash_spend", "voucher_spend"} & set(stream.fields)
     if stream.report_type == "AUDIENCE":
         assert "billed_cost" not in stream.fields
@@ -132,8 +141,9 @@ def test_a_report_offers_only_metrics_of_its_level_and_kind(stream: Stream) -> N
 
 @REPORTS
 def test_a_report_with_money_says_in_which_currency(stream: Stream) -> None:
-    assert "currency" in [f.name for f in stream.columns(["spend"])]
-    assert "currency" not in [f.name for f in stream.columns(["impressions"])]
+    money, count = ("cost", "campaign_name") if "bucket_id" in stream.dimensions else ("spend", "impressions")
+    assert "currency" in [f.name for f in stream.columns([money])]
+    assert "currency" not in [f.name for f in stream.columns([count])]
 
 
 @REPORTS
@@ -155,7 +165,7 @@ def test_every_preset_means_something_on_every_report(stream: Stream) -> None:
     for preset in PRESETS:
         chosen = expand(stream, preset)
         assert chosen
-        assert "spend" in chosen
+        assert "spend" in chosen or ("cost" in chosen and "bucket_id" in stream.dimensions)
         assert len(chosen) <= MAX_METRICS
 
 

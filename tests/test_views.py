@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import shutil
+import subprocess
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,11 +27,15 @@ from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
-from owox_tiktok.dialects import BIGQUERY, CURSORS, DUCKDB, Dialect, bigquery
+from owox_tiktok.app.report_views import all_views
+from owox_tiktok.cursors import Part
+from owox_tiktok.destinations.bigquery.sql import ROWS_OF_CURSORS, ROWS_OF_SEALS
+from owox_tiktok.dialects import BIGQUERY, CURSORS, DUCKDB, SEALS, Dialect, bigquery
 from owox_tiktok.errors import BadInput
 from owox_tiktok.local.tiktok import Server
 from owox_tiktok.model import Kind, Stream
 from owox_tiktok.streams import STREAMS, default_fields, metrics
+from owox_tiktok.trust.ledger import CHECKS, RESTATEMENTS
 from owox_tiktok.views import RATIOS, definitions
 from tests.helpers import Project, Row, expected
 from tests.sheets import stand_in
@@ -82,7 +89,8 @@ def imported(tmp_path_factory: pytest.TempPathFactory, lasting_tiktok: Server) -
         "ad_report_hourly": ["performance", "video", "real_time_conversion", "total_purchase_value"],
         "campaign_report_daily": ["performance"],
     }
-    project.say = {"objects": [*LISTS, *reports], "fields": fields, "start_date": START.isoformat()}
+    lists = [*LISTS, "videos", "images"]
+    project.say = {"objects": [*lists, *reports], "fields": fields, "start_date": START.isoformat()}
     ran = project.import_(views=True)
     assert ran.exit_code == 0
     assert not ran.warnings
@@ -171,6 +179,92 @@ def test_without_campaign_reports_the_ads_are_added_up_and_ratios_are_of_the_sum
     assert "Made from ad_report_daily" in views_in(project.database)["v_campaign_performance_daily"]
 
 
+@pytest.mark.parametrize(("unit", "days"), [("week", 7), ("month", 31)])
+def test_weeks_and_months_are_the_sums_of_their_days_and_ratios_are_of_the_sums(
+    unit: str, days: int, imported: Project
+) -> None:
+    seen = rows(imported.database, f"SELECT * FROM v_campaign_performance_{unit}ly")
+    wanted: dict[tuple[str, str, date], list[Row]] = defaultdict(list)
+    for row in oracle(imported, "campaign_report_daily", ["spend", "impressions", "clicks", "conversion"]):
+        day = row["stat_time_day"]
+        first = day.replace(day=1) if unit == "month" else day - timedelta(days=day.weekday())
+        wanted[row["advertiser_id"], row["campaign_id"], first].append(row)
+    assert len(seen) == len(wanted)
+    assert any(len(of) < days for of in wanted.values())
+    for row in seen:
+        of = wanted[row["advertiser_id"], row["campaign_id"], row[f"first_day_of_{unit}"]]
+        for name in ("spend", "impressions", "clicks", "conversion"):
+            assert row[name] == sum(r[name] for r in of)
+        assert row["days"] == len(of)
+        assert row["cpc"] == (pytest.approx(row["spend"] / row["clicks"]) if row["clicks"] else None)
+        names = rows(
+            imported.database,
+            f"SELECT campaign_name FROM v_campaign_performance_daily WHERE campaign_id = '{row['campaign_id']}'",
+        )
+        assert row["campaign_name"] in {r["campaign_name"] for r in names}
+
+
+def test_a_creative_has_its_ads_results_and_the_rates_of_those_who_watched(imported: Project) -> None:
+    seen = rows(imported.database, "SELECT * FROM v_creative_performance_daily")
+    by_ad = rows(imported.database, "SELECT ad_id, stat_time_day, spend FROM v_ad_performance_daily")
+    assert sorted(repr((r["ad_id"], r["stat_time_day"], r["spend"])) for r in seen) == sorted(
+        repr((r["ad_id"], r["stat_time_day"], r["spend"])) for r in by_ad
+    ), "no result is lost or doubled"
+    ads = {(r["advertiser_id"], r["ad_id"]): r for r in imported.table("ads")}
+    names = {(r["advertiser_id"], r["video_id"]): r["file_name"] for r in imported.table("videos")}
+    names |= {(r["advertiser_id"], r["image_id"]): r["file_name"] for r in imported.table("images")}
+    kinds = set()
+    for row in seen:
+        ad = ads.get((row["advertiser_id"], row["ad_id"]), {})
+        image = next(iter(ad.get("image_ids") or []), None)
+        assert row["creative_id"] == (ad.get("video_id") or image)
+        assert row["creative_type"] == ("video" if ad.get("video_id") else "image" if image else None)
+        assert row["creative_name"] == names.get((row["advertiser_id"], row["creative_id"]))
+        kinds.add((row["creative_type"], row["creative_name"] is not None))
+        for rate, over, under in (
+            ("hook_rate", "video_watched_2s", "impressions"),
+            ("hold_rate", "video_watched_6s", "video_watched_2s"),
+            ("completion_rate", "video_views_p100", "video_play_actions"),
+        ):
+            both = row[over] is not None and row[under]
+            assert row[rate] == (pytest.approx(100 * Decimal(row[over]) / row[under]) if both else None)
+    assert ("video", True) in kinds
+
+
+def test_a_day_is_provisional_as_long_as_the_next_import_reads_it_again(imported: Project) -> None:
+    read_on = {
+        (object_, a): day
+        for object_, a, day in (
+            tuple(r.values()) for r in rows(imported.database, f"SELECT object, advertiser_id, read_on FROM {CURSORS}")
+        )
+    }
+    seen = rows(imported.database, "SELECT advertiser_id, stat_time_day, is_provisional FROM v_ad_performance_daily")
+    for row in seen:
+        first = read_on["ad_report_daily", row["advertiser_id"]] - timedelta(days=7)
+        assert row["is_provisional"] == (row["stat_time_day"] >= first)
+    assert {r["is_provisional"] for r in seen} == {True, False}
+
+
+def test_the_status_has_what_is_stored_and_what_failed_since(imported: Project) -> None:
+    status = {(r["object"], r["advertiser_id"]): r for r in rows(
+        imported.database, "SELECT * EXCLUDE (read_at, failed_at), epoch(read_at) AS at FROM v_import_status"
+    )}  # fmt: skip
+    counts = {
+        (name, r["advertiser_id"]): r["n"]
+        for name in imported.say["objects"]
+        for r in rows(
+            imported.database,
+            f"SELECT advertiser_id, count(*) AS n FROM {STREAMS[name].table} GROUP BY advertiser_id",
+        )
+    }
+    assert {pair: r["row_count"] for pair, r in status.items() if r["row_count"]} == counts
+    accounts = {r["advertiser_id"]: r["name"] for r in imported.table("advertisers")}
+    for (_, advertiser_id), row in status.items():
+        assert (row["advertiser_name"], row["last_error"]) == (accounts[advertiser_id], None)
+        assert row["at"] is not None
+    assert {r["through"] for (name, _), r in status.items() if STREAMS[name].time} == {date(2026, 3, 1)}
+
+
 def test_what_cannot_be_added_up_is_not_offered(imported: Project) -> None:
     fields = STREAMS["ad_report_daily"].fields
     for view in PERFORMANCE:
@@ -218,7 +312,7 @@ def test_latest_entities_lists_each_once_with_its_state(imported: Project) -> No
 
 
 def test_each_column_has_the_type_that_is_promised(imported: Project) -> None:
-    made = definitions(columns_of(imported.database), DUCKDB)
+    made = all_views(columns_of(imported.database), DUCKDB, 7)
     assert len(views_in(imported.database)) == len([v for v in made if v.sql]) >= 8
     for view in made:
         if view.sql:
@@ -229,7 +323,7 @@ def columns_of(database: Path) -> dict[str, set[str]]:
     """The columns of each table, read by hand."""
     found: dict[str, set[str]] = defaultdict(set)
     for row in rows(database, "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"):
-        if row["table_name"] in {s.table for s in STREAMS.values()} | {CURSORS}:
+        if row["table_name"] in {s.table for s in STREAMS.values()} | {CURSORS, SEALS, CHECKS, RESTATEMENTS}:
             found[row["table_name"]].add(row["column_name"])
     return found
 
@@ -263,12 +357,13 @@ def test_what_is_not_imported_is_null_and_named_and_the_next_refresh_has_it(proj
 
 CANDIDATES = [
     *LISTS, "ad_report_daily", "ad_group_report_daily", "campaign_report_daily", "ad_report_hourly",
-    "ad_group_report_hourly", "campaign_report_hourly", "campaign_report_daily_by_country",
+    "ad_group_report_hourly", "campaign_report_hourly", "campaign_report_daily_by_country", "videos", "images",
 ]  # fmt: skip
 READ = {
     "secondary_status", "status", "name", "campaign_name", "ad_name", "adgroup_name", "campaign_id", "adgroup_id",
     "objective_type", "currency", "create_time", "modify_time", "spend", "impressions", "clicks", "conversion",
-    "video_views_p25", "conversion_rate_v2", "languages", "landing_page_url", "reach",
+    "video_views_p25", "conversion_rate_v2", "languages", "landing_page_url", "reach", "video_id", "image_ids",
+    "file_name", "duration", "video_watched_2s", "video_watched_6s", "video_views_p100", "video_play_actions",
 }  # fmt: skip
 
 
@@ -281,27 +376,30 @@ def stored(draw: st.DrawFn) -> dict[str, list[str]]:
         optional = sorted(READ & set(stream.fields))
         picked = draw(st.lists(st.sampled_from(optional), unique=True)) if optional else []
         tables[stream.table] = [f.name for f in stream.columns(picked)]
-    if draw(st.booleans()):
-        tables[CURSORS] = ["object", "advertiser_id", "read_at", "read_on"]
+    for table, parts in draw(st.sampled_from([{}, dict(list(OURS.items())[:1]), OURS])).items():
+        tables[table] = [part.name for part in parts]
     return tables
 
 
-def kinds_of(tables: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Kind]]:
+OURS: dict[str, tuple[Part, ...]] = {CURSORS: ROWS_OF_CURSORS, SEALS: ROWS_OF_SEALS}
+"""As BigQuery has them: rows are only added, and the newest counts."""
+
+
+def types_in(tables: Mapping[str, Sequence[str]], dialect: Dialect) -> dict[str, dict[str, str]]:
     by_table: dict[str, Stream] = {s.table: s for s in STREAMS.values()}
-    cursors = {"object": Kind.TEXT, "advertiser_id": Kind.ID, "read_at": Kind.INSTANT, "read_on": Kind.DAY}
-    return {
-        table: cursors if table == CURSORS else {n: by_table[table].fields[n].kind for n in names}
-        for table, names in tables.items()
-    }
+    found = {t: {n: dialect.types[by_table[t].fields[n].kind] for n in tables[t]} for t in tables if t not in OURS}
+    for table in tables.keys() & OURS.keys():
+        kinds = {p.name: dialect.types[p.kind] for p in OURS[table]}
+        found[table] = {p.name: dialect.list_of.format(kinds[p.name]) if p.many else kinds[p.name] for p in OURS[table]}
+    return found
 
 
 @hypothesis_settings(max_examples=40)
 @given(stored())
 def test_whatever_is_stored_the_views_refer_to_nothing_else(tables: dict[str, list[str]]) -> None:
-    kinds = kinds_of(tables)
     with duckdb.connect() as connection:
-        for table, columns in kinds.items():
-            typed = ", ".join(f'"{name}" {DUCKDB.types[kind]}' for name, kind in columns.items())
+        for table, columns in types_in(tables, DUCKDB).items():
+            typed = ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
             connection.execute(f'CREATE TABLE "{table}" ({typed})')
         for view in definitions(tables, DUCKDB):
             if view.sql:
@@ -312,7 +410,7 @@ def test_whatever_is_stored_the_views_refer_to_nothing_else(tables: dict[str, li
     if not tables:
         return
     schema = MappingSchema(
-        {"my-project": {"tiktok": {t: {n: BIGQUERY.types[k] for n, k in c.items()} for t, c in kinds.items()}}},
+        {"my-project": {"tiktok": types_in(tables, BIGQUERY)}},
         dialect="bigquery",
     )
     for view in definitions(tables, bigquery("my-project", "tiktok")):
@@ -351,6 +449,22 @@ def test_the_column_that_dates_a_row_is_passed_on_untouched(dialect: Dialect, re
             assert not parsed.find(exp.Where) or "synced" in view.sql
             assert not parsed.find(exp.Window)
     assert passed >= {*PERFORMANCE, "ad_report_hourly", "campaign_country_report"}
+
+
+def test_a_history_shows_each_list_as_it_was_on_each_day(project: Project) -> None:
+    project.say = {"objects": ["campaigns", "ads"], "history": True, "start_date": START.isoformat()}
+    assert project.import_(now=datetime(2026, 2, 20, 12, tzinfo=UTC)).exit_code == 0
+    before = states(project.table("campaigns"))
+    assert project.import_(now=datetime(2026, 3, 1, 12, tzinfo=UTC), views=True).exit_code == 0
+    after = states(project.table("campaigns"))
+    for day, wanted in ((date(2026, 2, 20), before), (date(2026, 2, 28), before), (date(2026, 3, 1), after)):
+        assert states(rows(project.database, f"SELECT * FROM v_campaigns_by_day WHERE day = DATE '{day}'")) == wanted
+    assert {"v_campaigns_by_day", "v_ads_by_day"} <= views_in(project.database).keys()
+
+
+def states(of: Sequence[Row]) -> list[tuple[str, ...]]:
+    names = ("advertiser_id", "campaign_id", "campaign_name", "budget", "operation_status", "secondary_status")
+    return sorted(tuple(str(r[n]) for n in names) for r in of)
 
 
 # --- refresh ----------------------------------------------------------------------------------------------------------
@@ -446,8 +560,8 @@ def test_a_sheet_has_no_views_and_says_so_before_anything_is_read(
 
 # --- dbt_tiktok_ads ---------------------------------------------------------------------------------------------------
 
-CONTRACT = Path(__file__).parent / "dbt_tiktok_ads_1.2.0.csv"
-"""The columns that the staging models of Fivetran's package read, with the types of its macros (version 1.2.0)."""
+CONTRACT = Path(__file__).parent / "dbt_tiktok_ads_1.4.0.csv"
+"""The columns that the staging models of Fivetran's package read, with the types of its macros (version 1.4.0)."""
 IDS = {"ad_id", "adgroup_id", "campaign_id", "advertiser_id", "id", "category"}
 FITS = {
     "string": {"VARCHAR"},
@@ -456,6 +570,7 @@ FITS = {
     "int": {"BIGINT"},
     "timestamp": {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"},
     "datetime": {"DATE", "TIMESTAMP"},
+    "boolean": {"BOOLEAN"},
 }
 
 
@@ -480,8 +595,8 @@ def for_dbt(tmp_path_factory: pytest.TempPathFactory, lasting_tiktok: Server) ->
 
 def test_dbt_tiktok_ads_finds_every_column_it_reads_with_a_type_it_can_use(for_dbt: Project) -> None:
     tables = contract()
-    assert len(tables) == 8
-    assert sum(map(len, tables.values())) == 155
+    assert len(tables) == 9
+    assert sum(map(len, tables.values())) == 164
     for table, columns in tables.items():
         there = types_of(for_dbt.database, table)
         for column, wanted in columns.items():
@@ -493,6 +608,7 @@ def test_dbt_tiktok_ads_finds_every_column_it_reads_with_a_type_it_can_use(for_d
 
 def test_dbt_tiktok_ads_finds_a_value_where_tiktok_gives_one(for_dbt: Project) -> None:
     gone = {"phone_number", "telephone", "display_name", "landing_page_url of an ad group"}
+    gone |= {name for name, field in STREAMS["advertisers"].fields.items() if field.personal}
     for view in definitions(columns_of(for_dbt.database), DUCKDB):
         assert view.sql, view.name
         if not view.name.startswith("v_"):
@@ -502,6 +618,45 @@ def test_dbt_tiktok_ads_finds_a_value_where_tiktok_gives_one(for_dbt: Project) -
                 label = f"{column} of an ad group" if view.name == "adgroup_history" else column
                 if label in gone or column in gone:
                     assert empty
+
+
+PACKAGE = os.environ.get("DBT_TIKTOK_ADS", "")
+DBT = os.environ.get("DBT") or shutil.which("dbt") or ""
+
+
+@pytest.mark.skipif(
+    not PACKAGE, reason="DBT_TIKTOK_ADS names no folder of the dbt package tiktok_ads (with its own, after `dbt deps`)"
+)
+@pytest.mark.skipif(bool(PACKAGE) and not DBT, reason="dbt with its adapter dbt-duckdb is not installed (DBT names it)")
+def test_the_dbt_package_runs_unchanged_and_its_sums_are_tiktoks(for_dbt: Project, tmp_path: Path) -> None:
+    database = tmp_path / "tiktok.duckdb"
+    shutil.copy(for_dbt.database, database)
+    target = {"type": "duckdb", "path": str(database), "schema": "modeled", "threads": 1}
+    profile = {"tiktok": {"target": "here", "outputs": {"here": target}}}
+    (tmp_path / "profiles.yml").write_text(yaml.safe_dump(profile))
+    said = {"tiktok_ads_database": "tiktok", "tiktok_ads_schema": "main"}
+    words = [
+        "--project-dir",
+        PACKAGE,
+        "--profiles-dir",
+        str(tmp_path),
+        "--profile",
+        "tiktok",
+        "--vars",
+        json.dumps(said),
+    ]
+    words += ["--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")]
+    ran = subprocess.run([DBT, "run", *words], capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False)
+    assert ran.returncode == 0, ran.stdout[-3000:]
+    for level in ("ad", "campaign"):
+        wanted = oracle(for_dbt, f"{level}_report_daily", ["spend", "impressions", "clicks"])
+        (model,) = rows(
+            database,
+            f"SELECT table_schema AS at FROM information_schema.tables WHERE table_name = 'tiktok_ads__{level}_report'",
+        )
+        sums = "sum(spend) AS spend, sum(impressions) AS impressions, sum(clicks) AS clicks"
+        (found,) = rows(database, f"SELECT {sums} FROM {model['at']}.tiktok_ads__{level}_report")
+        assert found == {name: sum(r[name] for r in wanted) for name in ("spend", "impressions", "clicks")}
 
 
 @pytest.mark.parametrize(("hours", "stream"), [(False, "ad_report_daily"), (True, "ad_report_hourly")])

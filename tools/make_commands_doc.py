@@ -31,9 +31,10 @@ Every command prints the same with `--help`. Where a command takes `CONFIG.yaml`
 | code | what it means |
 |---|---|
 | 0 | done |
-| 1 | failed: nothing was read, or the destination cannot be used |
+| 1 | failed: nothing was read, or the destination cannot be used. `verify`: some numbers are not TikTok's |
 | 2 | bad input: a configuration, option or file to fix |
-| 3 | partly done: some objects or accounts failed, and the next run reads them. `status`: something is behind |
+| 3 | partly done: some objects or accounts failed, and the next run reads them. `status`: something is behind; \
+`verify`: explained, or not over yet; `explain`: nothing gives the number |
 | 130, 143 | ended by Ctrl-C, by SIGTERM: after the current transaction; what is stored stays |
 | 141 | the output was closed, as after `\\| head` |
 

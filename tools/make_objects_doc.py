@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -28,14 +28,17 @@ from owox_tiktok.names import What, synonyms
 from owox_tiktok.streams import (
     ALIASES,
     AUDIENCE_BREAKDOWNS,
+    BASIC_BREAKDOWNS,
     LEVELS,
     MAX_METRICS,
     PRESETS,
     STREAMS,
+    Breakdown,
     Metric,
     default_fields,
     metrics,
 )
+from owox_tiktok.streams.reports import Granularity
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -45,7 +48,7 @@ LONGEST = 60
 """Longer values of an example are cut."""
 
 NOTE = """\
-<!-- Written by tools/make_objects_doc.py. Do not edit: change owox_tiktok/streams.py or owox_tiktok/catalogue/ and run
+<!-- Written by tools/make_objects_doc.py. Do not edit: change owox_tiktok/streams/ or owox_tiktok/catalogue/ and run
 `make docs`. -->
 """
 
@@ -59,11 +62,13 @@ the fields of one.
 
 FAMILIES: Mapping[Family, tuple[str, str]] = {
     "accounts": ("Accounts, campaigns, ad groups and ads", "Who advertises, and with what."),
+    "money": ("Money and Business Centers", "Who has which ad account, what is on it, and what was paid."),
     "creatives": ("Creatives", "Images, videos, music, posts, and the accounts that ads are shown as."),
     "audiences": ("Audiences and pixels", "Whom ads reach, and what people do on websites."),
     "shop": ("TikTok Shop", "Shops and GMV Max."),
     "names": ("Names", "What the codes in targeting and audience reports stand for."),
-    "reports": ("Reports", "Results per day, per hour or for the whole lifetime."),
+    "reports": ("Reports", "Results per day, hour, week, month or for the whole lifetime."),
+    "split_reports": ("Reports by other things", "Results by search term, type of ad, page, post and so on."),
     "audience_reports": ("Audience reports", "Results by age, country, platform and other facts about people."),
 }
 """Each family's title and what it is about, in the order of the pages."""
@@ -96,12 +101,16 @@ ad_audience_report_daily_by_age_gender   "audience": people are split into group
 | part | choices | meaning |
 |---|---|---|
 | level | {levels} | What a row is about: the whole ad account, or each campaign, ad group or ad. |
-| how often | `daily`, `hourly`, `lifetime` | A row per day, per hour, or one row in all. |
+| how often | `daily`, `hourly`, `weekly`, `monthly`, `lifetime` | A row per day, hour, week or month, or one in all. |
 | split (`by_…`) | see the pages | A row for each country, age group and so on. Without it there is one row. |
 
 A plain report is what TikTok calls a BASIC report. An *audience* report is TikTok's AUDIENCE report: it splits results
-by what TikTok knows about people, so it may omit some people, and it offers fewer metrics. There is no hourly
-audience report. The splits by interest and by device brand exist for the lifetime only.
+by what TikTok knows about people, so it may omit some people, and it offers fewer metrics. The only hourly audience
+report is the one by time bucket. The splits by interest and by device brand exist for the lifetime only.
+
+`weekly` and `monthly` are for people counted once: `reach` and `frequency` cannot be added up over days, so TikTok is
+asked for each calendar week (from Monday) and month separately. `first_day` names the period, `last_day` how far it is
+counted; until the period is over it says how far it has come.
 
 An audience report called `lifetime` covers the days from `start_date` on, at most the last 365 of them, because TikTok
 offers no longer range. Every other `lifetime` report covers the whole life of the campaign, ad group or ad.
@@ -240,16 +249,14 @@ def _objects() -> Iterator[str]:
     yield "## All objects\n"
     for family, (title, _) in FAMILIES.items():
         yield f"### {title}\n"
-        if family == "audience_reports":
-            yield (
-                "Each exists for every level, as `LEVEL_audience_report_daily_by_SPLIT` and"
-                " `LEVEL_audience_report_lifetime_by_SPLIT`:\n"
-            )
+        if family in BREAKDOWNS:
+            audience = "audience_" if family == "audience_reports" else ""
+            yield f"Named `LEVEL_{audience}report_daily_by_SPLIT`, or `hourly` or `lifetime` where they exist:\n"
             yield _table(
-                ("`by_…`", "splits by", "daily", "lifetime"),
+                ("`by_…`", "splits by", "by", "levels"),
                 (
-                    (f"[`{name}`](objects/audience_reports.md#{_anchor(b.words)})", b.words, _yes(b.daily), "yes")
-                    for name, b in AUDIENCE_BREAKDOWNS.items()
+                    (f"[`{name}`](objects/{family}.md#{_anchor(b.words)})", b.words, _times(b), _levels_of(b.levels))
+                    for name, b in BREAKDOWNS[family].items()
                 ),
             )
         else:
@@ -259,8 +266,30 @@ def _objects() -> Iterator[str]:
             )
 
 
+BREAKDOWNS: Mapping[Family, Mapping[str, Breakdown]] = {
+    "split_reports": {name: b for name, b in BASIC_BREAKDOWNS.items() if name != "country"},
+    "audience_reports": AUDIENCE_BREAKDOWNS,
+}
+"""What the reports of a family are split by."""
+
+
+def _times(split: Breakdown) -> str:
+    times: tuple[Granularity, ...] = ("daily", "hourly", "lifetime")
+    return ", ".join(time for time in times if split.has(time))
+
+
+def _levels_of(levels: Collection[str]) -> str:
+    if set(LEVELS) == set(levels):
+        return "all"
+    return ", ".join(level.replace("_", " ") for level in LEVELS if level in levels)
+
+
 def _yes(so: bool) -> str:
     return "yes" if so else "no"
+
+
+def _often(stream: Stream) -> str:
+    return {"stat_time_day": "daily", "stat_time_hour": "hourly"}.get(str(stream.time), "lifetime")
 
 
 def _anchor(words: str) -> str:
@@ -363,26 +392,36 @@ SHOWN = ("currency", "spend", "impressions", "clicks", "conversion")
 """The metrics that an example of an audience report shows."""
 
 
-def audience_reports(rows: Rows) -> Iterator[str]:
-    """Yield the page of the audience reports: by split, with a row of each table."""
-    title, about = FAMILIES["audience_reports"]
-    yield f"# {title}\n\n{NOTE}\n{about} Back to [all objects](../objects.md).\n"
-    yield (
+ABOUT: Mapping[Family, str] = {
+    "split_reports": (
+        "These are plain reports that TikTok splits by one more thing, and it knows it of some results only, so their"
+        " sum may be below the plain report. Most come 16 hours after the day is over. TikTok publishes no list of"
+        " metrics by custom event, event source, Minis, SKAN postback, image and video: what it refuses to your account"
+        " is omitted. Where it does not give days with a split, each day is asked for separately. What can be imported"
+        " is in [report fields](report_fields.md); here are the key and some of the columns, imported from the"
+        f" simulated TikTok for {FIRST}.\n"
+    ),
+    "audience_reports": (
         "TikTok knows these facts only of some people, so the sum over an audience report may be below the plain report"
         " ([why](../behavior.md#audience-splits-fall-short)). What can be imported is in [report"
         " fields](report_fields.md); here are the key and five of the columns, imported from the simulated TikTok for"
         f" {FIRST}.\n"
-    )
+    ),
+}
+
+
+def split_reports(family: Family, rows: Rows) -> Iterator[str]:
+    """Yield the page of the reports that are split: by split, with a row of each table."""
+    title, about = FAMILIES[family]
+    yield f"# {title}\n\n{NOTE}\n{about} Back to [all objects](../objects.md).\n"
+    yield ABOUT[family]
     yield WINDOW
     yield _table(
-        ("split", "columns it adds to the key", "daily", "lifetime"),
-        (
-            (f"[by {b.words}](#{_anchor(b.words)})", _code(b.dimensions), _yes(b.daily), "yes")
-            for b in AUDIENCE_BREAKDOWNS.values()
-        ),
+        ("split", "columns it adds to the key", "by"),
+        ((f"[by {b.words}](#{_anchor(b.words)})", _code(b.dimensions), _times(b)) for b in BREAKDOWNS[family].values()),
     )
-    for name, split in AUDIENCE_BREAKDOWNS.items():
-        of = [s for s in _of("audience_reports") if s.name.endswith(f"_by_{name}")]
+    for name, split in BREAKDOWNS[family].items():
+        of = [s for s in _of(family) if s.report and s.report.split == name]
         yield f"## By {split.words}\n"
         yield _table(
             ("object", "window", "sandbox", "fields"),
@@ -390,14 +429,14 @@ def audience_reports(rows: Rows) -> Iterator[str]:
         )
         keys = list(dict.fromkeys(k for s in of for k in s.keys))
         order = [k for k in keys if k not in split.dimensions] + [k for k in keys if k in split.dimensions]
-        columns = [*order, *SHOWN]
         known = {n: f for s in of for n, f in s.fields.items()}
+        columns = [*order, *(c for c in (*SHOWN, "cost") if c in known)]
         yield "A row of each table:\n"
         yield _table(
             ("object", *(f"`{c}`" for c in columns)),
             (
                 (
-                    f"`{s.name.partition('_audience')[0]} … {'daily' if s.time else 'lifetime'}`",
+                    f"`{s.level} … {_often(s)}`",
                     *(_value(known[c], rows[s.name]) for c in columns),
                 )
                 for s in of
@@ -431,12 +470,12 @@ def _dimensions() -> Iterator[str]:
 
 
 def _levels(metric: Metric) -> str:
-    if set(LEVELS) == metric.levels:
-        return "all"
-    return ", ".join(level.replace("_", " ") for level in LEVELS if level in metric.levels)
+    return _levels_of(metric.levels)
 
 
 def _reports(metric: Metric) -> str:
+    if not metric.reports:
+        return f"by {', '.join(split.replace('_', ' ') for split in sorted(metric.splits))} only"
     words = "all" if "AUDIENCE" in metric.reports else "plain"
     return f"{words}, {' and '.join(sorted(metric.granularities))} only" if metric.granularities else words
 
@@ -529,8 +568,8 @@ def pages() -> dict[Path, str]:
         path = DOCS / "objects" / f"{family}.md"
         if family == "reports":
             made[path] = reports(rows)
-        elif family == "audience_reports":
-            made[path] = audience_reports(rows)
+        elif family in BREAKDOWNS:
+            made[path] = split_reports(family, rows)
         else:
             made[path] = lists(family, rows)
     made[DOCS / "objects" / "report_fields.md"] = report_fields()

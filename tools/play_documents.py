@@ -5,7 +5,8 @@
 
 A document is played from top to bottom in one temporary folder, with a DuckDB file, at a fixed moment:
 
-- a block ``sh`` is run by bash, ``sql`` by DuckDB in the file of ``tiktok.yaml``;
+- a block ``sh`` is run by bash, ``sql`` by DuckDB in the file of ``tiktok.yaml``; blocks ``python`` are run one after
+  the other in one process, as in a notebook;
 - a block ``text`` that follows one of them, with words between at most, is what it prints;
 - ``<!-- file: NAME -->`` above a block writes it to that file;
 - ``<!-- not run: why -->`` above a block passes it over, and the output below it.
@@ -15,13 +16,14 @@ Ports, durations and the version differ from run to run: they are compared as ``
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -32,7 +34,10 @@ from owox_tiktok.local.tiktok import Limits, Server, World, serve
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-PLAYED = (README, *(ROOT / name for name in ("docs/GETTING_STARTED.md", "docs/laptop.md", "docs/queries.md")))
+PLAYED = (
+    README,
+    *(ROOT / name for name in ("docs/GETTING_STARTED.md", "docs/laptop.md", "docs/queries.md", "docs/python.md")),
+)
 """The documents whose blocks are a story that can be followed without an account."""
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WORLD = {"seed": 1, "advertisers": 3, "ads": 60, "start": date(2026, 1, 1)}
@@ -55,7 +60,7 @@ _VOLATILE = (
 _PREAMBLE = """\
 owox-tiktok() {
   case "$1" in
-    import|plan|check|prune|status|views) "$PROGRAM" -m owox_tiktok "$@" --now "$NOW" ;;
+    import|plan|check|export|prune|status|views) "$PROGRAM" -m owox_tiktok "$@" --now "$NOW" ;;
     *) "$PROGRAM" -m owox_tiktok "$@" ;;
   esac
 }
@@ -114,9 +119,9 @@ def simulated(path: Path | None = None) -> Iterator[Server]:
         yield server
 
 
-def _shell(text: str, folder: Path, server: Server) -> str:
+def _environment(server: Server) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("TIKTOK", "OWOX"))}
-    environment = {
+    return {
         **kept,
         "PYTHONPATH": str(ROOT),
         "PROGRAM": sys.executable,
@@ -127,10 +132,65 @@ def _shell(text: str, folder: Path, server: Server) -> str:
         "TIKTOK_APP_ID": server.app_id,
         "TIKTOK_APP_SECRET": server.app_secret,
     }
+
+
+# It answers each program with what that printed, and whether it failed.
+_NOTEBOOK = """\
+import contextlib, io, json, os, sys, traceback
+from datetime import datetime
+from owox_tiktok import TikTokAds
+TikTokAds._now = datetime.fromisoformat(os.environ["NOW"])
+names = {"__name__": "__main__"}
+for line in sys.stdin:
+    failed, said = False, io.StringIO()
+    with contextlib.redirect_stdout(said):
+        try:
+            exec(compile(json.loads(line), "block", "exec"), names)
+        except BaseException:
+            failed = True
+            print(traceback.format_exc())
+    print(json.dumps([failed, said.getvalue()]), flush=True)
+"""
+
+
+class _Notebook:
+    """A Python that runs the blocks of a document; started by the first one."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        self._folder, self._server = folder, server
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(self, text: str) -> str:
+        """Return what a block prints; raises Different if it fails."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _NOTEBOOK],
+                cwd=self._folder,
+                env=_environment(self._server),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(text) + "\n")
+        self._process.stdin.flush()
+        failed, said = json.loads(self._process.stdout.readline())
+        if failed:
+            raise Different(f"this failed:\n{text}\n{said}")
+        return str(said)
+
+    def close(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.communicate()
+
+
+def _shell(text: str, folder: Path, server: Server) -> str:
     done = subprocess.run(
         ["bash", "-e", "-c", _PREAMBLE + text],  # noqa: S607 -- as the system has it
         cwd=folder,
-        env=environment,
+        env=_environment(server),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -155,19 +215,22 @@ def play(document: str, server: Server, folder: Path) -> str:
     """
     fresh: list[tuple[Block, str]] = []
     printed: str | None = None
-    for block in blocks(document):
-        if block.order == "file":
-            (folder / block.what).write_text(block.text, encoding="utf-8")
-        elif block.order == "not run":
-            printed = None
-        elif block.language == "sh":
-            printed = at_home(_shell(block.text, folder, server), folder)
-        elif block.language == "sql":
-            printed = _query(block.text, folder)
-        elif block.language == "text":
-            if printed is not None and settled(printed) != settled(block.text):
-                fresh.append((block, shown(printed)))
-            printed = None
+    with closing(_Notebook(folder, server)) as notebook:
+        for block in blocks(document):
+            if block.order == "file":
+                (folder / block.what).write_text(block.text, encoding="utf-8")
+            elif block.order == "not run":
+                printed = None
+            elif block.language == "sh":
+                printed = at_home(_shell(block.text, folder, server), folder)
+            elif block.language == "python":
+                printed = at_home(notebook.run(block.text), folder)
+            elif block.language == "sql":
+                printed = _query(block.text, folder)
+            elif block.language == "text":
+                if printed is not None and settled(printed) != settled(block.text):
+                    fresh.append((block, shown(printed)))
+                printed = None
     for block, output in reversed(fresh):
         document = document[: block.start] + output + document[block.end :]
     return document

@@ -6,36 +6,48 @@
     plans         what an import would do
     checks        whether everything an import needs is there
     freshness     how fresh what is stored is
-    upkeep        prune and reset
+    upkeep        prune, reset and forget
+    proofs        whether what is stored equals TikTok's totals
+    explaining    what a number in Ads Manager is, and what TikTok said when
     report_views  the views to report on
 
 Everything a surface may pass in comes as arguments: settings, ``now``, a listener for events. No surface is known here.
 """
 
 from owox_tiktok.app.checks import Checked, check
-from owox_tiktok.app.common import Selection, backfill_range, connect, only
+from owox_tiktok.app.common import PACE_STORE, PACE_WEIGHT, Selection, backfill_range, connect, only
+from owox_tiktok.app.explaining import Explained, Said, explain, history
 from owox_tiktok.app.freshness import Freshness, Standing, status
 from owox_tiktok.app.imports import Part, import_
 from owox_tiktok.app.plans import MEASURED, Measured, Planned, accounts, measure, plan
+from owox_tiktok.app.proofs import Verified, verify
 from owox_tiktok.app.report_views import Viewed, views
 from owox_tiktok.app.steered import import_sheet, open_sheet
-from owox_tiktok.app.upkeep import Forgotten, prune_, reset
+from owox_tiktok.app.upkeep import Forgotten, forget, prune_, reset
 
 __all__ = [
     "MEASURED",
+    "PACE_STORE",
+    "PACE_WEIGHT",
     "Checked",
+    "Explained",
     "Forgotten",
     "Freshness",
     "Measured",
     "Part",
     "Planned",
+    "Said",
     "Selection",
     "Standing",
+    "Verified",
     "Viewed",
     "accounts",
     "backfill_range",
     "check",
     "connect",
+    "explain",
+    "forget",
+    "history",
     "import_",
     "import_sheet",
     "measure",
@@ -45,5 +57,6 @@ __all__ = [
     "prune_",
     "reset",
     "status",
+    "verify",
     "views",
 ]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from owox_tiktok.app.common import accounts_of, connect, question, side_by_side, unless
-from owox_tiktok.destinations import open_destination
+from owox_tiktok.destinations import open_destination, shown
 from owox_tiktok.errors import BadInput, Halted, Problem
-from owox_tiktok.model import Advertiser, Checkable, Window
+from owox_tiktok.model import Advertiser, Checkable, Remarking, Window
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.plan import WHOLE_APP, Pair
 from owox_tiktok.settings import Settings
@@ -77,12 +77,13 @@ def check(
         with open_destination(settings.destination, read_only=True, environment=environment) as destination:
             destination.cursors()
             missing = destination.check() if isinstance(destination, Checkable) else []
+            remarks = destination.remarks() if isinstance(destination, Remarking) and not missing else []
         for sentence in missing:
-            found.append(Checked(f"destination {settings.destination}", False, sentence))
+            found.append(Checked(f"destination {shown(settings.destination)}", False, sentence))
         if not missing:
-            found.append(Checked(f"destination {settings.destination}", True))
+            found.append(Checked(f"destination {shown(settings.destination)}", True, " ".join(remarks)))
     except Problem as error:
-        found.append(Checked(f"destination {settings.destination}", False, _without_where(error)))
+        found.append(Checked(f"destination {shown(settings.destination)}", False, _without_where(error)))
     if settings.notify_when != "never":
         wrong = notify_mistakes(settings, os.environ if environment is None else environment)
         found.append(Checked("messages about runs", not wrong, " ".join(str(m) for m in wrong)))

@@ -5,13 +5,18 @@ Nothing here plans, reads or stores.
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 
+from owox_tiktok.central.store import open_store
+from owox_tiktok.central.turns import SCHEDULE, LeasedPace
 from owox_tiktok.errors import BadInput, Halted, Mistake, Problem
 from owox_tiktok.events import Listener, Waiting, Warned
 from owox_tiktok.model import Window
@@ -31,6 +36,8 @@ T = TypeVar("T")
 SECONDS_IN_FLIGHT = 2.0
 """A report may take TikTok this long; so many seconds' worth of requests are under way to keep the permitted rate."""
 MOST_READERS = 24
+PACE_STORE, PACE_WEIGHT = "TIKTOK_PACE_STORE", "TIKTOK_PACE_WEIGHT"
+"""Environment variables: where the pace of an app is shared, and how much of it this run should have beside others."""
 
 
 def readers_for(rate: float) -> int:
@@ -46,12 +53,34 @@ def connect(
     return TikTok(
         base_url(settings.sandbox_mode, environment),
         settings.access_token,
-        Pace(settings.requests_per_second, sleep=stopped.wait),
+        pace_of(settings, os.environ if environment is None else environment, stopped),
         stopped=stopped,
         app=App(settings.app_id, settings.app_secret),
         on_wait=lambda seconds, reason: listen(Waiting(seconds, reason)),
         on_warning=lambda advertiser_id, message: listen(Warned("", advertiser_id, message)),
         bounds=bounds,
+    )
+
+
+def pace_of(settings: Settings, environment: Mapping[str, str], stopped: threading.Event) -> Pace:
+    """Return the pace of a run: its own, or one that it shares with all who name the same store and use the same app.
+
+    The app is known by its id where that is given, else the token stands for it. BadInput for an address of a store, or
+    a weight, that cannot be.
+    """
+    address, said = environment.get(PACE_STORE, "").strip(), environment.get(PACE_WEIGHT, "").strip()
+    if not address:
+        return Pace(settings.requests_per_second, sleep=stopped.wait)
+    if said and not (re.fullmatch(r"\d{1,3}(\.\d{1,3})?", said) and float(said)):
+        raise BadInput([Mistake(PACE_WEIGHT, f"{said[:20]!r} is not a weight", "Write a number such as 1 or 4.")])
+    whose = settings.app_id or settings.access_token.reveal()
+    app = hashlib.sha256(f"{'sandbox' if settings.sandbox_mode else 'production'} {whose}".encode()).hexdigest()[:24]
+    return LeasedPace(
+        settings.requests_per_second,
+        store=open_store(address, environment),
+        name=f"pace/{app}.json",
+        weight=float(said) if said else SCHEDULE,
+        sleep=stopped.wait,
     )
 
 
@@ -85,7 +114,7 @@ def only(settings: Settings, names: Sequence[str], advertisers: Sequence[str] = 
             advice = f"Add it to advertiser_ids in {settings.source}."
             mistakes.append(Mistake(f"--advertiser {one}", f"is not among those of {settings.source}", advice))
     for name in names:
-        stream = find(name)
+        stream = find(name) or next((s for s in settings.objects if s.name == name), None)
         if stream is None or stream not in settings.objects:
             advice = instead("object", name, [s.name for s in settings.objects])
             advice = advice or f"Add it to objects in {settings.source}."
@@ -141,9 +170,9 @@ def accounts_of(source: Source, settings: Settings) -> Accounts:
 # --- questions, and waiting for their answers ---------------------------------------------------------------------
 
 
-def question(pair: Pair, window: Window | None) -> Question:
+def question(pair: Pair, window: Window | None, *, hash_personal: bool = False) -> Question:
     """Return what TikTok is asked for a window of a pair."""
-    return Question(pair.stream, pair.advertiser, window, pair.fields, pair.with_deleted, pair.read_on)
+    return Question(pair.stream, pair.advertiser, window, pair.fields, pair.with_deleted, pair.read_on, hash_personal)
 
 
 def until(halted: Callable[[], Reason | None], items: Iterable[T]) -> Iterator[T]:

@@ -17,7 +17,7 @@ DAY_OF_GRACE = timedelta(days=1)
 
 
 class Freshness(enum.StrEnum):
-    """How a pair stands; all but FRESH and COMPLETE are something need attention."""
+    """How a pair stands; all but FRESH and COMPLETE need attention."""
 
     FRESH = "fresh"
     COMPLETE = "complete"  # the configuration ends before today, and all of it is read
@@ -96,7 +96,7 @@ def _standing(
     elif known.lost:
         problem, state = f"{known.lost}: the next import reads it again", Freshness.BEHIND
     elif cursor is None:
-        problem, state = "it was never read", Freshness.NEVER
+        problem, state = "the next import reads it", Freshness.NEVER
     elif stream.time and (cursor.through is None or (last and cursor.through < last - DAY_OF_GRACE)):
         problem, state = f"days up to {last} are missing", Freshness.BEHIND
     elif settings.end_date and cursor.read_on > settings.end_date + timedelta(days=settings.reimport_lookback_window):

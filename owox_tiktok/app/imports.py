@@ -5,19 +5,28 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, readers_for, unless
+from owox_tiktok.app.proofs import (
+    Afterwards,
+    KeepsChecks,
+    again_in_words,
+    alarm,
+    check_afterwards,
+    to_read_again,
+)
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import Halted, Problem, StoreBusy
-from owox_tiktok.events import Event, Failed, Finished, Listener, Warned, cost_of
-from owox_tiktok.model import Audit, Audited, Destination, Metered, Reading, Window
-from owox_tiktok.notify import notify
+from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
+from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
+from owox_tiktok.model import Audit, Audited, Destination, KeepsHistory, Metered, Reading, Stamps, Window
+from owox_tiktok.notify import mistakes, notify
 from owox_tiktok.plan import Done, Pair, keep_from, losses, no_longer_asked
 from owox_tiktok.plan import plan as make_plan
 from owox_tiktok.run import Outcome, prune, run
@@ -26,6 +35,7 @@ from owox_tiktok.states import Reason
 from owox_tiktok.tiktok.client import BOUNDS, Bounds, TikTok
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.trust.audit import by_stream, sentences
+from owox_tiktok.trust.ledger import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,8 @@ class Part:
     halted: Callable[[], Reason | None] = lambda: None
     done: Done = field(default_factory=dict)
     earlier: Finished | None = None
+    tells: bool = True
+    """Whether the people who asked for it get the message about the run from here; else the caller sends it."""
 
     def why_stop(self) -> Reason | None:
         """Return a reason once the part has to end."""
@@ -50,6 +62,7 @@ class Part:
 
 
 WHOLE_RUN = Part()
+_Days = dict[tuple[str, str], set[date | None]]
 
 
 def import_(
@@ -79,6 +92,7 @@ def import_(
         return part.why_stop()
 
     warnings = 0
+    checked = Afterwards()
     check_kept(settings, backfill, now)
 
     def count(event: Event) -> None:
@@ -95,11 +109,14 @@ def import_(
         with opened as destination:
             if settings.views:
                 holding_views(destination, settings)
+            keep_history(destination, settings)
+            if part.run and isinstance(destination, Stamps):
+                destination.run_id = part.run
             # Not what ends a part of a run: a part that has read its accounts and nothing else is no progress.
             accounts = unless(part.halted, lambda: accounts_of(source, settings))
             advertisers, refused = accounts.found, accounts.refused
             for advertiser_id, error in refused.items():
-                listen(Failed("", advertiser_id, error.sentence, error.request_id))
+                listen(Failed("", advertiser_id, error.sentence, error.request_id, error=error))
             for advertiser_id, note in accounts.notes.items():
                 count(Warned("", advertiser_id, note))
             cursors = destination.cursors()
@@ -108,8 +125,12 @@ def import_(
                 audit = destination.audit(settings.objects)
                 for name, note in audit.notes:
                     count(Warned(name, "", note))
-            pairs = make_plan(settings, advertisers, cursors, now, backfill, part.done, audit.differing)
-            again = _read_again(pairs, audit)
+            owed = {} if backfill else to_read_again(destination)
+            damaged = {
+                pair: {*audit.differing.get(pair, ()), *owed.get(pair, ())} for pair in {**audit.differing, **owed}
+            }
+            pairs = make_plan(settings, advertisers, cursors, now, backfill, part.done, damaged)
+            again, owed_again = _read_again(pairs, audit.differing), _read_again(pairs, owed)
             if isinstance(destination, Audited):
                 for name, sentence in no_longer_asked(pairs):
                     count(Warned(name, "", sentence))
@@ -120,9 +141,10 @@ def import_(
                 count(Warned(name, "", sentence))
 
             credited = LongestWindow()
+            hash_personal = settings.personal_data == "hash"
 
             def read(pair: Pair, window: Window | None, path: Path) -> Reading:
-                reading = source.read(question(pair, window), path)
+                reading = source.read(question(pair, window, hash_personal=hash_personal), path)
                 credited.note(pair.stream, pair.fields, path, pair.advertiser.id)
                 return reading
 
@@ -139,41 +161,74 @@ def import_(
                 for name, note in destination.tidy([s for s in settings.objects if s.name not in broken]):
                     count(Warned(name, "", note))
             healthy = (s for s in settings.objects if s.name not in broken and not outcome.left and not part.halted())
+            back, changed = _came_back(destination, settings, audit, _stored(again, outcome.failed))
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
             if settings.views:
                 refresh_views(destination, settings, count)
             if hint := credited.hint(settings):
                 count(Warned("ad_groups", "", hint))
+            requests = api.counts.requests
+            if not backfill and not outcome.left and not outcome.stopped and not part.halted():
+                try:
+                    checked = check_afterwards(source, settings, destination, accounts, now=now, halted=stop)
+                except StoreFailed as error:  # the rows are stored; the next run checks them
+                    count(Warned("", "", f"the checks after the import ended early: {error.sentence}"))
+                for name, advertiser_id, sentence in alarm(checked.days):
+                    count(Warned(name, advertiser_id, sentence))
             billed, price = 0, None
             if isinstance(destination, Metered):
                 billed, price = destination.bytes_billed, destination.price_per_tib
+            outcome.pruned = pruned
+            failed = len(outcome.failed) + lost
+            finished = _finished(
+                outcome, requests, checked, api, len(pairs) + lost, failed, warnings, began, billed, price
+            )
+            if isinstance(destination, KeepsChecks):
+                with suppress(StoreFailed):  # where the connection was lost, what came of the run is still said
+                    destination.keep_run(_kept(finished, settings, now))
     except Halted as asked:  # before there was a plan
-        audit, again = Audit(), {}
-        outcome, pairs, lost, pruned, billed, price = Outcome(stopped=Reason(asked.message)), [], 0, {}, 0, None
+        audit, back, changed, owed_again = Audit(), {}, {}, {}
+        outcome = Outcome(stopped=Reason(asked.message))
+        finished = _finished(outcome, api.counts.requests, checked, api, 0, 0, warnings, began, 0, None)
     except StoreBusy:
         raise
     except Problem as problem:
-        _tell(settings, problem, listen, environment)
+        _tell(settings, problem, listen, environment, part)
         raise
     finally:
         api.stop()
-    outcome.pruned = pruned
-    healed = [] if outcome.left else sentences(audit.differing, _stored(again, outcome.failed), "they are back")
-    finished = _finished(outcome, api, len(pairs) + lost, len(outcome.failed) + lost, warnings, began, billed, price)
+    healed = []
+    if not outcome.left:
+        healed += sentences(audit.differing, back, "they are back")
+        others = "they were read again, and TikTok has other rows or values by now"
+        healed += sentences(audit.differing, changed, others)
+        healed += again_in_words(_stored(owed_again, outcome.failed))
     finished = replace(finished, healed=tuple(healed))
     if part.earlier:
         finished = finished.after(part.earlier)
     if finished.stopped is not Reason.TO_BE_CONTINUED:  # there is one message, at the end of the last part
-        _tell(settings, finished, listen, environment)
+        _tell(settings, finished, listen, environment, part)
     listen(finished)
     return finished
 
 
-def _read_again(pairs: Sequence[Pair], audit: Audit) -> dict[tuple[str, str], set[date | None]]:
+def keep_history(destination: Destination, settings: Settings) -> None:
+    """Let the destination keep the history that the settings ask for; raises BadInput where it cannot."""
+    if not settings.history:
+        return
+    if not isinstance(destination, KeepsHistory):
+        what = f"{settings.destination.partition('://')[0]}:// keeps no history of lists"
+        raise BadInput([Mistake(f"{settings.source} history", what, "Omit it, or use duckdb:// or bigquery://.")])
+    destination.history = frozenset(settings.history)
+
+
+def _read_again(
+    pairs: Sequence[Pair], differing: Mapping[tuple[str, str], Collection[date | None]]
+) -> dict[tuple[str, str], set[date | None]]:
     """Return the days that differ and are read in this run; others are not imported any more."""
     again: dict[tuple[str, str], set[date | None]] = {}
     for pair in pairs:
-        days = audit.differing.get(pair.key, {})
+        days = differing.get(pair.key, ())
         windows = [w for w in pair.windows if w and pair.stream.time]
         again[pair.key] = {d for d in days if d is None or any(w.first <= d <= w.last for w in windows)}
     return again
@@ -185,16 +240,59 @@ def _stored(
     return {pair: days for pair, days in again.items() if pair not in failed}
 
 
+def _came_back(
+    destination: Destination, settings: Settings, audit: Audit, again: Mapping[tuple[str, str], Collection[date | None]]
+) -> tuple[_Days, _Days]:
+    """Return which of the days that were read again are stored as they were before, and which are not."""
+    streams = {stream.name: stream for stream in settings.objects}
+    back: _Days = {}
+    changed: _Days = {}
+    for (name, advertiser_id), days in again.items():
+        sealed = destination.seals(streams[name], advertiser_id) if days else {}
+        for day in days:
+            was, _ = audit.differing[name, advertiser_id][day]
+            same = day in sealed and sealed[day].seal == was
+            (back if same else changed).setdefault((name, advertiser_id), set()).add(day)
+    return back, changed
+
+
 def _tell(
-    settings: Settings, ended: Finished | Problem, listen: Listener, environment: Mapping[str, str] | None
+    settings: Settings,
+    ended: Finished | Problem,
+    listen: Listener,
+    environment: Mapping[str, str] | None,
+    part: Part,
 ) -> None:
     """Send the messages about a run that are asked for; what keeps them from being sent is only reported."""
-    for warning in notify(settings, ended, os.environ if environment is None else environment):
+    env = os.environ if environment is None else environment
+    for warning in notify(settings, ended, env) if part.tells else map(str, mistakes(settings, env)):
         listen(Warned("", "", warning))
+
+
+def _kept(finished: Finished, settings: Settings, now: datetime) -> Run:
+    """Return a run as it is kept beside its rows."""
+    proof = finished.proof
+    return Run(
+        began_at=now.astimezone(UTC),
+        ended_at=now.astimezone(UTC) + timedelta(seconds=finished.seconds),
+        state=str(finished.state),
+        objects=[s.name for s in settings.objects],
+        pairs=finished.pairs,
+        failed=finished.failed,
+        rows=sum(finished.rows.values()),
+        rows_confirmed=finished.rows_confirmed,
+        requests=finished.requests,
+        check_requests=proof.requests,
+        days=proof.days,
+        days_equal=proof.equal,
+        proof=finished.confirmed,
+    )
 
 
 def _finished(
     outcome: Outcome,
+    requests: int,
+    checked: Afterwards,
     api: TikTok,
     pairs: int,
     failed: int,
@@ -208,8 +306,9 @@ def _finished(
         replaced=outcome.replaced,
         pairs=pairs,
         failed=failed,
-        requests=api.counts.requests,
+        requests=requests,
         refused=api.counts.refused,
+        requests_of=dict(api.counts.of_advertiser),
         seconds=time.monotonic() - began,
         warnings=warnings,
         pruned={name: n for name, n in outcome.pruned.items() if n},
@@ -221,4 +320,5 @@ def _finished(
         rows_confirmed=outcome.rows_confirmed,
         bytes_billed=billed,
         cost=None if price is None else cost_of(billed, price),
+        proof=outcome.proof + Proof(days=checked.compared, equal=checked.equal, requests=checked.requests),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -24,7 +24,8 @@ from owox_tiktok.tiktok.reader import Source
 class Planned:
     """What one pair would read: days and windows, and the requests and rows to expect (None: not known beforehand).
 
-    ``bytes_billed`` is what the destination would bill, ``cost`` its price where that is known; both once per object.
+    ``bytes_billed`` is what the destination would bill for so many ``steps``, ``cost`` its price where that is known;
+    all once per object.
     """
 
     object: str
@@ -37,6 +38,7 @@ class Planned:
     problem: str = ""
     bytes_billed: int = 0
     cost: float | None = None
+    steps: int = 0
 
 
 def plan(
@@ -58,16 +60,13 @@ def plan(
         cursors = destination.cursors()
         accounts = unless(halted, lambda: accounts_of(source, settings))
         pairs = make_plan(settings, accounts.found, cursors, now, backfill)
-        billed = _estimated(destination, pairs)
-        price = destination.price_per_tib if isinstance(destination, Metered) else None
-    planned = side_by_side(api, lambda pair: _expect(source, pair), pairs, settings, halted)
-    for number, count in _look_ups(source, pairs).items():
-        planned[number] = replace(planned[number], requests=planned[number].requests + count)
-    for name, count in billed.items():
-        first = next(n for n, p in enumerate(planned) if p.object == name)
-        planned[first] = replace(
-            planned[first], bytes_billed=count, cost=None if price is None else cost_of(count, price)
-        )
+        planned = side_by_side(api, lambda pair: _expect(source, pair), pairs, settings, halted)
+        for number, count in _look_ups(source, pairs).items():
+            planned[number] = replace(planned[number], requests=planned[number].requests + count)
+        for number, count, bytes_billed in _estimated(destination, pairs, planned, settings.requests_per_second):
+            price = destination.price_per_tib if isinstance(destination, Metered) else None
+            cost = None if price is None else cost_of(bytes_billed, price)
+            planned[number] = replace(planned[number], bytes_billed=bytes_billed, cost=cost, steps=count)
     for advertiser_id, error in accounts.refused.items():
         planned.append(Planned("", Advertiser(advertiser_id), None, None, 0, 0, None, error.sentence))
     return planned
@@ -129,19 +128,27 @@ def _look_ups(source: Source, pairs: Sequence[Pair]) -> dict[int, int]:
     return found
 
 
-def _estimated(destination: Destination, pairs: Sequence[Pair]) -> dict[str, int]:
-    """Return how many bytes the destination would bill for each object; nothing where that costs nothing."""
+def _estimated(
+    destination: Destination, pairs: Sequence[Pair], planned: Sequence[Planned], rate: float
+) -> Iterator[tuple[int, int, int]]:
+    """Yield for each object the place of its first pair, its steps and the bytes the destination would bill for them.
+
+    Nothing where that costs nothing.
+    """
     if not isinstance(destination, Metered):
-        return {}
-    read: dict[str, int] = {}
+        return
     for stream in {p.stream.name: p.stream for p in pairs}.values():
+        of = [n for n, p in enumerate(pairs) if p.stream.name == stream.name]
         spans = {
             p.advertiser.id: Window(p.windows[0].first, p.windows[-1].last) if p.windows[0] and p.windows[-1] else None
-            for p in pairs
-            if p.stream.name == stream.name and p.windows
+            for p in (pairs[n] for n in of)
+            if p.windows
         }
-        read[stream.name] = destination.estimate(stream, spans)
-    return {name: count for name, count in read.items() if count}
+        columns = len(stream.columns(pairs[of[0]].fields))
+        values = columns * sum(planned[n].rows or 0 for n in of)
+        steps = destination.step.count(values, sum(planned[n].requests for n in of) / rate)
+        if billed := destination.estimate(stream, spans, steps=steps):
+            yield of[0], steps, billed
 
 
 def _expect(source: Source, pair: Pair) -> Planned:

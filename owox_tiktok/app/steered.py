@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -14,11 +14,12 @@ from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Problem
 from owox_tiktok.events import Event, Finished, Listener, Waiting, Warned
 from owox_tiktok.model import Destination
+from owox_tiktok.settings import Settings
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.sheets.control import Control
 from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.lease import Lease
-from owox_tiktok.sheets.report import INTERVALS, Intervals, Report
+from owox_tiktok.sheets.report import INTERVALS, Intervals, Mirror, Report
 
 AFTERWARDS_S = 120.0
 """So long a run whose time is up may wait for Google to store what it has read."""
@@ -44,18 +45,21 @@ def import_sheet(
     part: Part = WHOLE_RUN,
     intervals: Intervals = INTERVALS,
     environment: Mapping[str, str] | None = None,
+    mirror: Mirror | None = None,
+    on_settings: Callable[[Settings], object] = lambda settings: None,
 ) -> Finished:
     """Import what a Sheet says, and report to it how far it is and what came of it: status, log and record.
 
     ``part`` names the run in the Sheet's record; the same name continues a run that stopped, and what came of its
-    earlier parts is read from there. Whoever cancels it ends it early. Raises what ``import_`` raises, once it is in
-    the Sheet; StoreBusy when another run holds the Sheet, and nothing is written.
+    earlier parts is read from there. ``mirror`` gets the record as well, before the Sheet does;
+    ``on_settings`` gets what the tabs say. Whoever cancels it ends it early. Raises what ``import_`` raises, once it is
+    in the Sheet; StoreBusy when another run holds the Sheet, and nothing is written.
     """
     book = control.book
-    with Lease(book, part.run, environment=os.environ if environment is None else environment) as lease:
+    with Lease(book, part.run, warns=True, environment=os.environ if environment is None else environment) as lease:
         book.until = part.until
         everything = not (selection.objects or selection.advertisers or selection.days)
-        report = Report(book, lease.run, intervals=intervals, everything=everything)
+        report = Report(book, lease.run, intervals=intervals, everything=everything, mirror=mirror)
 
         def emit(event: Event) -> None:
             listen(event)
@@ -70,6 +74,7 @@ def import_sheet(
         try:
             report.begin()
             reading = control.read(now)
+            on_settings(reading.settings)
             if most := reading.settings.max_run_timeout:
                 earlier = report.earlier.seconds if report.earlier else 0.0
                 end = book.limits.clock() + 60 * most - earlier + AFTERWARDS_S

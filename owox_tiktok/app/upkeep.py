@@ -1,4 +1,4 @@
-"""Deleting on purpose: old rows, and what is remembered of how far an object was read."""
+"""Deleting on purpose: old rows, what is remembered of how far an object was read, and all of an ad account."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from owox_tiktok.app.common import accounts_of, connect, only, unless, until
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.events import Failed, Listener
+from owox_tiktok.model import Removes
 from owox_tiktok.plan import keep_from
 from owox_tiktok.run import prune
 from owox_tiktok.settings import BY_NAME, Settings
@@ -39,7 +40,7 @@ def prune_(
     with open_destination(settings.destination, read_only=dry_run, environment=environment) as destination:
         accounts = unless(halted, lambda: accounts_of(source, settings))
         for advertiser_id, error in accounts.refused.items():
-            listen(Failed("", advertiser_id, error.sentence, error.request_id))
+            listen(Failed("", advertiser_id, error.sentence, error.request_id, error=error))
         days = keep_from(settings, accounts.found, now)
         return prune(until(halted, settings.objects), days, destination, listen, dry_run=dry_run)
 
@@ -80,3 +81,25 @@ def reset(
             destination.forget(stream, chosen)
     days = [(a, known[a].cursor) for a in chosen]
     return [Forgotten(stream.name, a, c.since if c else None, c.through if c else None) for a, c in days]
+
+
+def forget(
+    settings: Settings,
+    advertiser_ids: Collection[str],
+    *,
+    dry_run: bool,
+    environment: Mapping[str, str] | None = None,
+) -> Mapping[str, int]:
+    """Delete all that is stored of ad accounts, of whatever object; return how many rows that were, by table.
+
+    Dry: what would be deleted. Raises BadInput for an id that cannot be, and where the destination cannot do it.
+    """
+    wrong = [a for a in advertiser_ids if not (a.isascii() and a.isdigit())]
+    if wrong:
+        advice = "An id has digits only; `owox-tiktok status` lists those that are stored."
+        raise BadInput([Mistake(f"--advertiser {a}", "is not the id of an ad account", advice) for a in wrong])
+    with open_destination(settings.destination, read_only=dry_run, environment=environment) as destination:
+        if isinstance(destination, Removes):
+            return destination.remove(advertiser_ids, dry_run=dry_run)
+    what = f"an account cannot be deleted from {settings.destination.partition('://')[0]}://"
+    raise BadInput([Mistake("destination", what, "Filter each tab by advertiser_id, and delete the rows.")])

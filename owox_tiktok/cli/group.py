@@ -22,8 +22,13 @@ COMMANDS: Mapping[str, Listed] = {
     "plan": Listed("runs:plan", "Show what an import would read, and how long it takes."),
     "check": Listed("looks:check", "Test the token, the accounts and every object."),
     "status": Listed("looks:status", "Show how fresh the stored data is."),
+    "verify": Listed("proofs:verify", "Compare the stored numbers with TikTok's totals."),
+    "explain": Listed("proofs:explain", "Find out what a number in TikTok Ads Manager is."),
+    "history": Listed("proofs:history", "Show what TikTok said of a day, and when."),
     "prune": Listed("runs:prune", "Delete report rows older than the days you keep."),
     "reset": Listed("runs:reset", "Make the next import read all of an object again."),
+    "forget": Listed("runs:forget", "Delete all that is stored of an ad account."),
+    "export": Listed("export:export", "Write an object's rows to a CSV, Excel or Parquet file."),
     "views": Listed("runs:views", "Create or refresh the views to report on."),
     "objects": Listed("looks:objects", "List the objects, or the fields of one."),
     "init": Listed("setup:init", "Write a configuration, or translate another loader's."),
@@ -45,6 +50,7 @@ Examples:
   owox-tiktok import                        import, and continue where the last run ended
   owox-tiktok import --from 2026-01-01 --to 2026-01-31 --object ad_report_daily
   owox-tiktok status                        how fresh what is stored is
+  owox-tiktok verify                        whether what is stored equals TikTok's totals
   owox-tiktok sheet init SPREADSHEET_ID     build the template in a blank spreadsheet
   owox-tiktok import --sheet SPREADSHEET_ID as the tabs Config and Fields of that Sheet say
   owox-tiktok demo                          try it all without a TikTok account

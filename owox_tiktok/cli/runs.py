@@ -1,4 +1,4 @@
-"""Commands that read TikTok's results and change tables: import, plan, prune, reset, views."""
+"""Commands that read TikTok's results and change tables: import, plan, prune, reset, forget, views."""
 
 from __future__ import annotations
 
@@ -179,6 +179,52 @@ def reset(given: Asked, name: str, ids: tuple[str, ...], yes: bool, dry_run: boo
         return 0
 
     guarded(work, how=How.BY_EXCEPTION, log=log, interrupted="interrupted. Nothing was forgotten.")
+
+
+@click.command(
+    epilog=examples(
+        "forget --advertiser 7012345678901234567 --dry-run     how many rows would be deleted",
+        "forget --advertiser 7012345678901234567",
+    )
+)
+@asked(parts=False)
+@click.option(
+    "--advertiser", "ids", multiple=True, required=True, metavar="ID", help="The ad account; may be repeated."
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--dry-run", is_flag=True, help="Only count the rows that would be deleted.")
+@common
+def forget(given: Asked, ids: tuple[str, ...], yes: bool, dry_run: bool, log: str) -> None:
+    """Delete all that is stored of an ad account.
+
+    For an account that leaves: its rows of every object, their history, and how far they were read. Not at TikTok.
+    """
+
+    def work(screen: Screen) -> int:
+        settings = given.settings()
+        found = app.forget(settings, ids, dry_run=True)
+        for table, n in found.items():
+            if log == "json":
+                say_json({"event": "to delete", "table": table, "rows": n})
+            else:
+                click.echo(f"{table}  {n:,} rows", err=True)
+        for one in (one for one in ids if one in settings.advertiser_ids or not settings.advertiser_ids):
+            click.echo(f"warning: {settings.source} still imports {one}, so the next import reads it again", err=True)
+        if not found:
+            click.echo("Nothing is stored of it.", err=True)
+        if dry_run or not found:
+            return 0
+        if not yes and not click.confirm(f"Delete these {sum(found.values()):,} rows?", err=True):
+            return 1
+        with INTERRUPTION.taken(How.AFTER_THIS):
+            gone = app.forget(settings, ids, dry_run=False)
+        if log == "json":
+            say_json({"event": "deleted", "rows": sum(gone.values()), "tables": gone})
+        else:
+            click.echo(f"{sum(gone.values()):,} rows of {len(gone)} tables are deleted.", err=True)
+        return 0
+
+    guarded(work, how=How.BY_EXCEPTION, log=log, interrupted="interrupted. Nothing was deleted.")
 
 
 @click.command(

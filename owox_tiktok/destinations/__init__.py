@@ -7,6 +7,7 @@ function that opens it (see ``Open``). CONTRIBUTING tells how, and ``owox_tiktok
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
@@ -20,6 +21,7 @@ GROUP = "owox_tiktok.destinations"
 SCHEMES: Mapping[str, str] = {
     "bigquery": "owox_tiktok.destinations.bigquery",
     "duckdb": "owox_tiktok.destinations.duckdb",
+    "postgresql": "owox_tiktok.destinations.postgresql",
     "sheets": "owox_tiktok.sheets.destination",
 }
 """Modules of our own, by scheme. They need no entry points: the deployed function runs from its source, where nothing
@@ -55,6 +57,12 @@ def open_destination(
         mistake = Mistake("destination", f"{scheme}:// needs the package {package}", f"pip install '{wanted}'")
         raise BadInput([mistake]) from None
     return opening(rest, read_only=read_only, environment=os.environ if environment is None else environment)
+
+
+def shown(address: str) -> str:
+    """Return an address for people: without the password that it may have."""
+    address = re.sub(r"(?<=://)([^:/@?]*):[^?]*@", r"\1:****@", address)
+    return re.sub(r"(?<=[?&])(\w*password)=[^&]*", r"\1=****", address)
 
 
 def _entry_point(scheme: str) -> EntryPoint:

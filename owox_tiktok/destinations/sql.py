@@ -10,6 +10,7 @@ The conditions that pick rows are made of constants of ours: ids, quoted, and da
 from __future__ import annotations
 
 import re
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -29,6 +30,8 @@ from owox_tiktok.cursors import (
     new_table_id,
     table_of,
 )
+from owox_tiktok.destinations import history
+from owox_tiktok.destinations.proofs import KeepsProofs
 from owox_tiktok.dialects import CURSORS, MARK, SEALS, Dialect
 from owox_tiktok.errors import StoreFailed
 from owox_tiktok.model import (
@@ -48,6 +51,7 @@ from owox_tiktok.model import (
 )
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust import changes
+from owox_tiktok.trust.ledger import VERDICT
 from owox_tiktok.trust.seals import (
     NOTHING,
     STORED_SINCE,
@@ -70,7 +74,21 @@ from owox_tiktok.trust.seals import STORED as STORED_SEAL
 from owox_tiktok.views import View
 
 ABOUT_SEALS = f"{MARK}: what was stored of each day"
+OWN_VALUES = "_owox_tiktok_own"
+"""A table within one transaction: the values of a person's columns, by key."""
 ABOUT_CURSORS = f"{MARK}: how far each object of an advertiser is read"
+
+SYNCED_AT = Part(
+    "_synced_at",
+    Kind.INSTANT,
+    "When the row was written; it stays while its day, or in a list the row, does not change",
+)
+RUN_ID = Part("_run_id", Kind.TEXT, "The run that wrote the row then")
+STAMPS = (SYNCED_AT, RUN_ID)
+"""Columns of our own that end every row. They are set in SQL, are in no row file and part of no seal; null in rows that
+a version without them has written."""
+CHANGED_ROWS = "_owox_tiktok_changed"
+"""A table within one transaction: the rows of a list that are not stored as they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +107,16 @@ class SqlDestination(ABC):
     dialect: Dialect
     other_place = "database"
     """What people can take another of when a name is taken."""
+    moment = "now()"
+    """SQL for the moment at which rows are written."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         """What it is called in sentences."""
+        self.history: frozenset[str] = frozenset()
+        """Lists whose history is kept, see ``history``."""
+        self.run_id = uuid.uuid4().hex[:12]
+        """What rows say of who has written them: the run, where it has a name, else this opening of the destination."""
         self._covered: Mapping[tuple[str, str], Cursor] = {}
         """The cursors that the run goes by, which say where stored seals count; none before it has asked for them."""
         self._sealed: dict[tuple[str, str, str], dict[date | None, Sealed]] = {}
@@ -173,6 +197,10 @@ class SqlDestination(ABC):
         """Give a table that a version without ids made its id; its records get it, too."""
         return there
 
+    def _stamps(self) -> dict[str, str]:
+        """Return the names of ``STAMPS``, each with the SQL for its value in a row that is written now."""
+        return {SYNCED_AT.name: self.moment, RUN_ID.name: self.dialect.text(self.run_id)}
+
     # --- cursors ------------------------------------------------------------------------------------------------------
 
     def cursors(self) -> dict[tuple[str, str], Known]:
@@ -211,7 +239,32 @@ class SqlDestination(ABC):
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
         with self._transaction(stream):
-            self._make_ready(stream.table, f"{MARK}: {stream.description}", parts_of(stream, columns), stream)
+            parts = [*parts_of(stream, columns), *STAMPS]
+            self._make_ready(stream.table, f"{MARK}: {stream.description}", parts, stream)
+            if stream.name in self.history:
+                self._make_history(stream, columns)
+
+    def _make_history(self, stream: Stream, columns: Sequence[Field]) -> None:
+        about = f"{MARK}: every version of the rows of {stream.table}"
+        self._make_ready(history.table_of(stream), about, [*parts_of(stream, columns), *history.ENDS, *STAMPS])
+
+    def _history_of(self, chunks: Sequence[Chunk], incoming: str) -> list[str]:
+        """Return the statements for the history of chunks of a list, to follow those that store it; none without.
+
+        ``incoming`` stands behind FROM for the rows that came, empty where none did. Accounts whose list is stored as
+        it was read have exactly its rows in the table.
+        """
+        stream = chunks[0].stream
+        if stream.name not in self.history:
+            return []
+        names = ", ".join(self.dialect.name(f.name) for f in chunks[0].columns)
+        kept = [chunk.advertiser_id for chunk in chunks if chunk.kept]
+        parts = [f"SELECT {names} FROM {incoming}"] if incoming else []
+        if kept or not parts:
+            whose = self._whose(stream, kept, None) if kept else "FALSE"
+            parts.append(f"SELECT {names} FROM {self.dialect.table(stream.table)} WHERE {whose}")
+        listed = f"({' UNION ALL '.join(parts)})"
+        return history.statements(self.dialect, stream, chunks, listed, self._stamps().items())
 
     def _make_ready(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None = None) -> None:
         there = self._found(name)
@@ -370,8 +423,44 @@ class SqlDestination(ABC):
             ]
             return self._delete(stream, spans, old, kept)
 
+    # --- accounts that leave ------------------------------------------------------------------------------------------
 
-class Transactional(SqlDestination):
+    def remove(self, advertiser_ids: Collection[str], *, dry_run: bool) -> dict[str, int]:
+        """Delete all rows of these accounts, in every table of ours, all or nothing; dry: only count.
+
+        Tables of objects that are not imported any more, of histories, cursors and seals are among them.
+        """
+        if not advertiser_ids:
+            return {}
+        with self._transaction():
+            found = {name: self._found(name) for name in sorted(self._ours())}
+            tables = [name for name, one in found.items() if one and "advertiser_id" in one.types]
+            where = f"advertiser_id IN ({', '.join(map(self.dialect.text, sorted(advertiser_ids)))})"
+            counts = {name: n for name, n in self._count_each(tables, where).items() if n} if tables else {}
+            if counts and not dry_run:
+                deletes = [f"DELETE FROM {self.dialect.table(name)} WHERE {where}" for name in counts]
+                # A list of the whole app has one seal, which does not speak of what is left.
+                apps = [s for s in STREAMS.values() if s.per_app and s.table in counts and SEALS in tables]
+                deletes += [forget_sql(self.dialect, s, [("", None, None)]) for s in apps]
+                self._run_all(deletes)
+        return counts
+
+    def _count_each(self, tables: Sequence[str], where: str) -> dict[str, int]:
+        """Return how many rows of each table a condition picks."""
+        text, table = self.dialect.text, self.dialect.table
+        each = (f"SELECT {text(name)}, COUNT(*) FROM {table(name)} WHERE {where}" for name in tables)
+        return {str(name): int(n) for name, n in self._asked(" UNION ALL ".join(each))}
+
+    @abstractmethod
+    def _asked(self, statement: str) -> Iterable[Sequence[Any]]:
+        """Return the rows of a query over any of our tables."""
+
+    @abstractmethod
+    def _run_all(self, statements: Sequence[str]) -> None:
+        """Run statements that delete, all or nothing."""
+
+
+class Transactional(SqlDestination, KeepsProofs):
     """A destination whose statements run one by one, in transactions; a table's id ends its comment, in brackets."""
 
     # --- what each database does in its own way -----------------------------------------------------------------------
@@ -394,7 +483,8 @@ class Transactional(SqlDestination):
         """Make the tables of cursors and seals, or add the columns that an earlier version did not have."""
         with self._transaction():
             self._make_ready(CURSORS, ABOUT_CURSORS, RECORD)
-            self._make_ready(SEALS, ABOUT_SEALS, SEAL_RECORD)
+            self._make_ready(SEALS, ABOUT_SEALS, (*SEAL_RECORD, *VERDICT))
+            self._make_proofs()
 
     def _records(self, stream: Stream | None = None) -> list[Record]:
         there = self._found(CURSORS)
@@ -464,21 +554,20 @@ class Transactional(SqlDestination):
 
     def _store(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Delete what each chunk takes the place of, insert, count, and move the cursors."""
-        stream, name = chunks[0].stream, self.dialect.name
-        table = self.dialect.table(stream.table)
+        stream = chunks[0].stream
         with self._transaction(stream):
             chunks = self._narrowed(chunks)
-            gone = [self._changed(f"DELETE FROM {table} WHERE {self._picks(chunk)}") for chunk in chunks]
-            rest = self._rest(chunks) if stream.verb == "upsert" else {}
-            filled = [chunk for chunk in chunks if chunk.rows_to_write]
-            came = 0
-            if filled:
-                names = ", ".join(name(f.name) for f in filled[0].columns)
-                incoming = self._incoming(filled)
-                if any(chunk.kept for chunk in filled):
-                    incoming += f" WHERE {condition(self.dialect, stream, spans_of(filled))}"
-                came = self._changed(f"INSERT INTO {table} ({names}) SELECT {names} FROM {incoming}")
-            check_rows(chunks, came)
+            own = self._put_aside(stream, chunks)
+            rest: Rest = {}
+            if stream.verb == "replace":
+                gone = self._replaced(chunks)
+            else:
+                gone = self._merged(chunks)
+                rest = self._rest(chunks)
+                filled = [chunk for chunk in chunks if chunk.rows_to_write]
+                for statement in self._history_of(chunks, self._incoming(filled) if filled else ""):
+                    self._changed(statement)
+            self._give_back(stream, own)
             held = [self._count(stream, self._picks(chunk)) for chunk in chunks]
             for chunk, rows in zip(chunks, held, strict=True):
                 check_rows([chunk], rows)
@@ -486,8 +575,109 @@ class Transactional(SqlDestination):
             moved = last_cursors(chunks)
             table_id = found.id if found else ""
             self._keep(stream, [Record(stream.name, a, c, table_id=table_id) for a, c in moved.items()])
+            self._keep_restated(chunks, rest, table_id)
             self._seal(chunks, rest, table_id)
+            self._keep_confirmed(chunks)
         return [changes.stored(*each) for each in zip(chunks, held, gone, strict=True)]
+
+    def _replaced(self, chunks: Sequence[Chunk]) -> list[int]:
+        """Put the rows of chunks in the place of those of their days; return how many each had."""
+        stream = chunks[0].stream
+        table = self.dialect.table(stream.table)
+        gone = [self._changed(f"DELETE FROM {table} WHERE {self._picks(chunk)}") for chunk in chunks]
+        filled = [chunk for chunk in chunks if chunk.rows_to_write]
+        came = 0
+        if filled:
+            incoming = self._incoming(filled)
+            if any(chunk.kept for chunk in filled):
+                incoming += f" WHERE {condition(self.dialect, stream, spans_of(filled))}"
+            came = self._insert(stream, filled[0].columns, incoming)
+        check_rows(chunks, came)
+        return gone
+
+    def _merged(self, chunks: Sequence[Chunk]) -> list[int]:
+        """Add rows of chunks, or put them in the place of those with their key; return how many were replaced.
+
+        A row that is there as it came stays, with its stamps. The first of the chunks stands for all.
+        """
+        filled = [chunk for chunk in chunks if chunk.rows_to_write]
+        replaced = 0
+        if filled:
+            stream, name = filled[0].stream, self.dialect.name
+            table, changed = self.dialect.table(stream.table), self.dialect.name(CHANGED_ROWS)
+            names = ", ".join(name(f.name) for f in filled[0].columns)
+            keys = ", ".join(map(name, stream.keys))
+            whose = self._whose(stream, [chunk.advertiser_id for chunk in filled], None)
+            incoming = self._incoming(filled)
+            same_key = " AND ".join(f"{table}.{name(key)} = came.{name(key)}" for key in stream.keys)
+            doubled = f"SELECT {keys} FROM {table} WHERE {whose} GROUP BY {keys} HAVING count(*) > 1"
+            if self._rows(f"{doubled} LIMIT 1"):  # a person's copy: which of the two is right, the list says
+                replaced += self._changed(
+                    f"DELETE FROM {table} WHERE ({keys}) IN ({doubled}) "
+                    f"AND EXISTS (SELECT 1 FROM {incoming} AS came WHERE {same_key})"
+                )
+            # By its key a row is found at once; a key is never null.
+            same = " AND ".join(
+                f"had.{name(f.name)} {'=' if f.name in stream.keys else 'IS NOT DISTINCT FROM'} came.{name(f.name)}"
+                for f in filled[0].columns
+            )
+            self._rows(
+                f"CREATE TEMP TABLE {changed} AS SELECT {names} FROM {incoming} AS came WHERE NOT EXISTS "
+                f"(SELECT 1 FROM (SELECT {names} FROM {table} WHERE {whose}) AS had WHERE {same})"
+            )
+            replaced += self._changed(
+                f"DELETE FROM {table} WHERE EXISTS (SELECT 1 FROM {changed} AS came WHERE {same_key})"
+            )
+            self._insert(stream, filled[0].columns, changed)
+            self._rows(f"DROP TABLE {changed}")
+        return [replaced if n == 0 else 0 for n, _ in enumerate(chunks)]
+
+    def _insert(self, stream: Stream, columns: Sequence[Field], rows: str) -> int:
+        """Insert what stands behind FROM, stamped; return how many rows that were."""
+        names, stamps = ", ".join(self.dialect.name(f.name) for f in columns), self._stamps()
+        return self._changed(
+            f"INSERT INTO {self.dialect.table(stream.table)} ({names}, {', '.join(map(self.dialect.name, stamps))}) "
+            f"SELECT {names}, {', '.join(stamps.values())} FROM {rows}"
+        )
+
+    def _put_aside(self, stream: Stream, chunks: Sequence[Chunk]) -> list[str]:
+        """Keep the values of columns that a person has added, by key, while rows are replaced.
+
+        Returns those columns, quoted; a person's names are not ours. Which of two rows with the same key a value
+        belongs to cannot be known.
+        """
+        found = self._found(stream.table)
+        # A name that begins with an underscore is none of a person's.
+        names = [n for n in found.types if n not in stream.fields and not n.startswith("_")] if found else []
+        own = ['"' + n.replace('"', '""') + '"' for n in names]
+        where = self._touched(stream, chunks)
+        if not own or not where:
+            return []
+        keys = ", ".join(map(self.dialect.name, stream.keys))
+        values = ", ".join(f"any_value({n}) AS {n}" for n in own)
+        self._rows(
+            f"CREATE TEMP TABLE {OWN_VALUES} AS SELECT {keys}, {values} FROM {self.dialect.table(stream.table)} "
+            f"WHERE {where} GROUP BY {keys} HAVING count(*) = 1"
+        )
+        return own
+
+    def _give_back(self, stream: Stream, own: Sequence[str]) -> None:
+        """Write into rows that are there again what was put aside of them."""
+        if not own:
+            return
+        name, table = self.dialect.name, self.dialect.table(stream.table)
+        values = ", ".join(f"{n} = aside.{n}" for n in own)
+        same = " AND ".join(f"{table}.{name(k)} = aside.{name(k)}" for k in stream.keys)
+        self._rows(f"UPDATE {table} SET {values} FROM {OWN_VALUES} AS aside WHERE {same}")
+        self._rows(f"DROP TABLE {OWN_VALUES}")
+
+    def _touched(self, stream: Stream, chunks: Sequence[Chunk]) -> str:
+        """Return the condition for the rows that may be replaced by chunks; empty where there are none."""
+        if stream.verb == "upsert":
+            whose = [chunk.advertiser_id for chunk in chunks if chunk.rows_to_write]
+            return self._whose(stream, whose, None) if whose else ""
+        spans = spans_of(chunks)
+        return condition(self.dialect, stream, spans) if spans else ""
 
     def _narrowed(self, chunks: Sequence[Chunk]) -> list[Chunk]:
         """Return the chunks so that days stay which are stored as they were read, counted again in the table.
@@ -540,10 +730,13 @@ class Transactional(SqlDestination):
         self._changed(forget_sql(self.dialect, stream, spans))
 
     def _rest(self, chunks: Sequence[Chunk]) -> Rest:
-        """Return the seals of the rows that the accounts of chunks have, over the columns of those that will come."""
-        stream = chunks[0].stream
-        whose = self._whose(stream, [chunk.advertiser_id for chunk in chunks], None)
-        return self._found_seals(stream, chunks[0].columns, whose)
+        """Return the seals of the accounts' rows that are not among those of the chunks, which an upsert leaves."""
+        stream, name = chunks[0].stream, self.dialect.name
+        where = self._whose(stream, [chunk.advertiser_id for chunk in chunks], None)
+        if filled := [chunk for chunk in chunks if chunk.rows_to_write]:
+            same = " AND ".join(f"came.{name(key)} = t.{name(key)}" for key in stream.keys)
+            where += f" AND NOT EXISTS (SELECT 1 FROM {self._incoming(filled)} AS came WHERE {same})"
+        return self._found_seals(stream, chunks[0].columns, where)
 
     def _stored_seals(self, stream: Stream, advertiser_id: str, table_id: str) -> list[tuple[Any, ...]]:
         if self._found(SEALS) is None:
@@ -555,6 +748,13 @@ class Transactional(SqlDestination):
 
     def _counted(self, stream: Stream, statement: str) -> list[tuple[Any, ...]]:
         return self._rows(statement)
+
+    def _asked(self, statement: str) -> list[tuple[Any, ...]]:
+        return self._rows(statement)
+
+    def _run_all(self, statements: Sequence[str]) -> None:
+        for statement in statements:
+            self._changed(statement)
 
     # --- views and pruning --------------------------------------------------------------------------------------------
 

@@ -8,12 +8,18 @@
     sheet        the spreadsheet a request is about
     identity     who asks: Google-signed identity tokens
     registry     who may do what to which spreadsheet, and with which secret
-    runs         imports: started, run until shortly before the deadline, continued
+    queued       imports that wait in a queue: started, run part by part, put back, given up
+    runs         imports within the time of one request
+    progress     how far runs are, for those who look
+    watch        … and runs that end without a word: the schedule has them looked for
+    endings      how a run ends: one message, one line in the log, one in the audit log
+    ledger       the record of each Sheet's runs, in the central store
     tasks        Cloud Tasks, where imports wait for their turn
     logs         lines for Cloud Logging, without secrets
     stopping     the platform's last ten seconds
     deployment   what the environment says
 
-Nothing is kept between requests but certificates and, for a minute, the registry: the state of a run lives in its
-spreadsheet. The emulators in ``local`` take the place of Google for tests and on a laptop.
+Nothing is kept between requests but certificates and, for a minute, the registry: how far its rows are lives in a
+spreadsheet itself, and the record of its runs in the central store. The emulators in ``local`` take the place of Google
+for tests and on a laptop.
 """

@@ -5,38 +5,45 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from owox_tiktok import app, notify
+from owox_tiktok.central.store import open_store
+from owox_tiktok.central.turns import BACKFILL, PERSON, SCHEDULE
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.events import Failed, counted, duration, rows_of
 from owox_tiktok.secret import Secret
-from owox_tiktok.service import choosing, logs
+from owox_tiktok.service import choosing, logs, progress, watch
 from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
-from owox_tiktok.service.messages import Answer, Refusal
+from owox_tiktok.service.identity import Caller
+from owox_tiktok.service.ledger import Ledgers
+from owox_tiktok.service.messages import Answer
+from owox_tiktok.service.queued import Queued
 from owox_tiktok.service.registry import RATE, Entry, Registry
-from owox_tiktok.service.runs import Runs, moment_of, say
+from owox_tiktok.service.runs import Runs
 from owox_tiktok.service.sheet import Sheet
 from owox_tiktok.service.stopping import Stopping
-from owox_tiktok.sheets import lease, report, setup
-from owox_tiktok.sheets.control import Control
+from owox_tiktok.service.tasks import Queue
+from owox_tiktok.sheets import lease, setup
 from owox_tiktok.sheets.errors import SheetRefused
-from owox_tiktok.sheets.lease import Holder, Lease
+from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.pace import PER_MINUTE_VARIABLE
-from owox_tiktok.sheets.record import Run
 from owox_tiktok.sheets.report import record
-from owox_tiktok.states import ABOUT, Reason, State
 from owox_tiktok.streams import STREAMS
 
-MOST_MESSAGES = 20
-MOST_RUNS = 10
-WAITS_AT_MOST = timedelta(hours=1)
-"""So long a run that was started may wait in the queue before it is called unknown."""
 QUICK_S = 5.0
 """Somebody looks at a menu: no longer than this is Google asked again about a state."""
 
-_PASSED_ON = ("TIKTOK_API_URL", "SHEETS_API_URL", PER_MINUTE_VARIABLE, "BIGQUERY_API_URL", "K_SERVICE", RATE)
+_PASSED_ON = (
+    "TIKTOK_API_URL",
+    "CLOUD_STORAGE_API_URL",
+    "SHEETS_API_URL",
+    PER_MINUTE_VARIABLE,
+    "BIGQUERY_API_URL",
+    "K_SERVICE",
+    RATE,
+)
 """Variables of the deployment that say where things are and how fast; nothing in a Sheet can."""
 
 _OPTIONS = {"--from": "start_date", "--to": "end_date", "--object": "objects"}
@@ -55,17 +62,25 @@ class Actions:
         now: Callable[[], datetime],
     ) -> None:
         self._environment, self._registry, self._now = environment, registry, now
-        self._runs, self._role = Runs(deployment, stopping, now), deployment.role
+        self._store = deployment.store
+        self._stale_hours = deployment.stale_hours
+        self._runs = Runs(deployment, stopping, now)
+        self._queued: Queued | None = None
+        if deployment.queue:
+            kept = Ledgers(open_store(deployment.store, environment))
+            self._queued = Queued(deployment, self._runs, Queue(deployment), kept)
 
-    def answer(self, asked: Asked, entry: Entry, log: logs.Log, task: str) -> Answer:
+    def answer(self, asked: Asked, entry: Entry, caller: Caller, log: logs.Log, task: str) -> Answer:
         """Do what is asked. ``task`` is the name of the task that asks, if one does."""
         sheet = self._sheet(asked, entry)
         try:
             match asked.action:
                 case "import" | "backfill" if asked.run_id:
-                    return self._runs.part(sheet, log, task)
+                    if self._queued is None:
+                        raise BadInput([Mistake("run_id", "is for a deployment with a queue", "Omit it.")])
+                    return self._queued.part(sheet, log, task)
                 case "import" | "backfill":
-                    return self._start(sheet, log)
+                    return self._queued.start(sheet, caller, log) if self._queued else self._start(sheet, log)
                 case "plan":
                     return self._plan(sheet)
                 case "check":
@@ -85,21 +100,36 @@ class Actions:
                 case "accounts":
                     return choosing.accounts(sheet, self._now())
                 case "status":
-                    return _status(sheet, queued=self._runs.queued)
+                    return progress.status(sheet, self._queued.kept if self._queued else None)
                 case "cancel":
-                    return _cancel(sheet, queued=self._runs.queued)
+                    return self._queued.cancel(sheet, log) if self._queued else progress.cancel(sheet)
+                case "sweep":  # is about no spreadsheet
+                    return self.sweep(log)
         except BadInput as problem:
             raise in_our_words(problem) from None
         except StoreBusy:
             with sheet.open() as control:
-                raise _busy(_holder(control)) from None
+                raise progress.busy(lease.holder(control.book)) from None
 
-    def _sheet(self, asked: Asked, entry: Entry) -> Sheet:
+    def sweep(self, log: logs.Log) -> Answer:
+        """Look after the runs of all Sheets: see ``watch``."""
+        if self._queued is None:
+            raise BadInput([Mistake("action", "is for a deployment with a queue", "Send another one.")])
+        books = self._registry.entries()
+
+        def sheet(book: str) -> Sheet:
+            return self._sheet(Asked(action="status", spreadsheet_id=book), books[book], notes=True)
+
+        return watch.sweep(self._queued, books, sheet, timedelta(hours=self._stale_hours), log)
+
+    def _sheet(self, asked: Asked, entry: Entry, *, notes: bool = False) -> Sheet:
         """Return the spreadsheet that is asked about; TikTok's secrets come along where the action needs them."""
         names = [*_PASSED_ON]
         found: dict[str, Secret] = {}
         if asked.action not in ("fields", "choices", "choose", "status", "cancel"):
             found = self._registry.secrets(entry)
+            notes = True
+        if notes:
             names += notify.VARIABLES
         environment = {name: self._environment[name] for name in names if self._environment.get(name)}
         private = [name for name in environment if name.endswith(("_WEBHOOK_URL", "_PASSWORD"))]
@@ -107,20 +137,18 @@ class Actions:
         environment |= {name: secret.reveal() for name, secret in found.items()}
         if entry.requests_per_second:
             environment[RATE] = str(entry.requests_per_second)
+        if self._store:
+            weight = BACKFILL if asked.action == "backfill" else SCHEDULE if asked.run_id else PERSON
+            environment |= {app.PACE_STORE: self._store, app.PACE_WEIGHT: f"{weight:g}"}
         return Sheet(asked, entry, environment)
 
     def _start(self, sheet: Sheet, log: logs.Log) -> Answer:
-        """Start an import, unless one is running. The lease decides in the end; this look spares a click the wait.
-
-        Nobody clicks at the worker: what a schedule starts waits in the queue for its turn.
-        """
-        if self._role == "worker" and self._runs.queued:
-            return self._runs.start(sheet, log)
+        """Start an import, unless one is running. The lease decides in the end; this look spares a click the wait."""
         ended: list[str] = []
         try:
             with sheet.open() as control:
                 control.book.until = time.monotonic() + QUICK_S
-                holds = _holder(control)
+                holds = lease.holder(control.book)
                 if known := record(control.book):
                     ended = [run.run for run in (known.run, *known.past) if run.ended]
         except SheetRefused:
@@ -129,7 +157,7 @@ class Actions:
             log.warning("%s", error.sentence)
             holds = None
         if holds:
-            raise _busy(holds)
+            raise progress.busy(holds)
         return self._runs.start(sheet, log, ended)
 
     # --- what is done at once -----------------------------------------------------------------------------------------
@@ -215,132 +243,6 @@ def _fields(sheet: Sheet) -> Answer:
         done = setup.fields(control.book)
         added = setup.listed(control.book) - before if done else 0
     return Answer(200, {"added": added, "message": setup.sentence(done)})
-
-
-# --- the state of runs ------------------------------------------------------------------------------------------------
-
-
-def _status(sheet: Sheet, *, queued: bool) -> Answer:
-
-    wanted = sheet.asked.run_id
-    with sheet.open() as control:
-        control.book.until = time.monotonic() + QUICK_S
-        record, lines = report.overview(control.book, MOST_MESSAGES)
-    runs = [record.run, *record.past] if record else []
-    if queued and runs and _between_parts(runs[0]):
-        runs[0].state, runs[0].ended = State.RUNNING, None
-    found = next((r for r in runs if r.run == wanted), None) if wanted else runs[0] if runs else None
-    waiting = _waiting(wanted) if wanted and not found else ""
-    if wanted and not found and not waiting:
-        raise _no_run(wanted)
-    objects = found.objects if found else {}
-    return Answer(
-        200,
-        {
-            **_state(found.state if found else State.RUNNING if waiting else None),
-            "run_id": found.run if found else wanted,
-            "started": say(found.started) if found else None,
-            "ended": say(found.ended) if found else None,
-            "percent": _percent(found) if found else 0,
-            "message": found.message if found else waiting or "No import has run yet.",
-            "objects": [
-                {
-                    "object": name,
-                    "title": STREAMS[name].title if name in STREAMS else name,
-                    "percent": 100 * p.done // p.work if p.work else 100,
-                    "rows": p.rows,
-                }
-                for name, p in objects.items()
-            ],
-            "messages": lines,
-            "runs": [
-                {
-                    "run_id": r.run,
-                    "started": say(r.started),
-                    "ended": say(r.ended),
-                    **_state(r.state),
-                    "rows": r.rows,
-                    "message": r.message,
-                }
-                for r in runs
-                if r.state is not State.RUNNING
-            ][:MOST_RUNS],
-        },
-    )
-
-
-def _state(state: State | None) -> dict[str, str]:
-    """Return a state as the sidebar shows it; None: nothing has run."""
-    if state is None:
-        return {"state": "idle", "label": "Nothing is running", "tone": "idle", "what_to_do": ""}
-    about = ABOUT[state]
-    return {"state": state, "label": about.label, "tone": about.tone, "what_to_do": about.what_to_do}
-
-
-def _between_parts(run: Run) -> bool:
-    """Whether the next part of a run is in the queue."""
-    if run.state is not State.STOPPED or run.so_far is None or run.ended is None:
-        return False
-    return run.so_far.stopped is Reason.TO_BE_CONTINUED and datetime.now(UTC) - run.ended <= WAITS_AT_MOST
-
-
-def _percent(run: Run) -> int:
-    return 100 if run.state is State.DONE else run.percent
-
-
-def _waiting(run_id: str) -> str:
-    """Return what to say of a run that was started a while ago and has not begun; nothing for one that never was."""
-    started = moment_of(run_id)
-    if started is None or not timedelta(minutes=-1) <= datetime.now(UTC) - started <= WAITS_AT_MOST:
-        return ""
-    return "The import is waiting for its turn."
-
-
-def _cancel(sheet: Sheet, *, queued: bool) -> Answer:
-
-    wanted = sheet.asked.run_id
-    with sheet.open() as control:
-        holds = _holder(control)
-        run = holds.run if holds else ""
-        if queued and (not run or wanted not in ("", run)):
-            run = _in_queue(control, wanted)
-        if wanted and run != wanted:
-            raise _no_run(wanted)
-        if not run:
-            raise Refusal(404, "no import is running", what_to_do="There is nothing to cancel.")
-        report.cancel(control.book, run)
-    return Answer(200, {"message": "The import ends after what it is storing now. The next one continues there."})
-
-
-def _in_queue(control: Control, wanted: str) -> str:
-    """Return the run (``wanted``, where one is named) that waits in the queue for its next part, or to begin."""
-    record = report.record(control.book)
-    runs = [record.run, *record.past] if record else []
-    found = next((r for r in runs if r.run == wanted), None) if wanted else runs[0] if runs else None
-    if found is None:
-        return wanted if _waiting(wanted) else ""
-    return found.run if _between_parts(found) else ""
-
-
-def _holder(control: Control) -> Holder | None:
-
-    return lease.holder(control.book)
-
-
-def _busy(holds: Holder | None) -> Refusal:
-    return Refusal(
-        409,
-        "an import is running already",
-        what_to_do="Wait for it, or cancel it.",
-        run_id=holds.run if holds else "",
-        started=say(holds.since) if holds else None,
-    )
-
-
-def _no_run(run_id: str) -> Refusal:
-    return Refusal(
-        404, f"there is no run {run_id} in progress or on record", what_to_do="Omit run_id to get the latest."
-    )
 
 
 def _of_pair(name: str, advertiser_id: str, message: str) -> str:

@@ -15,16 +15,22 @@ from owox_tiktok.streams import STREAMS, expand, find
 
 Action = Literal[
     "import", "backfill", "prune", "check", "plan", "fields", "choices", "measure", "choose", "accounts", "fill",
-    "status", "cancel",
+    "status", "cancel", "sweep",
 ]  # fmt: skip
 ACTIONS: tuple[str, ...] = get_args(Action)
+SWEEP = "sweep"
+"""The one action that is about no spreadsheet in particular."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. ``done`` is said by our own tasks only: what earlier parts of the run have read (see ``plan``)."""
+    """One request.
+
+    ``done`` and ``part`` are said by our own tasks only: what earlier parts of the run have read (see ``plan``), and
+    how many there were.
+    """
 
     action: Action
-    spreadsheet_id: str
+    spreadsheet_id: str = ""
     start_date: date | None = None
     end_date: date | None = None
     objects: list[str] = []
@@ -34,6 +40,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     advertiser_ids: list[str] | None = None
     schedule: str = ""
     done: dict[str, dict[str, date]] = {}
+    part: int = 0
 
     @property
     def days(self) -> tuple[date | None, date | None]:
@@ -42,7 +49,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SHAPES: Mapping[str, tuple[type[Any], str, str]] = {
-    "action": (str, "a text", f"Use one of: {', '.join(ACTIONS)}."),
+    "action": (str, "a text", f"Use one of: {', '.join(name for name in ACTIONS if name != SWEEP)}."),
     "spreadsheet_id": (str, "a text", "Copy the id from the spreadsheet's address, between /d/ and /edit."),
     "start_date": (str, "a day", "Write one such as 2026-01-31."),
     "end_date": (str, "a day", "Write one such as 2026-01-31."),
@@ -80,6 +87,12 @@ def read(body: bytes) -> tuple[Asked | None, str, list[Mistake]]:
             values["done"] = msgspec.convert(given.pop("done"), dict[str, dict[str, date]])
         except msgspec.ValidationError as error:
             mistakes.append(Mistake("done", str(error), "Omit it."))
+    if "part" in given:
+        part = given.pop("part")
+        if isinstance(part, int) and 0 <= part < 1_000_000 and not isinstance(part, bool):
+            values["part"] = part
+        else:
+            mistakes.append(Mistake("part", "is not a number of parts", "Omit it."))
     for name, value in given.items():
         shape = _SHAPES.get(name)
         if shape is None:
@@ -92,7 +105,8 @@ def read(body: bytes) -> tuple[Asked | None, str, list[Mistake]]:
                 mistakes.append(Mistake(name, wrong, shape[2]))
             else:
                 values[name] = date.fromisoformat(value) if name in ("start_date", "end_date") else value
-    for name in ("action", "spreadsheet_id"):
+    about_all = given.get("action") == SWEEP
+    for name in ("action",) if about_all else ("action", "spreadsheet_id"):
         if given.get(name) is None:
             mistakes.append(Mistake(name, "is missing", _SHAPES[name][2]))
     mistakes += [

@@ -16,7 +16,7 @@ from owox_tiktok.service.messages import Answer
 from owox_tiktok.service.sheet import Sheet
 from owox_tiktok.sheets import setup, template
 from owox_tiktok.sheets.lease import Lease
-from owox_tiktok.streams import AUDIENCE_BREAKDOWNS, MAX_METRICS, STREAMS, expand
+from owox_tiktok.streams import MAX_METRICS, STREAMS, expand
 from owox_tiktok.titles import CATEGORIES, category, title
 
 HOURS_WITH_RESULTS = 14
@@ -24,7 +24,9 @@ HOURS_WITH_RESULTS = 14
 PARTS: Mapping[str, int] = {
     "": 1, "country": 2, "age_gender": 14, "platform": 3, "province": 20, "dma": 60, "language": 6, "connection": 4,
     "placement": 2, "contextual_tag": 20, "interest": 25, "interest_tier2": 100, "interest_tier3": 150,
-    "interest_tier4": 150, "device_brand": 15,
+    "interest_tier4": 150, "device_brand": 15, "search_term": 30, "search_keyword": 20, "additional_interest": 30,
+    "behavior": 50, "hashtag": 20, "audience_tag": 10, "purchase_intention": 15, "ad_type": 2, "custom_event": 3,
+    "event_source": 2, "page": 2, "component": 4, "post": 2, "skan_postback": 3, "image": 2, "bucket": 3,
 }  # fmt: skip
 """Into so many rows a split makes of one, for an estimate; assumed, since TikTok counts them only by reading."""
 CELLS_PER_SECOND = 8_000
@@ -166,20 +168,19 @@ def _requests(stream: Stream, rows: int, found: app.Measured) -> int:
 
 
 def _breakdown(stream: Stream) -> str:
-    return stream.name.partition("_by_")[2] if "_by_" in stream.name else ""
+    return stream.report.split if stream.report else ""
 
 
 _LEVELS = {"advertiser": "Account", "campaign": "Campaign", "ad_group": "Ad group", "ad": "Ad"}
-_TIMES = {"stat_time_day": "by day", "stat_time_hour": "by hour", None: "lifetime"}
+_TIMES = {"stat_time_day": "by day", "stat_time_hour": "by hour", "week": "by week", "month": "by month"}
 
 
 def _called(stream: Stream) -> dict[str, str]:
     """Return the group an object stands in, and how it is called there."""
     if not stream.is_report or stream.level is None:
         return {"group": "Lists", "title": stream.title, "level": "", "split": "", "time": ""}
-    level, time = _LEVELS[stream.level], _TIMES[stream.time]
-    split = _breakdown(stream)
-    words = AUDIENCE_BREAKDOWNS[split].words if split in AUDIENCE_BREAKDOWNS else split
+    level, time = _LEVELS[stream.level], _TIMES.get(stream.period or str(stream.time), "lifetime")
+    words = stream.report.split_words if stream.report else ""
     group = "Audiences" if stream.report_type == "AUDIENCE" else "Reports"
     named = f"{level} {time}" + (f", {words}" if words else "")
     return {"group": group, "title": named, "level": level, "split": words[:1].upper() + words[1:], "time": time}

@@ -9,12 +9,16 @@
     OWOX_SECRETS            folder of the mounted secrets [/secrets]; see ``registry``
     OWOX_ROLE               sheets, worker or both [both]
     OWOX_TASKS_QUEUE        projects/P/locations/R/queues/Q; without it everything runs within its request
+    OWOX_STORE              gs://bucket/folder, or sqlite:///file on one machine: the record of all runs; needed with a
+                            queue
     OWOX_TASKS_ACCOUNT      the service account whose identity the queue and the schedule show
     OWOX_WORKER_URL         where the tasks go, which is also their audience
     OWOX_TIMEOUT_SECONDS    when the platform cuts a request off [CLOUD_RUN_TIMEOUT_SECONDS, else 300]
+    OWOX_STALE_HOURS        a Sheet with a schedule is reported when no import has succeeded for so long [26]
     OWOX_PLATFORM_ADMITS    on the worker: yes, when the platform lets nobody but OWOX_TASKS_ACCOUNT call it
 
-``OWOX_CERTS_URL`` and ``CLOUD_TASKS_API_URL`` point at emulators and are accepted only for addresses of this machine.
+``OWOX_CERTS_URL``, ``CLOUD_TASKS_API_URL`` and ``CLOUD_STORAGE_API_URL`` point at emulators and are accepted only for
+addresses of this machine.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ Role = Literal["sheets", "worker", "both"]
 
 LONGEST_DISPATCH_S = 1800.0
 """Cloud Tasks and Cloud Scheduler give up on a call after 30 minutes."""
+DEFAULT_STALE_HOURS = 26.0
+"""A daily import, and two hours more."""
 DEFAULT_TIMEOUT_S = 300.0
 """What Cloud Run allows a request unless it is configured otherwise."""
 
@@ -43,9 +49,11 @@ class Deployment:
     audiences: frozenset[str]
     secrets: str
     queue: str
+    store: str
     account: str
     worker_url: str
     timeout_s: float
+    stale_hours: float
     platform_admits: bool
     certs_url: str
     tasks_url: str
@@ -85,10 +93,19 @@ def read(environment: Mapping[str, str]) -> Deployment:
         wrong("OWOX_TASKS_ACCOUNT", "is missing, and the queue needs it", "Give the service account of the tasks.")
     if queue and not worker_url:
         wrong("OWOX_WORKER_URL", "is missing, and the queue needs it", "Give the address of the worker.")
+    store = environment.get("OWOX_STORE", "").strip()
+    if queue and not store:
+        wrong("OWOX_STORE", "is missing, and the queue needs it", "Give a bucket, such as gs://my-bucket/imports.")
+    if store and not re.fullmatch(r"gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[A-Za-z0-9_./-]*)?|sqlite:///.+[^/]", store):
+        wrong("OWOX_STORE", "is not the address of a store", "Write one such as gs://my-bucket/imports.")
     timeout_text = environment.get("OWOX_TIMEOUT_SECONDS") or environment.get("CLOUD_RUN_TIMEOUT_SECONDS") or ""
     timeout = float(timeout_text) if re.fullmatch(r"\d{1,5}(\.\d+)?", timeout_text) else 0.0
     if timeout_text and not timeout:
         wrong("OWOX_TIMEOUT_SECONDS", f"{timeout_text!r} is not a number of seconds", "Write one such as 1800.")
+    stale_text = environment.get("OWOX_STALE_HOURS", "").strip()
+    stale = float(stale_text) if re.fullmatch(r"\d{1,4}(\.\d+)?", stale_text) else 0.0
+    if stale_text and not stale:
+        wrong("OWOX_STALE_HOURS", f"{stale_text!r} is not a number of hours", "Write one such as 26.")
     admits = environment.get("OWOX_PLATFORM_ADMITS", "").strip().lower() == "yes"
     if admits and not (role == "worker" and account and environment.get("K_SERVICE")):
         wrong(
@@ -96,7 +113,7 @@ def read(environment: Mapping[str, str]) -> Deployment:
             "says that the platform lets only OWOX_TASKS_ACCOUNT in, which only a private worker on Cloud Run can say",
             "Set OWOX_ROLE=worker and OWOX_TASKS_ACCOUNT, or remove it.",
         )
-    for name in ("OWOX_CERTS_URL", "CLOUD_TASKS_API_URL"):
+    for name in ("OWOX_CERTS_URL", "CLOUD_TASKS_API_URL", "CLOUD_STORAGE_API_URL"):
         if environment.get(name) and not _here(environment[name]):
             wrong(name, "is not an address of this machine", "Remove it: it is for emulators only.")
     if mistakes:
@@ -106,9 +123,11 @@ def read(environment: Mapping[str, str]) -> Deployment:
         audiences=audiences,
         secrets=environment.get("OWOX_SECRETS", "").strip() or "/secrets",
         queue=queue,
+        store=store if queue else "",
         account=account.lower(),
         worker_url=worker_url,
         timeout_s=timeout or DEFAULT_TIMEOUT_S,
+        stale_hours=stale or DEFAULT_STALE_HOURS,
         platform_admits=admits,
         certs_url=environment.get("OWOX_CERTS_URL", ""),
         tasks_url=environment.get("CLOUD_TASKS_API_URL", "").rstrip("/"),

@@ -8,7 +8,7 @@ from datetime import datetime
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.service import logs, messages
 from owox_tiktok.service.actions import Actions
-from owox_tiktok.service.asked import Asked, read
+from owox_tiktok.service.asked import SWEEP, Asked, read
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.identity import Caller
 from owox_tiktok.service.messages import Answer
@@ -33,13 +33,21 @@ class Desk:
     def answer(self, body: bytes, caller: Caller, log: logs.Log, task: str) -> Answer:
         """Answer what ``caller`` asks; ``task`` is the name of the task that asks, if one does."""
         asked, spreadsheet_id, mistakes = read(body)
+        if asked and asked.action == SWEEP:
+            return self._sweep(caller, log)
         # Whoever may not see this spreadsheet learns nothing about the rest of the request either.
         entry = self._entry(spreadsheet_id, caller, log) if spreadsheet_id else None
         if asked is None or entry is None:
             raise BadInput(mistakes)
         self._check_role(asked, entry, caller)
         log = log.about(caller=caller.email, action=asked.action, spreadsheet_id=asked.spreadsheet_id)
-        return self._actions.answer(asked, entry, log, task)
+        return self._actions.answer(asked, entry, caller, log, task)
+
+    def _sweep(self, caller: Caller, log: logs.Log) -> Answer:
+        """Look after all Sheets, for the schedule."""
+        if self._deployment.role == "sheets" or caller.email != self._deployment.account:
+            raise forbidden(caller)
+        return self._actions.sweep(log.about(caller=caller.email, action=SWEEP))
 
     def _entry(self, spreadsheet_id: str, caller: Caller, log: logs.Log) -> Entry:
         try:
@@ -58,6 +66,6 @@ class Desk:
                 [Mistake("action", f"{asked.action} is not for the worker", "Send it to the service that Sheets call.")]
             )
         ours = self._deployment.role != "sheets" and caller.email == self._deployment.account
-        said = [name for name in ("run_id", "done") if getattr(asked, name)]
-        if (starts or asked.done) and said and not ours:
+        said = [name for name in ("run_id", "done", "part") if getattr(asked, name)]
+        if (starts or asked.done or asked.part) and said and not ours:
             raise BadInput([Mistake(name, "is given by the service itself", "Omit it.") for name in said])

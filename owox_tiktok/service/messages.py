@@ -40,6 +40,23 @@ def come_again(message: str, seconds: int) -> Refusal:
     return Refusal(503, message, what_to_do="Try again in a while.", headers={"Retry-After": str(seconds)})
 
 
+def busy(run_id: str, started: str | None) -> Refusal:
+    """Return that an import is under way."""
+    what_to_do = "Wait for it, or cancel it."
+    return Refusal(409, "an import is running already", what_to_do=what_to_do, run_id=run_id, started=started)
+
+
+def no_run(run_id: str) -> Refusal:
+    """Return that there is no such run."""
+    what_to_do = "Omit run_id to get the latest."
+    return Refusal(404, f"there is no run {run_id} in progress or on record", what_to_do=what_to_do)
+
+
+def nothing_runs() -> Refusal:
+    """Return that there is no run to cancel."""
+    return Refusal(404, "no import is running", what_to_do="There is nothing to cancel.")
+
+
 # --- what is answered -------------------------------------------------------------------------------------------------
 
 

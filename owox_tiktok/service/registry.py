@@ -88,6 +88,10 @@ class Registry:
             raise forbidden(caller)
         return found
 
+    def entries(self) -> Mapping[str, Entry]:
+        """Return all entries, by spreadsheet."""
+        return self._known()
+
     def secrets(self, entry: Entry) -> dict[str, Secret]:
         """Return token, app id and app secret of the entry by their variables' names; a Refusal of 500 without any."""
         found = self._read_secret(entry.secret)

@@ -1,13 +1,7 @@
-"""Imports: started, run until shortly before the deadline, continued until done.
+"""Imports within the time of one request: run until shortly before the deadline, and what of them is done then.
 
-With a queue a start only makes a task. The worker runs it, ends cleanly when its time is nearly over or the platform
-ends the instance, and makes the next task of the same run before it answers. A task's name follows from the run and
-the task before, so that a part which is delivered twice still has one successor. Without a queue a run has the time of
-its request, and the next one continues where it ended.
-
-Cloud Tasks delivers at least once, and people click twice. The lease in the spreadsheet lets one run at a time, what is
-stored twice is stored once, and two clicks within a few seconds are the same run. A run that finds another one waits
-for it in the queue, unless that one reads the same.
+Without a queue a run has the time of its request, and the next one continues where it ended. With one, ``queued`` has a
+run go on in another request.
 """
 
 from __future__ import annotations
@@ -19,19 +13,19 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from owox_tiktok import app
-from owox_tiktok.errors import Problem, StoreBusy
-from owox_tiktok.events import Event, Failed, Finished, Started, Stored, Waiting, Warned
+from owox_tiktok.events import Event, Failed, Finished, Listener, Started, Stored, Waiting, Warned
 from owox_tiktok.plan import EVERY_ADVERTISER, NO_DAYS, NOT_DONE
-from owox_tiktok.service import logs, messages
+from owox_tiktok.service import logs
 from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
-from owox_tiktok.service.messages import Answer, come_again
+from owox_tiktok.service.messages import Answer
 from owox_tiktok.service.sheet import Sheet
 from owox_tiktok.service.stopping import Stopping
-from owox_tiktok.service.tasks import Queue, name_for
-from owox_tiktok.sheets import lease, report
+from owox_tiktok.service.tasks import name_for
+from owox_tiktok.settings import Settings
+from owox_tiktok.sheets import report
 from owox_tiktok.sheets.control import Control
-from owox_tiktok.states import ABOUT, Reason, State
+from owox_tiktok.states import Reason
 
 DOUBLE_CLICK_S = 10
 """The same thing asked for again so soon is the same run."""
@@ -47,66 +41,36 @@ class Runs:
     """
 
     def __init__(self, deployment: Deployment, stopping: Stopping, now: Callable[[], datetime]) -> None:
-        self._deployment, self._now = deployment, now
-        self._queue = Queue(deployment) if deployment.queue else None
+        self._deployment, self.now = deployment, now
         self._stopping = stopping
 
-    @property
-    def queued(self) -> bool:
-        """Whether runs wait in a queue, and go on by it."""
-        return self._queue is not None
-
     def start(self, sheet: Sheet, log: logs.Log, ended: Collection[str] = ()) -> Answer:
-        """Start a run: as a task where there is a queue, else at once and as far as the time of a request goes.
-
-        ``ended`` are the names of runs that are over.
-        """
-        app.backfill_range(*sheet.asked.days, self._now())  # impossible days are reported now, and not by a task
+        """Run at once and as far as the time of a request goes. ``ended`` are the names of runs that are over."""
+        app.backfill_range(*sheet.asked.days, self.now())
         run_id = new_run_id(sheet.asked, ended)
-        log = log.about(run_id=run_id)
-        if self._queue is None:
-            with sheet.open() as control:
-                finished, _ = self._run(sheet, control, run_id, log)
-            return _inline(sheet.asked, run_id, finished)
-        new = self._queue.put(_body(sheet.asked, run_id, {}), name_for(run_id))
-        log.info("the import is in the queue" if new else "the import was in the queue already")
-        message = "The import has started. Its progress is in the tab Config."
-        return Answer(202, {"run_id": run_id, "state": "started", "message": message})
-
-    def part(self, sheet: Sheet, log: logs.Log, task: str) -> Answer:
-        """Run one part of a run, for a task. Only what may succeed later is answered so that the task comes again."""
-        asked = sheet.asked
-        log = log.about(run_id=asked.run_id, task=task)
         with sheet.open() as control:
-            try:
-                if over := _ended(control, asked.run_id):
-                    log.info("the run had ended before this delivery")
-                    return Answer(200, {"run_id": asked.run_id, "state": over, "message": "It had already ended."})
-                finished, progress = self._run(sheet, control, asked.run_id, log)
-            except StoreBusy as busy:
-                return self._busy(control, asked, busy, task, log)
-            except Problem as problem:
-                if messages.of_problem(problem, "").status >= 500:
-                    raise
-                # Trying again would not help; the Sheet says what to fix.
-                log.warning("%s", problem.sentence)
-                return Answer(200, {"run_id": asked.run_id, "state": State.ERROR, "message": problem.sentence})
-        if finished.stopped is Reason.TO_BE_CONTINUED and self._queue is not None:
-            if not progress.moved:
-                # The same task again, and no new one: its tries are counted, and the waits between them grow.
-                raise come_again("nothing could be stored in the time of this part", COME_AGAIN_S)
-            self._queue.put(_body(asked, asked.run_id, progress.done()), name_for(asked.run_id, task))
-            log.info("the run continues in another task")
-        return Answer(200, {"run_id": asked.run_id, **_outcome(finished)})
+            finished, _ = self.run(sheet, control, run_id, log.about(run_id=run_id))
+        return _inline(sheet.asked, run_id, finished)
 
-    def _run(self, sheet: Sheet, control: Control, run_id: str, log: logs.Log) -> tuple[Finished, Progress]:
-        """Import; return what came of it, and how far it is."""
+    def run(
+        self,
+        sheet: Sheet,
+        control: Control,
+        run_id: str,
+        log: logs.Log,
+        *,
+        also: Listener = lambda event: None,
+        mirror: report.Mirror | None = None,
+        on_settings: Callable[[Settings], object] = lambda settings: None,
+    ) -> tuple[Finished, Progress]:
+        """Import; return what came of it, and how far it is. With a ``mirror`` it sends no message by itself."""
         self._stopping.arm()
-        asked, now = sheet.asked, self._now()
+        asked, now = sheet.asked, self.now()
         progress = Progress(asked.done)
 
         def listen(event: Event) -> None:
             progress(event)
+            also(event)
             _log(event, log)
 
         finished = app.import_sheet(
@@ -119,24 +83,13 @@ class Runs:
                 until=time.monotonic() + self._deployment.budget_s,
                 halted=lambda: Reason.TO_BE_CONTINUED if self._stopping.asked() else None,
                 done=asked.done,
+                tells=mirror is None,
             ),
             environment=sheet.environment,
+            mirror=mirror,
+            on_settings=on_settings,
         )
         return finished, progress
-
-    def _busy(self, control: Control, asked: Asked, busy: StoreBusy, task: str, log: logs.Log) -> Answer:
-        """Answer a task whose spreadsheet another run holds."""
-        holds = lease.holder(control.book)
-        if holds is None or holds.run == asked.run_id or self._queue is None:
-            # Nobody any more; or this run itself, in another delivery that may yet die.
-            raise come_again(busy.message, COME_AGAIN_S) from None
-        if asked.action == "import" and moment_of(holds.run) and _what(holds.run) == _what(asked.run_id):
-            log.info("another import that reads the same is running")
-            return Answer(200, {"run_id": asked.run_id, "state": "busy", "message": busy.sentence})
-        # It may last for hours, and a task has few attempts. So another one takes this one's place.
-        self._queue.put(_body(asked, asked.run_id, asked.done), name_for(asked.run_id, task), delay_s=COME_AGAIN_S)
-        log.info("another run is in progress; this one waits")
-        return Answer(200, {"run_id": asked.run_id, "state": "waiting", "message": busy.sentence})
 
 
 class Progress:
@@ -193,7 +146,7 @@ def new_run_id(asked: Asked, ended: Collection[str] = ()) -> str:
     return name
 
 
-def _what(run_id: str) -> str:
+def what_of(run_id: str) -> str:
     """Return the part of a run's name that says what it reads."""
     return run_id.rpartition("-")[2]
 
@@ -212,21 +165,8 @@ def say(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else None
 
 
-def _body(asked: Asked, run_id: str, done: Mapping[str, Mapping[str, date]]) -> dict[str, Any]:
-    body = {"action": asked.action, "spreadsheet_id": asked.spreadsheet_id, "run_id": run_id}
-    more = {"start_date": asked.start_date, "end_date": asked.end_date, "objects": asked.objects, "done": done}
-    return body | {name: value for name, value in more.items() if value}
-
-
-def _ended(control: Control, run_id: str) -> State | None:
-    """Return how this run ended, if it did for good; an error may be gone when its task comes again."""
-    record = report.record(control.book)
-    runs = [record.run, *record.past] if record else []
-    state = next((r.state for r in runs if r.run == run_id), None)
-    return state if state and ABOUT[state].final else None
-
-
-def _outcome(finished: Finished) -> dict[str, Any]:
+def outcome_of(finished: Finished) -> dict[str, Any]:
+    """Return what an answer says of a run, or a part of one, that has ended."""
     return {
         "state": finished.state,
         "rows": dict(finished.rows),
@@ -236,7 +176,7 @@ def _outcome(finished: Finished) -> dict[str, Any]:
 
 
 def _inline(asked: Asked, run_id: str, finished: Finished) -> Answer:
-    outcome = _outcome(finished)
+    outcome = outcome_of(finished)
     if finished.stopped and asked.action == "backfill":
         outcome["message"] += " A backfill starts from the beginning each time: ask for fewer days or objects at once."
     return Answer(200 if finished.exit_code == 0 else 207, {"run_id": run_id, **outcome})

@@ -1,19 +1,22 @@
 """The audit of a Sheet: its tabs are read once at the start of an import and compared with the seals in the hidden tab.
 
     a tab of up to 500,000 cells of ours    all of it, several tabs in one call: rows, sums, and every single value
-    a larger one                            the keys and the control columns (spend, impressions, clicks, conversion)
+    a larger one in date order              the keys and the control columns (spend, impressions, clicks, conversion)
                                             of all rows; and every value of some months, each time of others
+    a larger one that somebody sorted, or   all of it: what the import stores is spread over all of it, and would have
+    without days                            to be read anyway
 
 So in a large tab a row that is missing, doubled or moved, and any change of a control column, is found at once; a
 change of another value when its month's turn comes. Whose turn it is follows from the date: by golden sections, so that
 the runs go over all months, whatever the schedule is (``turn_of``).
 
-The keys that were read on the way are kept for the writes of the import (``Sheets._row_keys``).
+What was read is held for the writes of the import: the keys, and a hash of each row that was read whole (``look``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -23,13 +26,15 @@ from owox_tiktok.model import Seal, Sealed, Stream
 from owox_tiktok.sheets.cells import EPOCH, Cell, Json
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.layout import spans_of
+from owox_tiktok.sheets.look import CELLS_AT_ONCE, Look, hash_of, is_as_written
 from owox_tiktok.sheets.seals import DAMAGED, CellTally
 from owox_tiktok.sheets.table import Key, Strip, Table, is_whole, names_row, row_keys, tags_put_back, top_of
 from owox_tiktok.trust.audit import differing
 from owox_tiktok.trust.seals import CONTROLS, in_order
 
-CELLS_AT_ONCE = 500_000
-"""So many cells are read at a time."""
+AT_ONCE = CELLS_AT_ONCE
+"""A tab of up to so many cells is compared whole, and so many are read at a time."""
+_ROWS_FIRST = 2_000
 _GOLDEN = (5**0.5 - 1) / 2
 
 Day = date | None
@@ -73,13 +78,13 @@ class Examinee:
 
 
 class Examined(NamedTuple):
-    """The key of each row; how many are copies of one above; the keys of rows that are of no day that was imported.
+    """What is held of the rows; how many are copies of one above; the keys of rows of no day that was imported.
 
     ``differing`` are, by advertiser, the days that are not what was stored. ``keyless``: there are rows that look like
     ours and have no key.
     """
 
-    keys: list[Key | None]
+    look: Look
     copies: int
     strays: frozenset[Key]
     differing: dict[str, dict[Day, tuple[Seal, Seal]]]
@@ -97,15 +102,24 @@ def looks_like_ours(stream: Stream, names: Sequence[str], values: Sequence[Cell]
 
 def _examined(
     one: Examinee,
-    keys: list[Key | None],
+    look: Look,
     differ: dict[str, dict[Day, tuple[Seal, Seal]]],
     today: date,
     keyless: bool,
 ) -> Examined:
-    there = [key for row, key in enumerate(keys) if key is not None and row != one.table.header]
-    whole = [key for key in there if is_whole(one.stream, key)]
-    strays = frozenset(key for key in there if one.is_stray(key, today))
-    return Examined(keys, len(whole) - len(set(whole)), strays, differ, keyless)
+    seen: set[Key] = set()
+    strays: set[Key] = set()
+    copies = 0
+    for row, key in enumerate(look.keys):
+        if key is None or row == one.table.header:
+            continue
+        if is_whole(one.stream, key):
+            copies += key in seen
+            seen.add(key)
+        if one.is_stray(key, today):
+            strays.add(key)
+    look.single = not copies
+    return Examined(look, copies, frozenset(strays), differ, keyless)
 
 
 def turn_of(now: datetime) -> float:
@@ -116,7 +130,7 @@ def turn_of(now: datetime) -> float:
 def examined(book: Spreadsheet, tabs: Sequence[Examinee], now: datetime) -> dict[str, Examined]:
     """Read the tabs and compare them; SheetRefused when one has become smaller than it was known to be."""
     found = {}
-    for together in _in_calls([one for one in tabs if one.cells <= CELLS_AT_ONCE]):
+    for together in _in_calls([one for one in tabs if one.cells <= AT_ONCE]):
         places = [one.table.blocks([(0, one.table.tab.rows)], one.table.strips()) for one in together]
         heads = [top_of(one.table) for one in together]
         values = iter(book.values([b for blocks in [*places, heads] for b in blocks]))
@@ -126,7 +140,7 @@ def examined(book: Spreadsheet, tabs: Sequence[Examinee], now: datetime) -> dict
             astray = tags_put_back(one.stream, one.table, next(values))
             found[one.stream.name] = found[one.stream.name]._replace(astray=tuple(astray))
     for one in tabs:
-        if one.cells > CELLS_AT_ONCE:
+        if one.cells > AT_ONCE:
             astray = tags_put_back(one.stream, one.table, book.values([top_of(one.table)])[0])
             found[one.stream.name] = _large(book, one, now)._replace(astray=tuple(astray))
     return found
@@ -136,7 +150,7 @@ def _in_calls(tabs: Sequence[Examinee]) -> Iterator[list[Examinee]]:
     """Yield tabs that are read in one call."""
     some: list[Examinee] = []
     for one in tabs:
-        if some and sum(t.cells for t in some) + one.cells > CELLS_AT_ONCE:
+        if some and sum(t.cells for t in some) + one.cells > AT_ONCE:
             yield some
             some = []
         some.append(one)
@@ -144,64 +158,99 @@ def _in_calls(tabs: Sequence[Examinee]) -> Iterator[list[Examinee]]:
         yield some
 
 
-_UNREADABLE = Examined([], 0, frozenset(), {}, False)
-"""Of a tab that lacks a key column."""
+def _unreadable(one: Examinee) -> Examined:
+    """Return what is found in a tab that lacks a key column."""
+    return Examined(Look(one.table.columns, []), 0, frozenset(), {}, False)
 
 
 def _small(one: Examinee, blocks: Sequence[list[list[Cell]]], today: date) -> Examined:
     if not one.table.columns.keys() >= set(one.stream.keys):
-        return _UNREADABLE
+        return _unreadable(one)
+    return _whole(one, [blocks], today)
+
+
+def _whole(one: Examinee, pieces: Iterable[Sequence[list[list[Cell]]]], today: date) -> Examined:
+    """Compare all that stands in a tab, given piece by piece, from the top down."""
     strips = one.table.strips()
-    keys = row_keys(one.stream, strips, blocks)
-    count = _Count(one, strips, None)
-    keyless, names = False, [n for strip in strips for n in strip.names]
-    for row, values in enumerate(_lines(blocks)):
-        key = keys[row]
-        if row == one.table.header:
-            continue
-        if key is not None:
-            count.add(key, values)
-        if not names_row(one.stream, key):
-            keyless = keyless or looks_like_ours(one.stream, names, values)
-    return _examined(one, keys, count.differing(), today, keyless)
+    names = [n for strip in strips for n in strip.names]
+    places = {name: at for at, name in enumerate(names)}
+    look, count, keyless = Look(one.table.columns, []), _Count(one, strips, None), False
+    for blocks in pieces:
+        top = len(look.keys)
+        look.add(row_keys(one.stream, strips, blocks))
+        for row, values in enumerate(_lines(blocks), top):
+            key = look.keys[row]
+            if row == one.table.header:
+                continue
+            if key is not None:
+                count.add(key, values)
+                if is_as_written(one.stream, key, places, values):
+                    look.hashes[row] = hash_of(values)
+            if not names_row(one.stream, key):
+                keyless = keyless or looks_like_ours(one.stream, names, values)
+    return _examined(one, look, count.differing(), today, keyless)
 
 
 def _large(book: Spreadsheet, one: Examinee, now: datetime) -> Examined:
-    if not one.table.columns.keys() >= set(one.stream.keys):
-        return _UNREADABLE
     table, stream = one.table, one.stream
+    if not table.columns.keys() >= set(stream.keys):
+        return _unreadable(one)
+    strips = table.strips()
     few = table.strips([*stream.keys, *(n for n in CONTROLS if n in table.columns)])
-    keys: list[Key | None] = []
-    count = _Count(one, few, ())
+    look, count = Look(table.columns, []), _Count(one, few, ())
     keyless, names = False, [n for strip in few for n in strip.names]
-    rows_of: dict[Month, list[int]] = {}
-    for top, bottom in _pieces(0, table.tab.rows, few):
+    rows_of: dict[Month, array[int]] = {}
+    for top, bottom in _from_few(table, few):
+        if stream.time is None or (top == _ROWS_FIRST and _are_spread(one, look.keys)):
+            pieces = (book.values(table.blocks([span], strips)) for span in table.pieces(strips, AT_ONCE))
+            return _whole(one, pieces, now.date())
         blocks = book.values(table.blocks([(top, bottom)], few))
-        keys += row_keys(stream, few, blocks)
+        look.add(row_keys(stream, few, blocks))
         for row, values in enumerate(_lines(blocks), top):
-            key = keys[row]
+            key = look.keys[row]
             if row == table.header:
                 continue
             if key is not None:
                 count.add(key, values)
-                rows_of.setdefault(_month(one.day_of(key)), []).append(row)
+                rows_of.setdefault(_month(one.day_of(key)), array("l")).append(row)
             if not names_row(stream, key):
                 keyless = keyless or looks_like_ours(stream, names, values)
     different = count.differing()
     months = _whose_turn({month: len(rows) for month, rows in rows_of.items()}, len(table.columns), turn_of(now))
-    strips = table.strips()
+    places = {name: at for at, name in enumerate(n for strip in strips for n in strip.names)}
     whole = _Count(one, strips, months)
     rows = sorted(row for month in months for row in rows_of[month])
     wanted = set(rows)
     for span in spans_of(rows):
         for top, bottom in _pieces(*span, strips):
             for row, values in enumerate(_lines(book.values(table.blocks([(top, bottom)], strips))), top):
-                key = keys[row]
+                key = look.keys[row]
                 if key is not None and row in wanted:
                     whole.add(key, values)
+                    if is_as_written(stream, key, places, values):
+                        look.hashes[row] = hash_of(values)
     for advertiser_id, days in whole.differing().items():
         different[advertiser_id] = different.get(advertiser_id, {}) | days
-    return _examined(one, keys, different, now.date(), keyless)
+    return _examined(one, look, different, now.date(), keyless)
+
+
+def _from_few(table: Table, strips: Sequence[Strip]) -> Iterator[tuple[int, int]]:
+    """Yield all rows in pieces, the first ones in a small one: they tell whether the tab is in date order."""
+    first = min(_ROWS_FIRST, table.tab.rows)
+    yield 0, first
+    yield from _pieces(first, table.tab.rows, strips)
+
+
+def _are_spread(one: Examinee, keys: Sequence[Key | None]) -> bool:
+    """Whether the rows of a day and account do not stand together: somebody has sorted the tab by something else."""
+    changes, days = 0, set()
+    before: object = None
+    for key in keys:
+        here = None if key is None else (one.of(key), one.day_of(key))
+        changes += here != before
+        days.add(here)
+        before = here
+    return changes > 2 * len(days) + 100
 
 
 def _whose_turn(rows: Mapping[Month, int], width: int, turn: float) -> list[Month]:
@@ -212,7 +261,7 @@ def _whose_turn(rows: Mapping[Month, int], width: int, turn: float) -> list[Mont
     cells = 0
     for month in [*months[first:], *months[:first]]:
         cells += rows[month] * width
-        if picked and cells > CELLS_AT_ONCE:
+        if picked and cells > AT_ONCE:
             break
         picked.append(month)
     return picked
@@ -273,7 +322,7 @@ def _month(day: Day) -> Month:
 
 
 def _pieces(top: int, bottom: int, strips: Sequence[Strip]) -> Iterator[tuple[int, int]]:
-    step = max(1, CELLS_AT_ONCE // sum(len(s.names) for s in strips))
+    step = max(1, AT_ONCE // sum(len(s.names) for s in strips))
     for first in range(top, bottom, step):
         yield first, min(first + step, bottom)
 

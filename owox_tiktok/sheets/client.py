@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.retry import Limits, retrying
@@ -31,7 +31,19 @@ from owox_tiktok.sheets.cells import ENCODER, Cell, Json
 from owox_tiktok.sheets.errors import ArrivedLate, OverQuota, Passing, SheetRefused, TooManyCells
 from owox_tiktok.sheets.pace import Kind, Pace, pace_of, per_minute
 from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
-from owox_tiktok.sheets.tabs import ON_LINES, Snapshot, Structure, Tab, Tag, Written, area, letters, quoted
+from owox_tiktok.sheets.tabs import (
+    ON_LINES,
+    PLEASE_WAIT,
+    Locked,
+    Snapshot,
+    Structure,
+    Tab,
+    Tag,
+    Written,
+    area,
+    letters,
+    quoted,
+)
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -79,6 +91,22 @@ class Sizes:
     request_bytes: int = 10_485_760
 
 
+class Rider(Protocol):
+    """What is written along with batches that go anyway, so that it needs no calls of its own."""
+
+    def blocks(self) -> list[Block]:
+        """Return what it has to see beforehand; nothing while it has nothing to write."""
+        ...
+
+    def requests(self, seen: Mapping[int, Snapshot], tags: Sequence[Tag]) -> list[Json]:
+        """Return what is written, given what the blocks hold and the tags on the spreadsheet."""
+        ...
+
+    def written(self, refused: SheetRefused | TooManyCells | None = None) -> None:
+        """Hear that it was written; or why not, and that the batch goes without it."""
+        ...
+
+
 class _OfThread(threading.local):
     until: float | None = None
     urgent: bool = False
@@ -106,6 +134,8 @@ class Spreadsheet:
         self._by_name = False
         """Whether ranges must be asked for by name, because Google does not say which filter an answer is to."""
         self.on_wait: Callable[[float], None] = lambda _: None
+        self.rider: Rider | None = None
+        """What the next batch of rows takes along."""
         self.limits, self.sizes = limits, sizes
         self._credentials = credentials
         self._base = environment.get(API_VARIABLE, "").rstrip("/") or API
@@ -113,6 +143,10 @@ class Spreadsheet:
         self._pace, self._per_minute = pace, per_minute(environment, google=self._base == API)
         self._seen: Structure | None = None
         """Tabs, and the tags on them and on the spreadsheet, as they were last seen."""
+        self._lines_seen = False
+        """Whether the tags on rows and columns are among them."""
+        self.warnings: set[int] | None = set()
+        """Ids of the protected ranges that were made; None where the answer was lost."""
         self._writing = threading.RLock()
         self._next_marker: int | None = None
         self._last_marker: int | None = None
@@ -150,6 +184,16 @@ class Spreadsheet:
         """How errors name it."""
         return f"Spreadsheet {self.id}"
 
+    @property
+    def compresses(self) -> bool | None:
+        """Whether Google has taken a compressed request; None while none was sent."""
+        return self._transport.packs if self._transport is not None else None
+
+    @property
+    def account(self) -> str:
+        """Whom to share with, or to let edit: an address, or words for it."""
+        return self._transport.editor if self._transport is not None else "this program"
+
     def close(self) -> None:
         """Close the connections."""
         if self._transport is not None:
@@ -166,17 +210,22 @@ class Spreadsheet:
         seen = self._seen if recent else None
         if seen is None:
             seen = self._seen = self._look_around()
-        tags = [t for t in seen.tags if t.key in keys and t.key not in ON_LINES]
-        if on_lines := [key for key in keys if key in ON_LINES]:
-            tags += self.tags(on_lines)
+            self._lines_seen = False
+        if ON_LINES.intersection(keys) and not self._lines_seen:
+            seen = self._seen = replace(seen, tags=(*seen.tags, *self.tags(sorted(ON_LINES))))
+            self._lines_seen = True
+        tags = [t for t in seen.tags if t.key in keys]
         return replace(seen, tags=tuple(sorted(tags, key=lambda t: t.id)))
 
     def _look_around(self) -> Structure:
         properties = "sheetId,title,gridProperties(rowCount,columnCount,frozenRowCount)"
         tags = "developerMetadata(metadataId,metadataKey,metadataValue,location)"
-        fields = f"properties(title,timeZone),{tags},sheets(properties({properties}),{tags})"
+        protected = "protectedRanges(protectedRangeId,description,range,warningOnly,requestingUserCanEdit)"
+        fields = f"properties(title,timeZone),{tags},sheets(properties({properties}),{tags},{protected})"
         answer = self._read("get", "", params={"fields": fields})
         tabs = {}
+        warnings: list[int] = []
+        locked: list[Locked] = []
         found = [*answer.get("developerMetadata", [])]
         for one in answer.get("sheets", []):
             known = one["properties"]
@@ -189,8 +238,12 @@ class Spreadsheet:
                 grid.get("frozenRowCount", 0),
             )
             found += one.get("developerMetadata", [])
+            ranges = one.get("protectedRanges", [])
+            warnings += [r["protectedRangeId"] for r in ranges if r.get("description") == PLEASE_WAIT]
+            locked += [_locked(r, known["sheetId"]) for r in ranges if _is_locked(r)]
         about = answer.get("properties", {})
-        return Structure(tabs, tuple(map(_tag, found)), str(about.get("title", "")), str(about.get("timeZone", "UTC")))
+        title, zone = str(about.get("title", "")), str(about.get("timeZone", "UTC"))
+        return Structure(tabs, tuple(map(_tag, found)), title, zone, tuple(warnings), tuple(locked))
 
     def tags(self, keys: Sequence[str]) -> tuple[Tag, ...]:
         """Return the tags with one of ``keys``, by id; one call."""
@@ -378,6 +431,9 @@ class Spreadsheet:
         more = {"includeSpreadsheetInResponse": True, "responseIncludeGridData": True, "responseRanges": back}
         body = ENCODER.encode({"requests": [marker, *batch, *old], **(more if back else {})})
         fields = f"spreadsheetId,updatedSpreadsheet.sheets({_READ_BACK})" if back else "spreadsheetId"
+        warns = any("addProtectedRange" in request for request in batch)
+        if warns:
+            fields += ",replies.addProtectedRange.protectedRange.protectedRangeId"
         if len(body) > self.sizes.request_bytes:
             raise StoreFailed(
                 f"a single step would need {len(body):,} bytes, and Google takes {self.sizes.request_bytes:,}",
@@ -419,6 +475,10 @@ class Spreadsheet:
                         ) from None
         if held:
             self._go_on_from(number)
+        if warns:
+            made = [r.get("addProtectedRange", {}).get("protectedRange") for r in (answer or {}).get("replies", [])]
+            numbers = {int(one["protectedRangeId"]) for one in made if one}
+            self.warnings = self.warnings | numbers if self.warnings is not None and numbers else None
         return answer
 
     def _go_on_from(self, number: int) -> None:
@@ -513,6 +573,15 @@ def _tag(found: Json) -> Tag:
         span["dimension"] if span else "",
         span.get("startIndex", 0) if span else 0,
     )
+
+
+def _is_locked(found: Json) -> bool:
+    return not found.get("warningOnly") and not found.get("requestingUserCanEdit")
+
+
+def _locked(found: Json, tab: int) -> Locked:
+    place = found.get("range", {})
+    return Locked(tab, place.get("startColumnIndex", 0), place.get("endColumnIndex", 2**31))
 
 
 def _snapshots(sheets: Sequence[Json]) -> dict[int, Snapshot]:

@@ -132,6 +132,22 @@ class Control:
         wording = _wording(values, config, fields)
         return build(values, now=now, source=self.book.where, wording=wording), ids
 
+    def read_for_messages(self, now: datetime) -> Settings:
+        """Return settings that say whom to tell about a run; whatever else is wrong in the tabs does not matter."""
+        config, fields, rows, _ = self._find()
+        there, _, _ = _parameters(config, rows)
+        values = {name: value for name, value in there.items() if name.startswith("notify_")}
+        values |= _given(("advertisers",))[0]
+        values |= {
+            "access_token": Value("none", "", variable="whole"),
+            "advertiser_ids": Value("all", ""),
+            "app_id": Value("1", ""),
+            "app_secret": Value("none", "", variable="whole"),
+            "start_date": Value(now.date().isoformat(), ""),
+            "destination": Value(f"sheets://{self.book.id}", ""),
+        }
+        return build(values, now=now, source=self.book.where, wording=_wording(values, config, fields))
+
     def _find(self) -> tuple[Place, Place, list[list[Cell]], list[list[list[Cell]]]]:
         """Return where Config and Fields have their headings, all rows of Config, and the first columns of Fields."""
         structure = self.book.structure((TAB,), recent=True)

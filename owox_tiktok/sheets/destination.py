@@ -20,11 +20,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 
@@ -32,13 +31,14 @@ from owox_tiktok.cursors import Record, check_step
 from owox_tiktok.errors import Problem, StoreFailed
 from owox_tiktok.model import Audit, Chunk, Failure, Field, Known, Seal, Sealed, Step, Stored, Stream, Window, utc
 from owox_tiktok.sheets import requests
-from owox_tiktok.sheets.audit import CELLS_AT_ONCE, Examined, Examinee, examined, looks_like_ours
-from owox_tiktok.sheets.cells import EPOCH, Cell, Json, same, seconds_of
+from owox_tiktok.sheets.audit import Examined, Examinee, examined, looks_like_ours
+from owox_tiktok.sheets.cells import EPOCH, Cell, Json, same, seconds_of, settled
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
-from owox_tiktok.sheets.errors import WAYS_OUT, SheetRefused, TooManyCells
-from owox_tiktok.sheets.layout import BROKEN, PRUNED, STRAY, Done, Layout, Portion, spans_of
+from owox_tiktok.sheets.errors import WAYS_OUT, ArrivedLate, SheetRefused, TooManyCells
+from owox_tiktok.sheets.layout import BROKEN, PRUNED, STRAY, Done, Fill, Layout, Portion, spans_of
 from owox_tiktok.sheets.lease import Lease
-from owox_tiktok.sheets.portions import portions, scopes
+from owox_tiktok.sheets.look import CELLS_AT_ONCE, Look
+from owox_tiktok.sheets.portions import batches, by_stream
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.seals import DAMAGED, changed, days_in, is_key_of, seals_of
 from owox_tiktok.sheets.state import (
@@ -70,7 +70,9 @@ from owox_tiktok.sheets.table import (
     unmoved,
 )
 from owox_tiktok.sheets.tabs import TAB, Snapshot, Structure, Tab
+from owox_tiktok.sheets.warning import warnings
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.titles import title
 from owox_tiktok.trust.seals import NOTHING, in_order, recounted, together
 
 log = logging.getLogger(__name__)
@@ -97,7 +99,7 @@ def open_at(rest: str, *, read_only: bool = False, environment: Mapping[str, str
 class Sheets:
     """A Google spreadsheet as a Destination."""
 
-    step = Step()
+    step = Step(linger_s=8.0)
 
     def __init__(
         self,
@@ -111,10 +113,8 @@ class Sheets:
         self.book = book
         self._technical_names = technical_names
         self._read_only = read_only
-        self._lease = None if read_only or lease else Lease(book)
+        self._lease = None if read_only or lease else Lease(book, warns=True)
         self._structure: Structure | None = None
-        self._just_seen: Structure | None = None
-        """What was there after the last tab was made."""
         self._records: dict[Pair, Record] | None = None
         """What the hidden tab says; None until it was read."""
         self._unwritten: dict[Pair, Record] = {}
@@ -123,10 +123,16 @@ class Sheets:
         """The months of seals in the hidden tab that speak of tabs that are there; None until they were read."""
         self._unwritten_seals: dict[Pair, str] = {}
         """What goes along with the next batch."""
-        self._keys: dict[str, list[Key | None]] = {}
-        """By stream, the key of each row of its tab."""
+        self._looks: dict[str, Look] = {}
+        """By stream, what is known of the rows of its tab."""
+        self._lacking: dict[str, tuple[Stream, Sequence[Field]]] = {}
+        """By name, streams whose tab or columns are made before their first rows are stored."""
         self._with_keyless: set[str] = set()
         """Streams in whose tabs the audit has seen rows of ours without a key."""
+        self._along: list[Json] = []
+        """What the next batch takes along for somebody else."""
+        self._told_locked: set[str] = set()
+        """Streams of which was said that columns are protected."""
         self._said: list[str] = []
         """Sentences for the person that no step has handed on yet."""
         self._behind: dict[str, int] = {}
@@ -144,6 +150,7 @@ class Sheets:
             # A failure that cannot be written down was reported all the same; who presses Ctrl-C does not want to wait.
             if error is None or isinstance(error, Exception):
                 with suppress(Problem):
+                    self._make()
                     self._flush()
                 with suppress(Problem):
                     self._stretch()
@@ -163,14 +170,17 @@ class Sheets:
         structure = self._look(recent=True)
         records = {**self._read_state(structure, with_seals=True), **self._unwritten}
         tables = {name: table_of(structure, name) for name in {r.object for r in records.values()}}
-        return {pair: known(record, tables[record.object]) for pair, record in records.items()}
+        return {
+            pair: _without_locked(known(record, tables[record.object]), tables[record.object])
+            for pair, record in records.items()
+        }
 
     def failed(self, stream: Stream, advertiser_id: str, error: str, at: datetime) -> None:
         """Remember beside the cursor why the pair could not be read; written with the next batch, or at the end."""
         pair = (stream.name, advertiser_id)
         records = self._read_state() if self._records is None else self._records
         record = self._unwritten.get(pair) or records.get(pair) or Record(*pair)
-        self._unwritten[pair] = replace(record, failure=Failure(error, utc(at)))
+        self._unwritten[pair] = replace(record, failure=Failure(settled(error), utc(at)))
 
     def forget(self, stream: Stream, advertiser_ids: Collection[str]) -> None:
         """Forget cursors and failures of these pairs, so that the next import reads all of them again; rows stay."""
@@ -201,8 +211,9 @@ class Sheets:
             return
         structure, behind = self._structure or self._look(), dict[int, Behind]()
         for name, end in self._behind.items():
-            table, keys = table_of(structure, name), self._keys.get(name)
-            if table is not None and table.header is not None and keys:
+            table, look = table_of(structure, name), self._looks.get(name)
+            if table is not None and table.header is not None and look:
+                keys = look.keys
                 now = max(row for row, key in enumerate(keys) if key is not None) + 1 if any(keys) else 0
                 behind[table.tab.id] = Behind(table.header, end, now, frozenset(table.columns.values()))
         if batch := stretched(self.book.look(list(behind), FIELDS), behind):
@@ -240,24 +251,92 @@ class Sheets:
     # --- tabs ---------------------------------------------------------------------------------------------------------
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
-        """Create the stream's tab, or add the columns it lacks. A foreign tab of that title is left alone."""
+        """See that the stream has a tab with these columns, and may write into those that rows are known by.
+
+        A foreign tab of that title is left alone.
+
+        What is lacking is made with the first rows that are stored, for all streams together.
+        """
         structure = self._structure or self._look()
-        if self._complete(structure, stream, columns):
+        table = table_of(structure, stream.name)
+        self._check_keys(stream, table)
+        if not self._complete(table, columns):
+            lacking = self._lacking_of(table, columns)
+            self._check_budget(structure, len(lacking) * (table.tab.rows if table else 2), stream)
+            self._lacking[stream.name] = (stream, columns)
+
+    def _make(self, names: Collection[str] | None = None) -> None:
+        """Make the tabs and columns that streams (of these names, or all) lack, in one batch."""
+        wanted = {n: of for n, of in self._lacking.items() if names is None or n in names}
+        if not wanted or self._read_only:
             return
         for turn in range(LAYOUTS):
-            # What was remembered is enough to see that nothing is to be done, but not to write; unless it was seen
-            # after the last tab was made, just before.
-            if turn or structure is not self._just_seen:
-                structure = self._look()
-            if self._complete(structure, stream, columns) or self._add(structure, stream, columns):
+            # What was remembered is enough to write new tabs, and a look at the headings tells about the others.
+            structure = self._structure if not turn else None
+            if self._add(structure or self._look(), list(wanted.values())):
+                for name in wanted:
+                    del self._lacking[name]
                 return
-        raise _keeps_changing(stream)
+        raise _keeps_changing(next(iter(wanted.values()))[0])
 
-    def _add(self, structure: Structure, stream: Stream, columns: Sequence[Field]) -> bool:
-        """Make the tab or the columns it lacks; False when the tab has changed meanwhile."""
-        table = table_of(structure, stream.name)
-        lacking = [f for f in columns if table is None or f.name not in table.columns]
-        gone = [f.name for f in lacking if f.name in stream.keys] if table else []
+    def _add(self, structure: Structure, wanted: Sequence[tuple[Stream, Sequence[Field]]]) -> bool:
+        """Make the tabs or the columns they lack; False when a tab has changed meanwhile."""
+        tables = {stream.name: table_of(structure, stream.name) for stream, _ in wanted}
+        records = self._read_state(structure) if self._records is None else self._records
+        settled: dict[Pair, Record] = {}
+        for stream, _ in wanted:
+            self._check_keys(stream, tables[stream.name])
+            settled |= self._settled(stream, tables[stream.name], records)
+        state = state_tab(structure)
+        heads = [Block(t.tab.id, t.header or 0, (t.header or 0) + 1, 0, t.tab.columns) for t in tables.values() if t]
+        names = [state_keys(state)] if state and settled else []
+        seen = self.book.snapshot([*heads, *names]) if heads or names else {}
+        pairs = pairs_seen(state, seen) if names else []
+        if pairs is None or not all(unmoved(table, seen.get(table.tab.id)) for table in tables.values() if table):
+            return False
+        batch: list[Json] = []
+        after = structure
+        for stream, columns in wanted:
+            table = tables[stream.name]
+            lacking = self._lacking_of(table, columns)
+            if self._complete(table, columns):
+                continue
+            self._check_budget(after, len(lacking) * (table.tab.rows if table else 2), stream)
+            technical = self._technical_names
+            if table:
+                headings = seen[table.tab.id].values.get(table.header or 0, {})
+                technical = technical or has_technical_names(table, headings)
+            made = new_columns(after, stream, lacking, table, technical=technical)
+            after = after.after(made) or after
+            there = table_of(after, stream.name)
+            batch += made + (warnings([there]) if there and not table else [])
+        if settled or not state:
+            batch += state_requests(after, state, pairs, settled)
+        self._structure = None
+        self.book.apply(batch)
+        self._structure = structure.after(batch)
+        self._remember(settled, {})
+        for stream, _ in wanted:
+            there = table_of(self._structure, stream.name) if self._structure else None
+            self._looks.pop(stream.name, None)
+            if there and tables[stream.name] is None:  # nobody has written into it yet
+                self._looks[stream.name] = Look(there.columns, [None] * there.tab.rows)
+        return True
+
+    @staticmethod
+    def _lacking_of(table: Table | None, columns: Sequence[Field]) -> list[Field]:
+        return [f for f in columns if table is None or f.name not in table.columns]
+
+    def _check_keys(self, stream: Stream, table: Table | None) -> None:
+        locked = [name for name in stream.keys if table and name in table.locked]
+        if table and locked:
+            raise StoreFailed(
+                f"the column {locked[0]} of the tab {table.tab.title!r} is protected, and rows are known by it",
+                where=stream.table,
+                what_to_do=f"In Data → Protect sheets and ranges add {self.book.account} to its editors, or remove the "
+                "protection.",
+            )
+        gone = [name for name in stream.keys if table and name not in table.columns]
         if table and gone:
             raise StoreFailed(
                 f"the column {gone[0]} of the tab {table.tab.title!r} was deleted, and rows are known by it",
@@ -265,25 +344,6 @@ class Sheets:
                 what_to_do="Undo that (File → Version history), or delete the whole tab; the next import makes a "
                 "new one.",
             )
-        self._check_budget(structure, len(lacking) * (table.tab.rows if table else 2), stream)
-        settled = self._settled(stream, table, self._read_state(structure))
-        state = state_tab(structure)
-        pairs = self.book.values([state_keys(state)])[0] if state else []
-        technical = self._technical_names
-        if table:
-            heading = table.header or 0
-            seen = self.book.snapshot([Block(table.tab.id, heading, heading + 1, 0, table.tab.columns)])
-            if not unmoved(table, seen.get(table.tab.id)):
-                return False
-            technical = technical or has_technical_names(table, seen[table.tab.id].values.get(heading, {}))
-        batch = new_columns(structure, stream, lacking, table, technical=technical)
-        batch += state_requests(structure, state, pairs, settled)
-        self._structure = None
-        self._keys.pop(stream.name, None)
-        self.book.apply(batch)
-        self._remember(settled, {})
-        self._just_seen = self._look()
-        return True
 
     @staticmethod
     def _settled(stream: Stream, table: Table | None, records: Mapping[Pair, Record]) -> dict[Pair, Record]:
@@ -300,42 +360,71 @@ class Sheets:
         return settled
 
     @staticmethod
-    def _complete(structure: Structure, stream: Stream, columns: Sequence[Field]) -> bool:
-        table = table_of(structure, stream.name)
+    def _complete(table: Table | None, columns: Sequence[Field]) -> bool:
         return table is not None and table.header is not None and all(f.name in table.columns for f in columns)
 
-    # --- the two verbs ------------------------------------------------------------------------------------------------
+    # --- the verbs ----------------------------------------------------------------------------------------------------
 
     def replace(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Make each chunk's window exactly its rows, cell by cell, and store the cursors."""
-        return self._store(chunks, scopes(chunks))
+        return self.store(chunks)
 
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors."""
-        return self._store(chunks, None)
+        return self.store(chunks)
 
-    def _store(self, chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None) -> list[Stored]:
-        check_step(chunks)
-        stream = chunks[0].stream
-        rows: dict[int, int] = {}
-        replaced: dict[int, int] = {}
-        notes: dict[int, list[int]] = {}
-        for portion in portions(chunks, scope, batch_bytes=self.book.sizes.batch_bytes):
-            done = self._step(portion)
-            rows.update(done.rows)
-            for number, count in done.replaced.items():
-                replaced[number] = replaced.get(number, 0) + count
-            for number, row in done.kept:
-                notes.setdefault(max(number, 0), []).append(row)
+    def store(self, chunks: Sequence[Chunk]) -> list[Stored]:
+        """Store chunks of several streams, each by its stream's verb, in as few batches as they fit into."""
+        groups = by_stream(chunks)
+        if len({group[0].stream.name for group in groups}) < len(groups):  # some with other columns than others
+            stored_of = {id(c): one for group in groups for c, one in zip(group, self.store(group), strict=True)}
+            return [stored_of[id(chunk)] for chunk in chunks]
+        for name in dict.fromkeys(c.stream.name for c in chunks):
+            check_step([c for c in chunks if c.stream.name == name])
+        self._make({c.stream.name for c in chunks})
+        omitted = self._locked(chunks)
+        try:
+            of_stream = self._store(chunks, omitted)
+        except SheetRefused as error:
+            self._look()
+            now = self._locked(chunks)
+            if error.code != HTTPStatus.BAD_REQUEST or now == omitted:
+                raise
+            of_stream = self._store(chunks, now)  # somebody has protected a column, or is done with that, just now
         said, self._said = self._said, []
-        return [
-            Stored(
-                rows.get(n, 0),
-                replaced.get(n, 0),
-                (*((_kept(stream, notes[n]),) if n in notes else ()), *(said if n == 0 else ())),
-            )
-            for n, c in enumerate(chunks)
-        ]
+        numbers: dict[str, int] = {}
+        stored: list[Stored] = []
+        for chunk in chunks:
+            name = chunk.stream.name
+            done, n = of_stream[name], numbers.get(name, 0)
+            numbers[name] = n + 1
+            kept = [row for number, row in done.kept if max(number, 0) == n]
+            notes = [_kept(chunk.stream, kept)] if kept else []
+            notes += [] if stored else said
+            stored.append(Stored(done.rows.get(n, 0), done.replaced.get(n, 0), tuple(notes)))
+        return stored
+
+    def _store(self, chunks: Sequence[Chunk], omitted: Mapping[str, frozenset[str]]) -> dict[str, Done]:
+        of_stream: dict[str, Done] = {}
+        for batch in batches(chunks, batch_bytes=self.book.sizes.batch_bytes, omitted=omitted):
+            for portion, done in zip(batch, self._step(batch), strict=True):
+                of_stream.setdefault(portion.stream.name, Done()).add(done)
+        return of_stream
+
+    def _locked(self, chunks: Sequence[Chunk]) -> dict[str, frozenset[str]]:
+        """Return the columns, by stream, that cannot be written because somebody protects them, and say so once."""
+        structure = self._structure or self._look()
+        locked = {}
+        for stream in {c.stream.name: c.stream for c in chunks}.values():
+            table = table_of(structure, stream.name)
+            self._check_keys(stream, table)
+            if table and table.locked:
+                wanted = {f.name for c in chunks if c.stream.name == stream.name for f in c.columns}
+                locked[stream.name] = table.locked & wanted
+                if locked[stream.name] and stream.name not in self._told_locked:
+                    self._told_locked.add(stream.name)
+                    self._said.append(_left_out(stream, locked[stream.name], self.book.account))
+        return locked
 
     # --- pruning ------------------------------------------------------------------------------------------------------
 
@@ -346,7 +435,7 @@ class Sheets:
         """
         if stream.time is None or not keep_from:
             return 0
-        structure = self._look()
+        structure = self._structure or self._look()
         table = table_of(structure, stream.name)
         if table is None or not self._usable(table, stream):
             return 0
@@ -358,17 +447,25 @@ class Sheets:
             return PRUNED if limit is not None and isinstance(at, int) and at < limit else None
 
         if dry_run:
-            self._keys.pop(stream.name, None)
+            self._looks.pop(stream.name, None)
             return sum(k is not None and old(k) is not None for k in self._row_keys(table, stream))
-        for pair, record in self._read_state(structure, with_seals=True).items():
+        if self._records is None or self._sealed is None:
+            self._read_state(structure, with_seals=True)
+        shorter: dict[Pair, Record] = {}
+        for pair, record in {**(self._records or {}), **self._unwritten}.items():
             if record.cursor and record.object == stream.name and record.advertiser_id in keep_from:
                 cursor = record.cursor.without_days_before(keep_from[record.advertiser_id])
-                self._unwritten[pair] = replace(self._unwritten.get(pair, record), cursor=cursor)
+                if cursor != record.cursor:
+                    shorter[pair] = replace(record, cursor=cursor)
         seals: dict[str, dict[date | None, Sealed | None]] = {
             advertiser_id: {d: None for d in self._days(stream, advertiser_id) if d and d < first}
             for advertiser_id, first in keep_from.items()
         }
-        done = self._step(Portion(stream, ends=old, seals=seals))
+        there = any(k is not None and old(k) is not None for k in self._row_keys(table, stream))
+        if not there and not shorter and not any(seals.values()):
+            return 0
+        self._unwritten |= shorter
+        (done,) = self._step([Portion(stream, ends=old, seals=seals)])
         if done.kept:
             log.warning("%s", _kept(stream, [row for _, row in done.kept]))
         return done.gone
@@ -397,17 +494,17 @@ class Sheets:
         else:
             raise _keeps_changing(streams[0])
         for stream in streams:
-            if stream.name not in found or not found[stream.name].keys:
+            if stream.name not in found or not found[stream.name].look.keys:
                 continue
-            self._refuse_many_broken(stream, found[stream.name].keys)
-            self._keys[stream.name] = found[stream.name].keys
+            self._refuse_many_broken(stream, found[stream.name].look.keys)
+            self._looks[stream.name] = found[stream.name].look
             if found[stream.name].keyless:
                 self._with_keyless.add(stream.name)
             for advertiser_id, days in found[stream.name].differing.items():
                 differing[stream.name, advertiser_id] = days
             copies, strays = found[stream.name].copies, found[stream.name].strays
             if copies or strays:
-                self._step(Portion(stream, ends=dict.fromkeys(strays, STRAY).get))
+                self._step([Portion(stream, ends=dict.fromkeys(strays, STRAY).get)])
             if copies:
                 what = "1 copy of a row was" if copies == 1 else f"{copies:,} copies of rows were"
                 notes.append((stream.name, f"{stream.title}: {what} removed"))
@@ -443,7 +540,8 @@ class Sheets:
             if not broken and not keyless:
                 continue
             try:
-                gone = self._step(Portion(stream, ends=dict.fromkeys(broken, BROKEN).get, keyless=keyless)).gone
+                (done,) = self._step([Portion(stream, ends=dict.fromkeys(broken, BROKEN).get, keyless=keyless)])
+                gone = done.gone
             except StoreFailed:
                 if not keyless:
                     raise
@@ -490,24 +588,28 @@ class Sheets:
             records = [r for r in (self._records or {}).values() if r.object == stream.name]
             cursors = {r.advertiser_id: cursor for r in records if (cursor := known(r, table).cursor)}
             sealed = {a: self._days(stream, a) for a in cursors}
+            if table.locked:  # what somebody writes there cannot be put right
+                table = replace(table, columns={name: table.columns[name] for name in table.free})
             yield Examinee(stream, table, sealed, {a: cursor.since for a, cursor in cursors.items()})
 
     # --- one step -----------------------------------------------------------------------------------------------------
 
-    def _step(self, portion: Portion) -> Done:
-        """Lay a portion out on the tab as it is now, and write it in one batch."""
-        stream = portion.stream
+    def _step(self, portions: Sequence[Portion]) -> list[Done]:
+        """Lay portions of several streams out on their tabs as they are now, and write them in one batch."""
+        finished: dict[str, Done] = {}
         refused: SheetRefused | None = None
         for _ in range(LAYOUTS):
+            left = [p for p in portions if p.stream.name not in finished]
             # What is remembered is good for laying out: the last look before the write tells whether it still holds.
             fresh = self._structure is None
             structure = self._structure or self._look()
-            table = table_of(structure, stream.name)
-            if table is not None and table.columns.keys() >= {*stream.keys, *portion.names}:
+            tables = {p.stream.name: table_of(structure, p.stream.name) for p in left}
+            gone = next((p.stream for p in left if not _holds(tables[p.stream.name], p)), None)
+            if gone is None:
                 try:
-                    done = self._write(portion, structure, table, fresh=fresh)
-                    if done is not None:
-                        return done
+                    finished |= self._write(left, structure, tables, fresh=fresh)
+                    if len(finished) == len(portions):
+                        return [finished[p.stream.name] for p in portions]
                 except TooManyCells:
                     # Budget or Google: the step was not written.
                     if not self._trim(self._look()):
@@ -520,126 +622,192 @@ class Sheets:
             elif fresh:
                 raise StoreFailed(
                     "its tab, or a column of it, was deleted during the import",
-                    where=stream.table,
+                    where=gone.table,
                     what_to_do="Import again; it is recreated.",
                 )
             # Somebody sorted, inserted or deleted since the tab was read.
             self._structure = None
-            self._keys.pop(stream.name, None)
-        raise _keeps_changing(stream)
+            for portion in left:
+                if portion.stream.name not in finished:
+                    self._looks.pop(portion.stream.name, None)
+        raise _keeps_changing(left[0].stream)
 
-    def _write(self, portion: Portion, structure: Structure, table: Table, *, fresh: bool) -> Done | None:
-        """Read what the layout rests on, and write it; None when the tab is not as it was remembered.
+    def _write(
+        self, portions: Sequence[Portion], structure: Structure, tables: Mapping[str, Table | None], *, fresh: bool
+    ) -> dict[str, Done]:
+        """Read what the layouts rest on, and write them; return what came of those whose tab is as it was remembered.
 
         What can go astray without harm goes first: changed cells and new rows. What cannot, such as deletions, follows
         in a batch of its own right after a fresh look; and cursors and seals go with the last of the two.
         """
-        stream = portion.stream
-        layout = Layout(table, portion, self._row_keys(table, stream))
-        if layout.is_bare and not fresh:
-            return None  # no key could tell whether the headings have moved
-        seals = self._seals_after(portion, structure, table)
-        if seals is None:
-            return None
-        look = self._last_look(layout, structure, table)
-        if look is None:
-            return None
-        self._check_budget(structure, layout.grown, stream)
-        done, rest = layout.done, layout.rest
-        if layout.behind is not None:
-            self._behind.setdefault(stream.name, layout.behind)
-        if rest:
-            keys, after = self._send(layout, layout.requests(), structure, stream)
-            if keys is None or after is None:
-                return None
-            there = table_of(after, stream.name)
-            if there is None:
-                return None
-            structure, layout = after, Layout(there, rest[0], keys, rest[1])
-            self._structure, self._keys[stream.name] = structure, keys
-            look = self._last_look(layout, structure, there)
-            if look is None:
-                return None
-            done.gone, done.kept = layout.done.gone, layout.done.kept
-        state, pairs = look
-        batch = layout.requests()
-        records = {p: Record(*p, cursor, None, tab_id(table)) for p, cursor in portion.cursors.items()}
-        records = {**self._unwritten, **records}
-        mine = {key: text for key, text in self._unwritten_seals.items() if key[0].startswith(f"{stream.name} ")}
-        seals = {**mine, **seals}
-        ids = {stream.name: tab_id(table)}
-        said = state_requests(structure, state, pairs, records, seals, ids) if records or seals else []
+        there = [(p, table) for p in portions if (table := tables[p.stream.name])]
+        self._read_keys([(p.stream, table) for p, table in there])
+        works = [_Work(p, table, Layout(table, p, self._looks[p.stream.name])) for p, table in there]
+        works = self._compared(works, structure)
+        found = self._last_look(works, structure, fresh=fresh)
+        if found is None:
+            return {}
+        works, state, pairs = found
+        grown = 0
+        for work in works:
+            grown += work.layout.grown
+            self._check_budget(structure, grown, work.portion.stream)
+            work.done, work.rest = work.layout.done, work.layout.rest
+            if work.layout.behind is not None:
+                self._behind.setdefault(work.name, work.layout.behind)
+        complete = [work for work in works if not work.rest]
+        after = self._send(works, complete, structure, state, pairs)
+        finished = {w.name: w.done for w in complete if w.landed}
+        left = [w for w in works if w.rest and w.landed]
+        if not left or after is None:
+            return finished
+        again = []
+        for work in left:
+            table = table_of(after, work.name)
+            if table is not None and work.rest:
+                layout = Layout(table, work.rest[0], self._looks[work.name], work.rest[1])
+                again.append(replace(work, table=table, layout=layout, landed=False))
+        found = self._last_look(again, after, fresh=True)
+        if found is None:
+            return finished
+        again, state, pairs = found
+        for work in again:
+            work.done.gone, work.done.kept = work.layout.done.gone, work.layout.done.kept
+        self._send(again, again, after, state, pairs)
+        return finished | {w.name: w.done for w in again if w.landed}
 
-        def written() -> None:
-            for pair in portion.cursors:
-                self._unwritten.pop(pair, None)  # it could be read after all
-            self._remember(records, seals)
-
-        check = partial(_check_count, portion, layout, done)
-        keys, after = self._send(layout, batch, structure, stream, said, check, written)
-        if keys is None:
-            return None
-        self._structure, self._keys[stream.name] = after, keys
-        return done
+    def _compared(self, works: Sequence[_Work], structure: Structure) -> list[_Work]:
+        """Read known rows that are not held, and rows that a list's seals need; return the works that still fit."""
+        pieces = [(work, piece) for work in works for piece in work.layout.compared]
+        moved: set[str] = set()
+        while pieces:
+            some: list[tuple[_Work, tuple[Block, ...]]] = []
+            cells = 0
+            while pieces and (not some or cells + _cells_in(pieces[0][1]) <= CELLS_AT_ONCE):
+                some.append(pieces.pop(0))
+                cells += _cells_in(some[-1][1])
+            values = iter(self.book.values([block for _, piece in some for block in piece]))
+            for work, piece in some:
+                if not work.layout.compare(piece, [next(values) for _ in piece]):
+                    moved.add(work.name)
+        for work in works:
+            if work.name not in moved:
+                seals = self._seals_after(work.portion, structure, work.table)
+                if seals is None:
+                    moved.add(work.name)
+                else:
+                    work.seals = seals
+        return [work for work in works if work.name not in moved]
 
     def _last_look(
-        self, layout: Layout, structure: Structure, table: Table
-    ) -> tuple[Tab | None, list[list[Cell]]] | None:
-        """Read what a layout rests on; return the hidden tab and its names, None when the tab has changed."""
+        self, works: Sequence[_Work], structure: Structure, *, fresh: bool
+    ) -> tuple[list[_Work], Tab | None, list[list[Cell]]] | None:
+        """Read what layouts rest on; return those that fit, the hidden tab and its names; None when none does."""
         book, state = self.book, state_tab(structure)
-        values, cells = book.values(layout.compared), book.cells(layout.around)
-        seen = book.snapshot([*layout.looked_at, *([state_keys(state)] if state else [])])
+        cells = {work.name: book.cells(work.layout.around) for work in works}
+        blocks = [block for work in works for block in work.layout.looked_at]
+        blocks += [state_keys(state)] if state else []
+        blocks += book.rider.blocks() if book.rider else []
+        seen, tags = book.snapshot_and_tags(blocks) if blocks else ({}, ())
+        self._along = book.rider.requests(seen, tags) if book.rider else []
         pairs = pairs_seen(state, seen)
-        if pairs is None or not layout.fits(values, cells, seen.get(table.tab.id)):
-            return None
-        return state, pairs
+        fitting = []
+        for work in works:
+            there = seen.get(work.table.tab.id)
+            if work.layout.fits(cells[work.name], there) and (
+                fresh or not work.layout.is_bare or (there is not None and work.layout.is_headed(there))
+            ):
+                fitting.append(work)
+        return (fitting, state, pairs) if fitting and pairs is not None else None
 
     def _send(
         self,
-        layout: Layout,
-        batch: list[Json],
+        works: Sequence[_Work],
+        complete: Sequence[_Work],
         structure: Structure,
-        stream: Stream,
-        said: Sequence[Json] = (),
-        check: Callable[[Sequence[Key | None]], None] = lambda _: None,
-        written: Callable[[], None] = lambda: None,
-    ) -> tuple[list[Key | None] | None, Structure | None]:
-        """Apply a batch of a layout, and see in the answer whether it met the right rows.
+        state: Tab | None,
+        pairs: list[list[Cell]],
+    ) -> Structure | None:
+        """Apply a batch of layouts, and see in the answer whether it met the right rows: then they have ``landed``.
 
-        Return the rows' keys and the structure afterwards. No keys: somebody changed the tab between the last look
-        and the batch. Then what was hit is noted, so that its days are read again, and it is to be laid out again.
+        Cursors and seals of those that are ``complete`` go along. Return the structure afterwards. Where somebody
+        changed a tab between the last look and the batch, what was hit is noted, so that its days are read again.
         """
         self._structure = None  # not known, should the batch fail
-        self._keys.pop(stream.name, None)
-        keys = layout.keys_after()
-        check(keys)
-        whole = [*batch, *said]
-        if not batch:
-            if whole:
-                self.book.apply(whole)
-            written()
-            return keys, structure.after(whole)
-        tab = layout.table.tab
-        seen = self.book.apply(whole, layout.read_back, {tab.id: tab.title}).get(tab.id)
-        written()
-        if seen is None or not layout.landed(seen):
-            self._went_astray(layout, stream, keys, seen)
-            return None, structure
-        return keys, structure.after(whole)
+        looks = {work.name: self._looks.pop(work.name) for work in works}
+        batch: list[Json] = []
+        back: list[Block] = []
+        written = set()
+        for work in works:
+            if requests_ := work.layout.requests():
+                batch += requests_
+                back += work.layout.read_back
+                written.add(work.name)
+            keys = work.layout.keys_after()
+            if work in complete:
+                _check_count(work.portion, work.layout, work.done, keys)
+        records = {}
+        seals: dict[Pair, str] = {}
+        if complete:
+            names = {work.name for work in complete}
+            records = dict(self._unwritten)
+            for work in complete:
+                records |= {p: Record(*p, c, None, tab_id(work.table)) for p, c in work.portion.cursors.items()}
+                seals |= work.seals
+            seals = {k: text for k, text in self._unwritten_seals.items() if k[0].partition(" ")[0] in names} | seals
+            if records or seals:
+                ids = {work.name: tab_id(work.table) for work in complete}
+                batch += state_requests(structure, state, pairs, records, seals, ids)
+        titles = {work.table.tab.id: work.table.tab.title for work in works}
+        seen = self._apply(batch, back, titles) if batch else {}
+        for work in complete:
+            for pair in work.portion.cursors:
+                self._unwritten.pop(pair, None)  # it could be read after all
+        self._remember(records, seals)
+        for work in works:
+            there = seen.get(work.table.tab.id)
+            work.landed = work.name not in written or (there is not None and work.layout.landed(there))
+            if work.landed:
+                self._looks[work.name] = looks[work.name]
+        after = structure.after(batch)
+        astray = [work for work in works if not work.landed]
+        for work in astray:
+            self._went_astray(work, looks[work.name].keys, seen.get(work.table.tab.id))
+        self._structure = self._structure if astray else after
+        return self._structure
 
-    def _went_astray(self, layout: Layout, stream: Stream, keys: Sequence[Key | None], seen: Snapshot | None) -> None:
+    def _apply(self, batch: list[Json], back: Sequence[Block], titles: Mapping[int, str]) -> dict[int, Snapshot]:
+        """Apply a batch, and with it what rides along; that is left behind if it is refused."""
+        along, self._along = self._along, []
+        rider = self.book.rider
+        if along and rider:
+            try:
+                seen = self.book.apply([*batch, *along], back, titles)
+                rider.written()
+                return seen
+            except ArrivedLate:
+                raise
+            except (SheetRefused, TooManyCells) as error:  # it may be the rows, but then they are refused again
+                rider.written(error)
+        return self.book.apply(batch, back, titles)
+
+    def _went_astray(self, work: _Work, keys: Sequence[Key | None], seen: Snapshot | None) -> None:
         """Note what was hit by a batch that met other rows or columns than it was made for, and take back what can be.
 
         Rows of ours that were written over or deleted lose their seals, so that the next import reads their days
         again; the rows of the step itself are laid out again at once.
         """
+        layout, stream = work.layout, work.portion.stream
         structure = self._look()
         table = table_of(structure, stream.name)
         if table is None or not self._usable(table, stream):
             return
-        hit = layout.hit(seen) if seen else {}
+        hit = layout.hit(seen, self._row_keys(table, stream))
         strange = layout.table.columns != table.columns or any(not names_row(stream, key) for key in hit.values())
         hers = self._take_back(layout, stream, table) if strange else []
+        if hers:  # rows may have been deleted, too
+            self._looks.pop(stream.name, None)
+            table = table_of(self._structure or self._look(), stream.name) or table
         there = set(self._row_keys(table, stream))
         met = {*(k for k in keys if k is not None and k not in there), *hit.values()}
         damaged = {k for k in met - layout.own_keys if k is not None and is_whole(stream, k)}
@@ -699,7 +867,8 @@ class Sheets:
 
     def seals(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
         """Return the seals that were stored with the rows of a pair, by day; they count only for their own tab."""
-        self._read_state(with_seals=True)
+        if self._sealed is None:
+            self._read_state(with_seals=True)
         return self._days(stream, advertiser_id)
 
     def _days(self, stream: Stream, advertiser_id: str) -> dict[date | None, Sealed]:
@@ -800,13 +969,29 @@ class Sheets:
 
     def _row_keys(self, table: Table, stream: Stream) -> list[Key | None]:
         """Return the key of each row of the tab, None where there is none; read once per tab and run."""
-        known = self._keys.get(stream.name)
-        if known is None or len(known) > table.tab.rows:
-            strips = table.strips(stream.keys)
-            blocks = self.book.values(table.blocks([(0, table.tab.rows)], strips))
-            known = row_keys(stream, strips, blocks)
-            self._keys[stream.name] = known
-        return known
+        self._read_keys([(stream, table)])
+        return self._looks[stream.name].keys
+
+    def _read_keys(self, tables: Iterable[tuple[Stream, Table]]) -> None:
+        """Read the keys of the rows of these tabs, where they are not held."""
+        wanted: list[tuple[Stream, Table]] = []
+        for stream, table in tables:
+            known = self._looks.get(stream.name)
+            if known is None or len(known.keys) > table.tab.rows:
+                self._looks[stream.name] = Look(table.columns, [])
+                wanted.append((stream, table))
+        pieces = [(s, t, span) for s, t in wanted for span in t.pieces(t.strips(s.keys), CELLS_AT_ONCE)]
+        while pieces:
+            some: list[tuple[Stream, Table, tuple[int, int]]] = []
+            cells = 0
+            while pieces and (not some or cells < CELLS_AT_ONCE):
+                some.append(pieces.pop(0))
+                cells += (some[-1][2][1] - some[-1][2][0]) * len(some[-1][0].keys)
+            places = [t.blocks([span], t.strips(s.keys)) for s, t, span in some]
+            values = iter(self.book.values([b for blocks in places for b in blocks]))
+            for (stream, table, _), blocks in zip(some, places, strict=True):
+                found = row_keys(stream, table.strips(stream.keys), [next(values) for _ in blocks])
+                self._looks[stream.name].add(found)
 
     @staticmethod
     def _usable(table: Table, stream: Stream) -> bool:
@@ -847,8 +1032,35 @@ class Sheets:
                 batch.append(requests.delete(tab.id, "COLUMNS", columns, tab.columns))
         if batch:
             self.book.apply(batch)
-            self._keys.clear()
+            self._looks.clear()
         return bool(batch)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is stored into one tab in a step: the portion, the tab as it is, and how it is laid out there."""
+
+    portion: Portion
+    table: Table
+    layout: Layout
+    done: Done = field(default_factory=Done)
+    rest: tuple[Portion, Fill | None] | None = None
+    seals: Mapping[Pair, str] = field(default_factory=dict)
+    landed: bool = False
+
+    @property
+    def name(self) -> str:
+        """The stream's name."""
+        return self.portion.stream.name
+
+
+def _holds(table: Table | None, portion: Portion) -> bool:
+    """Whether a tab is there with the columns that a portion needs."""
+    return table is not None and table.columns.keys() >= {*portion.stream.keys, *portion.names}
+
+
+def _cells_in(piece: Sequence[Block]) -> int:
+    return sum((b.bottom - b.top) * (b.right - b.left) for b in piece)
 
 
 def _keeps_changing(stream: Stream) -> StoreFailed:
@@ -871,6 +1083,24 @@ def _check_count(portion: Portion, layout: Layout, done: Done, keys: Sequence[Ke
                 what_to_do="Nothing counts as stored, and the next import reads them again. If it happens again, "
                 "report it with the log.",
             )
+
+
+def _without_locked(known: Known, table: Table | None) -> Known:
+    """Return what is known, without asking again for columns that cannot be written just now."""
+    cursor = known.cursor
+    if cursor is None or table is None or not table.locked - cursor.fields:
+        return known
+    return replace(known, cursor=replace(cursor, refused=cursor.refused | (table.locked - cursor.fields)))
+
+
+def _left_out(stream: Stream, names: Collection[str], account: str) -> str:
+    many = len(names) > 1
+    shown = ", ".join(title(name) for name in sorted(names))
+    return (
+        f"{stream.title}: the column{'s' if many else ''} {shown} {'are' if many else 'is'} protected and left out. In "
+        f"Data → Protect sheets and ranges add {account} to the editors or remove the protection; the next import then "
+        "fills it in"
+    )
 
 
 def _kept(stream: Stream, rows: Sequence[int]) -> str:

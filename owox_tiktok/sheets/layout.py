@@ -12,7 +12,8 @@ What it promises
    rows that are new. Notes, formats and validation of rows that were there are never touched.
 3. **Hers stay beside ours.** A row that is known keeps its place, so whatever she wrote beside it stays beside it. A
    row that holds anything of hers is never deleted; if its data has vanished, our cells in it are emptied.
-4. **Twice is once.** Only cells that differ are written. Laying the same portion out again yields no request.
+4. **Twice is once.** Only cells that differ are written (of a row that is known by its hash alone, all but its key).
+   Laying the same portion out again yields no request.
 5. **Never on positions that have moved.** What is laid out is compared with one last look at the tab, just before the
    write. If a column, a key or the size has changed, the answer is "lay out again", not a guess. And the answer to the
    write says whether it met the rows it was made for: keys of known rows are not written, so they bear witness.
@@ -53,9 +54,10 @@ A column that is not in the portion, because nobody ticks its field any more, ke
 
 How it is used
 
-    layout = Layout(table, portion, keys)     keys: the key of each row, None where there is none
-    layout.compared, .around, .looked_at      what must be read: values, cells, and the last look
-    layout.fits(values, cells, seen)          False: the tab has changed meanwhile
+    layout = Layout(table, portion, look)     look: what is known of the rows, above all the key of each
+    layout.compared, .compare(values)         rows to be read and compared; False: the tab has changed meanwhile
+    layout.around, .looked_at                 what else must be read: cells, and the last look
+    layout.fits(cells, seen)                  False: the tab has changed meanwhile
     layout.grown, .requests(), .keys_after()  how much room it takes, the batch, and the rows' keys once it is applied
     layout.read_back, .landed(seen)           what the answer is to tell, and whether it met the right rows
     layout.rest                               what is left for another layout, on the tab as it is then
@@ -73,10 +75,10 @@ from typing import NamedTuple
 from owox_tiktok.model import Cursor, Kind, Sealed, Stream
 from owox_tiktok.sheets import requests
 from owox_tiktok.sheets.cells import Cell, Json, cell, same
+from owox_tiktok.sheets.look import CELLS_AT_ONCE, UNKNOWN, Look, hash_of, is_as_written, spread
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.table import (
     Key,
-    Strip,
     Table,
     is_broken,
     is_like,
@@ -119,6 +121,7 @@ class Portion:
     rows. ``seals`` are the seals that land with them, by advertiser and day; None for a day whose rows are on their
     way. ``pending`` are the keys of all windows of the step, on its first portion, so that room can be checked for
     the whole. ``keyless`` are rows that lost their keys and are to be cleared, with our cells as they are.
+    ``size_bytes`` is how much of a request its rows take.
     """
 
     stream: Stream
@@ -132,6 +135,7 @@ class Portion:
     seals: Mapping[str, Mapping[date | None, Sealed | None]] = field(default_factory=dict)
     pending: Sequence[frozenset[Key]] = ()
     keyless: Mapping[int, Sequence[Cell]] = field(default_factory=dict)
+    size_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -145,6 +149,14 @@ class Done:
     replaced: dict[int, int] = field(default_factory=dict)
     gone: int = 0
     kept: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, other: Done) -> None:
+        """Take what another portion of the same step did."""
+        self.rows |= other.rows
+        for number, count in other.replaced.items():
+            self.replaced[number] = self.replaced.get(number, 0) + count
+        self.gone += other.gone
+        self.kept += other.kept
 
 
 class Fill(NamedTuple):
@@ -162,13 +174,22 @@ class Layout:
     ``fill`` is what the batch before left over for this one: see ``rest``.
     """
 
-    def __init__(self, table: Table, portion: Portion, keys: list[Key | None], fill: Fill | None = None) -> None:
+    def __init__(self, table: Table, portion: Portion, look: Look, fill: Fill | None = None) -> None:
         self.done = Done()
         self._fill = fill
-        self.table, self._portion, self._keys = table, portion, keys
+        self.table, self._portion, self._look = table, portion, look
+        self._keys = keys = look.keys
         self._ours = frozenset(table.columns.values())
-        self._strips = table.strips({*portion.stream.keys, *portion.names})
+        names = {*portion.stream.keys, *portion.names}
+        self._strips = table.strips(names)
         """What is written. A column that was not read, because nobody ticks it any more, keeps what it has."""
+        self._plain = table.strips(names - set(portion.stream.keys))
+        """The same without the keys, which rows that are known by their hash alone keep as they are."""
+        self._whole = names >= table.columns.keys() and look.columns == table.columns
+        """Whether all columns of ours are written, so that hashes of rows can be compared."""
+        at = {name: n for n, name in enumerate(portion.names)}
+        self._order = [at.get(n) for strip in self._strips for n in strip.names]
+        """Where the values of a row are written stand in the portion, in the order of the tab."""
         self._known: dict[Key, int] = {}
         self._seen: set[Key] = set()
         self._vanished: dict[int, int] = {}
@@ -187,8 +208,10 @@ class Layout:
         """The first row behind our data (and header)."""
         self._new = [k for k in portion.rows if k not in self._known]
         self._written: dict[int, Mapping[int, Written]] = {}
-        self._touched: set[int] = set()
-        """Known rows with cells that are changed."""
+        self._touched: dict[int, list[Cell] | None] = {}
+        """Known rows with cells that are changed, and what they hold; None where only their hash is known."""
+        self._unknown = self._differing()
+        """Known rows that must be read to see whether they change."""
         self._keys_before = [self._adopted.get(row, key) for row, key in enumerate(keys)] if self._adopted else [*keys]
         """The keys that the rows of before have after the batch."""
 
@@ -209,6 +232,18 @@ class Layout:
                 adopted[rows[0]] = key
         return adopted
 
+    def _differing(self) -> list[int]:
+        """Note the known rows that are known to change; return those of which it is not known."""
+        hashes = self._look.hashes
+        unknown = []
+        for key, row in self._known.items():
+            there = hashes[row] if self._whole and row not in self._adopted else UNKNOWN
+            if there == UNKNOWN:
+                unknown.append(row)
+            elif there != hash_of(self._cells_of(key)):
+                self._touched[row] = None
+        return sorted(unknown)
+
     def _sort_in(self, row: int, key: Key) -> None:
         """Say what becomes of a row that has a key."""
         portion = self._portion
@@ -222,8 +257,9 @@ class Layout:
         window = portion.replaces(key)
         if window is not None:
             self.done.replaced[window] = self.done.replaced.get(window, 0) + 1
-        copy = key in self._seen and (key in portion.rows or is_whole(portion.stream, key))
-        self._seen.add(key)
+        copy = key in self._known or (key in self._seen and is_whole(portion.stream, key))
+        if not self._look.single and key not in portion.rows:
+            self._seen.add(key)
         if copy:
             self._vanished[row] = COPY
         elif key in portion.rows:
@@ -243,10 +279,42 @@ class Layout:
         """Whether the tab has no row of ours, so that no key can tell whether the headings have moved."""
         return self._last < 0
 
+    def is_headed(self, seen: Snapshot) -> bool:
+        """Whether most of our columns have a heading where it was, seen in the last look at a bare tab."""
+        line = seen.values.get(-1 if self.table.header is None else self.table.header, {})
+        return 2 * len(self._ours & line.keys()) > len(self._ours)
+
     @property
-    def compared(self) -> list[Block]:
-        """Our cells of the known rows: their values are compared with what is to be stored."""
-        return self.table.blocks(spans_of(sorted(self._known.values())), self._strips)
+    def compared(self) -> list[tuple[Block, ...]]:
+        """Our cells of known rows that are not held: they are compared with what is to be stored.
+
+        In pieces of one span of rows each, and none with more than ``CELLS_AT_ONCE`` cells.
+        """
+        width = sum(len(strip.names) for strip in self._strips)
+        most = max(1, CELLS_AT_ONCE // width)
+        pieces = []
+        for top, bottom in spans_of(self._unknown):
+            for first in range(top, bottom, most):
+                pieces.append(tuple(self.table.blocks([(first, min(first + most, bottom))], self._strips)))
+        return pieces
+
+    def compare(self, piece: Sequence[Block], values: Sequence[list[list[Cell]]]) -> bool:
+        """Take what was read of a piece of ``compared``; False when its rows are others by now."""
+        stream, top = self._portion.stream, piece[0].top
+        places = {n: at for at, n in enumerate(n for strip in self._strips for n in strip.names)}
+        wanted = {row: key for key, row in self._known.items() if top <= row < piece[0].bottom}
+        for row, line in enumerate(zip(*values, strict=True), top):
+            cells = [v for part in line for v in part]
+            key = row_key(stream, [cells[places[k]] for k in stream.keys])
+            if row < len(self._keys) and key != self._keys[row]:
+                return False
+            if self._whole and key is not None and is_as_written(stream, key, places, cells):
+                self._look.hashes[row] = hash_of(cells)
+            if row in wanted:
+                new = self._cells_of(wanted[row])
+                if not all(same(a, b) for a, b in zip(new, cells, strict=True)):
+                    self._touched[row] = cells
+        return True
 
     @property
     def around(self) -> list[Block]:
@@ -284,15 +352,24 @@ class Layout:
     def _recognised(self) -> list[int]:
         """The rows that must still have the keys they had."""
         filled = [] if self._fill is None else [self._fill.source, *range(self._fill.top, self._fill.bottom)]
-        return sorted({*self._known.values(), *self._vanished, *filled, *([] if self.is_bare else [self._last])})
+        vanished = [] if self._portion.rows else self._vanished
+        changed = spread(sorted(self._touched), MOST_SPANS if self._are_scattered else len(self._touched))
+        return sorted({*changed, *vanished, *filled, *([] if self.is_bare else [self._last])})
+
+    @property
+    def _are_scattered(self) -> bool:
+        """Whether rows that change are in so many places that their keys would be those of most of the tab.
+
+        Then some of them bear witness for all, and the next audit would find what they have missed.
+        """
+        return len(spans_of(sorted(self._touched), joined=False)) > MOST_SPANS
 
     def fits(
         self,
-        values: Sequence[list[list[Cell]]],
         cells: Mapping[int, Mapping[int, Written]],
         seen: Snapshot | None,
     ) -> bool:
-        """Take what was read of ``compared``, ``around`` and ``looked_at``; False when rows or columns have moved."""
+        """Take what was read of ``around`` and ``looked_at``; False when rows or columns have moved."""
         table = self.table
         if len(self._keys) > table.tab.rows or seen is None or not unmoved(table, seen):
             return False
@@ -304,7 +381,6 @@ class Layout:
                 return False
         if any(row >= self._end and self._key_at(seen, row) is not None for row in seen.values):
             return False  # somebody has added rows of ours behind ours
-        self._old = _lines(spans_of(sorted(self._known.values())), self._strips, values)
         self._written = {row: {**cells.get(row, {}), **seen.written.get(row, {})} for row in {*cells, *seen.written}}
         self._find_room()
         if not self._portion.rows:
@@ -352,6 +428,8 @@ class Layout:
 
         A formula that spills from our last row would lose them.
         """
+        if self.table.locked:
+            return False  # rows go through a column that we must not write
         several = self._last == self._end - 1 and self._last > 0 and self._keys[self._last - 1] is not None
         formulas = self._formulas(self._last).values() if several and self._last - 1 != self.table.header else ["={"]
         return not any(_SPILLING.match(f) for f in formulas)
@@ -389,7 +467,8 @@ class Layout:
                 w.formula and not w.note and c in formulas and any(n.get(c) == formulas[c] for n in near)
                 for c, w in theirs.items()
             )
-            if only_filled and all(text in living.get(c, ()) for c, text in formulas.items()):
+            locked = any(at in self._written.get(row, {}) for at in map(self.table.columns.get, self.table.locked))
+            if not locked and only_filled and all(text in living.get(c, ()) for c, text in formulas.items()):
                 self._deleted.append(row)
                 continue
             self._emptied.append(row)
@@ -405,9 +484,8 @@ class Layout:
     @property
     def grown(self) -> int:
         """How many cells the grid grows by, with the step's other windows."""
-        there = set(self._keys)
         pending = self._portion.pending
-        new = len(set().union(*pending) - there) if pending else len(self._new)
+        new = len(set().union(*pending).difference(self._keys)) if pending else len(self._new)
         return max(0, new - self._free) * self.table.tab.columns
 
     def requests(self) -> list[Json]:
@@ -457,7 +535,7 @@ class Layout:
         table, tab = self.table, self.table.tab
         batch: list[Json] = []
         for top, bottom in spans_of(sorted(self._emptied), gap=0):
-            batch += [requests.clear(b) for b in table.blocks([(top, bottom)], table.strips())]
+            batch += [requests.clear(b) for b in table.blocks([(top, bottom)], table.strips(table.free))]
         if self._keeps_one:
             # The API refuses to delete all rows that are not frozen.
             batch.append(requests.append(tab.id, "ROWS", 1))
@@ -466,19 +544,25 @@ class Layout:
         return batch
 
     def keys_after(self) -> list[Key | None]:
-        """Return the keys of the tab's rows once the batch is applied. The list that was given is used up."""
-        keys = self._keys
+        """Return the keys of the tab's rows once the batch is applied. The look that was given becomes that of then."""
+        look = self._look
         if self._portion.rows:
             for row, key in self._adopted.items():
-                keys[row] = key
-            keys += [None] * (self._end + self._free - len(keys))
-            keys[self._end : self._end + self._free] = self._new[: self._free]
-            keys[self._at : self._at] = self._new[self._free :]
-            return keys
+                look.write(row, key, self._hash_of(key))
+            for key, row in self._known.items():
+                if row in self._touched:
+                    look.write(row, key, self._hash_of(key))
+            hashes = [self._hash_of(key) for key in self._new]
+            look.fill(self._end, self._new[: self._free], hashes[: self._free])
+            look.insert(self._at, self._new[self._free :], hashes[self._free :])
+            return look.keys
         for row in self._emptied:
-            keys[row] = None
-        gone = set(self._deleted)
-        return [k for row, k in enumerate(keys) if row not in gone] if gone else keys
+            look.empty(row)
+        look.delete(self._deleted)
+        return look.keys
+
+    def _hash_of(self, key: Key) -> int:
+        return hash_of(self._cells_of(key)) if self._whole else UNKNOWN
 
     def count(self, keys: Sequence[Key | None]) -> None:
         """Count in ``done`` the rows of each window, in a tab with these keys."""
@@ -517,7 +601,8 @@ class Layout:
             near = [self._at - 1, self._at] if self._new else []
         else:
             near = [n for row in (*self._emptied, *self._deleted) for n in (row - 1, row + 1)]
-        rows = {*self._touched, *near, self._last}
+        changed = spread(sorted(self._touched), MOST_SPANS if self._are_scattered else len(self._touched))
+        rows = {*changed, *near, self._last}
         # Not those that go, nor those behind our data that were taken for new rows.
         gone = {*self._vanished} if not self._portion.rows else set(range(self._end, self._end + self._free))
         return sorted(row for row in rows if 0 <= row < len(self._keys_before) and row not in gone)
@@ -538,18 +623,34 @@ class Layout:
             return False
         return all(self._key_at(seen, self._moved(row)) == self._keys_before[row] for row in self.witnesses)
 
-    def hit(self, seen: Snapshot) -> dict[int, Key | None]:
-        """Return the rows (as they are now) that were changed although they are others, with the keys they have."""
-        rows = {row: self._key_at(seen, self._moved(row)) for row in sorted(self._touched)}
+    def hit(self, seen: Snapshot | None, keys: Sequence[Key | None]) -> dict[int, Key | None]:
+        """Return the rows (as they are now) that were changed although they are others, with the keys they have.
+
+        ``seen`` is what was read back, ``keys`` those of all rows a moment later: they count for rows beyond that.
+        """
+        if seen is None:
+            return {}
+        witnesses = set(self.witnesses)
+        rows: dict[int, Key | None] = {}
+        for row in sorted(self._touched):
+            at = self._moved(row)
+            if row in witnesses:
+                rows[row] = self._key_at(seen, at)
+            else:
+                rows[row] = keys[at] if at < len(keys) else None
         return {self._moved(row): key for row, key in rows.items() if key != self._keys_before[row]}
 
     def wrote(self) -> dict[int, dict[int, Cell]]:
         """Return what the batch wrote: cells by row, as they are now, and column."""
         written: dict[int, dict[int, Cell]] = {}
         places = [strip.left + n for strip in self._strips for n in range(len(strip.names))]
+        plain = {strip.left + n for strip in self._plain for n in range(len(strip.names))}
         for row, key in sorted((r, k) for k, r in self._known.items() if r in self._touched):
-            pairs = zip(places, self._cells_of(key), self._old[row], strict=True)
-            written[self._moved(row)] = {c: new for c, new, old in pairs if not same(new, old)}
+            cells, old = dict(zip(places, self._cells_of(key), strict=True)), self._touched[row]
+            was = None if old is None else dict(zip(places, old, strict=True))
+            written[self._moved(row)] = {
+                c: v for c, v in cells.items() if (c in plain if was is None else not same(v, was[c]))
+            }
         for row, key in (*self._added_at(self._end, 0, self._free), *self._added_at(self._at, self._free, None)):
             written[row] = dict(zip(places, self._cells_of(key), strict=True))
         return written
@@ -570,34 +671,41 @@ class Layout:
 
     def _cells_of(self, key: Key) -> list[Cell]:
         """Return the cells of a row that are written, in the tab's order."""
-        values = dict(zip(self._portion.names, self._portion.rows[key], strict=True))
-        return [values.get(n) for strip in self._strips for n in strip.names]
+        values = self._portion.rows[key]
+        return [None if at is None else values[at] for at in self._order]
 
     def _changed(self) -> list[Json]:
         """Return writes of the cells that differ, from the first to the last of each strip of our columns."""
         batch: list[Json] = []
-        open_: dict[int, tuple[int, int, int, list[Json]]] = {}  # by strip: next row, first and last column, rows
-        for row, key in sorted((r, k) for k, r in self._known.items()):
-            wanted, old = self._cells_of(key), self._old[row]
-            at = 0
-            for number, strip in enumerate(self._strips):
-                new_part, old_part = wanted[at : at + len(strip.names)], old[at : at + len(strip.names)]
-                at += len(strip.names)
-                differ = [n for n, (a, b) in enumerate(zip(new_part, old_part, strict=True)) if not same(a, b)]
-                if not differ:
-                    continue
-                self._touched.add(row)
-                first, last = differ[0], differ[-1] + 1
-                values = {"values": [cell(v) for v in new_part[first:last]]}
-                known = open_.get(number)
-                if known and known[:3] == (row, first, last):
-                    known[3].append(values)
-                    open_[number] = (row + 1, first, last, known[3])
+        open_: dict[int, tuple[int, int, list[Json]]] = {}  # by first column: next row, last column, rows
+        for row, key in sorted((r, k) for k, r in self._known.items() if r in self._touched):
+            for left, cells in self._differing_parts(self._cells_of(key), self._touched[row]):
+                values = {"values": [cell(v) for v in cells]}
+                known = open_.get(left)
+                if known and known[:2] == (row, left + len(cells)):
+                    rows = known[2]
+                    rows.append(values)
                 else:
                     rows = [values]
-                    batch.append(requests.write(self.table.tab.id, row, strip.left + first, rows))
-                    open_[number] = (row + 1, first, last, rows)
+                    batch.append(requests.write(self.table.tab.id, row, left, rows))
+                open_[left] = (row + 1, left + len(cells), rows)
         return batch
+
+    def _differing_parts(self, wanted: Sequence[Cell], old: Sequence[Cell] | None) -> Iterator[tuple[int, list[Cell]]]:
+        """Yield what is written of a row: from which column on, and the cells."""
+        at = 0
+        for strip in self._strips:
+            new = wanted[at : at + len(strip.names)]
+            if old is None:
+                for part in self._plain:
+                    if strip.left <= part.left < strip.right:
+                        yield part.left, list(new[part.left - strip.left : part.right - strip.left])
+            else:
+                was = old[at : at + len(strip.names)]
+                differ = [n for n, (a, b) in enumerate(zip(new, was, strict=True)) if not same(a, b)]
+                if differ:
+                    yield strip.left + differ[0], list(new[differ[0] : differ[-1] + 1])
+            at += len(strip.names)
 
     def _added(self) -> list[Json]:
         """Return new rows: room for them, their cells and number formats."""
@@ -647,8 +755,10 @@ def _relative(formula: str, row: int) -> str:
     return "".join(p if n % 2 else shifted(p) for n, p in enumerate(_QUOTED.split(formula)))
 
 
-def spans_of(rows: Sequence[int], *, gap: int = 20, margin: int = 0, most: int | None = None) -> list[tuple[int, int]]:
-    """Return ascending ``rows`` as half-open spans, joined over gaps; as one where there would be very many.
+def spans_of(
+    rows: Sequence[int], *, gap: int = 20, margin: int = 0, most: int | None = None, joined: bool = True
+) -> list[tuple[int, int]]:
+    """Return ascending ``rows`` as half-open spans, joined over gaps; if ``joined``, as one where they would be many.
 
     With ``gap`` 0 exactly the given rows are covered.
     """
@@ -661,19 +771,6 @@ def spans_of(rows: Sequence[int], *, gap: int = 20, margin: int = 0, most: int |
             spans[-1] = (spans[-1][0], bottom)
         else:
             spans.append((top, bottom))
-    if gap and len(spans) > MOST_SPANS:
+    if gap and joined and len(spans) > MOST_SPANS:
         return [(spans[0][0], spans[-1][1])]
     return spans
-
-
-def _lines(
-    spans: Sequence[tuple[int, int]], strips: Sequence[Strip], found: Sequence[list[list[Cell]]]
-) -> dict[int, list[Cell]]:
-    """Return the rows of the spans, their strips of columns put together."""
-    lines: dict[int, list[Cell]] = {}
-    parts = iter(found)
-    for top, bottom in spans:
-        blocks = [next(parts) for _ in strips]
-        for row in range(top, bottom):
-            lines[row] = [v for block in blocks for v in block[row - top]]
-    return lines

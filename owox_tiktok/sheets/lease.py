@@ -23,10 +23,13 @@ from typing import Self
 import msgspec
 
 from owox_tiktok.errors import Problem, StoreBusy, StoreFailed
+from owox_tiktok.sheets import warning
+from owox_tiktok.sheets.cells import Json
 from owox_tiktok.sheets.client import FREE_MARKERS, MARKER, Spreadsheet
 from owox_tiktok.sheets.errors import ArrivedLate, SheetRefused
 from owox_tiktok.sheets.requests import create_metadata, delete_metadata, update_metadata
-from owox_tiktok.sheets.tabs import Tag
+from owox_tiktok.sheets.table import KEYS
+from owox_tiktok.sheets.tabs import TAB, Tag
 
 LEASE_ID = 1_907_405_121
 LEASE, FENCE = "owox.lease", "owox.fence"
@@ -83,8 +86,9 @@ def holder_in(text: str | None, book: Spreadsheet) -> Holder | None:
 class Lease:
     """The lease of one spreadsheet, for a ``with`` block; StoreBusy when another run holds it.
 
-    ``run`` names the run in what others read. While it is held, a thread gives the signs of life. ``wait`` waits so
-    many seconds for the next and returns whether it has ended meanwhile; it is an argument for tests.
+    ``run`` names the run in what others read. While it is held, a thread gives the signs of life, and if it ``warns``,
+    our columns ask people who edit there to wait. ``wait`` waits so many seconds for the next sign and returns whether
+    it has ended meanwhile; it is an argument for tests.
     """
 
     def __init__(
@@ -93,10 +97,12 @@ class Lease:
         run: str = "",
         *,
         terms: Terms = TERMS,
+        warns: bool = False,
         wait: Callable[[float], bool] | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.run = run or new_run_id()
+        self._warns = warns
         self._book, self._terms = book, terms
         self._owner = _owner(environment)
         self._held: Holder | None = None
@@ -124,12 +130,21 @@ class Lease:
             self.release()  # it may be ours without our knowing
             raise
 
+    def _warnings(self) -> list[Json]:
+        """Return the warnings on the tabs that are there."""
+        structure = self._book.structure((TAB,), recent=True) if self._warns else None
+        if structure is None or not any(t.key == TAB for t in structure.tags):
+            return []
+        return warning.warnings(warning.tables_of(self._book.structure(KEYS, recent=True)))
+
     def _acquire(self) -> None:
+        left: Sequence[int] = ()
         for attempt in range(self._terms.attempts):
             if attempt:
                 text, tags = self._book.metadata(LEASE_ID), self._book.tags((MARKER, FENCE))
             else:  # with the tabs, which whoever holds the lease looks at next
-                tags = self._book.structure((LEASE, MARKER, FENCE)).tags
+                structure = self._book.structure((LEASE, MARKER, FENCE))
+                left, tags = structure.warnings, structure.tags
                 text = next((t.value for t in tags if t.id == LEASE_ID), None)
             if text is not None:
                 old = _decoded(text)
@@ -138,7 +153,7 @@ class Lease:
                 if not self._evict(old, text):
                     continue
                 tags = self._book.tags((MARKER, FENCE))
-            if self._take(tags):
+            if self._take(tags, [*warning.removed(left), *self._warnings()]):
                 self._alive = threading.Thread(target=self._live, name="lease", daemon=True)
                 self._alive.start()
                 return
@@ -161,7 +176,7 @@ class Lease:
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
-    def _take(self, tags: Sequence[Tag]) -> bool:
+    def _take(self, tags: Sequence[Tag], along: Sequence[Json]) -> bool:
         book = self._book
         now = book.now()
         tags = [t for t in tags if t.key in KEPT]
@@ -174,7 +189,14 @@ class Lease:
         self._known = None
         book.count_markers_from(base)
         try:
-            book.apply([create_metadata(LEASE, self._held.encode(), LEASE_ID), *old])
+            try:
+                book.apply([create_metadata(LEASE, self._held.encode(), LEASE_ID), *old, *along])
+            except SheetRefused:
+                # Somebody has removed a warning just now, or a protected tab takes none.
+                if not along or book.metadata(LEASE_ID) is not None:
+                    raise
+                book.apply([create_metadata(LEASE, self._held.encode(), LEASE_ID), *old])
+                book.warnings = None  # those that are left are looked for at the end
         except SheetRefused:
             self._held = None
             book.count_markers_from(None)
@@ -200,14 +222,23 @@ class Lease:
         return True
 
     def _give_back(self, held: Holder) -> None:
-        for _ in range(2):
+        book = self._book
+        warnings = book.warnings
+        for _ in range(3):
             try:
                 text = self._known or self._ours(held)
+                if warnings is None:
+                    warnings = set(book.structure(()).warnings)
                 # The batch goes out in any case: its marker stops a taking that is still under way.
-                self._book.apply([delete_metadata(LEASE_ID, text)] if text else [])
+                book.apply([*([delete_metadata(LEASE_ID, text)] if text else []), *warning.removed(warnings)])
+                book.warnings = set()
             except ArrivedLate:
                 self._known = None
                 continue
+            except SheetRefused:
+                if warnings:  # somebody has removed one
+                    warnings = None
+                    continue
             except Problem:
                 pass
             return

@@ -1,9 +1,9 @@
-"""Chunks become portions: what one batch stores, with the windows that begin and end in it."""
+"""Chunks become portions: what one batch stores of a stream, with the windows that begin and end in it."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import InvalidOperation
@@ -18,6 +18,7 @@ from owox_tiktok.sheets.table import Key, row_key
 from owox_tiktok.spool import read_text
 from owox_tiktok.trust.seals import in_order, to_store
 
+NOTHING_OMITTED: Mapping[str, frozenset[str]] = {}
 VALUES_IN_MEMORY = 1_500_000
 """Up to so many values of a step are kept in memory; of more, one window at a time."""
 
@@ -51,38 +52,67 @@ def scopes(chunks: Sequence[Chunk]) -> Callable[[Key], int | None]:
     return scope
 
 
-def portions(
-    chunks: Sequence[Chunk], scope: Callable[[Key], int | None] | None, *, batch_bytes: int
-) -> Iterator[Portion]:
-    """Yield batches' worth of rows. A chunk that fits shares a batch with others; a large one takes several.
+def batches(
+    chunks: Sequence[Chunk], *, batch_bytes: int, omitted: Mapping[str, frozenset[str]] = NOTHING_OMITTED
+) -> Iterator[list[Portion]]:
+    """Yield what is stored together: portions of several streams, one of each at most, as many as fit.
 
-    ``scope`` says which chunk's window a key lies in; None: rows are added or updated, and none vanishes. Every row of
-    every chunk is converted before the first portion is, so that one bad value stops them all.
+    ``omitted`` are columns, by stream, that are not stored: neither seals nor cursors speak of them.
     """
+    together: list[Portion] = []
+    size = 0
+    for mine in by_stream(chunks):
+        for portion in portions(mine, batch_bytes=batch_bytes, omitted=omitted.get(mine[0].stream.name, frozenset())):
+            here = any(other.stream.name == portion.stream.name for other in together)
+            if together and (here or size + portion.size_bytes > batch_bytes):
+                yield together
+                together, size = [], 0
+            together.append(portion)
+            size += portion.size_bytes
+    yield together
+
+
+def by_stream(chunks: Sequence[Chunk]) -> list[list[Chunk]]:
+    """Return chunks in groups of one stream with the same columns."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Chunk]] = {}
+    for chunk in chunks:
+        groups.setdefault((chunk.stream.name, tuple(f.name for f in chunk.columns)), []).append(chunk)
+    return list(groups.values())
+
+
+def portions(chunks: Sequence[Chunk], *, batch_bytes: int, omitted: frozenset[str] = frozenset()) -> Iterator[Portion]:
+    """Yield batches' worth of rows of one stream. A chunk that fits shares a batch with others; a large one takes more.
+
+    Every row of every chunk is converted before the first portion is, so that one bad value stops them all.
+    """
+    # Which chunk's window a key lies in; where rows are added or updated, none vanishes.
+    scope = scopes(chunks) if chunks[0].stream.verb == "replace" else None
     small = sum(c.rows * len(c.columns) for c in chunks) <= VALUES_IN_MEMORY
     loaded: list[dict[Key, tuple[Cell, ...]]] = []
     pending: list[frozenset[Key]] = []
     sealed: list[dict[date | None, Sealed]] = []
     for chunk in chunks:
         to_store(chunk)  # the file is as it was read, before its seals are made of cells
-        rows = _load(chunk)
-        columns = [chunk.columns.index(f) for f in in_order(chunk.columns)]
+        rows = _load(chunk, omitted)
+        stored = tuple(f for f in chunk.columns if f.name not in omitted)
+        columns = [stored.index(f) for f in in_order(stored)]
         cells = ([values[n] for n in columns] for values in rows.values())
-        sealed.append(to_store(replace(chunk, seals=seals_of(in_order(chunk.columns), cells, chunk.stream.time))))
+        of_cells = seals_of(in_order(stored), cells, chunk.stream.time)
+        sealed.append(to_store(replace(chunk, seals=of_cells, columns=stored)))
         pending.append(frozenset(rows))
         if small:
             loaded.append(rows)
     draft, size = _Draft(), 0
     first = True
     for number, chunk in enumerate(chunks):
-        rows = loaded[number] if small else _load(chunk)
+        rows = loaded[number] if small else _load(chunk, omitted)
         draft.begins.add(number)
         draft.seals.setdefault(chunk.advertiser_id, {}).update(dict.fromkeys(sealed[number]))
         for key, values in rows.items():
             # What a row takes as requests: its cells, and the frame of a write of its own.
             bytes_ = sum(map(bytes_of, values)) + 100
             if size and size + bytes_ > batch_bytes:
-                yield _portion(chunks[0], scope, draft, pending if first else ())
+                yield _portion(chunks[0], scope, draft, pending if first else (), size, omitted)
                 draft, size, first = _Draft(), 0, False
             draft.rows[key] = values
             draft.owners[key] = number
@@ -91,8 +121,9 @@ def portions(
         draft.promised[number] = chunk.rows
         draft.seals.setdefault(chunk.advertiser_id, {}).update(sealed[number])
         if chunk.cursor is not None:
-            draft.cursors[chunk.stream.name, chunk.advertiser_id] = chunk.cursor
-    yield _portion(chunks[0], scope, draft, pending if first else ())
+            cursor = replace(chunk.cursor, fields=chunk.cursor.fields - omitted)
+            draft.cursors[chunk.stream.name, chunk.advertiser_id] = cursor
+    yield _portion(chunks[0], scope, draft, pending if first else (), size, omitted)
 
 
 @dataclass(slots=True)
@@ -109,7 +140,12 @@ class _Draft:
 
 
 def _portion(
-    chunk: Chunk, scope: Callable[[Key], int | None] | None, draft: _Draft, pending: Sequence[frozenset[Key]]
+    chunk: Chunk,
+    scope: Callable[[Key], int | None] | None,
+    draft: _Draft,
+    pending: Sequence[frozenset[Key]],
+    size_bytes: int,
+    omitted: frozenset[str],
 ) -> Portion:
     """Return the portion with its rows in date order, and which stored rows it replaces and ends."""
     complete = draft.completes
@@ -133,7 +169,7 @@ def _portion(
 
     return Portion(
         chunk.stream,
-        tuple(f.name for f in chunk.columns),
+        tuple(f.name for f in chunk.columns if f.name not in omitted),
         _in_order(chunk.stream, draft.rows),
         ends=ends,
         replaces=replaces,
@@ -142,6 +178,7 @@ def _portion(
         cursors=draft.cursors,
         seals=draft.seals,
         pending=pending,
+        size_bytes=size_bytes,
     )
 
 
@@ -153,9 +190,10 @@ def _in_order(stream: Stream, rows: dict[Key, tuple[Cell, ...]]) -> dict[Key, tu
     return dict(sorted(rows.items(), key=lambda item: item[0][when] or 0))
 
 
-def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
+def _load(chunk: Chunk, omitted: frozenset[str]) -> dict[Key, tuple[Cell, ...]]:
     """Return a chunk's rows as cells by key, in date order; StoreFailed for a value that does not fit its column."""
     stream, columns = chunk.stream, chunk.columns
+    stored = [n for n, f in enumerate(columns) if f.name not in omitted]
     at = [next(n for n, f in enumerate(columns) if f.name == k) for k in stream.keys]
     convert = [CELLS[f.kind] for f in columns]
     rows: dict[Key, tuple[Cell, ...]] = {}
@@ -174,7 +212,7 @@ def _load(chunk: Chunk) -> dict[Key, tuple[Cell, ...]]:
             key = row_key(stream, [values[n] for n in at])
             if key is None:
                 raise ValueError("the row has no key")
-            rows[key] = tuple(values)
+            rows[key] = tuple([values[n] for n in stored] if omitted else values)
     except (ValueError, InvalidOperation, OverflowError) as error:
         raise StoreFailed(
             f"a value of {name} does not fit its column ({error})",

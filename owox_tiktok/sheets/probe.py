@@ -17,11 +17,12 @@ from owox_tiktok.sheets.cells import Cell, Json, cell, same
 from owox_tiktok.sheets.client import FREE_MARKERS, MOST_FILTERS, Spreadsheet
 from owox_tiktok.sheets.errors import SheetRefused
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.tabs import Tab
+from owox_tiktok.sheets.tabs import PLEASE_WAIT, Tab
 
 TITLE = "_owox_tiktok_check"
 KEY = "owox.check"
 ROWS, COLUMNS = 12, 4
+PACKED_LETTERS = 20_000
 WRITTEN: tuple[Cell, ...] = (
     "1234567890123456789",
     "0123",
@@ -85,6 +86,8 @@ class _Probe:
             ("a batch is applied altogether or not at all", self._atomic),
             ("rows can be inserted before the first", self._first_row),
             ("the answer to a batch can hold what is there afterwards", self._read_back),
+            ("large requests may be compressed", self._packed),
+            ("columns can be protected with a warning for those who edit them", self._warned),
         )
         for what, attempt in tried:
             try:
@@ -146,6 +149,21 @@ class _Probe:
         self._book.apply([self._write(0, "first"), above])
         moved = self._read(0, 2)
         return "" if moved == [None, "first"] else f"the first rows are then {moved!r}"
+
+    def _packed(self) -> str:
+        self._book.apply([self._write(0, "x" * PACKED_LETTERS)])
+        return "" if self._book.compresses else "they are not taken, and sent as they are"
+
+    def _warned(self) -> str:
+        columns = {"sheetId": self._tab.id, "startColumnIndex": 0, "endColumnIndex": 2}
+        made = {"range": columns, "description": PLEASE_WAIT, "warningOnly": True}
+        self._book.apply([{"addProtectedRange": {"protectedRange": made}}])
+        there, told = self._book.structure(()).warnings, self._book.warnings
+        self._book.apply([{"deleteProtectedRange": {"protectedRangeId": number}} for number in there])
+        self._book.warnings = set()
+        if told is None or not told or not told <= set(there):
+            return f"its id is told as {told}, and found as {there}"
+        return ""
 
     def _read_back(self) -> str:
         name = f"'{self._tab.title}'!A1:A1"

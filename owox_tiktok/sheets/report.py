@@ -1,8 +1,9 @@
 """What a run writes into its control Sheet: the status, the log, and a record for those who ask from outside.
 
-A ``Report`` listens to a run's events and writes rarely: a look at where things are, and one batch, soon every
-few seconds only, so that the quota is left to the rows. The record (how far the run is, and what came of the last ones)
-is in a place of its own, see ``record``; a request to cancel is developer metadata of the spreadsheet.
+A ``Report`` listens to a run's events and writes rarely, so that the quota is left to the rows: along with a batch of
+rows (``client.Rider``), or where none has gone for a while, with a look at where things are and a batch. The record
+(how far the run is, and what came of the last ones) is in a place of its own, see ``record``; a request to cancel is
+developer metadata of the spreadsheet.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -93,17 +94,24 @@ class Intervals:
     """How often a report writes, and how long a write may be tried; all in seconds.
 
     The next write comes ``first_s`` after the first, then they become rarer until there are ``every_s`` between two:
-    four a minute, of the sixty that Google grants. A write may take ``write_s`` (the rows are more important), the last
+    four a minute, of the sixty that Google grants. Batches of rows take one along, ``along_s`` after another at the
+    earliest. A write may take ``write_s`` (the rows are more important), the last
     one ``last_write_s``: after it nobody else says what came of the run, and Google's quota may be short.
     """
 
-    first_s: float = 3.0
+    first_s: float = 8.0
+    along_s: float = 2.0
     every_s: float = 15.0
     write_s: float = 20.0
     last_write_s: float = 600.0
 
 
 INTERVALS = Intervals()
+
+Mirror = Callable[[Record], bool]
+"""Keeps the record somewhere else as well, before the Sheet gets it; says whether somebody has cancelled the run there.
+
+Raises nothing: what goes wrong with it is its own matter."""
 
 
 class Report:
@@ -117,13 +125,15 @@ class Report:
         intervals: Intervals = INTERVALS,
         keeper: Keeper | None = None,
         everything: bool = True,
+        mirror: Mirror | None = None,
     ) -> None:
-        """``keeper`` keeps the record; the Sheet's own hidden tab unless it is given.
+        """``keeper`` keeps the record; the Sheet's own hidden tab unless it is given. ``mirror`` gets it as well.
 
         ``everything``: nothing was left out, so that the Sheet is up to date when the run is done.
         """
         self._book, self._intervals, self._everything = book, intervals, everything
         self._keeper: Keeper = keeper or HiddenTab(book)
+        self._mirror = mirror
         self.run = Run(run, book.now())
         self.earlier: Finished | None = None
         self._past: list[Run] = []
@@ -141,7 +151,11 @@ class Report:
         self._seen: tuple[dict[int, Snapshot], tuple[Tag, ...]] | None = None
         """What the first write rests on, seen just before."""
         self._began = book.limits.clock()
-        self._due = 0.0
+        self._due = self._due_along = 0.0
+        self._told = False
+        """Whether the Sheet says how the run has ended."""
+        self._rides = False
+        """Whether a batch of rows takes a write along just now."""
         self._config: Tab | None = None
         self._logs: Tab | None = None
         self._zone = ZoneInfo("UTC")
@@ -153,6 +167,7 @@ class Report:
         if before := self._keeper.found(*self._seen):
             self._go_on(before)
         self._flush(self._intervals.write_s)
+        self._book.rider = self
 
     def _go_on(self, before: Record) -> None:
         """Take over from the record what it says of the runs before, and of an earlier part of this one."""
@@ -233,6 +248,8 @@ class Report:
         if self.run.state is State.RUNNING:
             self.say("WARNING", why)
             self._end(State.STOPPED, f"{ABOUT[State.STOPPED].headline}: {why}", lease.TERMS.give_back_s)
+        elif not self._told:  # that it has ended was just being written
+            self._flush(lease.TERMS.give_back_s)
 
     # --- what the events say ------------------------------------------------------------------------------------------
 
@@ -269,6 +286,8 @@ class Report:
 
     def _flush(self, within_s: float) -> None:
         """Write status, log and record in one batch. A write that fails is tried again with the next."""
+        if self._mirror and self._mirror(self._record()):
+            self._cancelled = True
         try:
             with self._book.within(within_s):
                 self._write_what_can_be()
@@ -279,8 +298,12 @@ class Report:
         except StoreFailed as error:
             log.warning("the status was not written: %s", error.sentence)
         finally:
-            now, often = self._book.limits.clock(), self._intervals
-            self._due = now + min(often.every_s, often.first_s + (now - self._began) / 8)
+            self._wait()
+
+    def _wait(self) -> None:
+        now, often = self._book.limits.clock(), self._intervals
+        self._due = now + min(often.every_s, often.first_s + (now - self._began) / 8)
+        self._due_along = min(self._due, now + often.along_s)
 
     def _write_what_can_be(self) -> None:
         """Write all; without the log where that has no room, and the status, at least, where the rest is refused."""
@@ -297,9 +320,33 @@ class Report:
                 self._look()
         raise refused
 
+    def blocks(self) -> list[Block]:
+        """Return what has to be seen for a write that goes along with a batch of rows; nothing while none is due."""
+        self._rides = self._book.limits.clock() >= self._due_along and not self.run.ended
+        return self._blocks() if self._rides else []
+
+    def requests(self, seen: Mapping[int, Snapshot], tags: Sequence[Tag]) -> list[Json]:
+        """Return the write that goes along."""
+        return self._batch(seen, tags, _PARTS[0]) if self._rides else []
+
+    def written(self, refused: SheetRefused | TooManyCells | None = None) -> None:
+        """Take note of a write that went along; after a refusal there is none any more."""
+        if refused:
+            log.info("the status does not go along with rows: %s", refused.sentence)
+            self._book.rider = None
+        elif self._rides:
+            self._forget(self.run.lines)
+            self._wait()
+        self._rides = False
+
     def _write(self, parts: frozenset[str]) -> None:
         seen, tags = self._seen or self._see()
         self._seen = None
+        self._book.apply(self._batch(seen, tags, parts))
+        self._told = self.run.ended is not None
+        self._forget(self.run.lines)
+
+    def _batch(self, seen: Mapping[int, Snapshot], tags: Sequence[Tag], parts: frozenset[str]) -> list[Json]:
         before = self._keeper.found(seen, tags)
         if before and before.run.run == self.run.run:
             self._forget(before.run.lines)
@@ -317,23 +364,28 @@ class Report:
             if lines and "log" in parts and (rows := self._log_rows(self._logs, seen[self._logs.id], lines)):
                 batch += rows
                 self.run.lines = count
-        self.run.message = self.run.message if self.run.ended else self._status
         if "record" in parts:
-            with self._saying:
-                newest = list(self._newest)
-            record = Record(self.run, self._past, self._book.id, newest, self._book.now())
-            batch += self._keeper.requests(record)
+            batch += self._keeper.requests(self._record())
         if cancel == self.run.run and self.run.ended:  # another's may be one that waits
             batch.append(requests.delete_metadata(CANCEL_ID, cancel))
-        self._book.apply(batch)
-        self._forget(self.run.lines)
+        return batch
+
+    def _record(self) -> Record:
+        """Return how far the run is."""
+        self.run.message = self.run.message if self.run.ended else self._status
+        with self._saying:
+            newest = list(self._newest)
+        return Record(self.run, self._past, self._book.id, newest, self._book.now())
 
     def _see(self) -> tuple[dict[int, Snapshot], tuple[Tag, ...]]:
         """Return what a write rests on: the tabs, and the tags on the spreadsheet; one call."""
+        blocks = self._blocks()
+        return self._book.snapshot_and_tags(blocks) if blocks else ({}, self._book.tags((CANCEL, RECORD)))
+
+    def _blocks(self) -> list[Block]:
         tabs = [t for t in (self._config, self._logs) if t]
         blocks = [_top(t, t.rows if t is self._config else HEADINGS_WITHIN) for t in tabs]
-        blocks += self._keeper.blocks()
-        return self._book.snapshot_and_tags(blocks) if blocks else ({}, self._book.tags((CANCEL, RECORD)))
+        return blocks + self._keeper.blocks()
 
     def _forget(self, written: int) -> None:
         """Drop the lines that the Sheet has."""
@@ -426,6 +478,28 @@ def _brief(run: Run) -> Run:
 
 
 # --- from outside -----------------------------------------------------------------------------------------------------
+
+
+def show(book: Spreadsheet, status: str, wanted: Callable[[], bool] = lambda: True) -> None:
+    """Write a status that no run writes: that one waits, or has died. Into a Sheet without *Config* nothing is written.
+
+    Two reads and a write, if it is still ``wanted`` after the reads.
+    """
+    tab = tab_called(book.structure((TAB,), recent=True), CONFIG)
+    if tab is None:
+        return
+    rows = book.values([_top(tab, tab.rows)])[0]
+    place = find_headings(tab, rows, CONFIG_HEADINGS[:2])
+    if place is None:
+        return
+    label_at, value_at = (place.columns[normal(h)] for h in CONFIG_HEADINGS[:2])
+    at = next((n for n, r in enumerate(rows) if isinstance(r[label_at], str) and _is_status(r[label_at])), None)
+    if at is not None and wanted():
+        book.apply([requests.write(tab.id, at, value_at, [{"values": [cell(settled(status))]}])])
+
+
+def _is_status(label: Cell) -> bool:
+    return normal(str(label)) == normal(CURRENT_STATUS)
 
 
 def record(book: Spreadsheet) -> Record | None:

@@ -11,10 +11,11 @@ title or the name of a field; no two fields of an object share one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from owox_tiktok.model import Field, Kind, Stream
@@ -81,11 +82,18 @@ class Table:
     header: int | None
     old_tags: bool = False
     """Whether its columns have tags of an earlier version."""
+    locked: frozenset[str] = frozenset()
+    """Columns that somebody protects from us: they stay as they are."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of our columns, in the order of the tab."""
         return tuple(self.columns)
+
+    @property
+    def free(self) -> list[str]:
+        """Names of our columns that nobody protects from us."""
+        return [name for name in self.columns if name not in self.locked]
 
     def strips(self, names: Iterable[str] | None = None) -> list[Strip]:
         """Return the columns (all, or ``names``) as strips of adjacent ones."""
@@ -97,6 +105,12 @@ class Table:
             else:
                 strips.append(Strip(at, (name,)))
         return strips
+
+    def pieces(self, strips: Iterable[Strip], most: int) -> Iterator[tuple[int, int]]:
+        """Yield all rows in spans whose cells in ``strips`` are ``most`` at most."""
+        step = max(1, most // max(1, sum(len(s.names) for s in strips)))
+        for top in range(0, self.tab.rows, step):
+            yield top, min(top + step, self.tab.rows)
 
     def blocks(self, spans: Iterable[tuple[int, int]], strips: Iterable[Strip]) -> list[Block]:
         """Return the cells of these rows and columns, row span by row span."""
@@ -117,7 +131,9 @@ def table_of(structure: Structure, name: str) -> Table | None:
         elif one.tab == tab.id and one.key == HEADER and one.dimension == "ROWS":
             header = one.index
     old = any(t.key == LONG_COLUMN and t.tab == tab.id for t in structure.tags)
-    return Table(tab, tag, dict(sorted(columns.items(), key=lambda c: c[1])), header, old)
+    ranges = [one for one in structure.locked if one.tab == tab.id]
+    locked = frozenset(name for name, at in columns.items() if any(r.left <= at < r.right for r in ranges))
+    return Table(tab, tag, dict(sorted(columns.items(), key=lambda c: c[1])), header, old, locked)
 
 
 def row_keys(stream: Stream, strips: Sequence[Strip], blocks: Sequence[list[list[Cell]]]) -> list[Key | None]:
@@ -144,10 +160,10 @@ def row_key(stream: Stream, values: Sequence[Cell]) -> Key | None:
         if isinstance(value, bool):
             return None
         if name == stream.time:
-            at = _serial(value)
+            at = _seconds(value)
             if at is None and value is not None:
                 return None
-            parts.append(None if at is None else round(at * 86400))  # seconds: a serial number's last digits may differ
+            parts.append(at)
         elif isinstance(value, int | float):
             if stream.fields[name].kind is not Kind.ID or value < 1 or value != int(value):
                 return None
@@ -161,6 +177,13 @@ def row_key(stream: Stream, values: Sequence[Cell]) -> Key | None:
 
 
 _EXACT = 2**53
+
+
+@lru_cache(maxsize=10_000)  # so many rows are of the same day, and its number is kept once
+def _seconds(value: Cell) -> int | None:
+    """Return a day or hour in seconds, because a serial number's last digits may differ."""
+    at = _serial(value)
+    return None if at is None else round(at * 86400)
 
 
 def _serial(value: Cell) -> float | None:
@@ -376,7 +399,7 @@ def _sized(where: Json, pixels: int) -> Json:
 def number_formats(table: Table, fields: Mapping[str, Field], top: int, bottom: int, *, skip_money: bool) -> list[Json]:
     """Return the number formats of rows ``top`` to ``bottom`` of our columns, adjacent equal ones as one."""
     by_format: dict[tuple[str, str], list[str]] = {}
-    for name in table.columns:
+    for name in table.free:
         kind = fields[name].kind if name in fields else Kind.TEXT
         if kind is Kind.MONEY and not skip_money:
             by_format.setdefault(money_format(None), []).append(name)

@@ -23,6 +23,8 @@ COLUMN, LONG_COLUMN, HEADER = "ox", "owox.col", "owox.head"
 COLUMNS = (COLUMN, LONG_COLUMN)
 ON_LINES = frozenset({*COLUMNS, HEADER})
 """Keys of tags on rows and columns: Google shows them only to who searches for them."""
+PLEASE_WAIT = "owox-tiktok is importing into these columns. Please wait a minute; this warning goes away by itself."
+"""The description by which a protected range is known as ours."""
 HEADINGS_WITHIN = 30
 """Headings are looked for in so many rows from the top."""
 COLUMNS_WITHIN = 200
@@ -56,6 +58,14 @@ class Tag:
         return self.tab == tab.id and self.dimension == "ROWS"
 
 
+class Locked(NamedTuple):
+    """Columns ``left`` to ``right`` (not included) of a tab that are protected from us, or some of their rows."""
+
+    tab: int
+    left: int
+    right: int
+
+
 @dataclass(frozen=True, slots=True)
 class Structure:
     """What a spreadsheet is made of at one moment: its tabs by id, and the tags that were asked for."""
@@ -65,6 +75,10 @@ class Structure:
     title: str = ""
     zone: str = "UTC"
     """The spreadsheet's own time zone, in which it shows what NOW() is."""
+    warnings: tuple[int, ...] = ()
+    """Ids of protected ranges that an import has made to warn people."""
+    locked: tuple[Locked, ...] = ()
+    """Columns in which somebody keeps us from writing."""
 
     @property
     def cells(self) -> int:
@@ -75,15 +89,29 @@ class Structure:
         """Return what the structure is once a batch is applied; None when it must be read."""
         tabs, tags = dict(self.tabs), list(self.tags)
         for request in batch:
-            if "addSheet" in request:
-                return None
-            for name in ("appendDimension", "insertDimension", "deleteDimension"):
-                place = request.get(name, {}).get("range", request.get(name))
-                if place is None:
-                    continue
-                if place["dimension"] != "ROWS":
+            ((name, body),) = request.items()
+            if name == "addSheet":
+                tab = _new_tab(body["properties"])
+                tabs[tab.id] = tab
+            elif name == "createDeveloperMetadata":
+                tags.append(_new_tag(body["developerMetadata"]))
+            elif name == "updateDeveloperMetadata":
+                tags = _updated(tags, body)
+            elif name == "deleteDeveloperMetadata":
+                found = body["dataFilter"]["developerMetadataLookup"]
+                if "metadataId" not in found:
                     return None
+                tags = [
+                    t for t in tags if t.id != found["metadataId"] or t.value != found.get("metadataValue", t.value)
+                ]
+            elif name in ("appendDimension", "insertDimension", "deleteDimension"):
+                place = body.get("range", body)
                 tab = tabs[place["sheetId"]]
+                if place["dimension"] == "COLUMNS":
+                    if name != "appendDimension":
+                        return None
+                    tabs[tab.id] = replace(tab, columns=tab.columns + place["length"])
+                    continue
                 start = place.get("startIndex", tab.rows)
                 grown = place["length"] if "length" in place else place["endIndex"] - start
                 if name == "deleteDimension":
@@ -93,7 +121,9 @@ class Structure:
                     replace(t, index=t.index + grown) if t.is_on_row_of(tab) and t.index >= start else t for t in tags
                 ]
                 tabs[tab.id] = replace(tab, rows=tab.rows + grown)
-        return Structure(tabs, tuple(tags), self.title, self.zone)
+            elif name in ("deleteSheet", "updateSheetProperties", "moveDimension"):
+                return None
+        return replace(self, tabs=tabs, tags=tuple(tags))
 
     def free_title(self, wanted: str) -> str:
         """Return ``wanted``, or the same with a number where a tab has that title already."""
@@ -108,6 +138,49 @@ class Structure:
         while (number := secrets.randbelow(2**31 - 1) + 1) in self.tabs:
             pass
         return number
+
+
+_UNTOLD = 2**31 - 1
+"""The id of a tag that was made a moment ago; Google chooses it."""
+
+
+def _new_tab(properties: Json) -> Tab:
+    grid = properties.get("gridProperties", {})
+    return Tab(
+        properties["sheetId"],
+        properties["title"],
+        grid.get("rowCount", 0),
+        grid.get("columnCount", 0),
+        grid.get("frozenRowCount", 0),
+    )
+
+
+def _new_tag(made: Json) -> Tag:
+    place = made["location"]
+    span = place.get("dimensionRange")
+    number, key, value = made.get("metadataId", _UNTOLD), made["metadataKey"], made.get("metadataValue", "")
+    if span:
+        return Tag(number, key, value, span["sheetId"], span["dimension"], span["startIndex"])
+    return Tag(number, key, value, place.get("sheetId"))
+
+
+def _updated(tags: Sequence[Tag], body: Json) -> list[Tag]:
+    """Return tags after an update of their keys or values, found by id and value, or by key."""
+    changed = body["developerMetadata"]
+    wanted = [f["developerMetadataLookup"] for f in body["dataFilters"]]
+
+    def met(tag: Tag) -> bool:
+        return any(
+            f.get("metadataId", tag.id) == tag.id
+            and f.get("metadataKey", tag.key) == tag.key
+            and f.get("metadataValue", tag.value) == tag.value
+            for f in wanted
+        )
+
+    return [
+        replace(t, key=changed.get("metadataKey", t.key), value=changed.get("metadataValue", t.value)) if met(t) else t
+        for t in tags
+    ]
 
 
 class Written(NamedTuple):

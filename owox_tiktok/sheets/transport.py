@@ -7,9 +7,10 @@ and what a person should do, is said here.
 
 from __future__ import annotations
 
+import gzip
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import mktime_tz, parsedate_tz
 from typing import Any
@@ -33,6 +34,8 @@ TIMEOUT_S = 190.0
 """Google gives up on a request after 180 seconds."""
 
 PASSING_CODES = frozenset({408, 409, 500, 502, 503, 504})
+PACKED_FROM = 10_000
+"""Requests from so many bytes on are compressed: to a tenth or less, as the frame around each cell is the same."""
 QUOTA_CODE = 429
 """The answer that means the request was not even begun, because others of this minute have used the quota up."""
 
@@ -59,6 +62,8 @@ class Transport:
         self._url = f"{base}/v4/spreadsheets/{spreadsheet_id}"
         self._clock = clock
         self._said: tuple[datetime, float] | None = None
+        self.packs: bool | None = None
+        """Whether Google takes compressed requests: None until it has answered one."""
         self._credentials = credentials
         self._anonymous = anonymous and credentials is None
         self._http: HTTPClient | None = None
@@ -77,8 +82,34 @@ class Transport:
         return said + timedelta(seconds=self._clock() - heard)
 
     def send(self, method: str, path: str, *, params: Json | None = None, data: bytes | None = None) -> Json:
-        """Send one request. Raises Passing, SheetRefused or TooManyCells, and BadInput without a sign-in."""
-        headers = {"Content-Type": "application/json"} if data is not None else None
+        """Send one request. Raises Passing, SheetRefused or TooManyCells, and BadInput without a sign-in.
+
+        A large one is compressed. Should Google not take that, whatever its answer, it is sent again as it is.
+        """
+        if data is None or len(data) < PACKED_FROM or self.packs is False:
+            return self._send(method, path, params, data, {})
+        packed = gzip.compress(data, compresslevel=1)
+        try:
+            answer = self._send(method, path, params, packed, {"Content-Encoding": "gzip"})
+        except OverQuota:
+            raise
+        except Passing:
+            # It may have been carried out: whoever sends it again looks first.
+            self.packs = self.packs or False
+            raise
+        except StoreFailed:
+            if self.packs:
+                raise
+            answer = self._send(method, path, params, data, {})
+            self.packs = False
+            return answer
+        self.packs = True
+        return answer
+
+    def _send(
+        self, method: str, path: str, params: Json | None, data: bytes | None, more_headers: Mapping[str, str]
+    ) -> Json:
+        headers = {"Content-Type": "application/json", **more_headers} if data is not None else None
         try:
             answer = self._client().request(method, f"{self._url}{path}", params=params, data=data, headers=headers)
             self._heard(answer)
@@ -131,7 +162,7 @@ class Transport:
             return OverQuota(f"Google answered {code} {status}", where=self._where)
         if code in PASSING_CODES or code >= 500:
             return Passing(f"Google answered {code} {status}", where=self._where, unsure=True)
-        what, advice = _explained(code, status, message, error.error.get("details") or [], self._account())
+        what, advice = _explained(code, status, message, error.error.get("details") or [], self.editor)
         # Google gives no code of its own for a spreadsheet that is full.
         if full := re.search(r"above the limit of (\d+) cells", message):
             refusal = TooManyCells(message, where=self._where, what_to_do=WAYS_OUT)
@@ -139,7 +170,8 @@ class Transport:
             return refusal
         return SheetRefused(what, code=code, where=self._where, what_to_do=advice)
 
-    def _account(self) -> str:
+    @property
+    def editor(self) -> str:
         """The e-mail address to share the spreadsheet with, or words for it."""
         email = str(getattr(self._credentials, "service_account_email", None) or "")
         return email if "@" in email else "the Google account this program runs as"

@@ -128,6 +128,14 @@ class Kit(ABC):
         """Return the description of each column."""
         pytest.skip("its columns have no descriptions")
 
+    def stamps(self, stream: Stream, key: str) -> dict[Any, tuple[Any, Any]]:
+        """Return when each row was written and by which run, by the value of its column ``key``."""
+        pytest.skip("its rows do not say when they were written")
+
+    def versions(self, stream: Stream, key: str, name: str) -> list[tuple[str, str, str, date, date | None]]:
+        """Return the history of a list: account, columns ``key`` and ``name``, first day, and the day it ended."""
+        pytest.skip("it keeps no history")
+
     def make_older(self, stream: Stream) -> None:
         """Make what is stored look as the first version wrote it, without a table's id; not for new destinations."""
         pytest.skip("it was not in the first version")

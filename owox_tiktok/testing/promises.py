@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from owox_tiktok.errors import StoreFailed
-from owox_tiktok.model import Cursor, Failure, Known, Stored, Stream, Window
+from owox_tiktok.model import Cursor, Failure, KeepsHistory, Known, Removes, Stored, Stream, Window
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.testing.kit import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, Kit, Row, ad, day, in_order
 
@@ -197,9 +197,43 @@ class DestinationPromises:
     def test_every_column_is_described(self, kit: Kit) -> None:
         for fields in (["spend"], ["spend", "likes"]):
             kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1)), fields=fields))
-        assert kit.descriptions(DAILY) == {f.name: f.description for f in DAILY.columns(["spend", "likes"])}
+        described = kit.descriptions(DAILY)
+        assert described.items() >= {f.name: f.description for f in DAILY.columns(["spend", "likes"])}.items()
+        assert all(described.values())
 
     # --- all or nothing -----------------------------------------------------------------------------------------------
+
+    def test_rows_say_when_and_by_which_run_they_were_written_and_keep_it_while_they_do_not_change(
+        self, kit: Kit
+    ) -> None:
+        days, ads = [ad(1, n) for n in (1, 2, 3)], [{"ad_id": f"17{n}", "ad_name": "a"} for n in (1, 2, 3)]
+        kit.store(kit.chunk(DAILY, days, (day(1), day(3))))
+        kit.store(kit.chunk(ADS, ads))
+        first = kit.stamps(DAILY, "stat_time_day") | kit.stamps(ADS, "ad_id")
+        assert len(first) == 6
+        assert all(at is not None and at.tzinfo is not None and run for at, run in first.values())
+        days[1]["spend"], ads[1]["ad_name"] = "9.99", "b"
+        for chunk in (kit.chunk(DAILY, days, (day(1), day(3))), kit.chunk(ADS, ads)):
+            with kit.open() as destination:
+                destination.cursors()
+                destination.prepare(chunk.stream, chunk.columns)
+                kit.put(destination, chunk)
+        then = kit.stamps(DAILY, "stat_time_day") | kit.stamps(ADS, "ad_id")
+        changed = {key for key in first if then[key] != first[key]}
+        assert changed == {day(2), "172"}
+        assert all(then[key][0] > first[key][0] and then[key][1] != first[key][1] for key in changed)
+        assert kit.damaged(DAILY) == kit.damaged(ADS) == []
+
+    def test_a_table_without_stamps_gets_them_and_old_rows_have_none(self, kit: Kit) -> None:
+        kit.store(kit.chunk(DAILY, [ad(1, 1)], (day(1), day(1))))
+        kit.stamps(DAILY, "stat_time_day")
+        for name in ("_synced_at", "_run_id"):
+            kit.drop_column(DAILY, name)
+        assert kit.cursors(), "they are no reason to read anything again"
+        kit.store(kit.chunk(DAILY, [ad(1, 2)], (day(2), day(2))))
+        found = kit.stamps(DAILY, "stat_time_day")
+        assert found.pop(day(1)) == (None, None)
+        assert all(found[day(2)])
 
     def test_when_one_row_does_not_fit_neither_rows_nor_cursor_change(self, kit: Kit) -> None:
         kit.store(kit.chunk(DAILY, [ad(1, 1), ad(2, 1)], (day(1), day(1))))
@@ -426,6 +460,69 @@ class DestinationPromises:
             assert destination.prune(DAILY, {"1": day(300)}, dry_run=False) == 0
             assert destination.prune(DAILY, {}, dry_run=False) == 0
         assert len(kit.read(ADS)) == 1
+
+    def test_a_history_has_a_version_of_a_row_from_when_it_was_read_so_until_it_was_not(self, kit: Kit) -> None:
+        with kit.open() as destination:
+            if not isinstance(destination, KeepsHistory):
+                pytest.skip("it keeps no history")
+        kit.store(kit.chunk(ADS, [{"ad_id": "9", "ad_name": "before"}]))
+        readings: list[dict[str, str]] = [
+            {"1": "a", "2": "b"}, {"1": "a", "2": "b"}, {"1": "A", "3": "c"}, {"1": "A", "2": "b", "3": "c"}, {},
+        ]  # fmt: skip
+        for n, reading in enumerate(readings, 1):
+            chunks = []
+            for one, names in (("1", reading), ("2", {"1": "other"})):
+                chunk = kit.chunk(ADS, [{"ad_id": i, "ad_name": t} for i, t in names.items()], advertiser_id=one)
+                at = AT + timedelta(days=n)
+                assert chunk.cursor
+                cursor = replace(chunk.cursor, read_at=at, read_on=day(n))
+                chunks.append(replace(chunk, read_at=at, cursor=cursor))
+            for fault in (True, False, False):  # a step that fails leaves nothing, one that is repeated changes nothing
+                with kit.open() as destination:
+                    assert isinstance(destination, KeepsHistory)
+                    destination.history = frozenset([ADS.name])
+                    destination.cursors()
+                    destination.prepare(ADS, chunks[0].columns)
+                    if fault:
+                        with pytest.raises(StoreFailed):
+                            kit.put(destination, chunks[0], chunks[0])
+                    else:
+                        kit.put(destination, *chunks)
+        versions = kit.versions(ADS, "ad_id", "ad_name")
+        assert sorted(v[1:] for v in versions if v[0] == "2") == [("1", "other", day(1), None)]
+        mine = [v[1:] for v in versions if v[0] == "1"]
+        assert len(mine) == len(set(mine))
+        for n, reading in enumerate(readings, 1):
+            held = {i: t for i, t, first, last in mine if first <= day(n) and (last is None or day(n) < last)}
+            assert held == reading, n
+        assert len(mine) == 5, "a version begins only where a row has changed"
+
+    def test_an_account_that_leaves_takes_with_it_all_that_is_its_own_and_nothing_else(self, kit: Kit) -> None:
+        with kit.open() as destination:
+            if not isinstance(destination, Removes):
+                pytest.skip("it cannot delete an account")
+        apps = STREAMS["advertiser_ids"]
+        both: list[Row] = [{"advertiser_id": n, "advertiser_name": "a"} for n in ("1", "2")]
+        kit.store(kit.chunk(apps, both, advertiser_id="", fields=["advertiser_name"]))
+        for one in ("1", "2"):
+            kit.store(kit.whole(one))
+            kit.store(kit.chunk(ADS, [{"ad_id": "171", "ad_name": "a"}], advertiser_id=one))
+        with kit.open(read_only=True) as destination:
+            assert isinstance(destination, Removes)
+            would = dict(destination.remove(["1"], dry_run=True))
+        assert {name: n for name, n in would.items() if not name.startswith("_")} == {
+            DAILY.table: 5, ADS.table: 1, apps.table: 1,
+        }  # fmt: skip
+        assert len(kit.days()) == 5, "it was only counted"
+        with kit.open() as destination:
+            assert isinstance(destination, Removes)
+            assert destination.remove(["1"], dry_run=False) == would
+            assert destination.remove(["1"], dry_run=True) == {}
+        assert {r["advertiser_id"] for s in (DAILY, ADS, apps) for r in kit.read(s)} == {"2"}
+        assert kit.cursors().keys() == {(DAILY.name, "2"), (ADS.name, "2"), (apps.name, "")}
+        assert kit.damaged(DAILY, "2") == kit.damaged(ADS, "2") == []
+        kit.store(kit.whole())
+        assert len(kit.days()) == 5
 
     # --- seals --------------------------------------------------------------------------------------------------------
 

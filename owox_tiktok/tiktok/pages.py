@@ -17,7 +17,7 @@ import msgspec
 
 from owox_tiktok.errors import Senseless
 from owox_tiktok.model import Field, Listing, Stream
-from owox_tiktok.rows import NOTHING, Column, column
+from owox_tiktok.rows import NOTHING, Column, column, hashed
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import ID_OF
 from owox_tiktok.tiktok.client import Body
@@ -69,9 +69,17 @@ class Page(NamedTuple):
 Extract = Callable[[bytes], Page]
 
 
-def extractor(stream: Stream, names: tuple[str, ...]) -> Extract:
-    """Return a function from a body to its page; it raises Senseless or what msgspec raises for what is no page."""
-    extract = _list_extractor(stream.listing, names) if stream.listing else _report_extractor(stream.dimensions, names)
+def extractor(stream: Stream, names: tuple[str, ...], dimensions: tuple[str, ...] | None = None) -> Extract:
+    """Return a function from a body to its page; it raises Senseless or what msgspec raises for what is no page.
+
+    ``dimensions`` are those that a report was asked by, where it is not all of them.
+    """
+    if stream.listing and (stream.listing.info or stream.listing.by_id):
+        extract = _odd_extractor(stream.listing, names)
+    elif stream.listing and not stream.listing.dimensions:
+        extract = _list_extractor(stream.listing, names)
+    else:
+        extract = _report_extractor(stream.dimensions if dimensions is None else dimensions, names)
 
     def checked(body: bytes) -> Page:
         page = extract(body)
@@ -86,17 +94,46 @@ def _list_extractor(listing: Listing, names: Sequence[str]) -> Extract:
     data = msgspec.defstruct(
         "Data",
         [("rows", list[dict[str, Any]] | None, None), ("page_info", PageInfo | None, None)],
-        rename={"rows": listing.rows_at},
+        rename={"rows": listing.rows_at or "list"},
     )
     decoder = msgspec.json.Decoder(Body[data], float_hook=Decimal)  # type: ignore[valid-type]
+    whole = msgspec.json.Decoder(Body[dict[str, Any]], float_hook=Decimal)
 
     def extract(body: bytes) -> Page:
+        if not listing.rows_at:  # the answer is the row itself
+            one = whole.decode(body).data
+            return Page({n: [one.get(n)] for n in names}, 1, None) if one else Page({}, 0, None)
         page: Any = decoder.decode(body).data
         items = page.rows or ()
         values: dict[str, Sequence[Any]] = {n: [item.get(n) for item in items] for n in names}
         for name, path in listing.lifted.items():
             values[name] = [_at(item, path) for item in items]
         return Page(values, len(items), page.page_info)
+
+    return extract
+
+
+def _odd_extractor(listing: Listing, names: Sequence[str]) -> Extract:
+    """Decode rows whose values are in several objects (dimensions, info, metrics), or rows that are an object by id."""
+    data = msgspec.defstruct(
+        "Data",
+        [("rows", Any, None), ("page_info", PageInfo | None, None)],
+        rename={"rows": listing.rows_at},
+    )
+    decoder = msgspec.json.Decoder(Body[data], float_hook=Decimal)  # type: ignore[valid-type]
+    wanted = dict.fromkeys((*names, *listing.dimensions))
+
+    def extract(body: bytes) -> Page:
+        page: Any = decoder.decode(body).data
+        if listing.by_id:
+            items = [{**row, listing.by_id: key} for key, row in (page.rows or {}).items()]
+        else:
+            groups = ("metrics", "info", "dimensions")
+            items = [{n: v for g in groups for n, v in (row.get(g) or {}).items()} for row in page.rows or ()]
+        values = {n: [item.get(n) for item in items] for n in wanted}
+        asked = [n for n in names if n not in listing.info and not listing.by_id]
+        absent = frozenset(n for n in asked if items and all(n not in item for item in items))
+        return Page(values, len(items), page.page_info, absent)
 
     return extract
 
@@ -192,15 +229,23 @@ def columns_of(question: Question, page: Page) -> list[Column]:
     data: list[Column] = []
     for field in question.columns:
         values = page.values.get(field.name)
-        if field.origin == "ours":
+        # A day that TikTok was not asked to name is the day that was asked for.
+        if field.origin == "ours" or (values is None and field.name == "stat_time_day"):
             data.append([ours[field.name]] * page.rows)
         elif values is None:
             data.append([None] * page.rows)
         elif field.name in stream.keys:
             data.append(_key_column(question, field, values))
         else:
-            data.append(column(field, values, metric=field.origin == "metric"))
+            if stream.report and stream.report.split == _UNDISCLOSED_IN and _FEW in values:
+                values = [None if v == _FEW else v for v in values]
+            texts = column(field, values, metric=field.origin == "metric")
+            data.append(hashed(texts) if field.personal and question.hash_personal else texts)
     return data
+
+
+_FEW, _UNDISCLOSED_IN = "<5", "search_term"
+"""What TikTok writes for a number below five, and the split in which it does."""
 
 
 def _key_column(question: Question, field: Field, values: Sequence[Any]) -> Column:

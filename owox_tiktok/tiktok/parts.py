@@ -13,11 +13,12 @@ from typing import Any
 
 from owox_tiktok.model import Advertiser, Level, Stream
 from owox_tiktok.streams import STREAMS
+from owox_tiktok.tiktok import centers, shop
 from owox_tiktok.tiktok.client import TikTok
-from owox_tiktok.tiktok.kinds import AdKind
+from owox_tiktok.tiktok.kinds import HIDDEN, ORDINARY, AdKind
 from owox_tiktok.tiktok.once import Once
 from owox_tiktok.tiktok.pages import extractor
-from owox_tiktok.tiktok.questions import WHOLE, Part, Question, Series
+from owox_tiktok.tiktok.questions import NAME_CONTAINS, WHOLE, Part, Question, Series
 
 CAMPAIGNS_PER_REPORT = 30
 """TikTok's advice for a filter at ad level."""
@@ -40,10 +41,26 @@ class Parts:
     def __init__(self, api: TikTok) -> None:
         self._api = api
         self._listed: Once[tuple[str, ...]] = Once()
+        self._of_shop: Once[shop.Found] = Once()
 
     def first(self, question: Question) -> tuple[Part, ...]:
         """Return the parts that a question must be asked in from the beginning; none: there is nothing to ask for."""
-        listing = question.stream.listing
+        listing, report = question.stream.listing, question.stream.report
+        if report and (wanted := dict(report.filters).get(NAME_CONTAINS)):
+            # Lists hide kinds of ads as reports do: the ids of all of them are looked for.
+            named = {
+                one: None
+                for text in wanted
+                for kind in (ORDINARY, *HIDDEN)
+                for one in self._ids(
+                    STREAMS["campaigns"], question.advertiser, "campaign_id", {**kind.lists, "campaign_name": text}
+                )
+            }
+            return Part("campaign_ids", tuple(named)).divided(IDS_PER_FILTER)
+        if listing and listing.each in centers.EACH:
+            return centers.parts(self._api, question, listing.each, self._of_shop)
+        if listing and listing.each:
+            return shop.parts(self._api, question, listing.each, self._of_shop)
         batch = listing.batch if listing else None
         if batch is None:
             return (WHOLE,)
@@ -81,14 +98,14 @@ class Parts:
         return Part("campaign_ids", ids).divided(IDS_PER_FILTER)
 
     def _ids(
-        self, stream: Stream, advertiser: Advertiser, name: str, filtering: Mapping[str, Sequence[str]]
+        self, stream: Stream, advertiser: Advertiser, name: str, filtering: Mapping[str, Sequence[str] | str]
     ) -> tuple[str, ...]:
         """Return the ids of all of a stream's entities that pass the filter, deleted ones included."""
-        key = (stream.name, advertiser.id, *((n, tuple(v)) for n, v in sorted(filtering.items())))
+        key = (stream.name, advertiser.id, *((n, str(v)) for n, v in sorted(filtering.items())))
         return self._listed.get(key, lambda: self._list(stream, advertiser, name, filtering))
 
     def _list(
-        self, stream: Stream, advertiser: Advertiser, name: str, filtering: Mapping[str, Sequence[str]]
+        self, stream: Stream, advertiser: Advertiser, name: str, filtering: Mapping[str, Sequence[str] | str]
     ) -> tuple[str, ...]:
         params: dict[str, Any] = {"advertiser_id": advertiser.id, "page_size": stream.page_size}
         if stream.hides_deleted:

@@ -25,6 +25,7 @@ class Question:
     """What is wanted of TikTok: the rows of ``stream`` of one advertiser, of the days of ``window``, with ``fields``.
 
     ``window`` is None where rows have no days. ``today`` is the day it is for the advertiser, where that is known.
+    ``hash_personal``: of fields that tell of a person, only a hash is wanted (``rows.hashed``).
     """
 
     stream: Stream
@@ -33,6 +34,7 @@ class Question:
     fields: tuple[str, ...]
     with_deleted: bool = True
     today: date | None = None
+    hash_personal: bool = False
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -46,8 +48,9 @@ class Question:
 
     @property
     def can_halve(self) -> bool:
-        """Whether it can be asked for fewer days."""
-        return self.stream.time is not None and self.window is not None and self.window.days > 1
+        """Whether it can be asked for fewer days; a week or a month is asked for as a whole or not at all."""
+        dated = self.stream.time is not None and self.stream.period is None
+        return dated and self.window is not None and self.window.days > 1
 
     @property
     def days_that_are_over(self) -> Question | None:
@@ -80,7 +83,8 @@ class Question:
         """The values of the columns that TikTok's rows do not have."""
         ours = {"advertiser_id": self.advertiser.id, "currency": self.advertiser.currency or None}
         if self.window:
-            ours["stat_time_day"] = self.window.first.isoformat()
+            ours |= dict.fromkeys(("stat_time_day", "first_day"), self.window.first.isoformat())
+            ours["last_day"] = self.window.last.isoformat()
         return ours
 
     @property
@@ -95,10 +99,17 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The rows with these ``ids`` in ``parameter`` (a report's filter, or what a list is asked by); no ids: all."""
+    """The rows with these ``ids`` in ``parameter`` (a report's filter, or what a list is asked by); no ids: all.
+
+    ``asks`` are parameters beside it, ``filters`` what its rows must fit, and ``gives`` the columns that TikTok's rows
+    lack, since they are of the question.
+    """
 
     parameter: str = ""
     ids: tuple[str, ...] = ()
+    asks: tuple[tuple[str, str], ...] = ()
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    gives: tuple[tuple[str, str], ...] = ()
 
     def divided(self, size: int) -> tuple[Part, ...]:
         """Return parts of at most ``size`` ids that hold all of this one."""
@@ -106,18 +117,47 @@ class Part:
 
 
 WHOLE = Part()
+EVERY_STATUS = ("STATUS_DELIVERY_OK", "STATUS_NOT_DELIVERY", "STATUS_DISABLE", "STATUS_DELETE")
+"""All that a GMV Max campaign can be. TikTok's pages name a word for all of them, and its specification does not."""
+NAME_CONTAINS = "campaign_name_contains"
+"""A filter that reports do not have: the ids of the campaigns that lists find by it are asked for."""
 _WITH_TOTALS = frozenset({*ID_OF.values(), "stat_time_day"})
 """The dimensions of reports of which TikTok gives totals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One row of pages: ``names`` of a question, for one kind of ads and one part."""
+    """One row of pages: ``names`` of a question, for one kind of ads and one part.
+
+    ``by_day`` is False where TikTok does not give days with a report's split: it is asked for one day at a time then,
+    without naming days. ``every_status``: where deleted things are asked for by naming every status, the one word for
+    all is used.
+    """
 
     question: Question
     kind: AdKind = ORDINARY
     part: Part = WHOLE
     names: tuple[str, ...] = ()
+    by_day: bool = True
+    every_status: bool = False
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names that TikTok is asked for: those of its rows that are neither dimensions nor known beforehand."""
+        listing = self.question.stream.listing
+        if listing is None or not (listing.dimensions or self.part.gives or listing.info):
+            return self.names
+        not_asked = {*listing.dimensions, *(name for name, _ in self.part.gives)}
+        if listing.dimensions or listing.info:
+            not_asked.add("advertiser_id")
+        return tuple(n for n in self.names if n not in not_asked)
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """What TikTok is asked to tell the rows apart by."""
+        stream = self.question.stream
+        dimensions = stream.listing.dimensions if stream.listing else stream.dimensions
+        return dimensions if self.by_day else tuple(d for d in dimensions if d != "stat_time_day")
 
     @property
     def has_totals(self) -> bool:
@@ -131,7 +171,7 @@ class Series:
         params: dict[str, Any] = {}
         if stream.listing and stream.listing.by_accounts:
             params["advertiser_ids"] = [advertiser.id]
-        elif not stream.per_app:
+        elif not stream.per_app and not (stream.listing and stream.listing.each == "center of one"):
             params["advertiser_id"] = advertiser.id
         params |= self._of_list(stream.listing) if stream.listing else self._of_report()
         if stream.page_size is not None:
@@ -142,16 +182,38 @@ class Series:
 
     def _of_list(self, listing: Listing) -> dict[str, Any]:
         stream, window = self.question.stream, self.question.window
-        params: dict[str, Any] = {}
-        if listing.can_choose_fields:
+        params: dict[str, Any] = dict(self.part.asks)
+        filters: dict[str, Any] = {name: list(values) for name, values in listing.filters.items()}
+        filters |= {n: values[0] if n == "primary_status" else list(values) for n, values in self.part.filters}
+        metrics = [n for n in self.asked if n not in listing.info]
+        if listing.dimensions:
+            params |= {"dimensions": list(listing.dimensions), "metrics": metrics}
+        elif listing.info:
+            params |= {"info_fields": list(listing.info), "metrics_fields": metrics}
+            params |= {} if window else {"lifetime": True}
+        elif listing.can_choose_fields:
             params["fields"] = list(self.names)
         if stream.hides_deleted and self.question.with_deleted:
-            params["filtering"] = {"primary_status": "STATUS_ALL"}
+            if listing.dimensions:
+                filters["campaign_statuses"] = ["STATUS_ALL"] if self.every_status else list(EVERY_STATUS)
+            else:
+                filters["primary_status"] = "STATUS_ALL"
+        if filters:
+            params["filtering"] = filters
         if self.part.ids:
             params[self.part.parameter] = list(self.part.ids)
+        if (listing.dimensions or listing.info or listing.span_days) and window:
+            params |= self._days(listing.days_in, params)
         if listing.batch and window:
             params["date_range"] = {"start_date": f"{window.first}", "end_date": f"{window.last}"}
         return params
+
+    def _days(self, names: tuple[str, str], params: dict[str, Any]) -> dict[str, Any]:
+        window = self.question.window
+        assert window is not None
+        first, last = (name.removeprefix("filtering.") for name in names)
+        days = {first: f"{window.first}", last: f"{window.last}"}
+        return {"filtering": {**params.get("filtering", {}), **days}} if names[0].startswith("filtering.") else days
 
     def _of_report(self) -> dict[str, Any]:
         stream, window = self.question.stream, self.question.window
@@ -160,7 +222,7 @@ class Series:
         params: dict[str, Any] = {
             "report_type": stream.report_type,
             "data_level": f"AUCTION_{level.upper()}",
-            "dimensions": list(stream.dimensions),
+            "dimensions": list(self.dimensions),
             "metrics": list(self.names) or ["spend"],
         }
         if window is None:
@@ -168,8 +230,12 @@ class Series:
         else:
             params |= {"start_date": window.first.isoformat(), "end_date": window.last.isoformat()}
         filters: list[tuple[str, Sequence[str]]] = list(self.kind.reports)
-        if self.question.with_deleted and stream.hides_deleted:
-            filters.append((f"{level}_status", ["STATUS_ALL"]))
+        wished = dict(stream.report.filters) if stream.report else {}
+        statuses = wished.pop("status", None)
+        wished.pop(NAME_CONTAINS, None)
+        if statuses or (self.question.with_deleted and stream.hides_deleted):
+            filters.append((f"{level}_status", statuses or ["STATUS_ALL"]))
+        filters += wished.items()
         if self.part.ids:
             filters.append((self.part.parameter, self.part.ids))
         if filters:

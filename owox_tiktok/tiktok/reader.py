@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,10 +40,10 @@ from owox_tiktok.tiktok.pages import (
     extractor,
 )
 from owox_tiktok.tiktok.parts import Parts, how_many
-from owox_tiktok.tiktok.questions import Question, Series, of_at_most
+from owox_tiktok.tiktok.questions import WHOLE, Part, Question, Series, of_at_most
 from owox_tiktok.tiktok.sums import add_up, added_up
 from owox_tiktok.trust.seals import in_order
-from owox_tiktok.trust.totals import COMPARED, Totals
+from owox_tiktok.trust.totals import COMPARED, NoTotals, Total, Totals, total_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -70,6 +71,10 @@ class _Less(Exception):
     def __init__(self, series: Series, error: TooLarge) -> None:
         self.series, self.error = series, error
         super().__init__(error.message)
+
+
+class _AskOtherwise(Exception):
+    """TikTok refuses the way in which it was asked, and another one is remembered."""
 
 
 class _KindRefused(Exception):
@@ -119,6 +124,10 @@ class Source:
         self._no_tasks: dict[str, str] = {}
         self._warnings: dict[tuple[str, str], str] = {}
         self._warned_by: dict[tuple[str, str], str] = {}
+        self._day_by_day: set[tuple[str, str]] = set()
+        """Pairs of which TikTok tells the days only when it is asked for them one by one."""
+        self._every_status: set[tuple[str, str]] = set()
+        """Pairs that are asked for deleted things with one word, since TikTok refused a list of every status."""
         self._without_totals: set[str] = set()
         """Streams of which TikTok gives no totals although it should."""
         self._differing: dict[Hashable, Mapping[str, object]] = {}
@@ -142,14 +151,17 @@ class Source:
         """Ask for one row, for ``every_kind`` of ads one of each; raises what reading would raise."""
         refused: frozenset[str] = frozenset()
         parts = self._parts.first(question)
+        each = bool(question.stream.listing and question.stream.listing.each)
         if not parts:
-            return Expected(None)
+            return Expected(None, groups=0 if each else 1)
         while True:
             names = tuple(n for n in question.names if n not in refused)
             groups = of_at_most(names, MAX_METRICS) if question.stream.is_report else (names,)
             try:
-                counts = [self._count(Series(question, ORDINARY, parts[0], group)) for group in groups]
+                counts = [self._count(self._series(question, ORDINARY, parts[0], group)) for group in groups]
                 break
+            except _AskOtherwise:
+                continue
             except FieldsRefused as error:
                 refused |= error.fields
             except TooLarge:  # it is read in parts, and TikTok does not say how many rows they have
@@ -157,10 +169,17 @@ class Source:
         hidden: dict[str, int] = {}
         for kind in self._kinds(question)[:-1] if every_kind else ():
             try:
-                hidden[kind.name] = self._count(Series(question, kind, parts[0], ())) or 0
-            except RequestRefused:
+                hidden[kind.name] = self._count(self._series(question, kind, parts[0], ())) or 0
+            except (RequestRefused, _AskOtherwise):
                 continue  # reading goes on without them, and says so
-        return Expected(counts[0], refused, hidden, len(groups))
+        if each:  # the parts have different numbers of rows
+            return Expected(None, refused, groups=len(parts))
+        days = question.window.days if question.window and question.pair in self._day_by_day else 1
+        return Expected(counts[0], refused, hidden, len(groups) * days)
+
+    def _series(self, question: Question, kind: AdKind, part: Part, names: tuple[str, ...]) -> Series:
+        by_day, every = question.pair not in self._day_by_day, question.pair in self._every_status
+        return Series(question, kind, part, names, by_day=by_day, every_status=every)
 
     def _count(self, series: Series) -> int | None:
         """Return how many rows a series has; None where TikTok does not say."""
@@ -176,7 +195,8 @@ class Source:
         Of the kinds of ads that TikTok hides, those among ``hidden`` are read that the account has.
         """
         pair, window = question.pair, question.window
-        if question.can_halve and window and window.days > self._longest.get(pair, window.days):
+        most = 1 if pair in self._day_by_day else self._longest.get(pair)
+        if question.can_halve and window and most and window.days > most:
             raise Halve
         last: NotWhole | None = None
         readings = 0
@@ -186,6 +206,9 @@ class Source:
                 return self._read(question, writer, hidden)
             except FieldsRefused:
                 pass  # it is remembered
+            except _AskOtherwise:
+                if question.can_halve and pair in self._day_by_day:
+                    raise Halve from None
             except _KindRefused as without:
                 with self._lock:
                     self._without[pair, without.kind.name] = (
@@ -218,7 +241,14 @@ class Source:
             writer.close()
             writer = add_up(writer.path, question.columns, question.stream.keys, question.stream.time)
             notes.append(_TWICE)
-        return Reading(writer.rows, writer.seals, self._not_given(question), tuple(dict.fromkeys(notes)), rows.adds_up)
+        return Reading(
+            writer.rows,
+            writer.seals,
+            self._not_given(question),
+            tuple(dict.fromkeys(notes)),
+            rows.adds_up,
+            self._wants_totals(Series(question, names=question.names)),
+        )
 
     # --- kinds of ads -------------------------------------------------------------------------------------------------
 
@@ -230,6 +260,10 @@ class Source:
         """Return the kinds of ads to read a question for, ordinary ones last."""
         kinds = [k for k in self.looks_for(question.stream) if k in hidden and self._has(question, k)]
         return [*kinds, ORDINARY]
+
+    def has(self, question: Question, kind: AdKind) -> bool:
+        """Whether an account has ads of a hidden kind, as far as the question's report would show them."""
+        return kind in self.looks_for(question.stream) and self._has(question, kind)
 
     def _has(self, question: Question, kind: AdKind) -> bool:
         if (question.pair, kind.name) in self._without:
@@ -270,7 +304,7 @@ class Source:
         expected: Counter[object] = Counter()
         parts = list(self._parts.first(question))
         while parts:
-            series = Series(question, kind, parts.pop(0), self._names(question, kind))
+            series = self._series(question, kind, parts.pop(0), self._names(question, kind))
             if self._was_too_large(series) and (smaller := self._parts.smaller(series)):
                 parts[:0] = smaller
                 continue
@@ -350,7 +384,7 @@ class Source:
                 why_not = f"TikTok has not enabled asynchronous reports for this app ({error.code})"
                 with self._lock:
                     self._no_tasks[question.advertiser.id] = why_not
-        if question.stream.level != "advertiser":
+        if question.stream.level != "advertiser" or question.stream.name not in STREAMS:
             raise TooLarge(f"TikTok cuts the report at its 20,000 newest ads, and {why_not}", cut=True)
         self._sum_campaigns(series, rows)
 
@@ -425,12 +459,14 @@ class Source:
         A report that TikTok cut at its newest ads raises TooLarge with its first page, unless it is read ``of_cut``.
         """
         stream = series.question.stream
-        extract = extractor(stream, series.names)
+        extract = extractor(stream, series.asked, series.dimensions)
         page, total = 1, None
         totals = Totals(series.names, series.question.advertiser.currency) if self._wants_totals(series) else None
 
         def take(body: bytes) -> tuple[int, PageInfo | None]:
             found = extract(body)
+            if gives := series.part.gives:
+                found = found._replace(values={**found.values, **{n: [v] * found.rows for n, v in gives}})
             sink.add(found)
             if totals:
                 totals.add(found.values, found.rows, found.totals)
@@ -482,7 +518,7 @@ class Source:
             series.parameters(page, page_size, with_totals=with_totals),
             take=take,
             advertiser_id=question.advertiser.id,
-            with_app=question.stream.per_app,
+            with_app=question.stream.needs_app,
             may_shrink=question.can_halve,
             may_split=question.stream.is_report and (len(series.names) > 1 or self._parts.can_divide(series)),
         )
@@ -493,6 +529,75 @@ class Source:
         if self._sandbox or not series.has_totals or COMPARED.isdisjoint(series.names):
             return False
         return series.question.stream.name not in self._without_totals
+
+    def total(self, question: Question, kinds: Sequence[AdKind] | None = None) -> Total:
+        """Return what TikTok says the rows of a question add up to, asked in the same way as for the rows themselves.
+
+        Of the kinds of ads that reading has, or of ``kinds`` alone. Raises NoTotals where TikTok gives none, and a
+        Problem where it does not answer.
+        """
+        added: Total | None = None
+        for kind in self._kinds(question) if kinds is None else kinds:
+            names = self._names(question, kind)
+            parts = [WHOLE]
+            while parts:
+                series = Series(question, kind, parts.pop(0), names)
+                try:
+                    found = self._total(series)
+                except TooLarge as error:
+                    smaller = self._parts.smaller(series) if error.cut or not question.can_halve else ()
+                    if smaller:
+                        parts[:0] = smaller
+                        continue
+                    if error.cut or not question.window or not question.can_halve:
+                        raise NoTotals("TikTok cuts this report at its 20,000 newest ads") from None
+                    halves = [replace(question, window=half) for half in question.window.halves()]
+                    return self.total(halves[0], kinds) + self.total(halves[1], kinds)
+                except FieldsRefused as error:
+                    self._leave_out(series, error.fields)
+                    return self.total(question, kinds)
+                except RequestRefused as error:
+                    if kind.hidden and not isinstance(error, AccountRefused):
+                        break  # reading does without them, too
+                    raise
+                added = found if added is None else added + found
+        return added or Total({})
+
+    def total_by_campaigns(self, question: Question) -> Total:
+        """Return the total of a question about ads, asked for groups of campaigns: no account is too large for that.
+
+        Raises NoTotals where it cannot be asked so, and as ``total`` does.
+        """
+        whole = Series(question, ORDINARY, WHOLE, question.names)
+        parts = self._parts.smaller(whole)
+        if not parts:
+            raise NoTotals("TikTok has no smaller groups of campaigns")
+        added = Total({n: Decimal() for n in whole.names}, 0)
+        for part in parts:
+            added += self._total(replace(whole, part=part))
+        return added
+
+    def _total(self, series: Series) -> Total:
+        if not self._wants_totals(series):
+            raise NoTotals("TikTok gives no totals of this report")
+        extract = extractor(series.question.stream, series.names)
+
+        def take(answer: Answer) -> Total:
+            if answer.cut:
+                raise TooLarge("TikTok cut the report at its 20,000 newest ads", cut=True)
+            said = extract(answer.body).totals
+            return total_of(said or {}, series.names, answer.request_id)
+
+        try:
+            found = self._get(series, 1, take, page_size=1, with_totals=True)
+        except RequestRefused as error:
+            blamed = self._blame(series, error)
+            if not self._wants_totals(series):
+                raise NoTotals(f"TikTok refuses totals of this report ({error.code})") from None
+            raise blamed from None
+        if not found.sums:
+            raise NoTotals("TikTok gives no totals of this report")
+        return found
 
     def _compare(self, series: Series, totals: Totals | None, rows: Rows) -> None:
         """Compare the rows of a series with TikTok's own totals; raises NotWhole when it should be read again.
@@ -532,6 +637,10 @@ class Source:
         """
         stream = series.question.stream
         optional = [n for n in series.names if n not in stream.keys]
+        if stream.listing and "campaign_statuses" in error.message and not series.every_status:
+            with self._lock:
+                self._every_status.add(series.question.pair)
+            raise _AskOtherwise
         if error.code not in _FIELD_CODES or not optional or not stream.can_choose_fields:
             return error
         if named := _named(optional, error):
@@ -556,8 +665,12 @@ class Source:
             yield from at_fault(some[:half])
             yield from at_fault(some[half:])
 
-        if refused(["spend", "impressions"]):
-            return error  # every report has these two, so it is not the fields
+        if refused(["spend", "impressions"]):  # every report has these two, so it is not the fields
+            if stream.report and stream.report.may_lack_days and series.by_day:
+                with self._lock:
+                    self._day_by_day.add(series.question.pair)
+                raise _AskOtherwise
+            return error
         found = frozenset(at_fault(optional))
         if not found and series.has_totals:  # the same is not refused without totals
             with self._lock:
@@ -609,7 +722,8 @@ class Source:
 
 def _strict(question: Question) -> bool:
     """Whether the rows must be as many as TikTok counts."""
-    return question.stream.is_report or question.stream.level is not None
+    stream = question.stream
+    return stream.is_report or stream.level is not None or bool(stream.listing and stream.listing.dimensions)
 
 
 def _named(names: Sequence[str], error: RequestRefused) -> frozenset[str]:

@@ -335,23 +335,29 @@ def insert_sql(
     seals: Mapping[str, Mapping[date | None, Sealed]],
     table_id: str,
     also: Mapping[str, str] | None = None,
+    rest: str = "",
 ) -> list[str]:
     """Return the statements that insert the seals of a step, by advertiser and day.
 
-    ``also`` are columns that a destination adds, with SQL for their value.
+    ``also`` are columns that a destination adds, with SQL for their value. ``rest`` is a query of ``rest_sql``: its
+    seals are added to those of their accounts. In BigQuery's words.
     """
     alike: dict[tuple[tuple[str, ...], datetime], list[list[str | None]]] = {}
     for advertiser_id, days in seals.items():
         for day, one in days.items():
             alike.setdefault((one.fields, one.read_at), []).append([advertiser_id, *_texts(day, one.seal)])
     own = RECORD[1:9]
+    values = {p.name: f"CAST(given.{dialect.name(p.name)} AS {dialect.types[p.kind]})" for p in own}
+    join = f" LEFT JOIN ({rest}) AS found ON found.advertiser_id = given.advertiser_id" if rest else ""
+    if rest:
+        values |= _with_rest(dialect, values)
     statements = []
     for (fields, read_at), rows in alike.items():
         # What all have in common is said once: a year of seals would be as long as a book.
         common = [
             dialect.text(stream.name),
-            *(f"CAST({dialect.name(p.name)} AS {dialect.types[p.kind]})" for p in own),
-            f"[{', '.join(map(dialect.text, fields))}]",
+            *(values[p.name] for p in own),
+            dialect.list_of_texts.format(", ".join(map(dialect.text, fields))),
             f"CAST({dialect.text(read_at.astimezone(UTC).isoformat(' '))} AS {dialect.types[Kind.INSTANT]})",
             dialect.text(table_id),
             *(also or {}).values(),
@@ -359,15 +365,45 @@ def insert_sql(
         names = [*(part.name for part in RECORD), *(also or {})]
         statements.append(
             f"INSERT INTO {dialect.table(SEALS)} ({', '.join(map(dialect.name, names))}) "
-            f"SELECT {', '.join(common)} FROM {dialect.rows_of_texts([p.name for p in own], rows)}"
+            f"SELECT {', '.join(common)} FROM {dialect.rows_of_texts([p.name for p in own], rows)}{join}"
         )
     return statements
 
 
+def rest_sql(dialect: Dialect, stream: Stream, recount: str) -> str:
+    """Return the query for the seals of what ``recount`` finds in an object without days, one for each account.
+
+    ``recount`` is a query of ``recount_sql``. The rows of the whole app are of no account.
+    """
+    account = dialect.text("") if stream.per_app else "recounted.advertiser_id"
+    summed = ("sealed_rows", *(half for _, half in HALVES), *CONTROLS)
+    sums = ", ".join(f"SUM(recounted.{name}) AS {name}" for name in summed)
+    return f"SELECT {account} AS advertiser_id, {sums} FROM ({recount}) AS recounted GROUP BY advertiser_id"
+
+
+def _with_rest(dialect: Dialect, values: Mapping[str, str]) -> dict[str, str]:
+    """Return SQL for the sums of given seals, whose SQL is in ``values``, and those that ``rest_sql`` has ``found``."""
+    whole = dialect.types[Kind.COUNT]
+    sums = {n: f"COALESCE({values[n]} + found.{n}, {values[n]}, found.{n})" for n in ("rows", *CONTROLS)}
+    sums["rows"] = f"{values['rows']} + COALESCE(found.sealed_rows, 0)"
+    high, low = (
+        f"(CAST(CONCAT('0x', SUBSTR(given.fingerprint, {n}, 8)) AS {whole}) + COALESCE(found.{half}, 0))"
+        for n, half in HALVES
+    )
+    halves = (f"MOD({high} + DIV({low}, {2**32}), {2**32})", f"MOD({low}, {2**32})")
+    digits = ", ".join(f"FORMAT('%08x', {half})" for half in halves)
+    return {**sums, "fingerprint": f"CONCAT({digits})"}
+
+
 def _texts(day: date | None, seal: Seal) -> list[str | None]:
     sums = [getattr(seal, name) for name in CONTROLS]
-    amounts = [None if s is None or abs(s) >= _most(n) else f"{s:f}" for n, s in zip(CONTROLS, sums, strict=True)]
+    amounts = [None if s is None or abs(s) >= _most(n) else digits_of(s) for n, s in zip(CONTROLS, sums, strict=True)]
     return [None if day is None else day.isoformat(), str(seal.rows), *amounts, hexadecimal(seal.fingerprint)]
+
+
+def digits_of(amount: Decimal | int) -> str:
+    """Return a sum as its type has it: a count without decimals."""
+    return str(amount) if isinstance(amount, int) else f"{amount:f}"
 
 
 def _most(name: str) -> int:
@@ -473,20 +509,20 @@ def recount_sql(dialect: Dialect, stream: Stream, columns: Sequence[Field], ther
     """
     name, number = dialect.name, dialect.types[Kind.MONEY]
     texts = [_text_sql(dialect, f) if f.name in there else "''" for f in in_order(columns)]
-    commas = ", ',', ".join(texts)
-    line = f"CONCAT({commas})" if len(texts) > 1 else commas
-    digits = dialect.sha256.format(line)
+    with_commas = [part for text in texts for part in (text, "','")][:-1]
+    digits = dialect.sha256.format(dialect.joined(with_commas))
     day = f"CAST({name(stream.time)} AS DATE)" if stream.time else "CAST(NULL AS DATE)"
     summed = [n for n in CONTROLS if n in there and n in {f.name for f in columns if f.kind in _SUMMED}]
-    sums = [f"SUM(CAST({name(n)} AS {number}))" if n in summed else f"CAST(NULL AS {number})" for n in CONTROLS]
+    sums = [
+        f"{f'SUM(CAST({name(n)} AS {number}))' if n in summed else f'CAST(NULL AS {number})'} AS {n}" for n in CONTROLS
+    ]
     inner = [
         name("advertiser_id"),
         f"{day} AS sealed_day",
         f"{digits} AS digits",
         *map(name, summed),
     ]
-    whole = dialect.types[Kind.COUNT]
-    halves = [f"SUM(CAST(CONCAT('0x', SUBSTR(digits, {n}, 8)) AS {whole})) AS {half}" for n, half in HALVES]
+    halves = [f"SUM({dialect.from_hex.format(f'SUBSTR(digits, {n}, 8)')}) AS {half}" for n, half in HALVES]
     return (
         f"SELECT {name('advertiser_id')}, sealed_day, COUNT(*) AS sealed_rows, {', '.join([*halves, *sums])} FROM "
         f"(SELECT {', '.join(inner)} FROM {dialect.table(stream.table)} AS t WHERE {where}) AS found "

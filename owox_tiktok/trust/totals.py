@@ -15,6 +15,7 @@ A metric that was not asked for, or of which TikTok gives no total ("-"), says n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -29,6 +30,38 @@ WITHOUT_DECIMALS = frozenset(
 """Currencies (ISO 4217) whose smallest unit is the unit itself."""
 
 
+class NoTotals(Exception):
+    """TikTok gives no total of a question; why, in words."""
+
+
+def half_a_unit(currency: str) -> Decimal:
+    """Return half of a currency's smallest unit: by so much a rounded amount may be off."""
+    return Decimal("0.5") if currency in WITHOUT_DECIMALS else Decimal("0.005")
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What TikTok says a question's rows add up to: ``sums`` by name, put together from ``totals`` of its totals.
+
+    ``requests`` are TikTok's names for the requests that brought them.
+    """
+
+    sums: Mapping[str, Decimal]
+    totals: int = 1
+    requests: tuple[str, ...] = ()
+
+    def __add__(self, other: Total) -> Total:
+        """Return the total of both questions, of what both have."""
+        sums = {name: amount + other.sums[name] for name, amount in self.sums.items() if name in other.sums}
+        return Total(sums, self.totals + other.totals, (*self.requests, *other.requests))
+
+
+def total_of(said: Mapping[str, Any], names: Sequence[str], request: str = "") -> Total:
+    """Return TikTok's total of these names, as far as it says one."""
+    found = {name: number for name in names if (number := _number(said.get(name))) is not None}
+    return Total(found, requests=(request,) if request else ())
+
+
 class Totals:
     """Adds up the pages of one report, and says where TikTok's own total is another."""
 
@@ -36,7 +69,7 @@ class Totals:
         self._sums: dict[str, Decimal] = {n: Decimal() for n in (MONEY, *COUNTED) if n in names}
         self._rows = 0
         self._said: dict[str, Decimal] | None = None
-        self._half_unit = Decimal("0.5") if currency in WITHOUT_DECIMALS else Decimal("0.005")
+        self._half_unit = half_a_unit(currency)
 
     def add(self, values: Mapping[str, Sequence[Any]], rows: int, said: Mapping[str, Any] | None) -> None:
         """Take a page: its values by name, and what TikTok says of all pages, if this one says it."""

@@ -1,6 +1,6 @@
 """Google BigQuery: typed, described tables, partitioned by day; rows and cursors land in one transaction.
 
-Address: ``bigquery://PROJECT/DATASET?location=EU``; with ``max_bytes=50GB``, no statement may read more than that.
+Address: ``bigquery://PROJECT/DATASET?location=EU``, with further options: see ``address``.
 Credentials are the environment's own (ADC). ``BIGQUERY_API_URL`` points the client at another endpoint.
 
 A step is one load job into a staging table that expires, and one script: a transaction that deletes what the rows take
@@ -30,7 +30,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
 
 from owox_tiktok.destinations.bigquery.address import parse
-from owox_tiktok.destinations.bigquery.destination import LIMITS, BigQuery
+from owox_tiktok.destinations.bigquery.destination import BigQuery
+from owox_tiktok.destinations.bigquery.tables import LIMITS
 from owox_tiktok.errors import StoreFailed
 from owox_tiktok.retry import Limits
 
@@ -46,9 +47,9 @@ def open_at(
     try:
         if endpoint:
             anybody = AnonymousCredentials()  # type: ignore[no-untyped-call]
-            client = bq.Client(address.project, anybody, client_options={"api_endpoint": endpoint})
+            client = bq.Client(address.jobs_in, anybody, client_options={"api_endpoint": endpoint})
         else:
-            client = bq.Client(address.project)
+            client = bq.Client(address.jobs_in)
     except DefaultCredentialsError:
         raise StoreFailed(
             "there are no Google credentials on this machine",

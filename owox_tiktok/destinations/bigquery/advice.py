@@ -65,15 +65,18 @@ def passes(error: BaseException) -> bool:
 
 def is_silent(error: BaseException) -> bool:
     """Whether an error says nothing of what was asked for, but that no answer came: it may well have been done."""
-    return isinstance(error, _SILENT)
+    return isinstance(error, _SILENT) or getattr(error, "code", None) in _BROKEN_OFF
 
 
+_BROKEN_OFF = (408, 410)
+"""A request that took too long, and an upload that Google has forgotten."""
 _SILENT = (
     refusals.RetryError,
     refusals.ServerError,
     refusals.TooManyRequests,
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ConnectionError,
+    requests.exceptions.JSONDecodeError,  # the answer was cut off
     requests.exceptions.Timeout,
     TransportError,
 )
@@ -172,12 +175,12 @@ def _advice(error: refusals.GoogleAPICallError, address: Address, account: str) 
 def _denied(text: str, address: Address, account: str) -> tuple[str, str]:
     """Return which role is missing and how it is granted."""
     if "has not been used" in text or "is disabled" in text:
-        what_to_do = f"Run: gcloud services enable bigquery.googleapis.com --project {address.project}"
-        return f"the project {address.project} has BigQuery switched off", what_to_do
+        what_to_do = f"Run: gcloud services enable bigquery.googleapis.com --project {address.jobs_in}"
+        return f"the project {address.jobs_in} has BigQuery switched off", what_to_do
     if "jobs.create" in text:
-        what = f"the account may not run jobs in the project {address.project}: it lacks the role BigQuery Job User"
+        what = f"the account may not run jobs in the project {address.jobs_in}: it lacks the role BigQuery Job User"
         return what, (
-            f"Run: gcloud projects add-iam-policy-binding {address.project} --member={account} "
+            f"Run: gcloud projects add-iam-policy-binding {address.jobs_in} --member={account} "
             "--role=roles/bigquery.jobUser"
         )
     if "datasets.create" in text:

@@ -1,55 +1,45 @@
-"""The dataset as a destination: cursors, tables, the two verbs, views, pruning and checks."""
+"""The dataset as a destination: cursors, the two verbs, seals and pruning. Tables as such are in ``tables``."""
 
 from __future__ import annotations
 
-import gzip
-import shutil
-import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import Any
 
 import google.api_core.exceptions as refusals
 import google.cloud.bigquery as bq
 
-from owox_tiktok.cursors import Part, Record, check_rows, check_step, last_cursors, table_of
+from owox_tiktok.cursors import Record, check_rows, check_step, last_cursors, table_of
 from owox_tiktok.destinations.bigquery.address import Address
 from owox_tiktok.destinations.bigquery.advice import (
     CHANGED,
     HELD,
     LABEL,
     OVERTAKEN,
-    expiries,
     held_in,
-    is_ours,
-    sentences,
 )
-from owox_tiktok.destinations.bigquery.jobs import Jobs
 from owox_tiktok.destinations.bigquery.sql import (
     ROWS_OF_CURSORS,
     ROWS_OF_SEALS,
-    TYPES,
     WRITTEN_AT,
     Parameters,
-    schema_field,
 )
+from owox_tiktok.destinations.bigquery.staging import SweptError
+from owox_tiktok.destinations.bigquery.tables import LIMITS, Tables, id_of
 from owox_tiktok.destinations.sql import (
     ABOUT_CURSORS,
     ABOUT_SEALS,
-    Found,
-    SqlDestination,
     condition,
     outermost,
-    parts_of,
 )
 from owox_tiktok.dialects import BIGQUERY, CURSORS, MARK, SEALS
-from owox_tiktok.dialects import bigquery as dialect_of
-from owox_tiktok.errors import BadInput, Mistake, StoreFailed
+from owox_tiktok.errors import StoreFailed
 from owox_tiktok.model import (
     Chunk,
     Cursor,
@@ -66,48 +56,41 @@ from owox_tiktok.model import (
     utc,
 )
 from owox_tiktok.retry import Limits
-from owox_tiktok.spool import lines_of_days
 from owox_tiktok.trust import changes
 from owox_tiktok.trust.seals import (
-    Rest,
     Span,
-    days_of,
     differing_sql,
     forget_sql,
     in_order,
     insert_sql,
     of_step,
     recount_sql,
+    rest_sql,
     spans_of,
     spans_of_days,
     stored_since_sql,
     stored_sql,
 )
-from owox_tiktok.views import View
 
 LOCK = "_owox_tiktok_lock"
 """Begins the name of the table that keeps two steps of an object apart; of versions before, one kept all apart."""
-STAGING = "_owox_tiktok_staging"
-STAGING_LIVES = timedelta(hours=6)
-"""Staging tables are deleted after use; those of a run that was killed are by the next one, or expire."""
-SWEEP_AFTER = timedelta(minutes=45)
-"""A staging table that is so old belongs to no step any more: a job ends after ``jobs.JOB_S``."""
+LOOK_UPS = 8
+"""So many tables are looked at side by side."""
+MOST_SWEPT = 5
+"""So often is a step begun again whose staging table another import deletes: each import does that once at most."""
 COMPACT_OVER = 5_000
 """So many rows of cursors may stand before the outdated ones are deleted."""
 LEAST_BILLED = 10 * 2**20
 """A table in a statement is billed for so many bytes at least."""
 OTHER_TABLES = 4
-"""So many tables are read by the statements of a step beside the one that is deleted from."""
-COMPRESSION = 1
-"""gzip's fastest: level 6 takes twice the time and makes the file a sixth smaller (see benchmarks)."""
+"""Tables in the statements of a step beside the one deleted from: lock, cursors, staging counted and inserted."""
+OTHER_TABLES_OF_A_LIST = 6
+"""Beside the list itself: lock, cursors, staging merged and then left out, and the list's rows counted twice."""
 
 SIDE_BY_SIDE = 6
 """So many objects are stored at the same time: a step takes Google some 12 seconds, however little it is."""
 LINGER_S = 120.0
 """An object that is complete is stored at once, so lingering costs no time; it spares steps where much is read."""
-
-LIMITS = Limits(attempts=100, deadline_s=300.0, first_s=0.4, longest_s=20.0)
-"""So long is a call tried again that fails in a way that passes, and a step that another import aborts."""
 
 Change = Callable[[Sequence[Chunk], str | None], list[str]]
 """Returns the statements that bring chunks' rows in from a staging table (None: there are no rows)."""
@@ -127,75 +110,25 @@ class _Kept:
     written_at: datetime | None
 
 
-class BigQuery(SqlDestination):
+class BigQuery(Tables):
     """A BigQuery dataset as a Destination that holds views, too."""
 
-    other_place = "dataset"
     step = Step(values=20_000_000, size_bytes=128 * 2**20, linger_s=LINGER_S, side_by_side=SIDE_BY_SIDE)
 
     def __init__(
         self, client: bq.Client, address: Address, *, read_only: bool = False, limits: Limits = LIMITS
     ) -> None:
-        super().__init__(address.name)
-        self.dialect = dialect_of(address.project, address.dataset)
-        self._client = client
-        self._jobs = Jobs(client, limits, max_bytes=address.max_bytes)
-        self._call = self._jobs.call
-        self._address = address
-        self._read_only = read_only
+        super().__init__(client, address, read_only=read_only, limits=limits)
         self._ready = False
         self._cursor_rows = 0
         self._began_with: Moments | None = None
         """The cursors this run goes by; None before they were read."""
         self._seen: Moments = {}
         """The cursors as they were read last."""
-        self._tables: dict[str, bq.Table] = {}
-        """The tables that were looked at, by name."""
         self._own = threading.Lock()
         """Held where steps that are stored side by side share what they know."""
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         """Held while a step of an object is committed, by the object: two of this run need not abort each other."""
-        try:
-            with self._sentences():
-                self._jobs.location = self._find_dataset()
-        except BaseException:
-            self._close()
-            raise
-
-    @property
-    def bytes_billed(self) -> int:
-        """Bytes that were billed so far."""
-        return self._jobs.bytes_billed
-
-    @property
-    def price_per_tib(self) -> float | None:
-        """What 2**40 of them cost, where the address says it."""
-        return self._address.price
-
-    def _find_dataset(self) -> str | None:
-        """Return where the dataset is, None when there is none and none may be made."""
-        wanted = self._address.location
-        try:
-            dataset = self._client.get_dataset(self._address.name, **self._call)
-        except refusals.NotFound:
-            if self._read_only:
-                return None
-            new = bq.Dataset(self._address.name)
-            new.location = wanted or None
-            new.labels = LABEL
-            dataset = self._client.create_dataset(new, exists_ok=True, **self._call)
-        there = str(dataset.location or "")
-        if wanted and there and wanted.upper() != there.upper():
-            raise BadInput(
-                [
-                    Mistake(
-                        "destination",
-                        f"the dataset {self._address.name} is in {there}, not in {wanted}",
-                        f"A dataset cannot move: write location={there}, or name another dataset.",
-                    )
-                ]
-            )
-        return there or "US"
 
     def __enter__(self) -> BigQuery:
         return self
@@ -209,21 +142,6 @@ class BigQuery(SqlDestination):
         self._jobs.give_up()
         self._close()
 
-    def _close(self) -> None:
-        self._client.close()  # type: ignore[no-untyped-call]
-
-    def _reference(self, name: str) -> str:
-        return self.dialect.table(name).strip("`")
-
-    def _sentences(self, stream: Stream | None = None) -> AbstractContextManager[None]:
-        return sentences(self._address, self._client, stream)
-
-    @contextmanager
-    def _transaction(self, stream: Stream | None = None) -> Iterator[None]:
-        """What belongs together is one script (see ``_commit``); there is nothing to begin here."""
-        with self._sentences(stream):
-            yield
-
     # --- cursors ------------------------------------------------------------------------------------------------------
 
     def cursors(self) -> dict[tuple[str, str], Known]:
@@ -233,6 +151,7 @@ class BigQuery(SqlDestination):
 
     def _records(self, stream: Stream | None = None) -> list[Record]:
         kept = self._read_kept().values()
+        self._look_at_all(sorted({each.record.object for each in kept}))
         return [self._adopting(each) for each in kept if stream is None or each.record.object == stream.name]
 
     def _read_kept(self) -> dict[tuple[str, str], _Kept]:
@@ -264,13 +183,22 @@ class BigQuery(SqlDestination):
             self._began_with = self._seen
         return kept
 
+    def _look_at_all(self, objects: Sequence[str]) -> None:
+        """Look at the tables of objects, and of our own, all at once: one by one it takes Google seconds."""
+        names = [table_of(name) for name in objects]
+        if not self._read_only:
+            names += [CURSORS, SEALS, *(f"{LOCK}_{name}" for name in objects)]
+        if names := [name for name in names if name not in self._tables]:
+            with ThreadPoolExecutor(LOOK_UPS, "look-up") as pool:
+                list(pool.map(self._looked_at, names))
+
     def _adopting(self, kept: _Kept) -> Record:
         """Return the record; one of the first version, which names no table, names that which was there at its time."""
         record, at = kept.record, kept.written_at
         if record.table_id or record.cursor is None or at is None:
             return record
         table = self._looked_at(table_of(record.object))
-        return replace(record, table_id=_id(table)) if table and table.created <= at else record
+        return replace(record, table_id=id_of(table)) if table and table.created <= at else record
 
     def _keep(self, stream: Stream, records: Collection[Record]) -> None:
         self._begin()
@@ -320,7 +248,7 @@ class BigQuery(SqlDestination):
                 what="compact",
             )
 
-    # --- tables -------------------------------------------------------------------------------------------------------
+    # --- making ready -------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Make the tables of our own ready, once per run, before anything else is written."""
@@ -335,16 +263,7 @@ class BigQuery(SqlDestination):
             self._make_ready(name, f"{about}, newest row last", parts)
         if self._began_with is None:
             self._read_kept()
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Delete the staging tables that killed runs have left; no step of a run that lives is so old."""
-        before = datetime.now(UTC) - SWEEP_AFTER
-        for item in self._client.list_tables(self._address.name, **self._call):
-            if item.table_id.startswith(f"{STAGING}_") and LABEL.items() <= item.labels.items():
-                created = item.created
-                if created is not None and created < before:
-                    self._client.delete_table(item.reference, not_found_ok=True, **self._call)
+        self._staging.find_left()
 
     def _make_lock(self, stream: Stream) -> str:
         """Return the table that a step of an object changes first, made if it is not there.
@@ -373,99 +292,8 @@ class BigQuery(SqlDestination):
             self._refuse_expiry(stream.table)
         super().prepare(stream, columns)
         with self._sentences(stream):
+            self._name_key(stream)
             self._make_lock(stream)
-
-    def _looked_at(self, name: str) -> bq.Table | None:
-        """Return a table as it is; asked for once, so that whatever a run does goes by the same."""
-        if name not in self._tables:
-            try:
-                self._tables[name] = self._client.get_table(self._reference(name), **self._call)
-            except refusals.NotFound:
-                return None
-        return self._tables[name]
-
-    def _found(self, name: str) -> Found | None:
-        table = self._looked_at(name)
-        if table is None:
-            return None
-        types = {f.name: f.field_type for f in table.schema}
-        return Found(types, is_ours(table), _id(table), is_view=table.table_type != "TABLE")
-
-    def _ours(self) -> list[str]:
-        if self._jobs.location is None:
-            return []
-        return [
-            item.table_id
-            for item in self._client.list_tables(self._address.name, **self._call)
-            if item.table_type == "TABLE" and LABEL.items() <= item.labels.items()
-            if not item.table_id.startswith(STAGING)
-        ]
-
-    def _type(self, part: Part) -> str:
-        return TYPES[part.kind]
-
-    def _create(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None) -> None:
-        new = bq.Table(self._reference(name), schema=[schema_field(part) for part in parts])
-        new.description = description
-        new.labels = LABEL
-        if stream is not None:
-            new.clustering_fields = [k for k in stream.keys if k != stream.time][:4]
-            if stream.time:
-                new.time_partitioning = bq.TimePartitioning(field=stream.time)
-        self._tables[name] = self._lasting(self._client.create_table(new, exists_ok=True, **self._call))
-
-    def _add(self, name: str, parts: Sequence[Part]) -> None:
-        before = self._tables[name]
-        table = before
-        for _ in range(3):
-            there = {f.name for f in table.schema}
-            table.schema = [*table.schema, *(schema_field(part) for part in parts if part.name not in there)]
-            try:
-                self._tables[name] = self._client.update_table(table, ["schema"], **self._call)
-                return
-            except refusals.PreconditionFailed:  # somebody has changed it since it was read
-                table = self._client.get_table(table.reference, **self._call)
-            if table.created != before.created or not there - {p.name for p in parts} <= {f.name for f in table.schema}:
-                break
-        raise StoreFailed(
-            f"the columns of {name} are being changed by another program",
-            where=self._address.name,
-            what_to_do="Run again when it has ended.",
-        )
-
-    def _refuse_expiry(self, name: str) -> None:
-        """Raise StoreFailed for a table of ours whose rows would vanish although its cursors count them."""
-        table = self._looked_at(name)
-        if table is None or not is_ours(table):
-            return
-        for expires in expiries(table.expires, table.time_partitioning):
-            raise StoreFailed(
-                f"{expires}, but its cursors would still count them as imported",
-                where=table.full_table_id.replace(":", "."),
-                what_to_do=f"Run: bq query --use_legacy_sql=false '{self._lasts_sql(table)}' (old days are deleted by "
-                "clean_up_to_keep_window)",
-            )
-
-    def _lasting(self, table: bq.Table) -> bq.Table:
-        """Free a new table from the expiry that its dataset gives to new tables."""
-        if not any(expiries(table.expires, table.time_partitioning)):
-            return table
-        table.expires = None
-        partitioning = table.time_partitioning
-        if partitioning is not None:
-            partitioning.expiration_ms = None
-            table.time_partitioning = partitioning
-        try:
-            return self._client.update_table(table, ["expires", "time_partitioning"], **self._call)
-        except refusals.GoogleAPICallError:
-            self._client.delete_table(table, not_found_ok=True, **self._call)
-            raise
-
-    def _lasts_sql(self, table: bq.Table) -> str:
-        days = table.time_partitioning is not None and table.time_partitioning.expiration_ms
-        options = ["expiration_timestamp = NULL"] * (table.expires is not None)
-        options += ["partition_expiration_days = NULL"] * bool(days)
-        return f"ALTER TABLE {self.dialect.table(table.table_id)} SET OPTIONS ({', '.join(options)})"
 
     # --- the two verbs ------------------------------------------------------------------------------------------------
 
@@ -489,7 +317,8 @@ class BigQuery(SqlDestination):
                 statements += [
                     f"SET held = (SELECT COUNT(*) FROM {staging} WHERE {where});",
                     f"SELECT IF(held = {rows}, 0, ERROR(CONCAT({self.dialect.text(HELD)}, CAST(held AS STRING))));",
-                    f"INSERT INTO {table} ({names}) SELECT {names} FROM {staging};",
+                    f"INSERT INTO {table} ({names}, {', '.join(self._stamps())}) "
+                    f"SELECT {names}, {', '.join(self._stamps().values())} FROM {staging};",
                 ]
             return statements
 
@@ -498,7 +327,7 @@ class BigQuery(SqlDestination):
     def _has_own_columns(self, stream: Stream) -> bool:
         """Whether somebody has added columns to the stream's table."""
         found = self._found(stream.table)
-        return found is not None and not found.types.keys() <= stream.fields.keys()
+        return found is not None and not found.types.keys() <= stream.fields.keys() | self._stamps().keys()
 
     def _merge_within(self, chunk: Chunk, where: str, bounds: str, rows: int, staging: str) -> list[str]:
         """Return the statements that make what ``where`` picks exactly the staged rows, and leave a person's columns.
@@ -511,48 +340,55 @@ class BigQuery(SqlDestination):
         keys = ", ".join(map(name, stream.keys))
         staged, twice = (" AND ".join(f"{a}.{name(k)} = t.{name(k)}" for k in stream.keys) for a in ("s", "d"))
         doubled = f"SELECT {keys} FROM {table} WHERE {where} GROUP BY {keys} HAVING COUNT(*) > 1"
-        names = [name(f.name) for f in chunk.columns]
-        others = [f for f in chunk.columns if f.name not in stream.keys]
-        update = ", ".join(f"{name(f.name)} = s.{name(f.name)}" for f in others)
-        differs = " OR ".join(map(self._differs, others))
-        when_matched = f" WHEN MATCHED AND ({differs}) THEN UPDATE SET {update}" if others else ""
+        merge = self._merging(stream, chunk.columns)
         return [
             f"SET replaced = (SELECT COUNT(*) FROM {table} WHERE {where});",
             f"SET held = (SELECT COUNT(*) FROM {staging} WHERE {where});",
             f"SELECT IF(held = {rows}, 0, ERROR(CONCAT({self.dialect.text(HELD)}, CAST(held AS STRING))));",
             f"DELETE FROM {table} AS t WHERE {where} AND (NOT EXISTS (SELECT 1 FROM {staging} AS s WHERE {staged}) "
             f"OR EXISTS (SELECT 1 FROM ({doubled}) AS d WHERE {twice}));",
-            f"MERGE INTO {table} AS t USING {staging} AS s ON {bounds} AND {staged}{when_matched} "
-            f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
+            f"MERGE INTO {table} AS t USING {staging} AS s ON {bounds} AND {staged} {merge};",
         ]
+
+    def _merging(self, stream: Stream, columns: Sequence[Field]) -> str:
+        """Return what MERGE does with staged rows ``s``: rows of the table ``t`` that differ change, new ones come.
+
+        What is written is stamped; a row that is there as it came stays as it is.
+        """
+        name, stamps = self.dialect.name, self._stamps()
+        others = [f for f in columns if f.name not in stream.keys]
+        differs = " OR ".join(map(self._differs, others))
+        update = [f"{name(f.name)} = s.{name(f.name)}" for f in others] + [f"{n} = {sql}" for n, sql in stamps.items()]
+        names = [name(f.name) for f in columns]
+        return (
+            (f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {', '.join(update)} " if others else "")
+            + f"WHEN NOT MATCHED THEN INSERT ({', '.join([*names, *stamps])}) "
+            + f"VALUES ({', '.join([*(f's.{n}' for n in names), *stamps.values()])})"
+        )
 
     def upsert(self, chunks: Sequence[Chunk]) -> list[Stored]:
         """Add or update each chunk's rows by key, and store the cursors, in one transaction."""
         stream = chunks[0].stream
         table = self.dialect.table(stream.table)
         keys = ", ".join(map(BIGQUERY.name, stream.keys))
-        names = [BIGQUERY.name(f.name) for f in chunks[0].columns]
-        others = [BIGQUERY.name(f.name) for f in chunks[0].columns if f.name not in stream.keys]
         same = " AND ".join(f"t.{BIGQUERY.name(k)} = s.{BIGQUERY.name(k)}" for k in stream.keys)
         if not stream.per_app:  # those rows are of many advertisers, and the chunk of none
             of = ", ".join(map(self.dialect.text, sorted({c.advertiser_id for c in chunks})))
             same = f"t.advertiser_id IN ({of}) AND {same}"
 
-        def change(_: Sequence[Chunk], staging: str | None) -> list[str]:
-            if not staging:
-                return []
+        def change(chunks: Sequence[Chunk], staging: str | None) -> list[str]:
             # One row of a key at most: MERGE fails when two meet the same row.
             first = f"ROW_NUMBER() OVER (PARTITION BY {keys} ORDER BY {keys}) = 1"
             rows = f"SELECT * FROM {staging} WHERE TRUE QUALIFY {first}"
-            update = ", ".join(f"{n} = s.{n}" for n in others)
-            differs = " OR ".join(self._differs(f) for f in chunks[0].columns if f.name not in stream.keys)
+            versions = [f"{each};" for each in self._history_of(chunks, f"({rows})" if staging else "")]
+            if not staging:
+                return versions
             return [
                 f"SET replaced = (SELECT COUNT(*) FROM {table});",
-                f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same}"
-                + (f" WHEN MATCHED AND ({differs}) THEN UPDATE SET {update}" if update else "")
-                + f" WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({', '.join(f's.{n}' for n in names)});",
+                f"MERGE INTO {table} AS t USING ({rows}) AS s ON {same} {self._merging(stream, chunks[0].columns)};",
                 # Rows touched, less those by which the table has grown.
                 f"SET replaced = @@row_count - ((SELECT COUNT(*) FROM {table}) - replaced);",
+                *versions,
             ]
 
         return self._store(chunks, change)
@@ -578,11 +414,23 @@ class BigQuery(SqlDestination):
             if stream.per_app and any(old):  # their rows are of many accounts, and the seal is of none
                 found = [{} for _ in chunks]
             kept = [changes.keeping(chunk, days) for chunk, days in zip(chunks, found, strict=True)]
-            check = {c.advertiser_id: days for c, days in zip(kept, old, strict=True) if days and c.kept}
+            check: dict[str, dict[date | None, Seal]] = {}
+            for chunk, days in zip(kept, old, strict=True):
+                if days and chunk.kept:  # an account may have several windows in a step
+                    check.setdefault(chunk.advertiser_id, {}).update(days)
             try:
-                return self._store_step(kept, change, check)
+                return self._store_anew(kept, change, check)
             except _DoubtfulError:
-                return self._store_step(chunks, change, {})
+                return self._store_anew(chunks, change, {})
+
+    def _store_anew(
+        self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]]
+    ) -> list[Stored]:
+        """Store a step; where another import has deleted its staging table, begin again."""
+        for _ in range(MOST_SWEPT):
+            with suppress(SweptError):
+                return self._store_step(chunks, change, check)
+        return self._store_step(chunks, change, check)
 
     def _store_step(
         self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]]
@@ -595,28 +443,30 @@ class BigQuery(SqlDestination):
         stream = chunks[0].stream
         moved = last_cursors(chunks)
         cursors = {c.advertiser_id: moved.get(c.advertiser_id) for c in chunks}
-        step = self._jobs.new_step()
-        staging = self._load(chunks, step) if any(c.rows_to_write for c in chunks) else None
+        staging = self._staging.load(chunks, self._jobs.new_step()) if any(c.rows_to_write for c in chunks) else None
         try:
             parameters = Parameters()
-            table_id = _id(self._looked_at(stream.table))
+            table_id = id_of(self._looked_at(stream.table))
             statements = self._check(stream, chunks[0].columns, check) if check else []
-            statements += change(chunks, self.dialect.table(staging) if staging else None)
+            statements += change(chunks, f"`{staging}`" if staging else None)
             written = [c for c in chunks if not c.kept or c.rows_to_write or spans_of([c])]
-            rest = self._rest(written, staging) if stream.verb == "upsert" and written else {}
-            seals = of_step(written, rest)
+            seals = of_step(written)
             for chunk in chunks:
                 for day, seal in check.get(chunk.advertiser_id, {}).items():
                     fields = tuple(f.name for f in in_order(chunk.columns))
                     seals.setdefault(chunk.advertiser_id, {})[day] = Sealed(seal, fields, chunk.read_at)
             now = {WRITTEN_AT: "CURRENT_TIMESTAMP()"}
-            statements += [f"{s};" for s in insert_sql(self.dialect, stream, seals, table_id, now)]
+            rest = self._rest(written, staging) if stream.verb == "upsert" and written else ""
+            statements += [f"{s};" for s in insert_sql(self.dialect, stream, seals, table_id, now, rest)]
             if moved:
                 records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
                 statements.append(self._insert_records(records, parameters))
             trusting = any(c.kept for c in chunks)
             try:
-                replaced = self._commit(stream, cursors, statements, parameters, trusting=trusting) if statements else 0
+                with self._staging.noticing(staging) if staging else nullcontext():
+                    replaced = (
+                        self._commit(stream, cursors, statements, parameters, trusting=trusting) if statements else 0
+                    )
             except refusals.BadRequest as error:
                 if CHANGED in str(error):
                     raise _DoubtfulError from error
@@ -626,8 +476,8 @@ class BigQuery(SqlDestination):
                 raise
         finally:
             if staging:
-                with suppress(Exception):  # it expires by itself
-                    self._client.delete_table(self._reference(staging), not_found_ok=True, **self._call)
+                self._staging.drop(staging)
+        self._staging.sweep(stream)
         with self._own:
             self._cursor_rows += len(moved)
         # One statement replaces all windows, so what it replaced is known only of them all.
@@ -716,55 +566,21 @@ class BigQuery(SqlDestination):
             ]
         )
 
-    def _load(self, chunks: Sequence[Chunk], step: str) -> str:
-        """Bring the chunks' rows into a new staging table and return its name."""
-        stream, columns = chunks[0].stream, chunks[0].columns
-        name = f"{STAGING}_{stream.name}_{step}"
-        table = bq.Table(
-            self._reference(name),
-            schema=[schema_field(part) for part in parts_of(stream, columns)],
-        )
-        table.expires = datetime.now(UTC) + STAGING_LIVES
-        table.labels = self._jobs.labels(stream)
-        table.description = f"{MARK}: rows on their way into {stream.table}"
-        self._client.create_table(table, exists_ok=True, **self._call)
-        config = bq.LoadJobConfig(
-            source_format=bq.SourceFormat.CSV,
-            schema=table.schema,
-            write_disposition=bq.WriteDisposition.WRITE_TRUNCATE,
-            create_disposition=bq.CreateDisposition.CREATE_NEVER,
-            allow_quoted_newlines=True,
-            preserve_ascii_control_characters=True,
-            labels=self._jobs.labels(stream),
-        )
-        # The row files as they are: an unquoted empty field is null to BigQuery, too, and a quoted one an empty text.
-        with tempfile.TemporaryFile() as file:
-            with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=COMPRESSION, mtime=0) as zipped:
-                for chunk in chunks:
-                    if chunk.kept and chunk.rows_to_write and stream.time:
-                        days = {str(day) for day in days_of(chunk) if day not in chunk.kept}
-                        zipped.writelines(lines_of_days(chunk.path, columns, stream.time, days))
-                    elif chunk.rows_to_write:
-                        with chunk.path.open("rb") as rows:
-                            shutil.copyfileobj(rows, zipped, 1 << 20)
-            size = file.tell()
-            loaded = self._jobs.load(file, size, self._reference(name), config, step=step)
-        check_rows(chunks, loaded)
-        return name
-
     # --- seals --------------------------------------------------------------------------------------------------------
 
-    def _rest(self, chunks: Sequence[Chunk], staging: str | None) -> Rest:
-        """Return the seals of the accounts' rows that are not among those that were loaded, which an upsert leaves.
+    def _rest(self, chunks: Sequence[Chunk], staging: str | None) -> str:
+        """Return the query for the seals of the accounts' rows that are not among those that were loaded.
 
-        No transaction is needed: who stores rows of these accounts meanwhile has moved their cursors.
+        An upsert leaves those as they are.
         """
         stream, name = chunks[0].stream, self.dialect.name
         where = self._whose(stream, [chunk.advertiser_id for chunk in chunks], None)
         if staging:
             same = " AND ".join(f"s.{name(key)} = t.{name(key)}" for key in stream.keys)
-            where += f" AND NOT EXISTS (SELECT 1 FROM {self.dialect.table(staging)} AS s WHERE {same})"
-        return self._found_seals(stream, chunks[0].columns, where)
+            where += f" AND NOT EXISTS (SELECT 1 FROM `{staging}` AS s WHERE {same})"
+        found = self._found(stream.table)
+        recount = recount_sql(self.dialect, stream, chunks[0].columns, found.types if found else {}, where)
+        return rest_sql(self.dialect, stream, recount)
 
     def _stored_seals(self, stream: Stream, advertiser_id: str, table_id: str) -> list[Sequence[Any]]:
         sql = stored_sql(self.dialect, stream, advertiser_id, table_id, newest=WRITTEN_AT)
@@ -780,36 +596,19 @@ class BigQuery(SqlDestination):
     def _counted(self, stream: Stream, statement: str) -> list[Sequence[Any]]:
         return [row.values() for row in self._jobs.query(statement, stream=stream, what="recount")]
 
-    # --- views --------------------------------------------------------------------------------------------------------
-
-    def _make_view(self, view: View) -> None:
-        old = self._looked_at(view.name)
-        about = f"{MARK}: {view.description}"
-        texts = {f.name: f.description[:1024] for f in view.fields}
-        described = old is not None and {f.name: f.description or "" for f in old.schema} == texts
-        if old is not None and described and (old.view_query, old.description) == (view.sql, about):
-            return  # most imports change none
-        made = old or bq.Table(self._reference(view.name))
-        made.view_query = view.sql
-        made.description = about
-        made.labels = LABEL
-        if old is None:
-            made = self._client.create_table(made, exists_ok=True, **self._call)
-        else:
-            made = self._client.update_table(made, ["view_query", "description", "labels"], **self._call)
-        # The columns are known once BigQuery has read the query; then they can be described.
-        made = self._client.get_table(made.reference, **self._call)
-        made.schema = [
-            bq.SchemaField.from_api_repr({**f.to_api_repr(), "description": texts.get(f.name, "")}) for f in made.schema
-        ]
-        self._tables[view.name] = self._client.update_table(made, ["schema"], **self._call)
-
     # --- pruning ------------------------------------------------------------------------------------------------------
 
     def _count(self, stream: Stream, where: str) -> int:
         # Most runs find nothing to delete, and days that are not there cost nothing to count.
         count = f"SELECT COUNT(*) FROM {self.dialect.table(stream.table)} WHERE {where}"
         return int(self._jobs.query(count, stream=stream, what="count")[0][0])
+
+    def _asked(self, statement: str) -> list[Sequence[Any]]:
+        return [row.values() for row in self._jobs.query(statement, what="count")]
+
+    def _run_all(self, statements: Sequence[str]) -> None:
+        lines = ["BEGIN TRANSACTION;", *(f"{statement};" for statement in statements), "COMMIT TRANSACTION;"]
+        self._jobs.query("\n".join([*lines, "SELECT 0;"]), what="remove")
 
     def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
         self._begin()
@@ -830,11 +629,11 @@ class BigQuery(SqlDestination):
 
     # --- before anything runs -----------------------------------------------------------------------------------------
 
-    def estimate(self, stream: Stream, windows: Mapping[str, Window | None]) -> int:
-        """Return how many bytes would be billed for replacing the advertisers' windows in one step.
+    def estimate(self, stream: Stream, windows: Mapping[str, Window | None], *, steps: int = 1) -> int:
+        """Return how many bytes would be billed for replacing the advertisers' windows in so many steps.
 
         A dry run tells what the deletion would read. Each table in each statement is billed for 10 MB at least, however
-        little it holds: the lock, the cursors, the deletion, the rows on their way (counted, then inserted).
+        little it holds.
         """
         if self._jobs.location is None or not windows:
             return 0
@@ -847,39 +646,9 @@ class BigQuery(SqlDestination):
                 )
             except refusals.NotFound:
                 read = 0
-        return max(read, LEAST_BILLED) + OTHER_TABLES * LEAST_BILLED
-
-    def check(self) -> list[str]:
-        """Try what an import needs, with a table that it deletes again; return a sentence for each thing it may not."""
-        wrong = []
-        for attempt in (self._check_jobs, self._check_tables, self._check_expiries):
-            try:
-                with self._sentences():
-                    attempt()
-            except StoreFailed as error:
-                wrong.append(error.sentence)
-        return list(dict.fromkeys(wrong))
-
-    def _check_jobs(self) -> None:
-        self._jobs.would_read("SELECT 1")
-
-    def _check_tables(self) -> None:
-        if self._jobs.location is None:
-            return
-        name = f"{STAGING}_check_{self._jobs.run}"
-        table = bq.Table(self._reference(name), schema=[bq.SchemaField("x", "INTEGER")])
-        table.expires = datetime.now(UTC) + STAGING_LIVES
-        table.labels = self._jobs.labels(None)
-        self._client.create_table(table, **self._call)
-        try:
-            # Needs the right to change rows, which a project without billing does not have.
-            self._jobs.query(f"DELETE FROM {self.dialect.table(name)} WHERE FALSE", what="check")
-        finally:
-            self._client.delete_table(self._reference(name), not_found_ok=True, **self._call)
-
-    def _check_expiries(self) -> None:
-        for name in self._ours():
-            self._refuse_expiry(name)
+        if stream.verb == "upsert":  # each step merges into the list, and then recounts it
+            return steps * (2 * max(read, LEAST_BILLED) + OTHER_TABLES_OF_A_LIST * LEAST_BILLED)
+        return max(read, steps * LEAST_BILLED) + steps * OTHER_TABLES * LEAST_BILLED
 
 
 def _nothing() -> Cursor:
@@ -891,11 +660,6 @@ def _nothing() -> Cursor:
 def _with_cursor(record: Record) -> Record:
     """Return the record with a cursor of nothing where it has none, so that its pair has none from now on."""
     return record if record.cursor else replace(record, cursor=_nothing())
-
-
-def _id(table: bq.Table | None) -> str:
-    """Return what tells a table from another of the same name: when BigQuery created it, in milliseconds."""
-    return str(round(table.created.timestamp() * 1000)) if table else ""
 
 
 def _still_true(ours: Cursor | None, kept: _Kept | None) -> bool:

@@ -16,6 +16,7 @@ import requests.exceptions
 from google.auth.exceptions import TransportError
 from tenacity import RetryCallState
 
+from owox_tiktok.destinations.bigquery.address import Address
 from owox_tiktok.destinations.bigquery.advice import LABEL, LATER, SILENT, blocking_job, is_silent, passes, reason_of
 from owox_tiktok.destinations.bigquery.sql import Parameters
 from owox_tiktok.errors import StoreGone, StoreSilent
@@ -34,6 +35,8 @@ JOB_S = 1800.0
 """A job may take so long. BigQuery ends it then, and so does who waits for it."""
 BLOCKED_S = 120.0
 """So long is the job waited for whose transaction has ended ours, before ours is tried again in any case."""
+UPLOAD_RETRIES = 2
+"""So often is a part of an upload sent again at once; then the upload begins anew, under the same job's name."""
 FIRST_POLL_S, LONGEST_POLL_S = 0.05, 2.0
 
 J = TypeVar("J", bq.QueryJob, bq.LoadJob)
@@ -42,29 +45,31 @@ J = TypeVar("J", bq.QueryJob, bq.LoadJob)
 class Jobs:
     """What this run asks of BigQuery. What fails in a way that passes is asked for again, within ``limits``.
 
-    ``location`` is where jobs run. ``max_bytes``: no statement may read more.
+    ``location`` is where jobs run. How they run, and what no statement may read more than, is in the ``address``.
     """
 
-    def __init__(self, client: bq.Client, limits: Limits, *, max_bytes: int | None = None) -> None:
+    def __init__(self, client: bq.Client, limits: Limits, address: Address) -> None:
         self.client = client
         self.location: str | None = None
         self.run = uuid.uuid4().hex[:12]
         self.bytes_billed = 0
         self._limits = limits
-        self._max_bytes = max_bytes
+        self._address = address
         self._steps = count(1)
         self._lock = threading.Lock()
         self._running: set[str] = set()
         self._given_up = threading.Event()
-        self._retry = bq.DEFAULT_RETRY.with_timeout(limits.deadline_s).with_delay(
-            initial=limits.first_s, maximum=limits.longest_s, multiplier=2
+        self._retry = (
+            bq.DEFAULT_RETRY.with_predicate(lambda error: is_silent(error) or reason_of(error) in SOON)
+            .with_timeout(limits.deadline_s)
+            .with_delay(initial=limits.first_s, maximum=limits.longest_s, multiplier=2)
         )
         self.call: dict[str, Any] = {"retry": self._retry, "timeout": REQUEST_S}
         """How every other request is sent."""
 
     def labels(self, stream: Stream | None) -> dict[str, str]:
         """Return the labels of a job, or of a table on its way."""
-        return {**LABEL, "run": self.run} | ({"object": stream.name[:63]} if stream else {})
+        return {**self._address.labels, **LABEL, "run": self.run} | ({"object": stream.name[:63]} if stream else {})
 
     def new_step(self) -> str:
         """Return a name that no other step has."""
@@ -78,8 +83,8 @@ class Jobs:
         One that another's transaction has aborted runs again.
         """
         config = self._config(parameters, stream)
-        if self._max_bytes is not None:
-            config.maximum_bytes_billed = self._max_bytes
+        if self._address.max_bytes is not None:
+            config.maximum_bytes_billed = self._address.max_bytes
 
         def start(job_id: str) -> bq.QueryJob:
             return self.client.query(
@@ -89,7 +94,7 @@ class Jobs:
         job = self._do(f"{self.new_step()}_{what}", start)
         # It is done; should the answer be lost, its rows are asked for again.
         again = retrying(is_silent, self._limits)
-        rows: list[Any] = again(lambda: list(job.result(retry=self._retry, timeout=REQUEST_S, job_retry=None)))
+        rows: list[Any] = again(lambda: list(job.result(retry=None, timeout=REQUEST_S, job_retry=None)))
         with self._lock:
             self.bytes_billed += int(job.total_bytes_billed or 0)
         return rows
@@ -103,12 +108,23 @@ class Jobs:
         return int(job.total_bytes_processed or 0)
 
     def _config(self, parameters: Parameters | None, stream: Stream | None) -> bq.QueryJobConfig:
-        return bq.QueryJobConfig(
+        config = bq.QueryJobConfig(
             use_legacy_sql=False,
             labels=self.labels(stream),
             job_timeout_ms=round(JOB_S * 1000),
             query_parameters=parameters.values if parameters else [],
         )
+        if self._address.batch:
+            config.priority = bq.QueryPriority.BATCH
+        self._reserve(config)
+        return config
+
+    def _reserve(self, config: bq.QueryJobConfig | bq.LoadJobConfig) -> None:
+        """Let a job use the slots of the reservation that the address names."""
+        if self._address.reservation:
+            # Older versions of Google's client have no name for it.
+            properties: Any = config._properties
+            properties["reservation"] = self._address.reservation
 
     def load(self, file: IO[bytes], size: int, table: str, config: bq.LoadJobConfig, *, step: str) -> int:
         """Load a file of ``size`` bytes into a table and return how many rows arrived."""
@@ -119,6 +135,7 @@ class Jobs:
                 table,
                 rewind=True,
                 size=size,
+                num_retries=UPLOAD_RETRIES,
                 job_id=job_id,
                 location=self.location,
                 job_config=config,
@@ -126,6 +143,7 @@ class Jobs:
             )
 
         config.job_timeout_ms = round(JOB_S * 1000)
+        self._reserve(config)
         job = self._do(f"{step}_load", start)
         return int(job.output_rows or 0)
 
@@ -215,7 +233,8 @@ class Jobs:
             raise
         except refusals.Conflict:
             # Right after its beginning BigQuery may not find it yet.
-            found: J = retrying(refusals.NotFound, self._limits)(self._job, job_id)
+            later = retrying(lambda e: isinstance(e, refusals.NotFound) or is_silent(e), self._limits)
+            found: J = later(self._job, job_id)
             return found
         except _ASKING:
             with suppress(refusals.NotFound):
@@ -224,4 +243,5 @@ class Jobs:
             raise
 
     def _job(self, job_id: str) -> Any:
-        return self.client.get_job(job_id, location=self.location, **self.call)
+        once: Any = None  # whoever asks knows how often
+        return self.client.get_job(job_id, location=self.location, retry=once, timeout=REQUEST_S)

@@ -158,7 +158,10 @@ class Server(Emulator):
             kind = quota_kind(method, call.raw_path)
             if kind is not None:
                 self.quota.take(caller.email, kind)
-            body = unpacked(call.body, call.headers.get("content-encoding", ""))
+            encoding = call.headers.get("content-encoding", "")
+            if encoding and "packed" in self.faults.unlike:
+                raise invalid("Invalid JSON payload received. Unexpected token.")
+            body = unpacked(call.body, encoding)
         except ApiError as error:
             return self._record(method, path, Answer(error.code, to_bytes(error.body())), "", size)
         except (OSError, EOFError):

@@ -8,6 +8,8 @@ first_row    nothing can be inserted before the first row
 values       a text of digits becomes a number
 read_back    a batch's answer has no spreadsheet in it
 tags         developer metadata of the spreadsheet is found by searching alone
+warning      no range can be protected with a warning
+packed       a compressed request is refused
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 
 from owox_tiktok.local.sheets.errors import Json, invalid
 
-UNLIKE = ("echo", "unique_ids", "atomic", "filters", "first_row", "values", "read_back", "tags")
+UNLIKE = ("echo", "unique_ids", "atomic", "filters", "first_row", "values", "read_back", "tags", "warning", "packed")
 _MOST_FILTERS = 100
 
 
@@ -61,6 +63,8 @@ def _request(unlike: Collection[str], request: Json, taken: Collection[int]) -> 
             return {"createDeveloperMetadata": {"developerMetadata": entry}}
     if "first_row" in unlike and request.get("insertDimension", {}).get("range", {}).get("startIndex") == 0:
         raise invalid("Invalid requests[0].insertDimension: nothing can be inserted before the first row.")
+    if "warning" in unlike and "addProtectedRange" in request:
+        raise invalid("Invalid requests[0].addProtectedRange: nothing can be protected.")
     return _numbers(request) if "values" in unlike and "updateCells" in request else request
 
 

@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
+from owox_tiktok.local.tiktok import centers, gmv_max, shop
 from owox_tiktok.local.tiktok.assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
+from owox_tiktok.local.tiktok.attributes import objective
 from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos, stream_fields
 from owox_tiktok.local.tiktok.faults import Faults, code_message
 from owox_tiktok.local.tiktok.limits import Limits
@@ -209,7 +211,9 @@ class Api:
             return method == TASK_PATHS[path]
         if method == "POST":
             return path in ("oauth2/access_token", "oauth2/revoke_token")
-        return path in LISTS or path in self._plain or path in ("report/integrated/get", "pixel/event/stats")
+        if path in {**shop.PATHS, **centers.OF_CENTERS, **centers.OF_CREATIVES, **centers.REVIEWS}:
+            return True
+        return path in LISTS or path in self._plain or path in (REPORT, "pixel/event/stats")
 
     def check_sandbox(self, path: str) -> None:
         """Refuse an endpoint that the sandbox does not have."""
@@ -228,6 +232,9 @@ class Api:
             for one in asked:
                 self._check_access(one)
             return self._report_of_several([self.world.advertiser(one) for one in asked], params)
+        if path in centers.OF_CENTERS:
+            found = centers.center_asked(self.world, path, params, self.rules)
+            return self._rows_paged(path, centers.OF_CENTERS[path], found, params)
         advertiser_id = params.get("advertiser_id", "")
         if not advertiser_id:
             raise wrong("advertiser_id: Missing data for required field.")
@@ -237,8 +244,18 @@ class Api:
         advertiser = self.world.advertiser(advertiser_id)
         if path == REPORT:
             return self._report(advertiser, params)
+        if path == gmv_max.PATH and any(ad.campaign.only_account for ad in advertiser.ads):
+            stores = [str(row["store_id"]) for row in entity_rows(self.world, advertiser_id, "gmv_max_stores")]
+            return self._answer(gmv_max.answer(self.world, advertiser, stores, params))
         if path == "pixel/event/stats":
             return self._pixel_statistics(advertiser, params)
+        if path in shop.PATHS:
+            return self._shop(path, advertiser, params)
+        if path in centers.REVIEWS:
+            return self._answer(centers.reviews_asked(advertiser, path, params))
+        if path in centers.OF_CREATIVES:
+            found = centers.creative_asked(self.world, advertiser, path, params)
+            return self._rows_paged(path, centers.OF_CREATIVES[path], found, params)
         return self._list(path, advertiser, params)
 
     def post(self, path: str, body: Mapping[str, Any], token: str) -> Answer:
@@ -361,6 +378,20 @@ class Api:
             return self._answer(f'{{"{key}":[{",".join(texts(0, len(pool)))}]}}')
         page, size = page_of(path, params)
         return self._paged(_Pages(key, page, size, len(pool), texts))
+
+    def _shop(self, path: str, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
+        rows = shop.rows_asked(self.world, advertiser, path, params, self.rules)
+        if path not in shop.PAGED:
+            return self._answer(shop.data_text(shop.PATHS[path], rows))
+        return self._rows_paged(path, shop.PATHS[path], rows, params)
+
+    def _rows_paged(self, path: str, key: str, rows: Sequence[Row], params: Mapping[str, str]) -> Answer:
+        page, size = page_of(path, params)
+
+        def texts(begin: int, end: int) -> list[str]:
+            return [json.dumps(row, ensure_ascii=False) for row in rows[begin:end]]
+
+        return self._paged(_Pages(key, page, size, len(rows), texts))
 
     def _pixel_statistics(self, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
         asked = list_of(params, "pixel_ids", required=True) or []
@@ -487,7 +518,7 @@ class Api:
             }
             extra = f',"total_metrics":{json.dumps(totals)}'
         answer = self._paged(_Pages("list", page, size, table.size, texts, extra))
-        answer.throttled = kept is not None
+        answer.throttled = kept is not None and self.rules.cut_says_so
         return answer
 
     def _report_of_several(self, accounts: Sequence[Advertiser], params: Mapping[str, str]) -> Answer:
@@ -521,7 +552,7 @@ class Api:
             return [json.dumps(row, ensure_ascii=False) for row in rows[begin:end]]
 
         answer = self._paged(_Pages("list", page, size, len(rows), texts, extra))
-        answer.throttled = kept is not None
+        answer.throttled = kept is not None and self.rules.cut_says_so
         return answer
 
     def _ads(self, advertiser: Advertiser, query: ReportQuery, kept: frozenset[str] | None) -> list[Ad]:
@@ -534,6 +565,8 @@ class Api:
             kinds=query.kinds,
             **query.ids,
         )
+        if query.objectives is not None:
+            ads = [ad for ad in ads if objective(ad.campaign) in query.objectives]
         return ads if kept is None else [ad for ad in ads if ad.id in kept]
 
     def _check_refused(self, advertiser: Advertiser, query: ReportQuery) -> None:
@@ -576,7 +609,7 @@ class Api:
         key = (
             advertiser.id,
             refreshed_h,
-            self.rules.zero_rows,
+            (self.rules.zero_rows, self.rules.drop_zero_rows),
             query.report_type,
             query.level,
             tuple(query.dimensions),
@@ -606,6 +639,7 @@ class Api:
             query.report_type,
             refreshed_h,
             zero_rows=self.rules.zero_rows,
+            drop_zero_rows=self.rules.drop_zero_rows,
         )
         made = (table, ordered(table, query.order, query.descending) if query.order else None)
         with self._lock:

@@ -61,6 +61,11 @@ def _row(stream: str, seed: int, **known: Any) -> Row:
     return row
 
 
+def entity_row(stream: str, seed: int, **known: Any) -> Row:
+    """A row of a list with these values, and fillers for all its other fields."""
+    return _row(stream, seed, **known)
+
+
 @lru_cache(maxsize=50_000)
 def _fillers(stream: str, seed: int) -> Row:
     """The fillers of one entity. They never change, and making them is most of the work of a row."""
@@ -174,8 +179,8 @@ def _ad(one: Ad, now: datetime) -> Row:
         ad_text=ad_text(one),
         ad_texts=None,
         ad_format="SINGLE_IMAGE" if image else "SINGLE_VIDEO",
-        image_ids=[_image_id(_media_seed(advertiser, "images", one.index))],
-        video_id=None if image else _video_id(advertiser, _media_seed(advertiser, "videos", one.index)),
+        image_ids=[_image_id(_in_library(one, "images"))] if image else [f"v0201/{one.seed:016x}"],
+        video_id=None if image else _video_id(advertiser, _in_library(one, "videos")),
         landing_page_url=f"https://shop.example.com/?utm_content={one.index}",
         landing_page_urls=None,
         identity_type="CUSTOMIZED_USER" if one.index % 2 else "UNSET",
@@ -271,17 +276,18 @@ def _audience(one: Advertiser, number: int, seed: int) -> Row:
     )
 
 
-def _media_seed(one: Advertiser, stream: str, number: int) -> int:
-    """What one of an account's images or videos is made from; ads share them."""
-    return hash64(one.seed, stream, number % _MAKERS[stream][0])
+def _in_library(ad: Ad, stream: str) -> int:
+    """The seed of the asset that an ad uses: several ads use the same."""
+    advertiser = ad.campaign.advertiser
+    return hash64(advertiser.seed, stream, ad.index % _MAKERS[stream][0])
 
 
 def _image_id(seed: int) -> str:
     return f"ad-site-i18n-sg/{seed:016x}"
 
 
-def _video_id(one: Advertiser, seed: int) -> str:
-    return f"v10033g5{one.index}{seed % 10**12:012d}"
+def _video_id(advertiser: Advertiser, seed: int) -> str:
+    return f"v10033g5{advertiser.index}{seed % 10**12:012d}"
 
 
 def _image(one: Advertiser, number: int, seed: int) -> Row:
@@ -423,11 +429,14 @@ def _store(one: Advertiser, number: int, seed: int) -> Row:
         store_id=_asset_id(189, one, number),
         store_name=f"Shop {number}, “best”",
         store_status=("ACTIVE", "INACTIVE")[number % 2],
-        is_gmv_max_available=True,
+        is_gmv_max_available=number != 3,
+        store_authorized_bc_id=str(seed % 10**12),
         is_owner_bc=True,
         targeting_region_codes=["US", "GB"],
         store_authorized_bc_info={"bc_id": str(seed % 10**12), "bc_name": "Example BC", "user_role": "ADMIN"},
-        exclusive_authorized_advertiser_info=None if number % 2 else {"advertiser_id": one.id},
+        exclusive_authorized_advertiser_info=(
+            None if number == 1 else {"advertiser_id": one.id if number == 0 else "7999999999999999999"}
+        ),
     )
 
 
@@ -482,7 +491,7 @@ _MAKERS: dict[str, tuple[int, Callable[[Advertiser, int, int], Row]]] = {
     "pixels": (22, _pixel),
     "pixel_instant_page_events": (3, _instant_page_event),
     "identities": (9, _identity),
-    "gmv_max_stores": (3, _store),
+    "gmv_max_stores": (4, _store),
     "languages": (len(_LANGUAGES), _language),
     "interest_categories": (12, _interest),
     "action_categories": (8, _action),
@@ -499,13 +508,24 @@ def visible(world: World, advertiser: Advertiser, stream: str) -> list[Campaign]
     }
     stream = {"smart_plus_campaigns": "campaigns", "smart_plus_ad_groups": "ad_groups"}.get(stream, stream)
     pool = pools["ads" if stream == "smart_plus_ads" else stream]
-    chosen = [one for one in pool if one.created <= now]
+    chosen = [one for one in pool if one.created <= now and not _is_hidden(one)]
     return sorted(chosen, key=lambda one: one.id, reverse=True)  # type: ignore[return-value]
+
+
+def _is_hidden(one: Campaign | AdGroup | Ad) -> bool:
+    """Whether no list has it: GMV Max, and what is below a campaign that is reported as a whole."""
+    campaign = campaign_of(one)
+    return campaign.only_account or (campaign.only_whole and campaign is not one)
+
+
+def campaign_of(one: Campaign | AdGroup | Ad) -> Campaign:
+    """The campaign, or the one above an ad group or ad."""
+    return one if isinstance(one, Campaign) else one.campaign
 
 
 def kind_of(one: Campaign | AdGroup | Ad) -> str:
     """The kind of a campaign, or of the one above an ad group or ad."""
-    return one.kind if isinstance(one, Campaign) else one.campaign.kind
+    return campaign_of(one).kind
 
 
 _PROMOTE_FIELDS = ("id", "_id", "_name", "_status", "_time", "campaign_system_origin", "objective", "budget")

@@ -55,6 +55,8 @@ def _of_campaign(name: str, campaign: Campaign) -> AttributeValue:
         "campaign_budget": _money(budget_of(campaign)),
         "campaign_dedicate_type": "regular campaign",
         "app_promotion_type": "APP_INSTALL" if app else "UNSET",
+        "minis_name": f"Minis, number {campaign.index + 1}",
+        "optimization_event": None if campaign.index % 2 else "PURCHASE",
     }
     return known[name]
 

@@ -102,3 +102,76 @@ BY_SEARCH_TERM = _names("""
     result cost_per_result result_rate video_play_actions engaged_view engaged_view_15s
 """)
 """BASIC by search_terms."""
+
+
+BY_SEARCH_KEYWORD = _names("""
+    spend cpc cpm impressions clicks ctr
+""")
+"""BASIC by search_keyword, with match_type or without."""
+
+BY_PAGE = _names("""
+    onsite_form onsite_download_start ix_page_view_count ix_button_click_count ix_product_click_count
+    ix_page_duration_avg ix_page_viewrate_avg ix_video_views ix_video_views_p25 ix_video_views_p50
+    ix_video_views_p75 ix_video_views_p100 ix_average_video_play spend cpc cpm impressions clicks ctr
+    gross_impressions conversion cost_per_conversion conversion_rate conversion_rate_v2 real_time_conversion
+    real_time_cost_per_conversion real_time_conversion_rate real_time_conversion_rate_v2
+""")
+"""BASIC by page_id."""
+
+BY_COMPONENT = _names("""
+    ix_page_duration_avg ix_page_viewrate_avg ix_video_views ix_video_views_p25 ix_video_views_p50
+    ix_video_views_p75 ix_video_views_p100 ix_average_video_play spend cpc cpm impressions clicks ctr
+    gross_impressions conversion cost_per_conversion conversion_rate conversion_rate_v2 real_time_conversion
+    real_time_cost_per_conversion real_time_conversion_rate real_time_conversion_rate_v2
+""")
+"""BASIC by component_name."""
+
+BY_ROOM = _names("""
+    spend cpc cpm impressions clicks ctr conversion cost_per_conversion conversion_rate conversion_rate_v2
+    onsite_add_to_wishlist cost_per_onsite_add_to_wishlist onsite_add_to_wishlist_rate
+    value_per_onsite_add_to_wishlist total_onsite_add_to_wishlist_value ix_product_click_count
+    cost_per_ix_product_click_count ix_product_click_count_rate onsite_shopping_roas onsite_shopping
+    cost_per_onsite_shopping onsite_shopping_rate value_per_onsite_shopping total_onsite_shopping_value
+    onsite_initiate_checkout_count cost_per_onsite_initiate_checkout_count onsite_initiate_checkout_count_rate
+    value_per_onsite_initiate_checkout_count total_onsite_initiate_checkout_count_value onsite_on_web_detail
+    cost_per_onsite_on_web_detail onsite_on_web_detail_rate value_per_onsite_on_web_detail
+    total_onsite_on_web_detail_value onsite_on_web_cart cost_per_onsite_on_web_cart onsite_on_web_cart_rate
+    value_per_onsite_on_web_cart total_onsite_on_web_cart_value
+""")
+"""BASIC by room_id."""
+
+BY_POST = _names("""
+    spend cpc cpm impressions clicks ctr conversion cost_per_conversion conversion_rate conversion_rate_v2
+    video_play_actions video_watched_2s video_watched_6s average_video_play video_views_p25 video_views_p50
+    video_views_p75 video_views_p100 engaged_view onsite_add_to_wishlist cost_per_onsite_add_to_wishlist
+    onsite_add_to_wishlist_rate value_per_onsite_add_to_wishlist total_onsite_add_to_wishlist_value
+    ix_product_click_count cost_per_ix_product_click_count ix_product_click_count_rate onsite_shopping_roas
+    onsite_shopping cost_per_onsite_shopping onsite_shopping_rate value_per_onsite_shopping
+    total_onsite_shopping_value onsite_initiate_checkout_count cost_per_onsite_initiate_checkout_count
+    onsite_initiate_checkout_count_rate value_per_onsite_initiate_checkout_count
+    total_onsite_initiate_checkout_count_value onsite_on_web_detail cost_per_onsite_on_web_detail
+    onsite_on_web_detail_rate value_per_onsite_on_web_detail total_onsite_on_web_detail_value
+    onsite_on_web_cart cost_per_onsite_on_web_cart onsite_on_web_cart_rate value_per_onsite_on_web_cart
+    total_onsite_on_web_cart_value
+""")
+"""BASIC by post_id."""
+
+BY_SPLIT = {
+    "search_terms": BY_SEARCH_TERM,
+    "search_keyword": BY_SEARCH_KEYWORD,
+    "page_id": BY_PAGE,
+    "component_name": BY_COMPONENT,
+    "room_id": BY_ROOM,
+    "post_id": BY_POST,
+}
+"""BASIC by dimension, where TikTok lists the metrics and no task has the dimension."""
+
+ONLY_WITH = {
+    "single_image_impressions": "image_id",
+    "single_image_impression_rate": "image_id",
+    "single_image_ctr": "image_id",
+    "minis_name": "minis_id",
+    "optimization_event": "minis_id",
+    "cost": "bucket_id",
+}
+"""Metrics that come with one dimension and with no other."""

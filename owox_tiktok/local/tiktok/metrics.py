@@ -180,7 +180,7 @@ def _total(info: MetricInfo) -> Definition:
     decimals = _decimals(info)
     if name in ("impressions", "clicks", "spend"):
         return Total(name, name, 1024, {"impressions": 5, "clicks": 7, "spend": 9}[name], False, money, decimals)
-    if name == "billed_cost":
+    if name in ("billed_cost", "cost"):
         return Total(name, "spend", 1024, 9, False, True, decimals)
     if name == "cash_spend":
         return Remainder(name, "spend", "voucher_spend")

@@ -6,18 +6,19 @@ hours are naive datetimes in the account's zone, a missing metric is None.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from owox_tiktok.local.tiktok import centers, shop
 from owox_tiktok.local.tiktok.assets import entity_rows as _entity_rows
 from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos
 from owox_tiktok.local.tiktok.hidden import kinds_in_all
 from owox_tiktok.local.tiktok.reports import report_table, select_ads
 from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, ORDINARY, World
 
-__all__ = ["entity_rows", "report_rows", "total_by_kind"]
+__all__ = ["center_rows", "creative_rows", "entity_rows", "report_rows", "shop_rows", "total_by_kind"]
 
 
 def report_rows(
@@ -75,8 +76,75 @@ def report_rows(
         else:
             exponent = -table.decimals[name]
             columns[name] = [None if n is None else Decimal(n).scaleb(exponent) for n in table.numbers[name]]
+    if "search_terms" in dimensions and "impressions" in columns:  # TikTok does not tell how many, below five
+        columns["impressions"] = [n if n >= 5 else None for n in columns["impressions"]]
     names = list(columns)
     return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def creative_rows(
+    world: World, advertiser_id: str, stream: str, metrics: Sequence[str], first: date, last: date
+) -> list[dict[str, Any]]:
+    """The rows of a report on creatives of one account, with the day and the type of material of the question."""
+    advertiser = world.advertiser(advertiser_id)
+    if stream == "smart_plus_material_breakdown_daily":
+        dimensions = ["main_material_id", "stat_time_day"]
+        found = centers.material_rows(world, advertiser, dimensions, metrics, first, last)
+        return [{**row["metrics"], **row["dimensions"]} for row in found]
+    rows: list[dict[str, Any]] = []
+    if stream == "creative_report_lifetime":
+        for kind in ("VIDEO", "IMAGE"):
+            found = centers.creative_rows(world, advertiser, kind, metrics, None, None)
+            rows += [{**row["metrics"], **row["info"], "material_type": kind} for row in found]
+        return rows
+    for day in (date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)):
+        if stream == "creative_report_daily":
+            for kind in ("VIDEO", "IMAGE"):
+                found = centers.creative_rows(world, advertiser, kind, metrics, day, day)
+                rows += [{**r["metrics"], **r["info"], "material_type": kind, "stat_time_day": day} for r in found]
+        else:
+            dimensions = ["smart_plus_ad_id", "main_material_id"]
+            found = centers.material_rows(world, advertiser, dimensions, metrics, day, day)
+            rows += [{**r["metrics"], **r["dimensions"], "stat_time_day": day} for r in found]
+    return rows
+
+
+def center_rows(world: World, advertiser_id: str, stream: str) -> list[dict[str, Any]]:
+    """The rows of a Business Center's list, or of reviews, of one account; of all accounts where none is named."""
+    if not advertiser_id:
+        return centers.center_rows(world, stream)
+    if stream.endswith("reviews"):
+        return centers.review_rows(world.advertiser(advertiser_id), stream)
+    return centers.account_rows(world, world.advertiser(advertiser_id), stream)
+
+
+def shop_rows(
+    world: World,
+    advertiser_id: str,
+    stream: str,
+    dimensions: Sequence[str],
+    metrics: Sequence[str],
+    first: date | None,
+    last: date | None,
+    filters: Mapping[str, Sequence[str]] | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of a list or report of GMV Max of one account, with ``store_id`` on those of a report.
+
+    Without ``dimensions`` it is a list; deleted campaigns are in both.
+    """
+    advertiser = world.advertiser(advertiser_id)
+    if not dimensions:
+        return shop.entities(world, advertiser, stream)
+    assert first is not None
+    assert last is not None
+    wanted = {**(filters or {}), "campaign_statuses": ("STATUS_ALL",)}
+    return [
+        {**keys, **found, "store_id": store["store_id"]}
+        for store in shop.stores(world, advertiser)
+        for keys, found in shop.report_rows(
+            world, advertiser, store["store_id"], dimensions, metrics, first, last, wanted
+        )
+    ]
 
 
 def total_by_kind(

@@ -26,8 +26,8 @@ from owox_tiktok.local.tiktok.late import (
     window_days,
 )
 from owox_tiktok.local.tiktok.metrics import UNIQUE_SHARE, Ratio, Remainder, Total, Unique, definition
-from owox_tiktok.local.tiktok.splits import AUDIENCE_SPLITS, cumulate, hour_weights, split_of
-from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity, World
+from owox_tiktok.local.tiktok.splits import SPLITS, cumulate, hour_weights, split_of
+from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, PROMOTE, Ad, AdGroup, Advertiser, Campaign, Entity, World, mix
 
 _T = TypeVar("_T")
 
@@ -75,6 +75,10 @@ def select_ads(
     ads = list(advertiser.ads)
     if any(campaign.kind not in kinds for campaign in advertiser.campaigns):
         ads = [ad for ad in ads if ad.campaign.kind in kinds]
+    if level != "advertiser":
+        ads = [ad for ad in ads if not ad.campaign.only_account]
+    if level in ("ad", "ad_group"):
+        ads = [ad for ad in ads if not ad.campaign.only_whole]
     if level != "advertiser" and statuses is not None:
         ads = [ad for ad in ads if any(has_status(at_level(ad, level), one) for one in statuses)]
     elif level != "advertiser" and deleted != "include":
@@ -160,12 +164,14 @@ def report_table(
     refreshed_h: int = 1,
     *,
     zero_rows: bool = False,
+    drop_zero_rows: bool = False,
 ) -> Table:
     """The table of a report over these ads; ``first`` and ``last`` are days of the account's calendar.
 
     Without dates everything up to the world's clock is covered. Today is known up to the last
     ``refreshed_h`` hours' mark: tasks see it less often than pages do. ``zero_rows`` adds rows of zeros for some
-    entities without results, where there is neither a time dimension nor a split.
+    entities without results, where there is neither a time dimension nor a split; ``drop_zero_rows`` takes some rows of
+    zeros away where there is a day, other ones each hour.
     """
     now = world.now()
     today_date, hours_done = world.today(advertiser, now)
@@ -180,7 +186,7 @@ def report_table(
         needed |= _released_totals(numeric, needed)
     by_hour = "stat_time_hour" in dimensions
     by_day = "stat_time_day" in dimensions
-    split = tuple(name for name in dimensions if name in AUDIENCE_SPLITS)
+    split = tuple(name for name in dimensions if name in SPLITS)
     id_level = next((ID_DIMENSIONS[name] for name in dimensions if name in ID_DIMENSIONS), "")
 
     if world.late_data and report_type == "AUDIENCE":
@@ -223,6 +229,8 @@ def report_table(
     elif today <= high:
         _cut_today(columns, needed, advertiser, days, bits, whole, today, hours_done)
         whole = columns["impressions"]
+    if world.fine_money and "spend" in columns and not by_hour and not split:
+        columns[_FRACTION] = [spend and (h >> 40) % 1000 for spend, h in zip(columns["spend"], bits, strict=True)]
 
     if split:
         source, lows, highs = [], [], []
@@ -276,6 +284,16 @@ def report_table(
         hours = _pick(hours, places) if by_hour else hours
         parts = _pick(parts, places) if split else parts
 
+    exact_total = _round_once(columns, 100 if advertiser.currency in WHOLE_MONEY else 1)
+    if drop_zero_rows and by_day and id_level and not split:
+        shown = [
+            row
+            for row, entity in enumerate(entities)
+            if any(columns[name][row] for name in ("impressions", "clicks", "spend") if name in columns)
+            or mix(entity.seed + days[row] * 31 + int(now.timestamp()) // 3600) & 1
+        ]
+        entities, days = _pick(entities, shown), _pick(days, shown)
+        columns = {name: _pick(column, shown) for name, column in columns.items()}
     if zero_rows and id_level and not (by_day or by_hour or split):
         present = {id(entity) for entity in entities}
         empty = {id(keep(ad)): keep(ad) for ad in ads if ad.created <= now and _shown_empty(ad, last)}
@@ -311,10 +329,29 @@ def report_table(
             name: sum(value or 0 for value in column)
             for name, column in results.items()
             if metric_infos()[name].additive
-        },
+        }
+        | ({"spend": exact_total} if exact_total is not None and "spend" in results else {}),
         promote_rows=promote_rows,
         meaningless=meaningless,
     )
+
+
+_FRACTION = "spend, thousandths of a hundredth"
+WHOLE_MONEY = frozenset({"JPY"})
+"""Currencies of the world without a smaller unit."""
+
+
+def _round_once(columns: dict[str, list[int]], unit: int) -> int | None:
+    """Round each row's exact spend to ``unit`` hundredths; the exact sum, rounded once; None where money is not fine.
+
+    So the rows of a level do not quite add up to those of the level above, nor to the total: TikTok rounds each row.
+    """
+    fractions = columns.pop(_FRACTION, None)
+    if fractions is None:
+        return None
+    exact = [spend * 1000 + part for spend, part in zip(columns["spend"], fractions, strict=True)]
+    columns["spend"] = [(one + 500 * unit) // (1000 * unit) * unit for one in exact]
+    return (sum(exact) + 500 * unit) // (1000 * unit) * unit
 
 
 def _shown_empty(ad: Ad, last: date | None) -> bool:
@@ -374,7 +411,7 @@ def _cell_columns(
         if how.name in columns:
             return columns[how.name]
         share, shift = how.share, how.shift
-        if how.name == "billed_cost":
+        if how.name in ("billed_cost", "cost"):
             return base["spend"]
         if how.per_unit:
             partner = definition(how.driver)

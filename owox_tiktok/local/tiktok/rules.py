@@ -23,7 +23,7 @@ from owox_tiktok.local.tiktok.hidden import (
     kinds_asked,
     promote_has_dimensions,
 )
-from owox_tiktok.local.tiktok.splits import AUDIENCE_SPLITS
+from owox_tiktok.local.tiktok.splits import AUDIENCE_SPLITS, BASIC_SPLITS, SPLITS
 from owox_tiktok.local.tiktok.switches import Rules
 from owox_tiktok.local.tiktok.world import ORDINARY, PROMOTE
 
@@ -43,6 +43,17 @@ PAGE_SIZES: dict[str, tuple[int, int]] = {
     "smart_plus/campaign/get": (10, 1000),
     "smart_plus/adgroup/get": (10, 1000),
     "smart_plus/ad/get": (10, 1000),
+    "gmv_max/campaign/get": (10, 100),
+    "gmv_max/video/get": (10, 50),
+    "gmv_max/report/get": (10, 1000),
+    "bc/get": (10, 50),
+    "bc/asset/get": (10, 50),
+    "advertiser/balance/get": (10, 50),
+    "bc/account/transaction/get": (10, 50),
+    "bc/account/budget/changelog/get": (10, 50),
+    "smart_plus/material_report/overview": (10, 100),
+    "smart_plus/material_report/breakdown": (10, 100),
+    "creative/report/get": (10, 1000),
 }
 """Default and largest ``page_size`` by path; paths not named here are not paged."""
 
@@ -71,7 +82,14 @@ _TIMELESS = frozenset(
 )
 """Audience dimensions that go with no time dimension."""
 
-_BASIC_SPLITS = frozenset({"country_code", "ad_type", "search_terms"})
+_OF_SEARCH = frozenset({"search_terms", "search_keyword", "match_type"})
+"""BASIC dimensions that reports of ads do not have."""
+_OF_ADS_ONLY = frozenset({"ad_type", "custom_event_type", "event_source_id"})
+"""BASIC dimensions that reports of whole accounts do not have."""
+_OF_MATERIAL = frozenset({"image_id", "video_material_id"})
+"""BASIC dimensions that only reports of ads have."""
+_LISTED_BY_DAY = frozenset({"country_code", "ad_type"}) | _OF_SEARCH
+"""BASIC dimensions of which it is known that they go with days."""
 _TYPES = frozenset({"BASIC", "AUDIENCE", "TT_SHOP", "CATALOG"})
 """Report types that are simulated; the others (playable material, Business Center) are refused."""
 _SHOP_GROUPINGS = frozenset(
@@ -242,6 +260,7 @@ class ReportQuery:
     last: date | None
     deleted: str = "exclude"
     ids: dict[str, list[str]] = field(default_factory=dict)
+    objectives: frozenset[str] | None = None
     order: str | None = None
     descending: bool = True
     with_totals: bool = False
@@ -323,7 +342,7 @@ def _check_grouping(kind: str, level: str, dimensions: list[str], rules: Rules) 
     ids = [name for name in dimensions if name in ID_DIMENSIONS]
     times = [name for name in dimensions if name in _TIMES]
     splits = [name for name in dimensions if name not in ID_DIMENSIONS and name not in _TIMES]
-    unknown = [name for name in splits if name not in AUDIENCE_SPLITS]
+    unknown = [name for name in splits if name not in SPLITS]
     if unknown:
         raise wrong(f"dimensions: Invalid dimensions: {unknown}")
     if not ids and level != "advertiser":
@@ -339,20 +358,27 @@ def _check_grouping(kind: str, level: str, dimensions: list[str], rules: Rules) 
             raise wrong(_NO_RELATION)
         return
     if kind == "BASIC":
-        if len(splits) > 1 or any(name not in _BASIC_SPLITS for name in splits):
-            raise wrong(_NO_RELATION)
-        if "search_terms" in splits and (level == "ad" or "stat_time_hour" in times):
-            raise wrong(_NO_RELATION)
-        if "ad_type" in splits and (level == "advertiser" or "stat_time_hour" in times):
-            raise wrong(_NO_RELATION)
-        if splits and "stat_time_hour" in times and not rules.country_hourly:
-            raise wrong(_NO_RELATION)
+        _check_basic(level, frozenset(splits), times, rules)
         return
-    if "stat_time_hour" in times or "search_terms" in splits:
+    if ("stat_time_hour" in times) != ("bucket_id" in splits) or not AUDIENCE_SPLITS.issuperset(splits):
         raise wrong(_NO_RELATION)
     if len(splits) != 1 and set(splits) != {"gender", "age"}:
         raise wrong(_NO_RELATION)
     if (times or not ids) and _TIMELESS & set(splits):
+        raise wrong(_NO_RELATION)
+
+
+def _check_basic(level: str, splits: frozenset[str], times: list[str], rules: Rules) -> None:
+    """Refuse a BASIC grouping that TikTok does not have; ``rules`` say which side is taken where it is not known."""
+    if not BASIC_SPLITS.issuperset(splits) or (len(splits) > 1 and splits != {"search_keyword", "match_type"}):
+        raise wrong(_NO_RELATION)
+    if splits == {"match_type"} or (splits & _OF_SEARCH and level == "ad"):
+        raise wrong(_NO_RELATION)
+    if (splits & _OF_ADS_ONLY and level == "advertiser") or (splits & _OF_MATERIAL and level != "ad"):
+        raise wrong(_NO_RELATION)
+    if splits and "stat_time_hour" in times and (splits != {"country_code"} or not rules.country_hourly):
+        raise wrong(_NO_RELATION)
+    if times and not _LISTED_BY_DAY.issuperset(splits) and not rules.unlisted_splits_by_day:
         raise wrong(_NO_RELATION)
 
 
@@ -407,6 +433,10 @@ def _fits(
     info = metric_infos().get(name)
     if info is None or level not in info.levels:
         return False
+    if kind == "AUDIENCE" and "bucket_id" in rest:
+        return name == "cost" or (info.group == "attribute" and name in metric_sets.AUDIENCE_ATTRIBUTES)
+    if name in metric_sets.ONLY_WITH:
+        return not asynchronous and kind == "BASIC" and metric_sets.ONLY_WITH[name] in rest
     if info.group == "attribute":
         return (
             has_id
@@ -437,8 +467,9 @@ def _fits(
         if asynchronous:
             return name in metric_sets.BY_COUNTRY_ASYNC
         return info.by_country or (rules.country_metrics == "connector" and name in metric_sets.BY_COUNTRY_EXTRA)
-    if "search_terms" in rest:
-        return not asynchronous and name in metric_sets.BY_SEARCH_TERM
+    for split, names in metric_sets.BY_SPLIT.items():
+        if split in rest:
+            return not asynchronous and name in names
     if "ad_type" in rest:
         return name in (metric_sets.BY_AD_TYPE_ASYNC if asynchronous else metric_sets.BY_AD_TYPE)
     return True
@@ -485,6 +516,8 @@ def _read_filters(params: Mapping[str, str], query: ReportQuery, rules: Rules, *
         if name not in id_fields and name not in STATUS_FIELD.values() and name not in _KIND_FILTERS:
             if name not in _OTHER_FILTERS:
                 raise wrong(f"filtering: Invalid field_name: {name}")
+            if name == "objective_type" and how == "IN":
+                query.objectives = frozenset(map(str, list_of({"filter_value": text}, "filter_value") or ()))
             continue  # these leave the rows of this world as they are
         try:
             value = json.loads(text)

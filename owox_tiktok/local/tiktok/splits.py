@@ -45,12 +45,32 @@ _WEIGHTS: dict[str, tuple[tuple[str | None, int], ...]] = {
     "audience_tags": (("VALUE_SEEKERS", 60), ("TREND", 25), (None, 15)),
     "purchase_intention": (("Apparel", 50), ("Beauty", 30), (None, 20)),
     "additional_interests": (("Pets", 50), ("Travel, food", 30), (None, 20)),
-    "ad_type": (("VIDEO", 80), ("IMAGE", 20)),
+    "ad_type": (("VIDEO", 80), ("Search", 20)),
+    "search_keyword": (("shoes", 60), ("red shoes", 30), ("взуття", 10)),
+    "match_type": (("BROAD", 50), ("PHRASE", 30), ("EXACT", 20)),
+    "custom_event_type": (("Booked a tour", 60), ("Заявка", 30), (None, 10)),
+    "event_source_id": (("7199000000000000011", 70), ("7199000000000000012", 25), (None, 5)),
+    "page_id": (("7200000000000000101", 50), ("7200000000000000102", 20), (None, 30)),
+    "component_name": (("Button 1", 50), ("Gallery, top", 30), (None, 20)),
+    "room_id": (("7300000000000000001", 30), ("7300000000000000002", 20), (None, 50)),
+    "post_id": (("7400000000000000001", 60), ("7400000000000000002", 30), (None, 10)),
+    "minis_id": (("7500000000000000001", 40), (None, 60)),
+    "skan_postback_sequence": (("0", 60), ("1", 25), ("2", 15)),
+    "image_id": (("ad-site-i18n-sg/202601015d0d1", 50), ("ad-site-i18n-sg/202601015d0d2", 30), (None, 20)),
+    "video_material_id": (("7600000000000000001", 70), ("7600000000000000002", 30)),
+    "bucket_id": (("1", 40), ("2", 35), ("3", 25)),
     "search_terms": (("red shoes", 9_000), ("shoes, size 42", 700), ("черевики", 200), ("rare words", 2), (None, 90)),
 }
 
-AUDIENCE_SPLITS = frozenset(_WEIGHTS) | {"country_code"}
-"""Every dimension of an AUDIENCE report that is neither an id nor a time."""
+SPLITS = frozenset(_WEIGHTS) | {"country_code"}
+"""Every dimension that is neither an id nor a time."""
+BASIC_SPLITS = frozenset(
+    """country_code ad_type search_terms search_keyword match_type custom_event_type event_source_id page_id
+    component_name room_id post_id minis_id skan_postback_sequence image_id video_material_id""".split()  # noqa: SIM905
+)
+"""Those of a BASIC report."""
+AUDIENCE_SPLITS = SPLITS - BASIC_SPLITS | {"country_code", "ad_type"}
+"""Those of an AUDIENCE report."""
 
 Split = tuple[list[tuple[str | None, ...]], list[int]]
 """(values of the split's dimensions per part, cumulated weights beginning with 0)."""

@@ -17,6 +17,14 @@ class Rules:
     ``country_hourly``: whether country_code goes with stat_time_hour. One connector asks for it, another and a
     catalogue of the API exclude it.
 
+    ``unlisted_splits_by_day``: whether the BASIC splits of which TikTok names no grouping (events, pages, LIVE rooms,
+    posts, Minis, SKAN postbacks, images, videos) go with a day.
+
+    ``finance_role``: whether the user has one in the Business Center, without which its money is refused.
+
+    ``gmv_max_status_all``: whether GMV Max reports have one word for every status of a campaign, as TikTok's pages say,
+    or its four statuses, as its specification does. ``gmv_max_refused``: metrics of it that accounts do not get.
+
     ``country_metrics``: which metrics BASIC has by country: 'docs' (TikTok's list) or 'connector' (21 more, which
     a shipped connector asks for). ``audience_metrics``: the same for AUDIENCE by country and the small splits.
 
@@ -41,12 +49,20 @@ class Rules:
     ``ids_by_split``: how many campaigns, ad groups or ads a report with this dimension may cover.
 
     ``cut_levels``: the levels ('ad', 'ad_group', 'campaign', 'advertiser') whose reports are cut at the newest ads
-    of a large account. TikTok speaks of ids of ads and names no level.
+    of a large account. TikTok speaks of ids of ads and names no level. ``cut_says_so``: whether the header tells it;
+    TikTok's always does, and a loader that trusts it should notice one that does not.
+
+    ``drop_zero_rows``: whether some daily rows of zeros are missing, which ones changes from hour to hour. TikTok
+    drops them by a rule it does not tell.
     """
 
     top_view_at_advertiser: bool = True
     promote_mixed: bool = False
     country_hourly: bool = True
+    unlisted_splits_by_day: bool = True
+    finance_role: bool = True
+    gmv_max_status_all: bool = False
+    gmv_max_refused: tuple[str, ...] = ()
     country_metrics: str = "docs"
     audience_metrics: str = "connector"
     async_enabled: bool = True
@@ -66,3 +82,5 @@ class Rules:
         ("interest_category_tier4", 100),
     )
     cut_levels: tuple[str, ...] = ("ad",)
+    cut_says_so: bool = True
+    drop_zero_rows: bool = False

@@ -94,6 +94,10 @@ class Campaign:
     enabled: bool
     kind: str = ORDINARY
     smart_plus: bool = False
+    only_whole: bool = False
+    """Whether its results are reported of the campaign alone, not of its ad groups and ads."""
+    only_account: bool = False
+    """Whether its results are part of the account's own report only, as those of GMV Max may be."""
 
 
 @dataclass(slots=True, eq=False)
@@ -175,7 +179,9 @@ class World:
     Upgraded Smart+ one. ``late_data`` makes numbers as late as TikTok's: people counted and money by voucher
     16 hours after the day, most audience splits too (two of them 24), a correction of yesterday's delivery at
     12:00 UTC, and conversions that grow within each ad group's own attribution window. ``pleasant_names``
-    are for people who look; the others are odd on purpose, for tests.
+    are for people who look; the others are odd on purpose, for tests. ``fine_money``: money is finer inside than what
+    TikTok shows, so that each row of each level is rounded by itself. ``campaign_only`` adds to each account a campaign
+    whose results are reported of the campaign alone, and ``gmv_max`` one whose results only the account has.
     """
 
     def __init__(
@@ -192,6 +198,9 @@ class World:
         smart_plus: bool = False,
         late_data: bool = False,
         pleasant_names: bool = False,
+        fine_money: bool = False,
+        campaign_only: bool = False,
+        gmv_max: bool = False,
     ) -> None:
         if min(advertisers, campaigns, ad_groups, ads) < 1:
             raise ValueError("a world needs at least one advertiser, campaign, ad group and ad")
@@ -201,6 +210,9 @@ class World:
         self.smart_plus = smart_plus
         self.late_data = late_data
         self.pleasant_names = pleasant_names
+        self.fine_money = fine_money
+        self.campaign_only = campaign_only
+        self.gmv_max = gmv_max
         self.version = 0
         """Grows with every change of the entities; part of every cache key."""
         self.as_of = as_of
@@ -268,6 +280,18 @@ class World:
                 ad.deleted, ad.modified = True, now
         self.version += 1
 
+    def restate(self, advertiser_id: str, day: date, percent: int, *, ads: int | None = None) -> None:
+        """Let TikTok have other numbers of a day from now on: so many percent of what the first ``ads`` delivered.
+
+        None stands for all ads.
+        """
+        number = day.toordinal()
+        for ad in self.advertiser(advertiser_id).ads[:ads]:
+            for _, impressions, clicks, spend, bits in self.cells(ad, number, number):
+                amounts = (impressions, clicks, spend)
+                ad.cells[number] = (number, *(amount * percent // 100 for amount in amounts), bits)  # type: ignore[assignment]
+        self.version += 1
+
     def cells(self, ad: Ad, first: int, last: int) -> list[Cell]:
         """What the ad delivered on the days first … last (ordinals) it delivered on, whole days."""
         known = ad.cells
@@ -321,6 +345,12 @@ class World:
                 group = self._ad_group(campaign, began, len(advertiser.ad_groups), deleted=False)
                 for number in range(_HIDDEN_ADS):
                     self._ad(group, began, len(advertiser.ads), deleted=number == _HIDDEN_ADS - 1)
+        for wanted, only in ((self.campaign_only, "only_whole"), (self.gmv_max, "only_account")):
+            if wanted:
+                campaign = self._campaign(advertiser, began, len(advertiser.campaigns), deleted=False)
+                setattr(campaign, only, True)
+                group = self._ad_group(campaign, began, len(advertiser.ad_groups), deleted=False)
+                self._ad(group, began, 10**6 + len(advertiser.ads), deleted=False)
         return advertiser
 
     def _campaign(

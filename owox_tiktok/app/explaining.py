@@ -1,0 +1,232 @@
+"""What a number in TikTok Ads Manager is, and what TikTok said of a day when.
+
+A person types what she sees; every way to read the same results is tried until one gives that number: the account, or
+its campaigns, ad groups or ads, with or without deleted ones, with or without TopView and Promote, of the day before or
+after (another time zone), and what TikTok said earlier. Writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import combinations
+from typing import Any
+
+from owox_tiktok.app.common import accounts_of, connect, only, unless
+from owox_tiktok.app.proofs import KeepsChecks
+from owox_tiktok.destinations import open_destination
+from owox_tiktok.errors import BadInput, Mistake, Problem, RequestRefused
+from owox_tiktok.events import Listener
+from owox_tiktok.model import Advertiser, Kind, Seal, Window
+from owox_tiktok.settings import Settings
+from owox_tiktok.states import Reason
+from owox_tiktok.streams import STREAMS
+from owox_tiktok.tiktok.kinds import HIDDEN, ORDINARY, AdKind
+from owox_tiktok.tiktok.questions import Question
+from owox_tiktok.tiktok.reader import Source
+from owox_tiktok.trust.seals import CONTROLS
+from owox_tiktok.trust.totals import NoTotals, Total, half_a_unit
+
+PLURAL = {"campaign": "all campaigns", "ad_group": "all ad groups", "ad": "all ads"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to read a day's results, in words, and what comes of it."""
+
+    words: str
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What a number can be: the readings that give it, the nearest one where none does, and how many were tried."""
+
+    advertiser: Advertiser
+    day: date
+    metric: str
+    value: Decimal
+    found: Sequence[Reading]
+    nearest: Reading | None
+    tried: int
+    requests: int
+
+
+def explain(
+    settings: Settings,
+    advertiser_id: str,
+    day: date,
+    metric: str,
+    value: Decimal,
+    *,
+    now: datetime,
+    listen: Listener,
+    environment: Mapping[str, str] | None = None,
+    halted: Callable[[], Reason | None] = lambda: None,
+) -> Explained:
+    """Return which reading of an account's day gives ``value`` of a metric.
+
+    Raises BadInput for an account that is not imported or a metric that cannot be added up, Halted, and Problem.
+    """
+    field = STREAMS["ad_report_daily"].fields.get(metric)
+    if field is None or not field.additive or field.kind not in (Kind.MONEY, Kind.COUNT):
+        advice = "Use one that adds up, such as spend, impressions, clicks or conversion."
+        raise BadInput([Mistake(f"--metric {metric}", "cannot be added up", advice)])
+    settings = only(settings, [], [advertiser_id])
+    api = connect(settings, listen, environment)
+    source = Source(api, sandbox=settings.sandbox_mode)
+    accounts = unless(halted, lambda: accounts_of(source, settings))
+    if not accounts.found:
+        raise next(iter(accounts.refused.values()), Problem("TikTok does not describe the account"))
+    advertiser = accounts.found[0]
+    if day > advertiser.today(now):
+        raise BadInput([Mistake(f"--day {day}", "is in the future for this account", "Give a day that has begun.")])
+    tries = _Tries(source, advertiser, day, metric, advertiser.today(now))
+    slack = 2 * half_a_unit(advertiser.currency) if field.kind is Kind.MONEY else Decimal()
+    tried: list[Reading] = []
+    found: list[Reading] = []
+    for stage in (_said_here(settings, advertiser, day, metric, environment), *tries.stages()):
+        readings = unless(halted, lambda stage=stage: list(stage))  # type: ignore[misc]
+        tried += readings
+        found = [one for one in readings if abs(one.value - value) <= slack]
+        if found:
+            break
+    nearest = min(tried, key=lambda one: abs(one.value - value), default=None)
+    once = list({one.words: one for one in found}.values())
+    return Explained(advertiser, day, metric, value, once, nearest, len(tried), api.counts.requests)
+
+
+class _Tries:
+    """Asks for totals, each once, and puts them together in every way that Ads Manager may show."""
+
+    def __init__(self, source: Source, advertiser: Advertiser, day: date, metric: str, today: date) -> None:
+        self._source, self._advertiser, self._day, self._today = source, advertiser, day, today
+        self._names = tuple(dict.fromkeys((metric, "spend")))
+        self._metric = metric
+        self._known: dict[tuple[object, ...], Decimal | None] = {}
+
+    def stages(self) -> Iterator[Iterator[Reading]]:
+        """Yield readings in groups, the likely ones first; whoever has found the number asks for no more."""
+        around = [d for d in (self._day - timedelta(days=1), self._day + timedelta(days=1)) if d <= self._today]
+        yield self._plain(self._day)
+        yield self._with_hidden(self._day)
+        yield (one for day in around for one in self._plain(day))
+        yield (one for day in around for one in self._with_hidden(day))
+
+    def _plain(self, day: date) -> Iterator[Reading]:
+        for level, deleted in _WAYS:
+            if (amount := self._ask(level, day, deleted, ORDINARY)) is not None:
+                yield Reading(self._words(level, deleted, day), amount)
+
+    def _with_hidden(self, day: date) -> Iterator[Reading]:
+        question = self._question("campaign", day, deleted=True)
+        there = [kind for kind in HIDDEN if self._source.has(question, kind)]
+        for some in (one for size in range(1, len(there) + 1) for one in combinations(there, size)):
+            named = " and ".join(kind.name for kind in some)
+            for level, deleted in _WAYS:
+                base = self._ask(level, day, deleted, ORDINARY)
+                below = "campaign" if level == "advertiser" else level
+                more = [self._ask(below, day, deleted, kind) for kind in some]
+                if base is None or None in more:
+                    continue
+                added = sum((one for one in more if one is not None), Decimal())
+                yield Reading(f"{self._words(level, deleted, day)}, with {named}", base + added)
+                if level == "advertiser":
+                    yield Reading(f"{self._words(level, deleted, day)}, without {named}", base - added)
+        for kind in there:
+            for level, deleted in _WAYS[1:]:
+                if (amount := self._ask(level, day, deleted, kind)) is not None:
+                    yield Reading(f"{self._words(level, deleted, day)}, {kind.name} ones alone", amount)
+
+    def _words(self, level: str, deleted: bool, day: date) -> str:
+        what = "the account itself" if level == "advertiser" else PLURAL[level]
+        which = "" if level == "advertiser" else " with deleted ones" if deleted else " without deleted ones"
+        other = "" if day == self._day else f" of {day}, as in another time zone"
+        return f"{what}{which}{other}"
+
+    def _question(self, level: str, day: date, *, deleted: bool) -> Question:
+        stream = STREAMS[f"{level}_report_daily"]
+        return Question(stream, self._advertiser, Window(day, day), self._names, deleted, self._today)
+
+    def _ask(self, level: str, day: date, deleted: bool, kind: AdKind) -> Decimal | None:
+        key = (level, day, deleted, kind.name)
+        if key not in self._known:
+            try:
+                total: Total = self._source.total(self._question(level, day, deleted=deleted), [kind])
+                self._known[key] = total.sums.get(self._metric)
+            except (NoTotals, RequestRefused):
+                self._known[key] = None
+        return self._known[key]
+
+
+_WAYS = (
+    ("advertiser", True),
+    ("campaign", False),
+    ("ad_group", False),
+    ("ad", False),
+    ("campaign", True),
+    ("ad_group", True),
+    ("ad", True),
+)
+"""Levels, with deleted ones or without; Ads Manager shows those that are not deleted unless it is asked for all."""
+
+
+def _said_here(
+    settings: Settings, advertiser: Advertiser, day: date, metric: str, environment: Mapping[str, str] | None
+) -> Iterator[Reading]:
+    """Yield what is stored of the day now, and what was stored earlier."""
+    if metric not in CONTROLS:
+        return
+    for one in history(settings, day, environment=environment):
+        if one.advertiser_id != advertiser.id:
+            continue
+        amount = getattr(one.seal, metric)
+        if amount is not None:
+            when = (
+                "what is stored here"
+                if one.until is None
+                else f"what TikTok said before {one.until:%d %b %Y %H:%M} UTC"
+            )
+            yield Reading(f"{when}, in {one.object}", Decimal(amount))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What TikTok said of a day of an object and account, until when; None: it is what is stored now."""
+
+    object: str
+    advertiser_id: str
+    seal: Seal
+    since: datetime | None
+    until: datetime | None
+    age_days: int | None = None
+    account: str = ""
+
+
+def history(settings: Settings, day: date, *, environment: Mapping[str, str] | None = None) -> list[Said]:
+    """Return what TikTok said of a day and when, by object and account, oldest first; asks nobody."""
+    found: list[Said] = []
+    with open_destination(settings.destination, read_only=True, environment=environment) as destination:
+        changes: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        for row in destination.restated(day) if isinstance(destination, KeepsChecks) else ():
+            changes.setdefault((row["object"], row["advertiser_id"]), []).append(row)
+        pairs = [pair for pair, known in destination.cursors().items() if known.cursor]
+        for name, advertiser_id in sorted(pairs):
+            stream = STREAMS.get(name)
+            if stream is None or stream.time is None or stream not in settings.objects:
+                continue
+            if settings.advertiser_ids and advertiser_id not in settings.advertiser_ids:
+                continue
+            since: datetime | None = None
+            for row in changes.get((name, advertiser_id), ()):
+                found.append(Said(name, advertiser_id, _seal(row, "before"), since, row["seen_at"], row["age_days"]))
+                since = row["seen_at"]
+            if now := destination.seals(stream, advertiser_id).get(day):
+                found.append(Said(name, advertiser_id, now.seal, since or now.read_at, None))
+    return found
+
+
+def _seal(row: Mapping[str, Any], when: str) -> Seal:
+    return Seal(int(row[f"rows_{when}"] or 0), 0, *(row[f"{name}_{when}"] for name in CONTROLS))
