@@ -25,7 +25,7 @@ from owox_tiktok.local.sheets import Server, Sheet, serve
 from owox_tiktok.settings import SETTINGS
 from owox_tiktok.sheets import dashboard, setup, template
 from owox_tiktok.sheets.client import API_VARIABLE, Sizes, Spreadsheet
-from owox_tiktok.sheets.dashboard import DASHBOARD
+from owox_tiktok.sheets.dashboard import ALL, DASHBOARD
 from owox_tiktok.sheets.pages import Item, SheetKind
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.tabs import letters
@@ -663,6 +663,9 @@ def test_the_dashboard_is_compared_with_the_days_before_and_may_show_one_account
             assert {line[11] for line in shown[ROWS] if line[11]} <= {row["campaign_id"] for row in spans[0]}
     built.put(DASHBOARD, 3, 1, "nobody")
     assert "No account is called so" in str(built.shown(DASHBOARD)[4][2])
+    built.put(DASHBOARD, 3, 1, ALL)
+    built.put(DASHBOARD, 4, 1, "XYZ")
+    assert str(built.shown(DASHBOARD)[4][2]).startswith("No account is billed in XYZ. Choose in B5: ")
 
 
 def test_the_dashboard_has_roas_names_of_accounts_and_pictures_of_ads_where_their_objects_are_imported(

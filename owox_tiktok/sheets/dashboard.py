@@ -67,6 +67,8 @@ _WORD, _CELL = 13, 14
 _LABEL, _ACCOUNT, _CURRENCY = 15, 16, 19
 _POINT, _CAMPAIGN, _AD, _COVER = 21, 27, 34, 41
 _HIDDEN = (_WORD, _COVER + 1)
+_TOP_CURRENCY = f"${letters(_CURRENCY)}$2"
+"""The currency with the highest spend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +154,16 @@ def _by_heading(tab: str, name: str) -> str:
 def _hidden_values(grid: _Grid, names: Mapping[str, str], headings: str) -> None:
     """Put what all formulas share: what is chosen, the days, where optional columns are."""
     cell, day = grid.cell, names["stat_time_day"]
-    chosen = f'=IF(OR($B$4="";$B$4="{ALL}");"";IFERROR(REGEXEXTRACT($B$4;"[0-9]+$");"none"))'
+    ids = f"${letters(_ACCOUNT)}$2:${letters(_ACCOUNT)}${_SPILLED}"
+    known = f'INDEX({ids};MATCH(REGEXEXTRACT($B$4;"[0-9]+$");{ids};0))'
+    chosen = f'=IF(OR($B$4="";$B$4="{ALL}");"";IFERROR({known};"none"))'
     grid.work_out("account", "Account chosen", chosen)
     theirs = f'IFERROR({_currency_of_account(grid)};"")'
-    grid.work_out("currency", "Currency shown", f'=IF({cell["account"]}="";$B$5;{theirs})')
+    any_account = f'IF($B$5="";{_TOP_CURRENCY}&"";$B$5)'
+    grid.work_out("currency", "Currency shown", f'=IF({cell["account"]}="";{any_account};{theirs})')
     grid.work_out("first", "First day of the data", f'=IFERROR(IF(MAX({day})=0;"";MIN({day}));"")')
     grid.work_out("last", "Last day of the data", f'=IFERROR(IF(MAX({day})=0;"";MAX({day}));"")')
-    grid.work_out("days", "Days shown", '=IF(OR($B$6="";$B$7="");0;MAX(0;$B$7-$B$6+1))')
+    grid.work_out("days", "Days shown", '=IF(OR($B$6="";$B$7="");0;IFERROR(MAX(0;$B$7-$B$6+1);0))')
     grid.work_out(
         "step", "Days of a point", f"=IF({cell['days']}<={POINTS};1;MAX(7;CEILING({cell['days']}/{POINTS};1)))"
     )
@@ -273,8 +278,7 @@ def _controls(grid: _Grid) -> None:
     labels, currencies = (f"${letters(at)}$2:${letters(at)}${_SPILLED}" for at in (_LABEL, _CURRENCY))
     grid.put(4, 0, Item("Account", "note"), Item(ALL, "control", takes="range", choices=(labels,)))
     # Where nobody has chosen: the currency of the chosen account, else the one with the highest spend.
-    top = f"${letters(_CURRENCY)}$2"
-    first = f'=IFERROR(IF({cell["account"]}="";{top}&"";{_currency_of_account(grid)});"")'
+    first = f'=IFERROR(IF({cell["account"]}="";{_TOP_CURRENCY}&"";{_currency_of_account(grid)});"")'
     grid.put(5, 0, Item("Currency", "note"), Item(style="control", formula=first, takes="range", choices=(currencies,)))
     last = cell["last"]
     grid.put(6, 0, Item("From", "note"))
@@ -285,16 +289,18 @@ def _controls(grid: _Grid) -> None:
     grid.formula(
         4, _FIRST_METRIC,
         f'=IF({last}="";"No data yet. Tick Ad by day in OWOX → Choose data… and run the import.";'
-        f'IF({cell["days"]}=0;"Nothing is shown: the day in To is before the one in From.";'
+        f'IF({cell["days"]}=0;"Nothing is shown: From and To are no days, or To is before From.";'
         f'"Imported: "&TEXT({cell["first"]};"yyyy-mm-dd")&" to "&TEXT({last};"yyyy-mm-dd")))',
         "subtitle",
     )  # fmt: skip
     grid.formula(
         5, _FIRST_METRIC,
         f'=IF({cell["account"]}="none";"No account is called so. Pick one in B4, or type its id.";'
-        f'IF({cell["currencies"]}<2;"";IF({cell["account"]}<>"";"This account is billed in "&{cell["currency"]}&".";'
+        f'IF({cell["currencies"]}=0;"";IF(COUNTIF({currencies};{cell["currency"]})=0;'
+        f'"No account is billed in "&{cell["currency"]}&". Choose in B5: "&{listed}&".";'
+        f'IF({cell["currencies"]}=1;"";IF({cell["account"]}<>"";"This account is billed in "&{cell["currency"]}&".";'
         f'"The accounts are billed in "&{listed}&". Amounts in different currencies are never added up: only "&'
-        f'{cell["currency"]}&" is shown. Choose another one in B5.")))',
+        f'{cell["currency"]}&" is shown. Choose another one in B5.")))))',
         "subtitle",
     )  # fmt: skip
     grid.formula(

@@ -529,7 +529,8 @@ def _complete_dashboard(page: Page, seen: _Seen, done: list[str]) -> list[list[J
             if _plain(there) != _plain(item.formula) and (pointing or _plain(there) == _plain(before)):
                 step.append(requests.write(seen.tab.id, row, column, [{"values": [_value(item)]}]))
     if step:
-        done.append(f"{seen.tab.title}: {counted(len(step), 'formula')} now follow the tab of the data")
+        follow = "follows" if len(step) == 1 else "follow"
+        done.append(f"{seen.tab.title}: {counted(len(step), 'formula')} now {follow} the tab of the data")
     if page.charts and ours and not seen.charts:
         step += [_chart(seen.tab, chart) for chart in page.charts]
         done.append(f"{seen.tab.title}: added {counted(len(page.charts), 'chart')}")
