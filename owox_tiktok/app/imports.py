@@ -5,27 +5,21 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, readers_for, unless
-from owox_tiktok.app.proofs import (
-    Afterwards,
-    KeepsChecks,
-    again_in_words,
-    alarm,
-    check_afterwards,
-    to_read_again,
-)
+from owox_tiktok.app.healing import Healing
+from owox_tiktok.app.proofs import Afterwards, KeepsChecks, alarm, check_afterwards
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
 from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
-from owox_tiktok.model import Audit, Audited, Destination, KeepsHistory, Metered, Reading, Stamps, Window
+from owox_tiktok.model import Audited, Destination, KeepsHistory, Metered, Reading, Stamps, Window
 from owox_tiktok.notify import mistakes, notify
 from owox_tiktok.plan import Done, Pair, keep_from, losses, no_longer_asked
 from owox_tiktok.plan import plan as make_plan
@@ -34,7 +28,6 @@ from owox_tiktok.settings import Settings
 from owox_tiktok.states import Reason
 from owox_tiktok.tiktok.client import BOUNDS, Bounds, TikTok
 from owox_tiktok.tiktok.reader import Source
-from owox_tiktok.trust.audit import by_stream, sentences
 from owox_tiktok.trust.ledger import Run
 
 
@@ -62,7 +55,6 @@ class Part:
 
 
 WHOLE_RUN = Part()
-_Days = dict[tuple[str, str], set[date | None]]
 
 
 def import_(
@@ -120,22 +112,12 @@ def import_(
             for advertiser_id, note in accounts.notes.items():
                 count(Warned("", advertiser_id, note))
             cursors = destination.cursors()
-            audit = Audit()
-            if isinstance(destination, Audited) and not backfill:
-                audit = destination.audit(settings.objects)
-                for name, note in audit.notes:
-                    count(Warned(name, "", note))
-            owed = {} if backfill else to_read_again(destination)
-            damaged = {
-                pair: {*audit.differing.get(pair, ()), *owed.get(pair, ())} for pair in {**audit.differing, **owed}
-            }
-            pairs = make_plan(settings, advertisers, cursors, now, backfill, part.done, damaged)
-            again, owed_again = _read_again(pairs, audit.differing), _read_again(pairs, owed)
+            healing = Healing(destination, settings, backfill=backfill is not None)
+            pairs = make_plan(settings, advertisers, cursors, now, backfill, part.done, healing.damaged)
+            for warned in healing.begin(pairs):
+                count(warned)
             if isinstance(destination, Audited):
                 for name, sentence in no_longer_asked(pairs):
-                    count(Warned(name, "", sentence))
-            for name, differing in by_stream(audit.differing).items():
-                for sentence in sentences(differing, again, "they are read again"):
                     count(Warned(name, "", sentence))
             for name, sentence in losses(pairs):
                 count(Warned(name, "", sentence))
@@ -161,7 +143,7 @@ def import_(
                 for name, note in destination.tidy([s for s in settings.objects if s.name not in broken]):
                     count(Warned(name, "", note))
             healthy = (s for s in settings.objects if s.name not in broken and not outcome.left and not part.halted())
-            back, changed = _came_back(destination, settings, audit, _stored(again, outcome.failed))
+            healing.end(outcome.failed)
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)
             if settings.views:
                 refresh_views(destination, settings, count)
@@ -183,11 +165,12 @@ def import_(
             finished = _finished(
                 outcome, requests, checked, api, len(pairs) + lost, failed, warnings, began, billed, price
             )
+            if not outcome.left:
+                finished = replace(finished, healed=healing.in_words())
             if isinstance(destination, KeepsChecks):
                 with suppress(StoreFailed):  # where the connection was lost, what came of the run is still said
                     destination.keep_run(_kept(finished, settings, now))
     except Halted as asked:  # before there was a plan
-        audit, back, changed, owed_again = Audit(), {}, {}, {}
         outcome = Outcome(stopped=Reason(asked.message))
         finished = _finished(outcome, api.counts.requests, checked, api, 0, 0, warnings, began, 0, None)
     except StoreBusy:
@@ -197,13 +180,6 @@ def import_(
         raise
     finally:
         api.stop()
-    healed = []
-    if not outcome.left:
-        healed += sentences(audit.differing, back, "they are back")
-        others = "they were read again, and TikTok has other rows or values by now"
-        healed += sentences(audit.differing, changed, others)
-        healed += again_in_words(_stored(owed_again, outcome.failed))
-    finished = replace(finished, healed=tuple(healed))
     if part.earlier:
         finished = finished.after(part.earlier)
     if finished.stopped is not Reason.TO_BE_CONTINUED:  # there is one message, at the end of the last part
@@ -220,40 +196,6 @@ def keep_history(destination: Destination, settings: Settings) -> None:
         what = f"{settings.destination.partition('://')[0]}:// keeps no history of lists"
         raise BadInput([Mistake(f"{settings.source} history", what, "Omit it, or use duckdb:// or bigquery://.")])
     destination.history = frozenset(settings.history)
-
-
-def _read_again(
-    pairs: Sequence[Pair], differing: Mapping[tuple[str, str], Collection[date | None]]
-) -> dict[tuple[str, str], set[date | None]]:
-    """Return the days that differ and are read in this run; others are not imported any more."""
-    again: dict[tuple[str, str], set[date | None]] = {}
-    for pair in pairs:
-        days = differing.get(pair.key, ())
-        windows = [w for w in pair.windows if w and pair.stream.time]
-        again[pair.key] = {d for d in days if d is None or any(w.first <= d <= w.last for w in windows)}
-    return again
-
-
-def _stored(
-    again: Mapping[tuple[str, str], set[date | None]], failed: Mapping[tuple[str, str], str]
-) -> dict[tuple[str, str], set[date | None]]:
-    return {pair: days for pair, days in again.items() if pair not in failed}
-
-
-def _came_back(
-    destination: Destination, settings: Settings, audit: Audit, again: Mapping[tuple[str, str], Collection[date | None]]
-) -> tuple[_Days, _Days]:
-    """Return which of the days that were read again are stored as they were before, and which are not."""
-    streams = {stream.name: stream for stream in settings.objects}
-    back: _Days = {}
-    changed: _Days = {}
-    for (name, advertiser_id), days in again.items():
-        sealed = destination.seals(streams[name], advertiser_id) if days else {}
-        for day in days:
-            was, _ = audit.differing[name, advertiser_id][day]
-            same = day in sealed and sealed[day].seal == was
-            (back if same else changed).setdefault((name, advertiser_id), set()).add(day)
-    return back, changed
 
 
 def _tell(
