@@ -46,7 +46,7 @@ def wrong(laptop: Laptop, *objects: str) -> list[str]:
 
 @needs_browser
 def test_from_config_to_rows() -> None:
-    with Laptop(world=world(), latency_s=0.4, qps=2) as laptop:
+    with Laptop(world=world(), latency_s=0.4, qps=1) as laptop:  # long enough to see its progress
         visit(laptop, "from_config_to_rows")
         assert wrong(laptop, *DEFAULTS, "campaign_report_daily") == []
 
