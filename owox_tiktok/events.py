@@ -101,7 +101,8 @@ class Proof:
 
     def in_words(self, requests: int) -> str:
         """Return it as the end of a sentence; ``requests`` are those of the reading."""
-        spend = " and ".join(f"{amount:,.2f} {currency}".strip() for currency, amount in sorted(self.spend.items()))
+        *some, last = [f"{amount:,.2f} {currency}".strip() for currency, amount in sorted(self.spend.items())] or [""]
+        spend = f"{', '.join(some)} and {last}" if some else last
         parts = [f"spend {spend}"] if spend else []
         if self.days:
             parts.append(f"{self.equal:,} of {self.days:,} closed days equal")
