@@ -12,6 +12,7 @@ import msgspec
 
 from owox_tiktok.errors import RequestRefused
 from owox_tiktok.tiktok.client import TikTok
+from owox_tiktok.tiktok.gmv_max import stores
 from owox_tiktok.tiktok.once import Once
 from owox_tiktok.tiktok.questions import EVERY_STATUS, Part, Question
 
@@ -20,21 +21,6 @@ TYPES = {"PRODUCT": "PRODUCT_GMV_MAX", "LIVE": "LIVE_GMV_MAX"}
 """A kind of campaign as reports call it, and as lists do."""
 
 Found = tuple[tuple[str, ...], ...]
-
-
-class _Exclusive(msgspec.Struct):
-    advertiser_id: str | int | None = None
-
-
-class _Store(msgspec.Struct):
-    store_id: str | int
-    is_gmv_max_available: bool | None = None
-    store_authorized_bc_id: str | int | None = None
-    exclusive_authorized_advertiser_info: _Exclusive | None = None
-
-
-class _Stores(msgspec.Struct):
-    store_list: list[_Store] | None = None
 
 
 class _Campaign(msgspec.Struct):
@@ -71,18 +57,7 @@ class _Look:
 
     def stores(self) -> Found:
         """Return the shops that this account advertises: id and Business Center."""
-        return self._known.get(("stores", self.advertiser.id), self._ask_stores)
-
-    def _ask_stores(self) -> Found:
-        mine = self.advertiser.id
-        listed = self.api.data("gmv_max/store/list/", {"advertiser_id": mine}, _Stores, advertiser_id=mine)
-        found = []
-        for store in listed.store_list or ():
-            exclusive = store.exclusive_authorized_advertiser_info
-            owner = str(exclusive.advertiser_id) if exclusive and exclusive.advertiser_id else mine
-            if store.is_gmv_max_available is not False and owner == mine:
-                found.append((str(store.store_id), str(store.store_authorized_bc_id or "")))
-        return tuple(dict.fromkeys(found))
+        return self._known.get(("stores", self.advertiser.id), lambda: stores(self.api, self.advertiser.id))
 
     def campaigns(self, store: str, kind: str) -> tuple[str, ...]:
         """Return the campaigns of a shop (all shops: "") of a kind, deleted ones included."""
