@@ -94,10 +94,15 @@ class Examined(NamedTuple):
 
 
 def looks_like_ours(stream: Stream, names: Sequence[str], values: Sequence[Cell]) -> bool:
-    """Whether a row without a key is one of ours that lost it: most of what is no key is still there."""
-    rest = [value for name, value in zip(names, values, strict=True) if name not in stream.keys and name != "currency"]
+    """Whether a row without a key is one of ours that lost it.
+
+    Most of what is no key is still there, or its day and currency with anything else: nobody's total has those.
+    """
+    cells = dict(zip(names, values, strict=True))
+    rest = [value for name, value in cells.items() if name not in stream.keys and name != "currency"]
     there = [value for value in rest if value is not None]
-    return len(there) > 1 and 2 * len(there) >= len(rest)
+    dated = cells.get(stream.time or "") is not None and cells.get("currency") is not None
+    return (dated and bool(there)) or (len(there) > 1 and 2 * len(there) >= len(rest))
 
 
 def _examined(
@@ -213,8 +218,8 @@ def _large(book: Spreadsheet, one: Examinee, now: datetime) -> Examined:
             if key is not None:
                 count.add(key, values)
                 rows_of.setdefault(_month(one.day_of(key)), array("l")).append(row)
-            if not names_row(stream, key):
-                keyless = keyless or looks_like_ours(stream, names, values)
+            if not names_row(stream, key):  # a part of a key is a hint: what else is in the row is seen afterwards
+                keyless = keyless or key is not None or looks_like_ours(stream, names, values)
     different = count.differing()
     months = _whose_turn({month: len(rows) for month, rows in rows_of.items()}, len(table.columns), turn_of(now))
     places = {name: at for at, name in enumerate(n for strip in strips for n in strip.names)}
