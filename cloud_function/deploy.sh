@@ -307,7 +307,7 @@ uninstall() {
   for one in $listed; do keep "secrets delete $one ${in_project[*]}"; done
   look_up_number
   listed=$(ask gcloud storage buckets describe "gs://$name-$number-$region" "${in_project[@]}" --format='value(name)') || exit 1
-  [ -z "$listed" ] || keep "storage rm --recursive gs://$name-$number-$region ${in_project[*]}"
+  [ -z "$listed" ] || keep "storage rm gs://$name-$number-$region --recursive ${in_project[*]}"
   listed=$(members roles/run.builder projects get-iam-policy "$project") || exit 1
   ! grep -qxF "serviceAccount:$build" <<<"$listed" ||
     keep "projects remove-iam-policy-binding $project --member=serviceAccount:$build --role=roles/run.builder --condition=None"

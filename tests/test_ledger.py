@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -107,13 +108,14 @@ def test_a_run_is_seen_from_its_start_to_its_end_and_looking_costs_the_sheet_not
         assert (status["state"], status["label"], status["run_id"]) == ("running", "Waiting", run_id)
         assert status["message"].startswith("Waiting in the queue since ")
     assert place.google.counts["calls"] == calls
-    place.project.server.faults.latency_s = 1.5
+    seen = threading.Event()
+    place.project.server.on_request = lambda path: path.startswith("report/") and seen.wait(60)
     place.cloud_tasks.pause(place.queue, False)
-    until(lambda: place.status(function)["percent"])
+    until(lambda: any(one["rows"] for one in place.status(function)["objects"]))
     running = place.status(function)
     assert (running["state"], running["label"]) == ("running", "Running")
-    assert any(one["rows"] for one in running["objects"])
-    place.project.server.faults.latency_s = 0.0
+    assert 0 < running["percent"] < 100
+    seen.set()
     assert place.cloud_tasks.wait_idle(place.queue)
     calls = place.google.counts["calls"]
     done = place.status(function)

@@ -78,9 +78,12 @@ class CloudStorage:
         unsure: list[bool] = []
         sent = self._clock()
         path = f"/upload/storage/v1/b/{quote(self._bucket, safe='')}/o"
-        answer = self._ask("POST", path, query, (200, 412, 429), body, unsure=unsure)
-        if answer.status_code == 429 and not unsure:
-            raise Changed  # it was written within the last second, most likely by somebody else
+        # An object that is there was written within the last second when there is a 429, most likely by somebody else:
+        # whoever saw it should look again. One that is not there has no such limit; the whole bucket is busy.
+        wanted = (200, 412, 429) if generation else (200, 412)
+        answer = self._ask("POST", path, query, wanted, body, unsure=unsure)
+        if answer.status_code == 429:
+            raise Changed
         if answer.status_code == 412:
             # An earlier attempt whose answer was lost may have been ours.
             there = self.get(name) if unsure else None
@@ -146,7 +149,9 @@ class CloudStorage:
                     raise _unavailable(f"does not answer ({type(error).__name__})", self._bucket) from None
                 if answer.status_code >= 500 and unsure is not None:
                     unsure.append(True)
-                if answer.status_code not in wanted and (answer.status_code in (408, 429) or answer.status_code >= 500):
+                busy = answer.status_code in (408, 429) or answer.status_code >= 500
+                # After a lost answer, "busy" does not say whether the write was done: it is asked until that is known.
+                if busy and (answer.status_code not in wanted or unsure):
                     raise _unavailable(f"answers {answer.status_code}", self._bucket)
         if answer.status_code not in wanted:
             raise _refused(answer.status_code, self._bucket)

@@ -44,7 +44,9 @@ def _of_ledger(known: Ledger, wanted: str) -> Answer:
     runs = {e.run: _run(e, recorded.get(e.run), known.zone) for e in known.runs}
     runs |= {name: run for name, run in recorded.items() if name not in runs}
     entry = known.find(wanted) if wanted else known.current
-    newest = sorted(runs.values(), key=lambda r: r.started, reverse=True)
+    # By the ledger's clock: the Sheet's record has Google's, in whole seconds, so a run could seem to precede the last.
+    began = {name: run.started for name, run in runs.items()} | {e.run: e.started or e.asked.at for e in known.runs}
+    newest = sorted(runs.values(), key=lambda r: began[r.run], reverse=True)
     found = runs.get(wanted) if wanted else runs[entry.run] if entry else newest[0] if newest else None
     if found is None:
         raise messages.no_run(wanted)

@@ -49,6 +49,8 @@ class Server(Emulator):
 
     ``log`` holds one small dict per request (time, path, params without secrets, code, page, bytes);
     ``code`` is TikTok's code, an HTTP status as ``http_…``, or the name of a failure without answer.
+    ``on_request`` is called with the path of each request before its answer, in its thread: what it does not return
+    from is held back.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Server(Emulator):
         self.cache = cache
         self.credentials = Credentials(sandbox)
         self.log: list[dict[str, Any]] = []
+        self.on_request: Callable[[str], object] | None = None
         self._api = Api(world, self.credentials, self.faults, self.rules, self.limits, sandbox, clock)
         self._gate = Gate(self.limits, self.credentials.app_id, clock, lambda: world.now().date())
         self._fault_state = FaultState(self.faults)
@@ -148,6 +151,8 @@ class Server(Emulator):
         with self._lock:
             self._requests += 1
             number = self._requests
+        if self.on_request is not None:
+            self.on_request(name)
         faults = self.faults
         if faults.hang_after is not None and number > faults.hang_after:
             return self._hang(name)
