@@ -373,7 +373,10 @@ class Layout:
         table = self.table
         if len(self._keys) > table.tab.rows or seen is None or not unmoved(table, seen):
             return False
-        if any(self._key_at(seen, row) != self._keys[row] for row in self._recognised()):
+        recognised = self._recognised()
+        if recognised and recognised[-1] >= len(self._keys):  # the keys were read again, and rows are gone
+            return False
+        if any(self._key_at(seen, row) != self._keys[row] for row in recognised):
             return False
         for row, ours in self._portion.keyless.items():
             line = seen.values.get(row, {})
