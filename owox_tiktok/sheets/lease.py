@@ -302,7 +302,17 @@ def _lives(found: Holder, book: Spreadsheet) -> bool:
         return False
     except OSError:
         pass
-    return True
+    return not _zombie(int(process))
+
+
+def _zombie(process: int) -> bool:
+    """Whether a process has ended, and is listed until its parent asks for it; in a container that may be never."""
+    try:
+        facts = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace")
+    except OSError:
+        return False
+    # Number, name in brackets, state; the name may hold anything.
+    return facts.rpartition(")")[2].split()[:1] == ["Z"]
 
 
 def _busy(found: Holder, book: Spreadsheet) -> StoreBusy:
