@@ -212,6 +212,10 @@ class Sheets(Steps):
             self._check_budget(structure, len(lacking) * (table.tab.rows if table else 2), stream)
             self._lacking[stream.name] = (stream, columns)
 
+    def make(self) -> None:
+        """Make at once what the streams lack that were prepared: no rows are to follow."""
+        self._make()
+
     def _make(self, names: Collection[str] | None = None) -> None:
         """Make the tabs and columns that streams (of these names, or all) lack, in one batch."""
         wanted = {n: of for n, of in self._lacking.items() if names is None or n in names}

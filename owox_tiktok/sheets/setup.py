@@ -65,7 +65,9 @@ def init(book: Spreadsheet, kind: SheetKind | None = None, *, dry_run: bool = Fa
             work.made.append(dashboard.DATA.title)
         if not dry_run:
             # By the destination itself, so that the first import finds it; the Dashboard has something to point at.
-            Sheets(book).prepare(dashboard.DATA, dashboard.DATA.columns(dashboard.DATA_FIELDS))
+            tabs = Sheets(book)
+            tabs.prepare(dashboard.DATA, dashboard.DATA.columns(dashboard.DATA_FIELDS))
+            tabs.make()
             structure = book.structure((TAB, *COLUMNS))
     pages = template.pages(kind, _source(structure))
     _bring(work, book, structure, pages)
