@@ -164,9 +164,13 @@ def query(sql: str) -> list[tuple[Any, ...]]:
 
 
 def rows_of(dataset: str, stream: str | Stream) -> list[Row]:
-    """The rows of a stream's table as Python values: Decimal, int, bool, date, aware datetimes, JSON's own."""
+    """The rows of a stream's table as Python values: Decimal, int, bool, date, aware datetimes, JSON's own.
+
+    When a row was written is left out.
+    """
     stream = STREAMS[stream] if isinstance(stream, str) else stream
-    fields = client().get_table(f"{project()}.{dataset}.{stream.table}").schema
+    schema = client().get_table(f"{project()}.{dataset}.{stream.table}").schema
+    fields = [f for f in schema if not f.name.startswith("_")]
     kinds = {f.name: stream.fields[f.name].kind if f.name in stream.fields else None for f in fields}
     picked = [f"TO_JSON_STRING(`{n}`) AS `{n}`" if kinds[n] is Kind.JSON else f"`{n}`" for n in kinds]
     found = client().query_and_wait(f"SELECT {', '.join(picked)} FROM `{project()}.{dataset}.{stream.table}`")
