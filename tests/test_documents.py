@@ -78,7 +78,7 @@ def test_the_same_question_has_one_answer_in_both_dialects(lasting_tiktok: Serve
 
 def test_the_queries_of_the_page_on_bigquery_run_on_its_tables(lasting_tiktok: Server, tmp_path: Path) -> None:
     project = Project(tmp_path, lasting_tiktok)
-    assert project.import_(objects=["campaigns", "ad_report_daily"]).exit_code == 0
+    assert project.import_(objects=["campaigns", "ad_report_daily"], views=True).exit_code == 0
     found = [b.text for b in blocks((ROOT / "docs" / "bigquery.md").read_text(encoding="utf-8")) if b.language == "sql"]
     assert len(found) == 2
     for sql in found:

@@ -160,6 +160,10 @@ class PostgreSQL(Transactional):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # The server notices a closed connection a moment later: who starts at once would find the schema in use.
+        with suppress(psycopg.Error):
+            self.connection.rollback()
+            self.connection.execute("SELECT pg_advisory_unlock_all()")
         self.connection.close()
 
     # --- statements ---------------------------------------------------------------------------------------------------
