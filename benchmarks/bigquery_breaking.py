@@ -231,7 +231,7 @@ class Story:
         for name in self.objects:
             stream = STREAMS[name]
             stored = emulator.rows_of(self.dataset, stream)
-            names = [n for n in (stored[0] if stored else {}) if n in stream.fields]
+            names = [n for n in emulator.columns_of(self.dataset, stream) if n in stream.fields]
             wanted = [
                 row
                 for advertiser_id in self.tiktok.advertiser_ids

@@ -163,15 +163,19 @@ def query(sql: str) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in client().query_and_wait(sql)]
 
 
+def columns_of(dataset: str, stream: Stream) -> list[str]:
+    """The columns of a table, but for those that say when a row was written."""
+    fields = client().get_table(f"{project()}.{dataset}.{stream.table}").schema
+    return [f.name for f in fields if not f.name.startswith("_")]
+
+
 def rows_of(dataset: str, stream: str | Stream) -> list[Row]:
     """The rows of a stream's table as Python values: Decimal, int, bool, date, aware datetimes, JSON's own.
 
     When a row was written is left out.
     """
     stream = STREAMS[stream] if isinstance(stream, str) else stream
-    schema = client().get_table(f"{project()}.{dataset}.{stream.table}").schema
-    fields = [f for f in schema if not f.name.startswith("_")]
-    kinds = {f.name: stream.fields[f.name].kind if f.name in stream.fields else None for f in fields}
+    kinds = {n: stream.fields[n].kind if n in stream.fields else None for n in columns_of(dataset, stream)}
     picked = [f"TO_JSON_STRING(`{n}`) AS `{n}`" if kinds[n] is Kind.JSON else f"`{n}`" for n in kinds]
     found = client().query_and_wait(f"SELECT {', '.join(picked)} FROM `{project()}.{dataset}.{stream.table}`")
     return [{n: _typed(kinds[n], v) for n, v in row.items()} for row in found]
