@@ -15,7 +15,6 @@ from itertools import combinations
 from typing import Any
 
 from owox_tiktok.app.common import accounts_of, connect, only, unless
-from owox_tiktok.app.proofs import KeepsChecks
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Mistake, Problem, RequestRefused
 from owox_tiktok.events import Listener
@@ -26,6 +25,7 @@ from owox_tiktok.streams import STREAMS
 from owox_tiktok.tiktok.kinds import HIDDEN, ORDINARY, AdKind
 from owox_tiktok.tiktok.questions import Question
 from owox_tiktok.tiktok.reader import Source
+from owox_tiktok.trust.kept import KeepsChecks
 from owox_tiktok.trust.seals import CONTROLS
 from owox_tiktok.trust.totals import NoTotals, Total, half_a_unit
 

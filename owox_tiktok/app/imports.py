@@ -13,7 +13,7 @@ from pathlib import Path
 
 from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, readers_for, unless
 from owox_tiktok.app.healing import Healing
-from owox_tiktok.app.proofs import Afterwards, KeepsChecks, alarm, check_afterwards
+from owox_tiktok.app.proofs import Afterwards, alarm, check_afterwards
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
@@ -28,7 +28,7 @@ from owox_tiktok.settings import Settings
 from owox_tiktok.states import Reason
 from owox_tiktok.tiktok.client import BOUNDS, Bounds, TikTok
 from owox_tiktok.tiktok.reader import Source
-from owox_tiktok.trust.ledger import Run
+from owox_tiktok.trust.kept import KeepsChecks, Run
 
 
 @dataclass(frozen=True, slots=True)

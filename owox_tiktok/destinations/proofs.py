@@ -1,4 +1,4 @@
-"""What a database keeps of checks, beside its seals: see ``trust.ledger``. For databases with transactions."""
+"""What a database keeps of checks, beside its seals: see ``trust.kept``. For databases with transactions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from owox_tiktok.cursors import Part
 from owox_tiktok.dialects import Dialect
 from owox_tiktok.model import Chunk, Stream
-from owox_tiktok.trust.ledger import (
+from owox_tiktok.trust.kept import (
     CHECKS,
     IN_THE_READ,
     RESTATEMENT,

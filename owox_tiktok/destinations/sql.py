@@ -51,7 +51,7 @@ from owox_tiktok.model import (
 )
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust import changes
-from owox_tiktok.trust.ledger import VERDICT
+from owox_tiktok.trust.kept import VERDICT
 from owox_tiktok.trust.seals import (
     NOTHING,
     STORED_SINCE,

@@ -1,6 +1,6 @@
 """Views of what checks came to: how much of the spend is verified, where something is missing, how conversions grow.
 
-They read the tables of ``trust.ledger``, and are omitted where a destination does not keep those. Pure.
+They read the tables of ``trust.kept``, and are omitted where a destination does not keep those. Pure.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from owox_tiktok.dialects import SEALS, Dialect
 from owox_tiktok.model import Field, Kind
 from owox_tiktok.streams import ADVERTISER_ID, ID_OF, STREAMS
-from owox_tiktok.trust.ledger import CHECK, CHECKS, RESTATEMENT, RESTATEMENTS, VERDICT
+from owox_tiktok.trust.kept import CHECK, CHECKS, RESTATEMENT, RESTATEMENTS, VERDICT
 from owox_tiktok.trust.verdicts import TO_READ_AGAIN, VERIFIED, Verdict
-from owox_tiktok.views import Columns, View
+from owox_tiktok.views.select import There, View
 
 COMPARED = tuple(
     s.name
@@ -22,16 +22,16 @@ COMPARED = tuple(
 _OBJECT = Field("object", Kind.TEXT, "The object")
 
 
-def definitions(columns: Columns, dialect: Dialect) -> list[View]:
-    """Return the views that the tables with these ``columns`` allow, written in ``dialect``."""
+def trust_views(there: There) -> list[View]:
+    """Return the views that the tables allow; none where what checks came to is not kept."""
     needed = {
         SEALS: {p.name for p in VERDICT},
         CHECKS: {p.name for p in CHECK},
         RESTATEMENTS: {p.name for p in RESTATEMENT},
     }
-    if any(not names <= set(columns.get(table, ())) for table, names in needed.items()):
+    if any(not names <= set(there.tables.get(table, ())) for table, names in needed.items()):
         return []
-    return [_trust(dialect), _gaps(dialect), _late_conversions(dialect)]
+    return [_trust(there.dialect), _gaps(there.dialect), _late_conversions(there.dialect)]
 
 
 def _in(dialect: Dialect, texts: object) -> str:

@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from owox_tiktok.cursors import Part
 from owox_tiktok.dialects import MARK, SEALS, Dialect
 from owox_tiktok.model import Kind, Sealed, Stream
 from owox_tiktok.trust.seals import CONTROLS, COUNTS, Span, digits_of
-from owox_tiktok.trust.verdicts import NOT_RIGHT, TO_READ_AGAIN, VERIFIED, Stretch, Verdict
+from owox_tiktok.trust.verdicts import NOT_RIGHT, TO_READ_AGAIN, VERIFIED, DayChecked, Stretch, Verdict
 
 CHECKS = "_owox_tiktok_checks"
 RESTATEMENTS = "_owox_tiktok_restatements"
@@ -116,6 +116,39 @@ class Run:
     def values(self) -> dict[str, Any]:
         """Return the values by column."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@runtime_checkable
+class KeepsChecks(Protocol):
+    """A destination that keeps what checks came to; the module says which tables it has."""
+
+    def keep_checks(self, checked: Sequence[DayChecked], at: datetime, proof: str) -> None:
+        """Keep what checks of days came to, made ``at`` a moment."""
+        ...
+
+    def owed(self) -> Mapping[tuple[str, str], set[date]]:
+        """Return the days that are to be read again because they were found wrong, by object and account."""
+        ...
+
+    def wrong_before(self, since: datetime) -> Mapping[tuple[str, str], set[date]]:
+        """Return the days that were found wrong since a moment, and were read again after that."""
+        ...
+
+    def verified(self) -> Mapping[tuple[str, str], Mapping[date, datetime | None]]:
+        """Return when TikTok's total last confirmed each day, by object and account; None for never."""
+        ...
+
+    def keep_run(self, run: Run) -> None:
+        """Keep what a run came to."""
+        ...
+
+    def asked_so_far(self) -> tuple[int, int]:
+        """Return how many requests all runs took to read, and how many to check."""
+        ...
+
+    def restated(self, day: date) -> Sequence[Mapping[str, Any]]:
+        """Return what a day's sums were before each change, oldest first."""
+        ...
 
 
 def values_of(stretch: Stretch, at: datetime, proof: str = LIKE_FOR_LIKE) -> dict[str, Any]:
