@@ -17,7 +17,7 @@ from owox_tiktok.app.proofs import Afterwards, alarm, check_afterwards
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
+from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed, main_cause
 from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
 from owox_tiktok.model import Audited, Destination, KeepsHistory, Metered, Reading, Stamps, Window
 from owox_tiktok.notify import mistakes, notify
@@ -165,6 +165,8 @@ def import_(
             finished = _finished(
                 outcome, requests, checked, api, len(pairs) + lost, failed, warnings, began, billed, price
             )
+            problems = [*outcome.problems, *(error for error in refused.values() for _ in per_account)]
+            finished = replace(finished, cause=main_cause(problems))
             if not outcome.left:
                 finished = replace(finished, healed=healing.in_words())
             if isinstance(destination, KeepsChecks):

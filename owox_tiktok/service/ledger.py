@@ -95,6 +95,13 @@ class Entry(msgspec.Struct):
         """What was asked for: import or backfill."""
         return str(self.asks.get("action", ""))
 
+    @property
+    def goes_on(self) -> str:
+        """How to come by what is left of it, as a sentence."""
+        if self.action == "backfill":
+            return "A backfill starts from its first day again: ask for the days that are left."
+        return "The next import continues where it ended."
+
     def same(self, asks: Mapping[str, Any]) -> bool:
         """Whether this run reads what ``asks`` ask for."""
         return self.asks == dict(asks)
