@@ -196,7 +196,9 @@ def keep_history(destination: Destination, settings: Settings) -> None:
         return
     if not isinstance(destination, KeepsHistory):
         what = f"{settings.destination.partition('://')[0]}:// keeps no history of lists"
-        raise BadInput([Mistake(f"{settings.source} history", what, "Omit it, or use duckdb:// or bigquery://.")])
+        raise BadInput(
+            [Mistake(f"{settings.source} history", what, "Omit it, or use duckdb://, postgresql:// or bigquery://.")]
+        )
     destination.history = frozenset(settings.history)
 
 
