@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from owox_tiktok import app, notify
 from owox_tiktok.central.store import open_store
@@ -13,7 +13,7 @@ from owox_tiktok.central.turns import BACKFILL, PERSON, SCHEDULE
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.events import Failed, counted, duration, rows_of
 from owox_tiktok.secret import Secret
-from owox_tiktok.service import choosing, logs, progress, watch
+from owox_tiktok.service import choosing, fleet, logs, progress, watch
 from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.identity import Caller
@@ -121,6 +121,18 @@ class Actions:
             return self._sheet(Asked(action="status", spreadsheet_id=book), books[book], notes=True)
 
         return watch.sweep(self._queued, books, sheet, timedelta(hours=self._stale_hours), log)
+
+    def fleet(self, *, as_json: bool) -> Answer:
+        """Return how all Sheets are: see ``fleet``."""
+        if self._queued is None:
+            raise BadInput([Mistake("/fleet", "is for a deployment with a queue", "Deploy one with deploy.sh.")])
+        registered, now = self._registry.entries(), datetime.now(UTC)
+        found = fleet.look(self._queued.kept, registered, now, timedelta(hours=self._stale_hours))
+        used = fleet.quotas(found, registered)
+        if as_json:
+            said = {"sheets": [one.facts() for one in found], "quota": [one.sentence for one in used]}
+            return Answer(200, {**said, "message": fleet.summary(found)})
+        return Answer(200, fleet.page(found, used, now))
 
     def _sheet(self, asked: Asked, entry: Entry, *, notes: bool = False) -> Sheet:
         """Return the spreadsheet that is asked about; TikTok's secrets come along where the action needs them."""

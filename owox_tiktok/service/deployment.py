@@ -12,9 +12,11 @@
     OWOX_STORE              gs://bucket/folder, or sqlite:///file on one machine: the record of all runs; needed with a
                             queue
     OWOX_TASKS_ACCOUNT      the service account whose identity the queue and the schedule show
+    OWOX_TASK_KEY           a secret of 32 characters or more, by which the worker knows the tasks as the service's own
     OWOX_WORKER_URL         where the tasks go, which is also their audience
     OWOX_TIMEOUT_SECONDS    when the platform cuts a request off [CLOUD_RUN_TIMEOUT_SECONDS, else 300]
     OWOX_STALE_HOURS        a Sheet with a schedule is reported when no import has succeeded for so long [26]
+    OWOX_OPERATORS          who may see the page about all Sheets, GET /fleet: addresses and @domains [nobody]
     OWOX_PLATFORM_ADMITS    on the worker: yes, when the platform lets nobody but OWOX_TASKS_ACCOUNT call it
 
 ``OWOX_CERTS_URL``, ``CLOUD_TASKS_API_URL`` and ``CLOUD_STORAGE_API_URL`` point at emulators and are accepted only for
@@ -30,11 +32,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from owox_tiktok.errors import BadInput, Mistake
+from owox_tiktok.secret import Secret
 
 Role = Literal["sheets", "worker", "both"]
 
 LONGEST_DISPATCH_S = 1800.0
 """Cloud Tasks and Cloud Scheduler give up on a call after 30 minutes."""
+SHORTEST_KEY = 32
 DEFAULT_STALE_HOURS = 26.0
 """A daily import, and two hours more."""
 DEFAULT_TIMEOUT_S = 300.0
@@ -52,8 +56,10 @@ class Deployment:
     store: str
     account: str
     worker_url: str
+    task_key: Secret
     timeout_s: float
     stale_hours: float
+    operators: frozenset[str]
     platform_admits: bool
     certs_url: str
     tasks_url: str
@@ -93,6 +99,9 @@ def read(environment: Mapping[str, str]) -> Deployment:
         wrong("OWOX_TASKS_ACCOUNT", "is missing, and the queue needs it", "Give the service account of the tasks.")
     if queue and not worker_url:
         wrong("OWOX_WORKER_URL", "is missing, and the queue needs it", "Give the address of the worker.")
+    task_key = environment.get("OWOX_TASK_KEY", "").strip()
+    if task_key and len(task_key) < SHORTEST_KEY:
+        wrong("OWOX_TASK_KEY", "is too short", f"Give {SHORTEST_KEY} random characters, or run deploy.sh again.")
     store = environment.get("OWOX_STORE", "").strip()
     if queue and not store:
         wrong("OWOX_STORE", "is missing, and the queue needs it", "Give a bucket, such as gs://my-bucket/imports.")
@@ -126,8 +135,10 @@ def read(environment: Mapping[str, str]) -> Deployment:
         store=store if queue else "",
         account=account.lower(),
         worker_url=worker_url,
+        task_key=Secret(task_key),
         timeout_s=timeout or DEFAULT_TIMEOUT_S,
         stale_hours=stale or DEFAULT_STALE_HOURS,
+        operators=frozenset(who.lower() for who in words(environment.get("OWOX_OPERATORS", ""))),
         platform_admits=admits,
         certs_url=environment.get("OWOX_CERTS_URL", ""),
         tasks_url=environment.get("CLOUD_TASKS_API_URL", "").rstrip("/"),

@@ -14,14 +14,16 @@ from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed, Unavai
 from owox_tiktok.sheets.errors import SheetRefused, TooManyCells
 
 MOST_BYTES = 64 * 1024
+BODY_S = 10.0
+"""So long a body may take to arrive: it is a few kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer: status, JSON body, further headers."""
+    """An answer: status, JSON body (or the text of a page), further headers."""
 
     status: int
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | str
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
