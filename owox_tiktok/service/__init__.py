@@ -12,6 +12,8 @@
     runs         imports within the time of one request
     progress     how far runs are, for those who look
     watch        … and runs that end without a word: the schedule has them looked for
+    seats        how many runs use one TikTok token at once
+    due          when Sheets import without anybody, in one table
     endings      how a run ends: one message, one line in the log, one in the audit log
     ledger       the record of each Sheet's runs, in the central store
     tasks        Cloud Tasks, where imports wait for their turn

@@ -5,6 +5,7 @@
       callers: [anna@example.com, "@example.com", schedule@project.iam.gserviceaccount.com]
       datasets: [my-project.tiktok_ads]        # BigQuery; left out: none
       requests_per_second: 20                  # what TikTok permits that app; left out: 10
+      schedule: Hourly                         # or Daily at 06:00 in Europe/Berlin, Weekdays at …; left out: none
       client_ids: [1-a.apps.googleusercontent.com]   # of its script; left out: any that OWOX_AUDIENCES names
 
 ``@example.com`` means everybody whose account that Workspace domain manages. A spreadsheet can name no secret, project
@@ -31,6 +32,7 @@ import yaml
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.secret import Secret
 from owox_tiktok.service.deployment import Deployment, words
+from owox_tiktok.service.due import WORDS
 from owox_tiktok.service.identity import Caller
 from owox_tiktok.service.messages import Refusal
 
@@ -44,6 +46,7 @@ Known = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]*@[^@\s]+\.[^@\s]+$")]
 Dataset = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]{1,1024}$")]
 SpreadsheetId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{20,100}$")]
 ClientId = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+-[a-z0-9]+\.apps\.googleusercontent\.com$")]
+Schedule = Annotated[str, msgspec.Meta(pattern=rf"^({WORDS}(?: in [A-Za-z_+-]+(/[A-Za-z0-9_+-]+)*)?)?$")]
 Rate = Annotated[float, msgspec.Meta(ge=0.01, le=1000)]
 
 
@@ -55,6 +58,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     datasets: list[Dataset] = []
     requests_per_second: Rate | None = None
     client_ids: list[ClientId] = []
+    schedule: Schedule = ""
 
     def admits(self, caller: Caller) -> bool:
         """Whether ``caller`` is named, or belongs to a domain that is: by Google's word, not by the address.
