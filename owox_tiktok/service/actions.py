@@ -28,10 +28,12 @@ from owox_tiktok.service.sheet import Sheet
 from owox_tiktok.service.stopping import Stopping
 from owox_tiktok.service.tasks import Queue, name_for
 from owox_tiktok.sheets import lease, setup, template
+from owox_tiktok.sheets.client import WRITER_VARIABLE
 from owox_tiktok.sheets.errors import SheetRefused
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.pace import PER_MINUTE_VARIABLE
 from owox_tiktok.sheets.report import record
+from owox_tiktok.sheets.shared_pace import STORE_VARIABLE
 from owox_tiktok.sheets.tabs import TAB
 from owox_tiktok.streams import STREAMS
 
@@ -106,7 +108,8 @@ class Actions:
                 case "schedule":
                     return self._schedule(sheet, caller)
                 case "status":
-                    return progress.status(sheet, self._queued.kept if self._queued else None)
+                    said = progress.status(sheet, self._queued.kept if self._queued else None)
+                    return Answer(said.status, {**said.body, "share_with": entry.writer})
                 case "cancel":
                     return self._queued.cancel(sheet, log) if self._queued else progress.cancel(sheet)
                 case "sweep":  # is about no spreadsheet
@@ -178,7 +181,9 @@ class Actions:
             environment[RATE] = str(entry.requests_per_second)
         if self._store:
             weight = BACKFILL if asked.action == "backfill" else SCHEDULE if asked.run_id else PERSON
-            environment |= {app.PACE_STORE: self._store, app.PACE_WEIGHT: f"{weight:g}"}
+            environment |= {app.PACE_STORE: self._store, app.PACE_WEIGHT: f"{weight:g}", STORE_VARIABLE: self._store}
+        if entry.writer:
+            environment[WRITER_VARIABLE] = entry.writer
         return Sheet(asked, entry, environment)
 
     def _start(self, sheet: Sheet, log: logs.Log) -> Answer:

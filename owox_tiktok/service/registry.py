@@ -5,6 +5,7 @@
       callers: [anna@example.com, "@example.com", schedule@project.iam.gserviceaccount.com]
       datasets: [my-project.tiktok_ads]        # BigQuery; left out: none
       requests_per_second: 20                  # what TikTok permits that app; left out: 10
+      writer: writer-1@my-project.iam.gserviceaccount.com   # whom the Sheet is shared with; left out: the service
       schedule: Hourly                         # or Daily at 06:00 in Europe/Berlin, Weekdays at …; left out: none
       client_ids: [1-a.apps.googleusercontent.com]   # of its script; left out: any that OWOX_AUDIENCES names
 
@@ -47,6 +48,7 @@ Dataset = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]\.[
 SpreadsheetId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{20,100}$")]
 ClientId = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+-[a-z0-9]+\.apps\.googleusercontent\.com$")]
 Schedule = Annotated[str, msgspec.Meta(pattern=rf"^({WORDS}(?: in [A-Za-z_+-]+(/[A-Za-z0-9_+-]+)*)?)?$")]
+Writer = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9.-]+@[a-z0-9.-]+\.gserviceaccount\.com)?$")]
 Rate = Annotated[float, msgspec.Meta(ge=0.01, le=1000)]
 
 
@@ -59,6 +61,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests_per_second: Rate | None = None
     client_ids: list[ClientId] = []
     schedule: Schedule = ""
+    writer: Writer = ""
 
     def admits(self, caller: Caller) -> bool:
         """Whether ``caller`` is named, or belongs to a domain that is: by Google's word, not by the address.
