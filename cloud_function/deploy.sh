@@ -7,7 +7,7 @@
 #   NAME-invoker          the account of the queue and the schedule: may call the worker, nothing else
 #   NAME-build            the account that builds the source
 #   NAME-token-ALIAS      a secret per TikTok token; NAME-registry, NAME-slack-webhook … where they are used
-#   NAME                  a Cloud Tasks queue; NAME-SPREADSHEET, a Cloud Scheduler job per Sheet
+#   NAME, NAME-background two Cloud Tasks queues, the second for schedules and backfills; NAME-SPREADSHEET, a Cloud Scheduler job per Sheet
 #   NAME-NUMBER-REGION    a bucket: the record of all runs; NAME-watch, the job that looks after them
 #
 # `gcloud run deploy --function` and not `gcloud functions deploy`: only the first knows custom audiences, which the menu
@@ -41,7 +41,7 @@ When imports start automatically (omit it to keep the current schedule):
   --new-token             store the token in the environment as a new version, though there is one
   --name NAME             what everything is named after [owox-tiktok]
   --queue NAME            name of the queue, when the old one was deleted in the last days [NAME]
-  --imports-at-once N     [the number of TikTok tokens]
+  --imports-at-once N     [20 for each TikTok token]
   --memory SIZE           of the worker [1Gi]
   --dry-run               print every command and run none; takes for granted that nothing is there yet
   --uninstall             list what was made, ask, and delete it; Sheets and datasets stay. With --dry-run: only list it
@@ -195,7 +195,8 @@ if [ -n "$registry" ] && [ -r "$registry" ]; then
     wrong --registry "is not sound.$line$listed"
   fi
 fi
-: "${at_once:=$(grep -c . <<<"$aliases")}"
+: "${at_once:=$((20 * $(grep -c . <<<"$aliases")))}"
+[ "$at_once" -le 48 ] || at_once=48 # of each queue, so that both keep within Cloud Run's usual 100 instances
 
 if [ -n "$mistakes" ]; then
   say 'To fix:'
@@ -212,7 +213,7 @@ build=$name-build@$project.iam.gserviceaccount.com
 worker_s=1800 # Cloud Tasks and Cloud Scheduler wait no longer
 sheets_s=300
 number=\$PROJECT_NUMBER # a dry run asks for nothing, so that its commands look it up
-queue_path=projects/$project/locations/$region/queues/$queue
+queues_path=projects/$project/locations/$region/queues
 
 # --- asking and doing ---------------------------------------------------------------------------------------------------
 
@@ -342,8 +343,10 @@ uninstall() {
   listed=$(ask gcloud scheduler jobs list "${in_location[@]}" \
     --format='value(name.basename(),httpTarget.oidcToken.serviceAccountEmail)' | just "$invoker" 2 1) || exit 1
   for one in $listed; do keep "scheduler jobs delete $one ${in_location[*]}"; done
-  listed=$(ask gcloud tasks queues describe "$queue" "${in_location[@]}" --format='value(name)') || exit 1
-  [ -z "$listed" ] || keep "tasks queues delete $queue ${in_location[*]}"
+  for one in "$queue" "$queue-background"; do
+    listed=$(ask gcloud tasks queues describe "$one" "${in_location[@]}" --format='value(name)') || exit 1
+    [ -z "$listed" ] || keep "tasks queues delete $one ${in_location[*]}"
+  done
   listed=$(ask gcloud secrets list "${in_project[@]}" --format='value(name.basename(),labels.owox-tiktok)' |
     just "$name" 2 1) || exit 1
   for one in $listed; do keep "secrets delete $one ${in_project[*]}"; done
@@ -565,17 +568,20 @@ optional GOOGLE_CHAT_WEBHOOK_URL "$name-google-chat-webhook"
 optional SLACK_WEBHOOK_URL "$name-slack-webhook"
 optional SMTP_PASSWORD "$name-smtp-password"
 
-step 'create the queue'
-# As many imports at once as there are TikTok apps; an import that fails is tried again after 10 s, 20 s … 5 minutes.
-wanted="$at_once 1.0 10 10s 300s 3"
-there=$(ask gcloud tasks queues describe "$queue" "${in_location[@]}" --format='value(rateLimits.maxConcurrentDispatches,rateLimits.maxDispatchesPerSecond,retryConfig.maxAttempts,retryConfig.minBackoff,retryConfig.maxBackoff,retryConfig.maxDoublings)')
-if [ "$(tr '\t' ' ' <<<"$there")" != "$wanted" ]; then
-  verb=create
-  [ -z "$there" ] || verb=update
-  run gcloud tasks queues $verb "$queue" "${in_location[@]}" --max-concurrent-dispatches="$at_once" \
-    --max-dispatches-per-second=1 --max-attempts=10 --min-backoff=10s --max-backoff=300s --max-doublings=3
-fi
-grant "serviceAccount:$runtime" roles/cloudtasks.enqueuer tasks queues -- "$queue" "${in_location[@]}"
+step 'create the queues'
+# People's imports wait in one, schedules and backfills in the other; the service itself bounds how many use a TikTok token
+# at once. An import that fails is tried again after 10 s, 20 s … 5 minutes.
+wanted="$at_once 5.0 10 10s 300s 3"
+for one in "$queue" "$queue-background"; do
+  there=$(ask gcloud tasks queues describe "$one" "${in_location[@]}" --format='value(rateLimits.maxConcurrentDispatches,rateLimits.maxDispatchesPerSecond,retryConfig.maxAttempts,retryConfig.minBackoff,retryConfig.maxBackoff,retryConfig.maxDoublings)')
+  if [ "$(tr '\t' ' ' <<<"$there")" != "$wanted" ]; then
+    verb=create
+    [ -z "$there" ] || verb=update
+    run gcloud tasks queues $verb "$one" "${in_location[@]}" --max-concurrent-dispatches="$at_once" \
+      --max-dispatches-per-second=5 --max-attempts=10 --min-backoff=10s --max-backoff=300s --max-doublings=3
+  fi
+  grant "serviceAccount:$runtime" roles/cloudtasks.enqueuer tasks queues -- "$one" "${in_location[@]}"
+done
 
 step 'create the bucket for the record of runs'
 bucket=gs://$name-$number-$region
@@ -598,11 +604,12 @@ for variable in SMTP_HOST SMTP_PORT SMTP_USER SMTP_FROM; do
   [ -z "${!variable:-}" ] || mail+=("$variable=${!variable}")
 done
 
-queue_knows=("OWOX_TASKS_QUEUE=$queue_path" "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_WORKER_URL=$worker_url" "OWOX_STORE=$bucket")
+queue_knows=("OWOX_TASKS_QUEUE=$queues_path/$queue" "OWOX_BACKGROUND_QUEUE=$queues_path/$queue-background"
+  "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_WORKER_URL=$worker_url" "OWOX_STORE=$bucket")
 
 step 'deploy the worker, which imports (some minutes)'
-# One import per instance; two instances more, for a start that comes while all imports run.
-deploy "$name-worker" --timeout="$worker_s" --concurrency=1 --max-instances=$((at_once + 2)) --memory="$memory" \
+# One import per instance; some instances more, for starts that come while all imports run.
+deploy "$name-worker" --timeout="$worker_s" --concurrency=1 --max-instances=$((2 * at_once + 4)) --memory="$memory" \
   --set-secrets="$(joined "$mounts")" "${other[@]}" --update-env-vars="$(variables OWOX_ROLE=worker "${config[@]}" \
     "${queue_knows[@]}" "OWOX_AUDIENCES=$worker_url" OWOX_PLATFORM_ADMITS=yes "OWOX_TIMEOUT_SECONDS=$worker_s" ${mail[@]+"${mail[@]}"})"
 expect_address "$name-worker" "$worker_url"

@@ -177,6 +177,7 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
         "OWOX_CALLERS": "anna@example.com",
         "OWOX_DATASETS": "",
         "OWOX_TASKS_QUEUE": "projects/my-project/locations/europe-west1/queues/owox-tiktok",
+        "OWOX_BACKGROUND_QUEUE": "projects/my-project/locations/europe-west1/queues/owox-tiktok-background",
         "OWOX_TASKS_ACCOUNT": INVOKER,
         "OWOX_WORKER_URL": WORKER,
         "OWOX_STORE": BUCKET,
@@ -222,6 +223,7 @@ def test_each_account_may_do_its_own_work_and_nothing_else(cloud: Cloud) -> None
         (f"iam service-accounts {INVOKER}", "roles/iam.serviceAccountUser", runtime),
         ("secrets owox-tiktok-token-default", "roles/secretmanager.secretAccessor", runtime),
         ("tasks queues owox-tiktok", "roles/cloudtasks.enqueuer", runtime),
+        ("tasks queues owox-tiktok-background", "roles/cloudtasks.enqueuer", runtime),
         (f"storage buckets {BUCKET}", "roles/storage.objectUser", runtime),
         ("run services owox-tiktok-worker", "roles/run.invoker", invoker),
         ("run services owox-tiktok", "roles/run.invoker", "user:anna@example.com"),
@@ -349,7 +351,8 @@ def test_a_registry_is_mounted_with_a_secret_for_each_alias(cloud: Cloud) -> Non
     assert sorted(cloud.world["scheduler jobs"]) == sorted(
         f"owox-tiktok-{what}" for what in (SHEET, OTHER_SHEET, "watch")
     )
-    assert cloud.world["tasks queues"]["owox-tiktok"]["max-concurrent-dispatches"] == "2"
+    queues = cloud.world["tasks queues"].values()
+    assert [q["max-concurrent-dispatches"] for q in queues] == ["40", "40"], "twenty for each of two tokens"
     assert set(cloud.who_may("roles/run.invoker", "run services owox-tiktok")) == {
         "user:anna@acme.example",
         "domain:acme.example",

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 import requests
 
+from owox_tiktok.central.store import open_store
 from owox_tiktok.events import Finished
 from owox_tiktok.local import tasks
 from owox_tiktok.local.identity import Issuer, without_signature
@@ -478,6 +479,8 @@ def test_the_deadline_strikes_again_and_again_and_the_run_goes_on_to_its_end(pla
     assert len(parts) >= 2
     assert all(t.gone == "done" for t in parts)
     assert {json.loads(t.body)["run_id"] for t in parts} == {run_id}
+    assert all("done" not in json.loads(t.body) for t in parts), "what was read is in the store, and in no request"
+    assert list(open_store(f"sqlite://{place.secrets.parent}/store.db", {}).names("parts/")) == []
     status = place.status(function, run_id=run_id)
     assert (status["state"], [r["run_id"] for r in status["runs"]]) == ("done", [run_id])
     # What is reported at the end is about all parts.

@@ -36,12 +36,14 @@ class Part:
     """A part of a run: of which run, when it has to end, and what the parts before it have read.
 
     It ends after what it has stored, at ``until`` (a moment of ``time.monotonic``) or when ``halted`` gives a reason;
-    who says ``until`` is expected to start the next one. ``earlier`` is what came of all parts before it.
+    who says ``until`` is expected to start the next one. When it ``makes_room`` for others it ends as if
+    ``until`` were over. ``earlier`` is what came of all parts before it.
     """
 
     run: str = ""
     until: float | None = None
     halted: Callable[[], Reason | None] = lambda: None
+    makes_room: Callable[[], bool] = lambda: False
     done: Done = field(default_factory=dict)
     earlier: Finished | None = None
     tells: bool = True
@@ -49,7 +51,7 @@ class Part:
 
     def why_stop(self) -> Reason | None:
         """Return a reason once the part has to end."""
-        if self.until is not None and time.monotonic() >= self.until:
+        if (self.until is not None and time.monotonic() >= self.until) or self.makes_room():
             return Reason.TO_BE_CONTINUED
         return self.halted()
 

@@ -14,6 +14,8 @@
     progress     how far runs are, for those who look
     watch        … and runs that end without a word: the schedule has them looked for
     fleet        all Sheets at a glance, for operators
+    seats        how many runs use one TikTok token at once
+    due          when Sheets import without anybody, in one table
     endings      how a run ends: one message, one line in the log, one in the audit log
     ledger       the record of each Sheet's runs, in the central store
     tasks        Cloud Tasks, where imports wait for their turn

@@ -9,6 +9,7 @@
     OWOX_SECRETS            folder of the mounted secrets [/secrets]; see ``registry``
     OWOX_ROLE               sheets, worker or both [both]
     OWOX_TASKS_QUEUE        projects/P/locations/R/queues/Q; without it everything runs within its request
+    OWOX_BACKGROUND_QUEUE   the queue of schedules and backfills, so that they keep no person waiting [OWOX_TASKS_QUEUE]
     OWOX_STORE              gs://bucket/folder, or sqlite:///file on one machine: the record of all runs; needed with a
                             queue
     OWOX_TASKS_ACCOUNT      the service account whose identity the queue and the schedule show
@@ -39,6 +40,7 @@ Role = Literal["sheets", "worker", "both"]
 LONGEST_DISPATCH_S = 1800.0
 """Cloud Tasks and Cloud Scheduler give up on a call after 30 minutes."""
 SHORTEST_KEY = 32
+SHORT_PART_S = 300.0
 DEFAULT_STALE_HOURS = 26.0
 """A daily import, and two hours more."""
 DEFAULT_TIMEOUT_S = 300.0
@@ -53,6 +55,7 @@ class Deployment:
     audiences: frozenset[str]
     secrets: str
     queue: str
+    background_queue: str
     store: str
     account: str
     worker_url: str
@@ -70,6 +73,11 @@ class Deployment:
         """How long a run may go on within one request: a minute, or a fifth, is left to end it and to answer."""
         timeout = min(self.timeout_s, LONGEST_DISPATCH_S)
         return timeout - min(60.0, timeout / 5)
+
+    @property
+    def short_part_s(self) -> float:
+        """How long a part of a run has at least, before it ends because others wait."""
+        return min(SHORT_PART_S, self.budget_s / 5)
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -95,6 +103,11 @@ def read(environment: Mapping[str, str]) -> Deployment:
     )
     if queue and not re.fullmatch(r"projects/[^/\s]+/locations/[^/\s]+/queues/[^/\s]+", queue):
         wrong("OWOX_TASKS_QUEUE", "is not the name of a queue", "Write projects/P/locations/R/queues/Q.")
+    background = environment.get("OWOX_BACKGROUND_QUEUE", "").strip() or queue
+    if background != queue and not re.fullmatch(r"projects/[^/\s]+/locations/[^/\s]+/queues/[^/\s]+", background):
+        wrong("OWOX_BACKGROUND_QUEUE", "is not the name of a queue", "Write projects/P/locations/R/queues/Q.")
+    if background and not queue:
+        wrong("OWOX_TASKS_QUEUE", "is missing, and OWOX_BACKGROUND_QUEUE is there", "Name both, or none.")
     if queue and not account:
         wrong("OWOX_TASKS_ACCOUNT", "is missing, and the queue needs it", "Give the service account of the tasks.")
     if queue and not worker_url:
@@ -132,6 +145,7 @@ def read(environment: Mapping[str, str]) -> Deployment:
         audiences=audiences,
         secrets=environment.get("OWOX_SECRETS", "").strip() or "/secrets",
         queue=queue,
+        background_queue=background,
         store=store if queue else "",
         account=account.lower(),
         worker_url=worker_url,

@@ -7,7 +7,7 @@ mistake of the request; of a bug only its request id is given away.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed, Unavailable
@@ -25,6 +25,10 @@ class Answer:
     status: int
     body: Mapping[str, Any] | str
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def and_(self, **facts: object) -> Answer:
+        """Return the same answer with more facts in its JSON body; a page takes none."""
+        return self if isinstance(self.body, str) else replace(self, body={**self.body, **facts})
 
 
 class Refusal(Problem):

@@ -5,6 +5,8 @@
       callers: [anna@example.com, "@example.com", schedule@project.iam.gserviceaccount.com]
       datasets: [my-project.tiktok_ads]        # BigQuery; left out: none
       requests_per_second: 20                  # what TikTok permits that app; left out: 10
+      writer: writer-1@my-project.iam.gserviceaccount.com   # whom the Sheet is shared with; left out: the service
+      schedule: Hourly                         # or Daily at 06:00 in Europe/Berlin, Weekdays at …; left out: none
       client_ids: [1-a.apps.googleusercontent.com]   # of its script; left out: any that OWOX_AUDIENCES names
 
 ``@example.com`` means everybody whose account that Workspace domain manages. A spreadsheet can name no secret, project
@@ -31,6 +33,7 @@ import yaml
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.secret import Secret
 from owox_tiktok.service.deployment import Deployment, words
+from owox_tiktok.service.due import WORDS
 from owox_tiktok.service.messages import Refusal
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ Known = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\
 Dataset = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]{1,1024}\Z")]
 SpreadsheetId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{20,100}\Z")]
 ClientId = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+-[a-z0-9]+\.apps\.googleusercontent\.com\Z")]
+Schedule = Annotated[str, msgspec.Meta(pattern=rf"^({WORDS}(?: in [A-Za-z_+-]+(/[A-Za-z0-9_+-]+)*)?)?\Z")]
+Writer = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9.-]+@[a-z0-9.-]+\.gserviceaccount\.com)?\Z")]
 Rate = Annotated[float, msgspec.Meta(ge=0.01, le=1000)]
 
 
@@ -58,6 +63,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     datasets: list[Dataset] = []
     requests_per_second: Rate | None = None
     client_ids: list[ClientId] = []
+    schedule: Schedule = ""
+    writer: Writer = ""
 
     def admits(self, caller: Caller) -> bool:
         """Whether ``caller`` is named, or belongs to a domain that is: by Google's word, not by the address.
