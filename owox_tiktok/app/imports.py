@@ -268,5 +268,5 @@ def _finished(
         rows_confirmed=outcome.rows_confirmed,
         bytes_billed=billed,
         cost=None if price is None else cost_of(billed, price),
-        proof=outcome.proof + Proof(days=checked.compared, equal=checked.equal, requests=checked.requests),
+        proof=outcome.proof + Proof({}, checked.compared, checked.equal, checked.requests, checked.share),
     )

@@ -129,10 +129,14 @@ def kept(destination: Destination, found: Sequence[DayChecked], now: datetime) -
 
 @dataclass(frozen=True, slots=True)
 class Afterwards:
-    """What the checks after an import came to: verdicts, and how many requests they took."""
+    """What the checks after an import came to: verdicts, and how many requests they took.
+
+    ``share`` is how many requests to check all imports so far took for each one to read; see ``events.Proof``.
+    """
 
     days: Sequence[DayChecked] = ()
     requests: int = 0
+    share: float | None = None
 
     @property
     def compared(self) -> int:
@@ -161,6 +165,7 @@ def check_afterwards(
     if not isinstance(destination, KeepsChecks):
         return Afterwards()
     before = source.api.counts.requests
+    reading, checking = destination.asked_so_far()
     found: list[DayChecked] = []
     with Spool() as spool:
         if settings.check_every_run:
@@ -170,7 +175,6 @@ def check_afterwards(
                     break
                 found += checks.check(task, spool)
         else:
-            reading, checking = destination.asked_so_far()
             credit = int(SHARE * (reading + before)) - checking
             for stream, advertiser, window in _oldest(settings, destination, accounts, now) if credit > 0 else ():
                 spent = source.api.counts.requests - before
@@ -179,7 +183,8 @@ def check_afterwards(
                 cursor = destination_cursor(destination, stream, advertiser)
                 checks = Checks(source, settings, now, whole_account=credit - spent > 1)
                 found += checks.check(checks.task(destination, stream, advertiser, cursor, window), spool)
-    return Afterwards(kept(destination, found, now), source.api.counts.requests - before)
+    asked = source.api.counts.requests - before
+    return Afterwards(kept(destination, found, now), asked, (checking + asked) / max(1, reading + before))
 
 
 def destination_cursor(destination: Destination, stream: Stream, advertiser: Advertiser) -> Cursor | None:
