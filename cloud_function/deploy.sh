@@ -7,7 +7,7 @@
 #   NAME-invoker          the account of the queue and the schedule: may call the worker, nothing else
 #   NAME-build            the account that builds the source
 #   NAME-token-ALIAS      a secret per TikTok token; NAME-registry, NAME-slack-webhook … where they are used
-#   NAME                  a Cloud Tasks queue; NAME-SPREADSHEET, a Cloud Scheduler job per Sheet
+#   NAME, NAME-background two Cloud Tasks queues, the second for schedules and backfills; NAME-SPREADSHEET, a Cloud Scheduler job per Sheet
 #   NAME-NUMBER-REGION    a bucket: the record of all runs; NAME-watch, the job that looks after them
 #
 # `gcloud run deploy --function` and not `gcloud functions deploy`: only the first knows custom audiences, which the menu
@@ -35,12 +35,13 @@ When imports start automatically (omit it to keep the current schedule):
   --no-schedule           never
   --zone ZONE             whose clock --daily means, such as Europe/Berlin [UTC]
 
+  --operator WHO          who may see the page of all Sheets, GET /fleet; may be repeated, and named each time
   --client-id ID          OAuth client id of a Sheet's script, which "Set up…" in its menu shows; may be repeated
   --forget-client-id ID   one that shall not count any more
   --new-token             store the token in the environment as a new version, though there is one
   --name NAME             what everything is named after [owox-tiktok]
   --queue NAME            name of the queue, when the old one was deleted in the last days [NAME]
-  --imports-at-once N     [the number of TikTok tokens]
+  --imports-at-once N     [20 for each TikTok token]
   --memory SIZE           of the worker [1Gi]
   --dry-run               print every command and run none; takes for granted that nothing is there yet
   --uninstall             list what was made, ask, and delete it; Sheets and datasets stay. With --dry-run: only list it
@@ -69,7 +70,7 @@ stop() {
 # --- what was asked for ------------------------------------------------------------------------------------------------
 
 project='' region='' name=owox-tiktok queue='' spreadsheet='' registry='' schedule='' at='' zone=UTC at_once='' memory=1Gi
-callers='' datasets='' client_ids='' forgotten='' mistakes='' # lists: one entry per line
+callers='' operators='' datasets='' client_ids='' forgotten='' gone='' mistakes='' # lists: one entry per line
 dry_run='' uninstall='' yes='' new_token=''
 line=$'\n'
 
@@ -77,7 +78,7 @@ wrong() { mistakes+="  • $1: $2$line"; }
 
 while [ $# -gt 0 ]; do
   case $1 in
-    --project | --region | --name | --queue | --spreadsheet | --registry | --daily | --zone | --caller | --dataset | \
+    --project | --region | --name | --queue | --spreadsheet | --registry | --daily | --zone | --caller | --operator | --dataset | \
       --client-id | --forget-client-id | --imports-at-once | --memory)
       if [ $# -lt 2 ] || [[ $2 == --* ]]; then
         wrong "$1" 'needs a value after it.'
@@ -97,6 +98,7 @@ while [ $# -gt 0 ]; do
         --daily) schedule+=daily at=$2 ;;
         --zone) zone=$2 ;;
         --caller) callers+=$2$line ;;
+        --operator) operators+=$2$line ;;
         --dataset) datasets+=$2$line ;;
         --client-id) client_ids+=$2$line ;;
         --forget-client-id) forgotten+=$2$line ;;
@@ -148,7 +150,9 @@ if [ -z "$uninstall" ]; then
       wrong --spreadsheet 'name the Sheet by the long text in its address after /d/, or give a --registry.'
     [ -n "$callers" ] || wrong --caller 'name at least one person who may use the menu.'
   fi
-  each "$callers" "$known" --caller 'is neither an e-mail address nor @domain of plain letters, digits and . _ % + -'
+  plain='is neither an e-mail address nor @domain of plain letters, digits and . _ % + -'
+  each "$callers" "$known" --caller "$plain"
+  each "$operators" "$known" --operator "$plain"
   for variable in SMTP_HOST SMTP_PORT SMTP_USER SMTP_FROM; do
     like "${!variable:-}" '[A-Za-z0-9 ._%+@<>:-]*' ||
       wrong "$variable" 'takes letters, digits and . _ % + @ : - only.'
@@ -166,22 +170,33 @@ if [ -z "$uninstall" ]; then
   like "$memory" '[0-9]+[MG]i' || wrong --memory 'takes a size such as 1Gi.'
 fi
 
-# What a registry names. Its entries are checked by the service; here only names are picked out, comments left aside.
-aliases=default spreadsheets=$spreadsheet
+# What a registry names, as the service itself reads it.
+aliases=default spreadsheets=$spreadsheet listed=''
+program() { # the program of this very source, by a Python that has what it needs
+  local python
+  for python in "${OWOX_PYTHON:-}" .venv/bin/python python3; do
+    if [ -z "$python" ] || ! "$python" -c 'import click, msgspec, yaml' 2>/dev/null; then continue; fi
+    "$python" -m owox_tiktok "$@"
+    return
+  done
+  say 'Reading a registry needs the program itself: pip install owox-tiktok, and run owox-tiktok deploy.'
+  return 2
+}
+named() { # named LIST KIND: what a registry names of a kind
+  awk -F '\t' -v kind="$2" '$1 == kind { print $2 }' <<<"$1"
+}
 if [ -n "$registry" ] && [ -r "$registry" ]; then
-  entries=$(sed -E 's/(^|[[:space:]])#.*$//' "$registry")
-  aliases=$(grep -oE "secret[\"']?:[[:space:]]*[\"']?[a-z][a-z0-9-]{0,62}" <<<"$entries" | grep -oE '[a-z0-9-]+$' | sort -u) || true
-  spreadsheets=$(grep -oE "^[\"']?[A-Za-z0-9_-]{20,100}[\"']?:" <<<"$entries" | tr -d "\"':" | sort -u) || true
-  odd=$(grep -oE "[^][[:space:],\"{}]+['|\`][^][[:space:],\"{}]*@[^][[:space:],\"'{}]*|.*[\\].*" <<<"$entries") || true
-  [ -z "$odd" ] ||
-    wrong --registry "${odd:0:60} holds a character that no address may have here; letters, digits and . _ % + - may."
-  callers=$(grep -oE "[^][[:space:],\"'{}]*@[^][[:space:],\"'{}]+" <<<"$entries" | sort -u) || true
-  [ -n "$spreadsheets" ] || wrong --registry "$registry lists no spreadsheet."
-  [ -n "$aliases" ] || wrong --registry "$registry lists no secret."
-  [ -n "$callers" ] || wrong --registry "$registry lists no caller."
-  each "$callers" "$known" --registry 'is neither an e-mail address nor @domain of plain letters, digits and . _ % + -'
+  if listed=$(program registry list --plain "$registry" 2>&1); then
+    aliases=$(named "$listed" secret) spreadsheets=$(named "$listed" spreadsheet) callers=$(named "$listed" caller)
+    datasets=$(named "$listed" dataset) client_ids+=$(named "$listed" 'client id')$line
+    [ -n "$spreadsheets" ] || wrong --registry "$registry lists no spreadsheet."
+    [ -n "$callers" ] || wrong --registry "$registry lists no caller."
+  else
+    wrong --registry "is not sound.$line$listed"
+  fi
 fi
-: "${at_once:=$(grep -c . <<<"$aliases")}"
+: "${at_once:=$((20 * $(grep -c . <<<"$aliases")))}"
+[ "$at_once" -le 48 ] || at_once=48 # of each queue, so that both keep within Cloud Run's usual 100 instances
 
 if [ -n "$mistakes" ]; then
   say 'To fix:'
@@ -197,8 +212,8 @@ invoker=$name-invoker@$project.iam.gserviceaccount.com
 build=$name-build@$project.iam.gserviceaccount.com
 worker_s=1800 # Cloud Tasks and Cloud Scheduler wait no longer
 sheets_s=300
-number=PROJECT_NUMBER
-queue_path=projects/$project/locations/$region/queues/$queue
+number=\$PROJECT_NUMBER # a dry run asks for nothing, so that its commands look it up
+queues_path=projects/$project/locations/$region/queues
 
 # --- asking and doing ---------------------------------------------------------------------------------------------------
 
@@ -208,10 +223,13 @@ step() {
   say "== $1"
 }
 
-shown() { # a command as a shell would take it
-  local word command=''
+shown() { # a command as a shell takes it: what is printed can be pasted
+  local word command='' quote="'\\''" known="'\"\$PROJECT_NUMBER\"'"
   for word in "$@"; do
-    like "$word" '[A-Za-z0-9_./:=@,-]+' || word="'$word'" # no word of ours holds a quotation mark
+    if ! like "$word" '[A-Za-z0-9_./:=@,-]+'; then
+      word="'${word//\'/$quote}'"
+      word=${word//\$PROJECT_NUMBER/$known}
+    fi
     command+="$word "
   done
   printf '%s\n' "${command% }"
@@ -232,6 +250,27 @@ run_again() { # the same for what may need some seconds to be known everywhere, 
     sleep "$try"
   done
   run "$@"
+}
+
+run_while_roles_spread() { # the same for what says no until new roles are known everywhere, which takes minutes at worst
+  local try errors failed
+  if [ -n "$dry_run" ]; then
+    run "$@"
+    return
+  fi
+  errors=$(mktemp)
+  for try in 20 40 60 120 0; do
+    failed=''
+    { "$@" 2>&1 >/dev/null || failed=$?; printf '%s' "$failed" >"$errors.code"; } | tee "$errors" >&2
+    failed=$(cat "$errors.code")
+    if [ -z "$failed" ] || [ "$try" = 0 ] || ! grep -qiE 'permission.?denied|does not have .*(access|permission)' "$errors"; then
+      break
+    fi
+    say "   the new accounts' roles are not known everywhere yet; again in $try s"
+    sleep "$try"
+  done
+  rm -f "$errors" "$errors.code"
+  [ -z "$failed" ] || stop "could not $step. gcloud says why above. Fix that and run the same command again: what is done stays done."
 }
 
 ask() { # print what a command prints, or nothing where the thing is not there; in a dry run nothing is there
@@ -280,7 +319,11 @@ in_region=("${in_project[@]}" --region="$region")
 in_location=("${in_project[@]}" --location="$region")
 
 look_up_number() { # the project's number is part of addresses, and of the bucket's name, which nobody else may have
-  [ -z "$dry_run" ] || return 0
+  if [ -n "$dry_run" ]; then
+    # shellcheck disable=SC2016
+    printf 'PROJECT_NUMBER=$(%s)\n' "$(shown gcloud projects describe "$project" --format='value(projectNumber)')"
+    return
+  fi
   number=$(ask gcloud projects describe "$project" --format='value(projectNumber)')
   [ -n "$number" ] || stop "there is no project $project that you may see. gcloud projects list shows yours."
 }
@@ -300,8 +343,10 @@ uninstall() {
   listed=$(ask gcloud scheduler jobs list "${in_location[@]}" \
     --format='value(name.basename(),httpTarget.oidcToken.serviceAccountEmail)' | just "$invoker" 2 1) || exit 1
   for one in $listed; do keep "scheduler jobs delete $one ${in_location[*]}"; done
-  listed=$(ask gcloud tasks queues describe "$queue" "${in_location[@]}" --format='value(name)') || exit 1
-  [ -z "$listed" ] || keep "tasks queues delete $queue ${in_location[*]}"
+  for one in "$queue" "$queue-background"; do
+    listed=$(ask gcloud tasks queues describe "$one" "${in_location[@]}" --format='value(name)') || exit 1
+    [ -z "$listed" ] || keep "tasks queues delete $one ${in_location[*]}"
+  done
   listed=$(ask gcloud secrets list "${in_project[@]}" --format='value(name.basename(),labels.owox-tiktok)' |
     just "$name" 2 1) || exit 1
   for one in $listed; do keep "secrets delete $one ${in_project[*]}"; done
@@ -439,7 +484,9 @@ deploy() { # deploy SERVICE OPTION…: unless just this is deployed already
     say "   unchanged"
     return
   fi
-  run gcloud run deploy "$service" "${in_region[@]}" --source=. --function=owox --base-image=python313 \
+  local deploy=run
+  [ -n "$deployed" ] || deploy=run_while_roles_spread
+  $deploy gcloud run deploy "$service" "${in_region[@]}" --source=. --function=owox --base-image=python313 \
     --set-build-env-vars=GOOGLE_FUNCTION_SOURCE=cloud_function/main.py \
     --build-service-account="projects/$project/serviceAccounts/$build" --service-account="$runtime" \
     --no-allow-unauthenticated --ingress=all --min-instances=0 --cpu=1 --cpu-boost \
@@ -465,6 +512,23 @@ look_up_number
 # Cloud Run's addresses that are known beforehand; it may show another one for the same service.
 sheets_url=https://$name-$number.$region.run.app
 worker_url=https://$name-worker-$number.$region.run.app
+
+kept=''
+if [ -n "$registry" ] && [ -z "$dry_run" ]; then
+  step 'look at the registry'
+  before=$(mktemp)
+  kept=$(ask gcloud secrets versions access latest --secret="$name-registry" "${in_project[@]}") || exit 1
+  if [ -n "$kept" ]; then
+    printf '%s\n' "$kept" >"$before"
+    if was=$(program registry list --plain "$before" 2>&1); then
+      program registry diff "$registry" "$before" | sed 's/^/   /' >&2
+      # Scripts that only the old one names do not count any more.
+      forgotten+=$(named "$was" 'client id' | grep -vxF "${client_ids:-none}") || true
+      gone=$(named "$was" dataset | grep -vxF "${datasets:-none}") || true
+    fi
+  fi
+  rm -f "$before"
+fi
 
 step 'switch on the APIs'
 missing=()
@@ -494,9 +558,8 @@ step 'keep the other secrets'
 if [ -n "$registry" ]; then
   secret=$name-registry
   if [ -n "$dry_run" ]; then
-    store "$secret" "cat $registry"
+    store "$secret" "$(shown cat "$registry")"
   else
-    secret_there "$secret" && kept=$(gcloud secrets versions access latest --secret="$secret" "${in_project[@]}" 2>/dev/null) || kept=''
     [ "$kept" = "$(cat "$registry")" ] || store "$secret" '' <"$registry"
   fi
   mount "$secret" /registry/registry.yaml
@@ -505,17 +568,20 @@ optional GOOGLE_CHAT_WEBHOOK_URL "$name-google-chat-webhook"
 optional SLACK_WEBHOOK_URL "$name-slack-webhook"
 optional SMTP_PASSWORD "$name-smtp-password"
 
-step 'create the queue'
-# As many imports at once as there are TikTok apps; an import that fails is tried again after 10 s, 20 s … 5 minutes.
-wanted="$at_once 1.0 10 10s 300s 3"
-there=$(ask gcloud tasks queues describe "$queue" "${in_location[@]}" --format='value(rateLimits.maxConcurrentDispatches,rateLimits.maxDispatchesPerSecond,retryConfig.maxAttempts,retryConfig.minBackoff,retryConfig.maxBackoff,retryConfig.maxDoublings)')
-if [ "$(tr '\t' ' ' <<<"$there")" != "$wanted" ]; then
-  verb=create
-  [ -z "$there" ] || verb=update
-  run gcloud tasks queues $verb "$queue" "${in_location[@]}" --max-concurrent-dispatches="$at_once" \
-    --max-dispatches-per-second=1 --max-attempts=10 --min-backoff=10s --max-backoff=300s --max-doublings=3
-fi
-grant "serviceAccount:$runtime" roles/cloudtasks.enqueuer tasks queues -- "$queue" "${in_location[@]}"
+step 'create the queues'
+# People's imports wait in one, schedules and backfills in the other; the service itself bounds how many use a TikTok token
+# at once. An import that fails is tried again after 10 s, 20 s … 5 minutes.
+wanted="$at_once 5.0 10 10s 300s 3"
+for one in "$queue" "$queue-background"; do
+  there=$(ask gcloud tasks queues describe "$one" "${in_location[@]}" --format='value(rateLimits.maxConcurrentDispatches,rateLimits.maxDispatchesPerSecond,retryConfig.maxAttempts,retryConfig.minBackoff,retryConfig.maxBackoff,retryConfig.maxDoublings)')
+  if [ "$(tr '\t' ' ' <<<"$there")" != "$wanted" ]; then
+    verb=create
+    [ -z "$there" ] || verb=update
+    run gcloud tasks queues $verb "$one" "${in_location[@]}" --max-concurrent-dispatches="$at_once" \
+      --max-dispatches-per-second=5 --max-attempts=10 --min-backoff=10s --max-backoff=300s --max-doublings=3
+  fi
+  grant "serviceAccount:$runtime" roles/cloudtasks.enqueuer tasks queues -- "$one" "${in_location[@]}"
+done
 
 step 'create the bucket for the record of runs'
 bucket=gs://$name-$number-$region
@@ -538,11 +604,12 @@ for variable in SMTP_HOST SMTP_PORT SMTP_USER SMTP_FROM; do
   [ -z "${!variable:-}" ] || mail+=("$variable=${!variable}")
 done
 
-queue_knows=("OWOX_TASKS_QUEUE=$queue_path" "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_WORKER_URL=$worker_url" "OWOX_STORE=$bucket")
+queue_knows=("OWOX_TASKS_QUEUE=$queues_path/$queue" "OWOX_BACKGROUND_QUEUE=$queues_path/$queue-background"
+  "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_WORKER_URL=$worker_url" "OWOX_STORE=$bucket")
 
 step 'deploy the worker, which imports (some minutes)'
-# One import per instance; two instances more, for a start that comes while all imports run.
-deploy "$name-worker" --timeout="$worker_s" --concurrency=1 --max-instances=$((at_once + 2)) --memory="$memory" \
+# One import per instance; some instances more, for starts that come while all imports run.
+deploy "$name-worker" --timeout="$worker_s" --concurrency=1 --max-instances=$((2 * at_once + 4)) --memory="$memory" \
   --set-secrets="$(joined "$mounts")" "${other[@]}" --update-env-vars="$(variables OWOX_ROLE=worker "${config[@]}" \
     "${queue_knows[@]}" "OWOX_AUDIENCES=$worker_url" OWOX_PLATFORM_ADMITS=yes "OWOX_TIMEOUT_SECONDS=$worker_s" ${mail[@]+"${mail[@]}"})"
 expect_address "$name-worker" "$worker_url"
@@ -557,7 +624,8 @@ audiences=(--clear-custom-audiences)
 deploy "$name" --timeout="$sheets_s" --concurrency=8 --max-instances=5 --memory=512Mi \
   --set-secrets="$(joined "$mounts")" "${other[@]}" "${audiences[@]}" \
   --update-env-vars="$(variables OWOX_ROLE=sheets "${config[@]}" "${queue_knows[@]}" \
-    "OWOX_AUDIENCES=$(joined "$sheets_url$line$client_ids")" "OWOX_TIMEOUT_SECONDS=$sheets_s" THREADS=8 ${mail[@]+"${mail[@]}"})"
+    "OWOX_AUDIENCES=$(joined "$sheets_url$line$client_ids")" "OWOX_TIMEOUT_SECONDS=$sheets_s" THREADS=8 \
+    "OWOX_OPERATORS=$(joined "$operators")" ${mail[@]+"${mail[@]}"})"
 expect_address "$name" "$sheets_url"
 
 step 'set who may call'
@@ -574,7 +642,7 @@ only() { # only SERVICE MEMBERS: these may call the service, and nobody else
   done <<<"$have"
 }
 only "$name-worker" "serviceAccount:$invoker"
-only "$name" "$(grep . <<<"$callers" |
+only "$name" "$(awk 'length && !seen[$0]++' <<<"$callers$line$operators" |
   sed -E -e 's/^@/domain:/' -e t -e 's/(.*\.gserviceaccount\.com)$/serviceAccount:\1/' -e t -e 's/^/user:/')"
 
 step 'have runs looked after'
@@ -611,6 +679,42 @@ for sheet in $spreadsheets; do
   fi
 done
 
+take_away() { # what a registry does not name any more: jobs and secrets; roles were revoked above
+  local found='' one listed answer
+  listed=$(ask gcloud scheduler jobs list "${in_location[@]}" \
+    --format='value(name.basename(),httpTarget.oidcToken.serviceAccountEmail)' | just "$invoker" 2 1) || exit 1
+  for one in $listed; do
+    like "$one" "$name-[A-Za-z0-9_-]{20,100}" || continue # the job that looks after runs
+    grep -qxF "${one#"$name-"}" <<<"$spreadsheets" || found+="scheduler jobs delete $one ${in_location[*]}$line"
+  done
+  listed=$(ask gcloud secrets list "${in_project[@]}" --format='value(name.basename(),labels.owox-tiktok)' |
+    just "$name" 2 1) || exit 1
+  for one in $listed; do
+    [[ $one == "$name-token-"* ]] || continue
+    grep -qxF "${one#"$name-token-"}" <<<"$aliases" || found+="secrets delete $one ${in_project[*]}$line"
+  done
+  [ -n "$found" ] || return 0
+  say 'The registry does not name these any more:'
+  printf '%s' "$found" | sed 's/^/   gcloud /' >&2
+  if [ -z "$yes" ]; then
+    printf 'Delete them for good? Type yes: ' >&2
+    IFS= read -r answer || answer=''
+    if [ "$answer" != yes ]; then
+      say 'They stay. Run this again to delete them.'
+      return
+    fi
+  fi
+  while IFS= read -r one; do
+    step "gcloud $one"
+    # shellcheck disable=SC2086
+    run gcloud $one --quiet </dev/null
+  done <<<"${found%"$line"}"
+}
+if [ -n "$registry" ] && [ -z "$dry_run" ]; then
+  step 'take away what is not named any more'
+  take_away
+fi
+
 say "Deployed to $sheets_url"
 say "Left for you to do:
   1. Share each Sheet with $runtime as an editor.
@@ -620,3 +724,7 @@ while IFS= read -r dataset; do
   [ -z "$dataset" ] || say "  3. Let it fill $dataset:
      bq query --use_legacy_sql=false 'GRANT \`roles/bigquery.dataEditor\` ON SCHEMA \`$dataset\` TO \"serviceAccount:$runtime\"'"
 done <<<"$datasets"
+while IFS= read -r dataset; do
+  [ -z "$dataset" ] || say "  4. It need not fill $dataset any more:
+     bq query --use_legacy_sql=false 'REVOKE \`roles/bigquery.dataEditor\` ON SCHEMA \`$dataset\` FROM \"serviceAccount:$runtime\"'"
+done <<<"$gone"

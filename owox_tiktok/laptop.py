@@ -14,8 +14,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -48,6 +49,8 @@ DAYS = 75
 IMPORTED_DAYS = 30
 """So long ago the first day lies that the Sheet asks for."""
 READY_S = 60.0
+TICK_S = 30.0
+"""So often the clock, in place of Cloud Scheduler, has the worker start what is due."""
 
 
 class Laptop(Emulator):
@@ -94,6 +97,9 @@ class Laptop(Emulator):
             stack.callback(self._end)
             worker = self._deploy("worker", _free_port())
             self.for_sheets = self._deploy("sheets", _free_port(), worker)
+            over = threading.Event()
+            stack.callback(over.set)
+            threading.Thread(target=self._tick, args=(worker, over), daemon=True).start()
             super().__enter__()
             stack.callback(super().close)
             self._stack = stack.pop_all()
@@ -173,6 +179,13 @@ class Laptop(Emulator):
                         what_to_do="pip install 'owox-tiktok[local]', and try again.",
                     ) from None
                 time.sleep(0.05)
+
+    def _tick(self, worker: str, over: threading.Event) -> None:
+        while not over.wait(TICK_S):
+            token = self.issuer.token(TASKS_ACCOUNT, worker)
+            with suppress(requests.RequestException):
+                said = {"Authorization": f"Bearer {token}"}
+                requests.post(worker, json={"action": "sweep"}, headers=said, timeout=60)
 
     def _end(self) -> None:
         for process in self._processes:

@@ -67,6 +67,12 @@ def main(arguments: list[str]) -> None:
         log.write(json.dumps({"argv": arguments, "stdin": sent}) + "\n")
     if (bad := os.environ.get("FAKE_GCLOUD_FAILS")) and bad in " ".join(arguments):
         refuse("ERROR: (gcloud) PERMISSION_DENIED: you may not do this.")
+    passing = HOME / "fail_times"
+    times = json.loads(passing.read_text()) if passing.exists() else {}
+    for what, left in times.items():
+        if what in " ".join(arguments) and left:
+            passing.write_text(json.dumps({**times, what: left - 1}))
+            refuse("ERROR: (gcloud) PERMISSION_DENIED: the account does not have access yet.")
     kind = next((k for k in KINDS if words[: len(k.split())] == k.split()), "")
     verb, *rest = words[len(kind.split()) :] or [""]
     world = World()

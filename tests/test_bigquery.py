@@ -33,6 +33,7 @@ from owox_tiktok.retry import Limits
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.testing import Kit
 from owox_tiktok.testing.kit import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, ad, day, in_order
+from owox_tiktok.trust.kept import TABLES
 from owox_tiktok.views import HoldsViews, View
 from tests.bigquery import (
     CUT,
@@ -297,6 +298,7 @@ def test_each_table_is_looked_at_once_per_run(kit: Kit, proxy: Proxy) -> None:
         [
             "_owox_tiktok_cursors",
             "_owox_tiktok_days",
+            *TABLES,
             ADS.table,
             DAILY.table,
             *(f"{LOCK}_{s.name}" for s in (DAILY, ADS)),
@@ -394,7 +396,8 @@ def test_a_load_says_exactly_which_columns_come_and_forgives_nothing(kit: Kit, p
     assert all(0 < at - time.time() < 86_400 for at in expires)
     assert len(expires) == 1
     left = [t.table_id for t in client().list_tables(f"{PROJECT}.{dataset}")]
-    assert sorted(left) == ["_owox_tiktok_cursors", "_owox_tiktok_days", f"{LOCK}_{DAILY.name}", DAILY.table]
+    ours = ["_owox_tiktok_cursors", "_owox_tiktok_days", *TABLES, f"{LOCK}_{DAILY.name}"]
+    assert sorted(left) == sorted([*ours, DAILY.table])
 
 
 @needs_emulator

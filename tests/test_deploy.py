@@ -55,6 +55,7 @@ class Cloud:
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "FAKE_GCLOUD": str(self.folder),
             "HOME": str(self.folder),
+            "OWOX_PYTHON": sys.executable,
         }
 
     def run(self, command: list[str], given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -176,6 +177,7 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
         "OWOX_CALLERS": "anna@example.com",
         "OWOX_DATASETS": "",
         "OWOX_TASKS_QUEUE": "projects/my-project/locations/europe-west1/queues/owox-tiktok",
+        "OWOX_BACKGROUND_QUEUE": "projects/my-project/locations/europe-west1/queues/owox-tiktok-background",
         "OWOX_TASKS_ACCOUNT": INVOKER,
         "OWOX_WORKER_URL": WORKER,
         "OWOX_STORE": BUCKET,
@@ -185,6 +187,7 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
         "OWOX_AUDIENCES": FOR_SHEETS,
         "OWOX_TIMEOUT_SECONDS": "300",
         "THREADS": "8",
+        "OWOX_OPERATORS": "",
     }
     admits = {"OWOX_PLATFORM_ADMITS": "yes", "OWOX_TIMEOUT_SECONDS": "1800"}
     assert worker["env"] == both | admits | {"OWOX_ROLE": "worker", "OWOX_AUDIENCES": WORKER}
@@ -220,6 +223,7 @@ def test_each_account_may_do_its_own_work_and_nothing_else(cloud: Cloud) -> None
         (f"iam service-accounts {INVOKER}", "roles/iam.serviceAccountUser", runtime),
         ("secrets owox-tiktok-token-default", "roles/secretmanager.secretAccessor", runtime),
         ("tasks queues owox-tiktok", "roles/cloudtasks.enqueuer", runtime),
+        ("tasks queues owox-tiktok-background", "roles/cloudtasks.enqueuer", runtime),
         (f"storage buckets {BUCKET}", "roles/storage.objectUser", runtime),
         ("run services owox-tiktok-worker", "roles/run.invoker", invoker),
         ("run services owox-tiktok", "roles/run.invoker", "user:anna@example.com"),
@@ -347,7 +351,8 @@ def test_a_registry_is_mounted_with_a_secret_for_each_alias(cloud: Cloud) -> Non
     assert sorted(cloud.world["scheduler jobs"]) == sorted(
         f"owox-tiktok-{what}" for what in (SHEET, OTHER_SHEET, "watch")
     )
-    assert cloud.world["tasks queues"]["owox-tiktok"]["max-concurrent-dispatches"] == "2"
+    queues = cloud.world["tasks queues"].values()
+    assert [q["max-concurrent-dispatches"] for q in queues] == ["40", "40"], "twenty for each of two tokens"
     assert set(cloud.who_may("roles/run.invoker", "run services owox-tiktok")) == {
         "user:anna@acme.example",
         "domain:acme.example",
@@ -364,6 +369,85 @@ def test_a_changed_registry_is_a_new_version_and_an_unchanged_one_is_not(cloud: 
         ["run", "services", "add-iam-policy-binding"],
         ["run", "services", "remove-iam-policy-binding"],
     ]
+
+
+GROWN = REGISTRY.replace("secret: acme", f"secret: acme\n  client_ids: [{CLIENT}]")
+SHRUNK = f"{SHEET}: {{secret: acme, callers: ['@acme.example']}}\n"
+
+
+def test_a_registrys_datasets_and_client_ids_are_made_ready(cloud: Cloud) -> None:
+    many(cloud, text=GROWN)
+    assert "bigquery.googleapis.com" in cloud.world["apis"]
+    assert cloud.who_may("roles/bigquery.jobUser", "projects my-project") == [f"serviceAccount:{RUNTIME}"]
+    assert "ON SCHEMA `my-project.tiktok_ads` TO" in cloud.said[-1]
+    assert cloud.service("owox-tiktok")["audiences"] == [CLIENT]
+
+
+@pytest.mark.parametrize("yes", [False, True])
+def test_what_a_registry_names_no_more_is_listed_and_taken_away_after_a_yes(cloud: Cloud, yes: bool) -> None:
+    many(cloud, "--hourly", text=GROWN)
+    many(cloud, *(["--yes"] if yes else []), text=SHRUNK)
+    said = cloud.said[-1]
+    for line in (
+        f"spreadsheet {OTHER_SHEET}: taken away",
+        f"client id {CLIENT}: taken away",
+        f"gcloud scheduler jobs delete owox-tiktok-{OTHER_SHEET} ",
+        "gcloud secrets delete owox-tiktok-token-beta-shop ",
+        "REVOKE `roles/bigquery.dataEditor` ON SCHEMA `my-project.tiktok_ads` FROM",
+    ):
+        assert line in said
+    world = cloud.world
+    assert (f"owox-tiktok-{OTHER_SHEET}" in world["scheduler jobs"]) is not yes
+    assert ("owox-tiktok-token-beta-shop" in world["secrets"]) is not yes
+    assert {"owox-tiktok-watch", f"owox-tiktok-{SHEET}"} <= world["scheduler jobs"].keys()
+    assert {"owox-tiktok-token-acme", "owox-tiktok-registry"} <= world["secrets"].keys()
+    assert cloud.who_may("roles/run.invoker", "run services owox-tiktok") == ["domain:acme.example"]
+    assert cloud.service("owox-tiktok")["audiences"] == []
+
+
+# --- owox-tiktok registry ---------------------------------------------------------------------------------------------
+
+
+def registry(cloud: Cloud, *words: str) -> subprocess.CompletedProcess[str]:
+    return cloud.run([sys.executable, "-m", "owox_tiktok", "registry", *words], PYTHONPATH=str(ROOT))
+
+
+def test_a_registry_is_edited_by_commands_and_the_rest_of_it_stays(cloud: Cloud) -> None:
+    file = cloud.folder / "registry.yaml"
+    many(cloud)
+    new = "1" + "n" * 30
+    for words in (
+        ("add", "registry.yaml", new, "--secret", "gamma", "--caller", "@g.example", "--requests-per-second", "20"),
+        ("add", "registry.yaml", SHEET, "--secret", "acme", "--caller", "eve@acme.example", "--replace"),
+    ):
+        assert registry(cloud, *words).returncode == 0
+    assert registry(cloud, "remove", "registry.yaml", OTHER_SHEET).returncode == 0
+    assert file.read_text().splitlines() == [
+        "# who may do what; secret: not-an-alias",
+        f"{new}:",
+        '  secret: "gamma"',
+        '  callers: ["@g.example"]',
+        "  requests_per_second: 20.0",
+        f"{SHEET}:",
+        '  secret: "acme"',
+        '  callers: ["eve@acme.example"]',
+    ]
+    shown = registry(cloud, "diff", "registry.yaml", "--project", "my-project").stdout.splitlines()
+    assert f"spreadsheet {SHEET}: callers: anna@acme.example, @acme.example → eve@acme.example" in shown
+    assert {"secret gamma: new", "secret beta-shop: taken away", "dataset my-project.tiktok_ads: taken away"} <= {
+        *shown
+    }
+
+
+def test_every_mistake_of_a_registry_is_named_with_its_line(cloud: Cloud) -> None:
+    (cloud.folder / "r.yaml").write_text(
+        f"# ours\n{SHEET}:\n  secret: Acme\n  callers: [a@b.de]\n{OTHER_SHEET}: {{secret: b, callers: [o'b@c.de]}}\n"
+    )
+    ran = registry(cloud, "check", "r.yaml")
+    assert ran.returncode == 2
+    assert f"r.yaml:2 {SHEET}: secret: 'Acme' is not an alias" in ran.stderr
+    assert f'r.yaml:5 {OTHER_SHEET}: callers: "o\'b@c.de" is not an address' in ran.stderr
+    assert registry(cloud, "add", "r.yaml", SHEET, "--secret", "a", "--caller", "a@b.de").returncode == 2
 
 
 def test_one_sheet_can_become_many(deployed: Cloud) -> None:
@@ -458,16 +542,24 @@ def test_a_project_that_is_not_there_is_told(cloud: Cloud) -> None:
     assert "Stopped: there is no project no-project that you may see." in ran.stderr
 
 
-def test_a_dry_run_shows_every_command_and_runs_none(cloud: Cloud) -> None:
+def test_a_dry_run_runs_nothing_and_what_it_prints_can_be_pasted(cloud: Cloud, first_run: Cloud) -> None:
     ran = cloud.deploy(*ONE, "--dry-run", TIKTOK_ACCESS_TOKEN=TOKEN)
     assert ran.returncode == 0
     assert cloud.log == []
-    shown = [shlex.split(line.split(" | ")[-1])[1:] for line in ran.stdout.splitlines()]
-    real = [
-        [word.replace(NUMBER, "PROJECT_NUMBER") for word in command if not word.startswith("--update-labels")]
-        for command in cloud.ready(*ONE)
-    ]
-    assert [[word for word in c if not word.startswith("--update-labels")] for c in shown] == real
+    pasted = cloud.run(["/bin/sh", "-ec", ran.stdout], TIKTOK_ACCESS_TOKEN=TOKEN)
+    assert pasted.returncode == 0, pasted.stderr
+    worlds = [cloud.world, first_run.world]
+    for services in (world["run services"] for world in worlds):
+        for service in services.values():  # the fingerprint of a dry run, whose number is a variable, is another one
+            service.pop("labels"), service["options"].pop("update-labels")
+    assert worlds[0] == worlds[1]
+
+
+def test_roles_that_are_not_known_everywhere_yet_are_waited_for_the_first_time(cloud: Cloud, first_run: Cloud) -> None:
+    (cloud.folder / "fail_times").write_text(json.dumps({"run deploy owox-tiktok-worker": 2}))
+    cloud.ready(*ONE)
+    assert cloud.world == first_run.world
+    assert "again in 40 s" in "".join(cloud.said)
 
 
 def test_no_secret_is_in_a_command_or_in_an_output(cloud: Cloud) -> None:

@@ -22,6 +22,7 @@ from owox_tiktok.local.http import Answer, in_json
 from owox_tiktok.local.identity import Issuer
 from owox_tiktok.local.sheets import serve as serve_sheets
 from owox_tiktok.local.tiktok import World, serve
+from owox_tiktok.service.due import minute_of
 from owox_tiktok.streams import STREAMS
 from tests.apps_script.page import MenuPage
 from tests.apps_script.platform import Platform
@@ -349,12 +350,14 @@ def test_a_schedule_is_one_for_all_and_its_owners_alone(
 ) -> None:
     set_up(script, platform)
     answered = Answer(200, b'{"state": "started"}', "application/json")
-    platform.replies |= {"fill": answered, "import": answered}
+    no_clock = in_json({"error": {"message": "this service keeps no schedules"}}, 501)
+    platform.replies |= {"fill": answered, "import": answered, "schedule": no_clock}
     script.call("saveSchedule", "daily", 6)
     [[trigger]] = clocks(script).values()
     assert (trigger["handler"], trigger["atHour"], trigger["everyDays"]) == ("importOnSchedule", 6, 1)
     assert script.call("scheduleState") == {
         "schedule": {"kind": "daily", "hour": 6, "owner": ANNA}, "mine": True, "zone": "Etc/UTC",
+        "served": False, "error": None,
     }  # fmt: skip
     script.call("importOnSchedule")
     # Eve takes over: Anna's trigger is Google's to keep, and does nothing but end itself.
@@ -365,8 +368,9 @@ def test_a_schedule_is_one_for_all_and_its_owners_alone(
     script.token = place.issuer.token(ANNA, AUDIENCE)
     script.call("importOnSchedule")
     assert set(clocks(script)) == {EVE}
-    assert [order["action"] for order in platform.orders] == ["fill", "import", "fill"]
-    assert [order["schedule"] for order in platform.orders if "schedule" in order] == [
+    orders = [order for order in platform.orders if order["action"] != "schedule"]
+    assert [order["action"] for order in orders] == ["fill", "import", "fill"]
+    assert [order["schedule"] for order in orders if "schedule" in order] == [
         f"Daily at 06:00 · by {ANNA}", f"Hourly · by {EVE}",
     ]  # fmt: skip
     # A start that fails is an exception: Google writes to its owner.
@@ -387,7 +391,10 @@ def test_the_schedule_and_the_accounts_stand_in_config(
 ) -> None:
     set_up(script, service)
     assert script.call("saveSchedule", "weekdays", 7)["error"] is None
-    assert sheet.get("Schedule") == f"Weekdays at 07:00 · by {ANNA}"
+    assert sheet.get("Schedule") == f"Weekdays at 07:{minute_of(sheet.book):02} · by {ANNA}"
+    kept = script.call("scheduleState")
+    assert (kept["schedule"], kept["mine"]) == ({"kind": "weekdays", "hour": 7, "owner": ANNA}, True)
+    assert (kept["served"], clocks(script)) == (True, {}), "the service starts these imports"
     found = script.ask("accounts")["body"]["accounts"]
     world = place.project.server.world
     assert [(one["id"], one["name"], one["chosen"]) for one in found] == [

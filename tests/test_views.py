@@ -27,7 +27,6 @@ from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
-from owox_tiktok.app.report_views import all_views
 from owox_tiktok.cursors import Part
 from owox_tiktok.destinations.bigquery.sql import ROWS_OF_CURSORS, ROWS_OF_SEALS
 from owox_tiktok.dialects import BIGQUERY, CURSORS, DUCKDB, SEALS, Dialect, bigquery
@@ -35,7 +34,7 @@ from owox_tiktok.errors import BadInput
 from owox_tiktok.local.tiktok import Server
 from owox_tiktok.model import Kind, Stream
 from owox_tiktok.streams import STREAMS, default_fields, metrics
-from owox_tiktok.trust.ledger import CHECKS, RESTATEMENTS
+from owox_tiktok.trust.kept import CHECKS, RESTATEMENTS
 from owox_tiktok.views import RATIOS, definitions
 from tests.helpers import Project, Row, expected
 from tests.sheets import stand_in
@@ -312,7 +311,7 @@ def test_latest_entities_lists_each_once_with_its_state(imported: Project) -> No
 
 
 def test_each_column_has_the_type_that_is_promised(imported: Project) -> None:
-    made = all_views(columns_of(imported.database), DUCKDB, 7)
+    made = definitions(columns_of(imported.database), DUCKDB, 7)
     assert len(views_in(imported.database)) == len([v for v in made if v.sql]) >= 8
     for view in made:
         if view.sql:

@@ -45,17 +45,29 @@ def check_sheet(spreadsheet: str, environment: Mapping[str, str] | None = None) 
     env = os.environ if environment is None else environment
     book = Spreadsheet(spreadsheet_id(spreadsheet), environment=env)
     what = "Google Sheets"
+    quota: list[Checked] = []
     try:
         findings = probe.probe(book)
+        quota = _quota(book)
     except Problem as error:
         return [Checked(what, False, _without_where(error))]
     finally:
         book.close()
     differ = [f for f in findings if not f.ok]
     if not differ:
-        return [Checked(what, True, f"does all {len(findings)} things that imports rest on")]
+        return [Checked(what, True, f"does all {len(findings)} things that imports rest on"), *quota]
     said = [Checked(f"{what}: {f.what}", False, f"{f.seen}.") for f in differ]
-    return [*said, Checked("what to do", False, f"Open an issue with this report. {probe.report(findings)}")]
+    return [*quota, *said, Checked("what to do", False, f"Open an issue with this report. {probe.report(findings)}")]
+
+
+def _quota(book: Spreadsheet) -> list[Checked]:
+    """Return how much of Google's quota there is, and how much of it is used."""
+    if (found := book.quota()) is None:
+        return []
+    most, reads, writes = found
+    detail = f"{most} reads and {most} writes a minute for {book.account}; the last minute used {reads} and {writes}"
+    ahead = f"room for {max(0, most - max(reads, writes))} more" if max(reads, writes) < most else "no room now"
+    return [Checked("Google's quota", True, f"{detail}: {ahead}")]
 
 
 def check(

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, readers_for, unless
 from owox_tiktok.app.healing import Healing
-from owox_tiktok.app.proofs import Afterwards, KeepsChecks, alarm, check_afterwards
+from owox_tiktok.app.proofs import Afterwards, alarm, check_afterwards
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
+from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed, main_cause
 from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
 from owox_tiktok.model import Audited, Destination, KeepsHistory, Metered, Reading, Stamps, Window
 from owox_tiktok.notify import mistakes, notify
@@ -28,7 +28,7 @@ from owox_tiktok.settings import Settings
 from owox_tiktok.states import Reason
 from owox_tiktok.tiktok.client import BOUNDS, Bounds, TikTok
 from owox_tiktok.tiktok.reader import Source
-from owox_tiktok.trust.ledger import Run
+from owox_tiktok.trust.kept import KeepsChecks, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,14 @@ class Part:
     """A part of a run: of which run, when it has to end, and what the parts before it have read.
 
     It ends after what it has stored, at ``until`` (a moment of ``time.monotonic``) or when ``halted`` gives a reason;
-    who says ``until`` is expected to start the next one. ``earlier`` is what came of all parts before it.
+    who says ``until`` is expected to start the next one. When it ``makes_room`` for others it ends as if
+    ``until`` were over. ``earlier`` is what came of all parts before it.
     """
 
     run: str = ""
     until: float | None = None
     halted: Callable[[], Reason | None] = lambda: None
+    makes_room: Callable[[], bool] = lambda: False
     done: Done = field(default_factory=dict)
     earlier: Finished | None = None
     tells: bool = True
@@ -49,7 +51,7 @@ class Part:
 
     def why_stop(self) -> Reason | None:
         """Return a reason once the part has to end."""
-        if self.until is not None and time.monotonic() >= self.until:
+        if (self.until is not None and time.monotonic() >= self.until) or self.makes_room():
             return Reason.TO_BE_CONTINUED
         return self.halted()
 
@@ -165,6 +167,8 @@ def import_(
             finished = _finished(
                 outcome, requests, checked, api, len(pairs) + lost, failed, warnings, began, billed, price
             )
+            problems = [*outcome.problems, *(error for error in refused.values() for _ in per_account)]
+            finished = replace(finished, cause=main_cause(problems))
             if not outcome.left:
                 finished = replace(finished, healed=healing.in_words())
             if isinstance(destination, KeepsChecks):
@@ -264,5 +268,5 @@ def _finished(
         rows_confirmed=outcome.rows_confirmed,
         bytes_billed=billed,
         cost=None if price is None else cost_of(billed, price),
-        proof=outcome.proof + Proof(days=checked.compared, equal=checked.equal, requests=checked.requests),
+        proof=outcome.proof + Proof({}, checked.compared, checked.equal, checked.requests, checked.share),
     )

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Protocol, runtime_checkable
 
 from owox_tiktok.app.common import Days, accounts_of, connect, side_by_side, unless
 from owox_tiktok.destinations import open_destination
@@ -30,7 +29,7 @@ from owox_tiktok.tiktok.questions import Question, Series
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.trust import like_for_like as alike
 from owox_tiktok.trust.closing import is_closed, last_closed
-from owox_tiktok.trust.ledger import LIKE_FOR_LIKE, Run
+from owox_tiktok.trust.kept import LIKE_FOR_LIKE, KeepsChecks
 from owox_tiktok.trust.like_for_like import LONGEST_DAYS, LikeForLike, OurDay
 from owox_tiktok.trust.seals import CONTROLS, NOTHING
 from owox_tiktok.trust.totals import COMPARED, NoTotals, Total
@@ -65,39 +64,6 @@ NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 COMPARABLE = VERIFIED | TO_READ_AGAIN
 SHARE = Decimal("0.05")
 """So many requests to check an import may take, compared with those to read."""
-
-
-@runtime_checkable
-class KeepsChecks(Protocol):
-    """A destination that keeps what checks came to; see ``trust.ledger``."""
-
-    def keep_checks(self, checked: Sequence[DayChecked], at: datetime, proof: str) -> None:
-        """Keep what checks of days came to, made ``at`` a moment."""
-        ...
-
-    def owed(self) -> Mapping[tuple[str, str], set[date]]:
-        """Return the days that are to be read again because they were found wrong, by object and account."""
-        ...
-
-    def wrong_before(self, since: datetime) -> Mapping[tuple[str, str], set[date]]:
-        """Return the days that were found wrong since a moment, and were read again after that."""
-        ...
-
-    def verified(self) -> Mapping[tuple[str, str], Mapping[date, datetime | None]]:
-        """Return when TikTok's total last confirmed each day, by object and account; None for never."""
-        ...
-
-    def keep_run(self, run: Run) -> None:
-        """Keep what a run came to."""
-        ...
-
-    def asked_so_far(self) -> tuple[int, int]:
-        """Return how many requests all runs took to read, and how many to check."""
-        ...
-
-    def restated(self, day: date) -> Sequence[Mapping[str, Any]]:
-        """Return what a day's sums were before each change, oldest first."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +129,14 @@ def kept(destination: Destination, found: Sequence[DayChecked], now: datetime) -
 
 @dataclass(frozen=True, slots=True)
 class Afterwards:
-    """What the checks after an import came to: verdicts, and how many requests they took."""
+    """What the checks after an import came to: verdicts, and how many requests they took.
+
+    ``share`` is how many requests to check all imports so far took for each one to read; see ``events.Proof``.
+    """
 
     days: Sequence[DayChecked] = ()
     requests: int = 0
+    share: float | None = None
 
     @property
     def compared(self) -> int:
@@ -195,6 +165,7 @@ def check_afterwards(
     if not isinstance(destination, KeepsChecks):
         return Afterwards()
     before = source.api.counts.requests
+    reading, checking = destination.asked_so_far()
     found: list[DayChecked] = []
     with Spool() as spool:
         if settings.check_every_run:
@@ -204,7 +175,6 @@ def check_afterwards(
                     break
                 found += checks.check(task, spool)
         else:
-            reading, checking = destination.asked_so_far()
             credit = int(SHARE * (reading + before)) - checking
             for stream, advertiser, window in _oldest(settings, destination, accounts, now) if credit > 0 else ():
                 spent = source.api.counts.requests - before
@@ -213,7 +183,8 @@ def check_afterwards(
                 cursor = destination_cursor(destination, stream, advertiser)
                 checks = Checks(source, settings, now, whole_account=credit - spent > 1)
                 found += checks.check(checks.task(destination, stream, advertiser, cursor, window), spool)
-    return Afterwards(kept(destination, found, now), source.api.counts.requests - before)
+    asked = source.api.counts.requests - before
+    return Afterwards(kept(destination, found, now), asked, (checking + asked) / max(1, reading + before))
 
 
 def destination_cursor(destination: Destination, stream: Stream, advertiser: Advertiser) -> Cursor | None:

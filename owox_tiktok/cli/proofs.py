@@ -120,11 +120,15 @@ def explain(given: Asked, on: date, metric: str, value: Decimal, as_json: bool, 
             halted=stopped_by(screen),
         )
         if log == "json":
-            readings = [{"reading": one.words, "value": str(one.value)} for one in found.found]
-            nearest = found.nearest and {"reading": found.nearest.words, "value": str(found.nearest.value)}
+            readings, nearest = (
+                [{"reading": one.words, "value": found.in_digits(one.value).replace(",", "")} for one in some if one]
+                for some in (found.found, [found.nearest])
+            )
             said = {"advertiser": found.advertiser.id, "day": str(found.day), "metric": metric, "value": str(value)}
             counts = {"tried": found.tried, "requests": found.requests}
-            say_json({"event": "explained", **said, "readings": readings, "nearest": nearest, **counts})
+            say_json(
+                {"event": "explained", **said, "readings": readings, "nearest": next(iter(nearest), None), **counts}
+            )
         else:
             terminal.show_explained(console(), found)
         return 0 if found.found else 3

@@ -31,7 +31,7 @@ from owox_tiktok.cursors import (
     table_of,
 )
 from owox_tiktok.destinations import history
-from owox_tiktok.destinations.proofs import KeepsProofs
+from owox_tiktok.destinations.proofs import KeepsProofsInTransactions
 from owox_tiktok.dialects import CURSORS, MARK, SEALS, Dialect
 from owox_tiktok.errors import StoreFailed
 from owox_tiktok.model import (
@@ -51,7 +51,7 @@ from owox_tiktok.model import (
 )
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust import changes
-from owox_tiktok.trust.ledger import VERDICT
+from owox_tiktok.trust.kept import VERDICT
 from owox_tiktok.trust.seals import (
     NOTHING,
     STORED_SINCE,
@@ -460,7 +460,7 @@ class SqlDestination(ABC):
         """Run statements that delete, all or nothing."""
 
 
-class Transactional(SqlDestination, KeepsProofs):
+class Transactional(SqlDestination, KeepsProofsInTransactions):
     """A destination whose statements run one by one, in transactions; a table's id ends its comment, in brackets."""
 
     # --- what each database does in its own way -----------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from owox_tiktok import app, notify
 from owox_tiktok.central.store import open_store
@@ -13,23 +13,28 @@ from owox_tiktok.central.turns import BACKFILL, PERSON, SCHEDULE
 from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.events import Failed, counted, duration, rows_of
 from owox_tiktok.secret import Secret
-from owox_tiktok.service import choosing, logs, progress, watch
+from owox_tiktok.service import choosing, fleet, logs, progress, watch
 from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
+from owox_tiktok.service.due import OFF, Due, minute_of
 from owox_tiktok.service.identity import Caller
 from owox_tiktok.service.ledger import Ledgers
-from owox_tiktok.service.messages import Answer
-from owox_tiktok.service.queued import Queued
+from owox_tiktok.service.messages import Answer, Refusal
+from owox_tiktok.service.queued import Queued, clock_time
 from owox_tiktok.service.registry import RATE, Entry, Registry
-from owox_tiktok.service.runs import Runs
+from owox_tiktok.service.runs import Runs, say
+from owox_tiktok.service.seats import Seats
 from owox_tiktok.service.sheet import Sheet
 from owox_tiktok.service.stopping import Stopping
-from owox_tiktok.service.tasks import Queue
-from owox_tiktok.sheets import lease, setup
+from owox_tiktok.service.tasks import Queue, name_for
+from owox_tiktok.sheets import lease, setup, template
+from owox_tiktok.sheets.client import WRITER_VARIABLE
 from owox_tiktok.sheets.errors import SheetRefused
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.pace import PER_MINUTE_VARIABLE
 from owox_tiktok.sheets.report import record
+from owox_tiktok.sheets.shared_pace import STORE_VARIABLE
+from owox_tiktok.sheets.tabs import TAB
 from owox_tiktok.streams import STREAMS
 
 QUICK_S = 5.0
@@ -67,8 +72,9 @@ class Actions:
         self._runs = Runs(deployment, stopping, now)
         self._queued: Queued | None = None
         if deployment.queue:
-            kept = Ledgers(open_store(deployment.store, environment))
-            self._queued = Queued(deployment, self._runs, Queue(deployment), kept)
+            store = open_store(deployment.store, environment)
+            self._queue, self._due = Queue(deployment), Due(store)
+            self._queued = Queued(deployment, self._runs, self._queue, Ledgers(store), Seats(store))
 
     def answer(self, asked: Asked, entry: Entry, caller: Caller, log: logs.Log, task: str) -> Answer:
         """Do what is asked. ``task`` is the name of the task that asks, if one does."""
@@ -99,8 +105,11 @@ class Actions:
                     return choosing.fill(sheet, self._now())
                 case "accounts":
                     return choosing.accounts(sheet, self._now())
+                case "schedule":
+                    return self._schedule(sheet, caller)
                 case "status":
-                    return progress.status(sheet, self._queued.kept if self._queued else None)
+                    said = progress.status(sheet, self._queued.kept if self._queued else None)
+                    return said.and_(share_with=entry.writer)
                 case "cancel":
                     return self._queued.cancel(sheet, log) if self._queued else progress.cancel(sheet)
                 case "sweep":  # is about no spreadsheet
@@ -112,7 +121,7 @@ class Actions:
                 raise progress.busy(lease.holder(control.book)) from None
 
     def sweep(self, log: logs.Log) -> Answer:
-        """Look after the runs of all Sheets: see ``watch``."""
+        """Start what is due (see ``due``), and look after the runs of all Sheets (see ``watch``)."""
         if self._queued is None:
             raise BadInput([Mistake("action", "is for a deployment with a queue", "Send another one.")])
         books = self._registry.entries()
@@ -120,13 +129,58 @@ class Actions:
         def sheet(book: str) -> Sheet:
             return self._sheet(Asked(action="status", spreadsheet_id=book), books[book], notes=True)
 
-        return watch.sweep(self._queued, books, sheet, timedelta(hours=self._stale_hours), log)
+        now = datetime.now(UTC)
+
+        def start(book: str, moment: datetime) -> None:
+            delay_s = max(0.0, (moment - now).total_seconds())
+            body = {"action": "import", "spreadsheet_id": book}
+            self._queue.put(body, name_for(book, "due", moment), delay_s=delay_s, background=True)
+
+        due = self._due.tick(now, {book: entry.schedule for book, entry in books.items()}, start)
+        if due["not_started"]:
+            log.error("%s could not be started; the next tick tries again", counted(due["not_started"], "import"))
+        looked = watch.sweep(self._queued, books, sheet, timedelta(hours=self._stale_hours), log)
+        return looked.and_(started=due["started"], not_started=due["not_started"])
+
+    def _schedule(self, sheet: Sheet, caller: Caller) -> Answer:
+        """Set the schedule of a Sheet, and say what it is. It is the service's: it needs nobody who is there."""
+        if self._queued is None:
+            raise Refusal(501, "this service keeps no schedules", what_to_do="Deploy it with a queue.")
+        book = sheet.asked.spreadsheet_id
+        if words := sheet.asked.schedule.partition(" · ")[0]:
+            with sheet.open() as control:
+                zone = control.book.structure((TAB,)).zone
+                plan = self._due.set(book, words, zone, caller.email, datetime.now(UTC))
+                shown = plan.words.replace(":00", f":{minute_of(book):02}")
+                shown = shown if words == OFF else f"{shown} · by {caller.email}"
+                setup.fill_in(control.book, template.row_name(template.SCHEDULE), shown)
+        found = self._due.get(book)
+        said = {
+            "schedule": found.words if found else OFF,
+            "by": found.by if found else "",
+            "zone": found.zone if found else "",
+            "next": say(found.next) if found else None,
+        }
+        message = f"The next import starts at {clock_time(found.next, found.zone)}." if found and found.next else "Off."
+        return Answer(200, {**said, "minute": minute_of(book), "message": message})
+
+    def fleet(self, *, as_json: bool) -> Answer:
+        """Return how all Sheets are: see ``fleet``."""
+        if self._queued is None:
+            raise BadInput([Mistake("/fleet", "is for a deployment with a queue", "Deploy one with deploy.sh.")])
+        registered, now = self._registry.entries(), datetime.now(UTC)
+        found = fleet.look(self._queued.kept, registered, now, timedelta(hours=self._stale_hours))
+        used = fleet.quotas(found, registered)
+        if as_json:
+            said = {"sheets": [one.facts() for one in found], "quota": [one.sentence for one in used]}
+            return Answer(200, {**said, "message": fleet.summary(found)})
+        return Answer(200, fleet.page(found, used, now))
 
     def _sheet(self, asked: Asked, entry: Entry, *, notes: bool = False) -> Sheet:
         """Return the spreadsheet that is asked about; TikTok's secrets come along where the action needs them."""
         names = [*_PASSED_ON]
         found: dict[str, Secret] = {}
-        if asked.action not in ("fields", "choices", "choose", "status", "cancel"):
+        if asked.action not in ("fields", "choices", "choose", "schedule", "status", "cancel"):
             found = self._registry.secrets(entry)
             notes = True
         if notes:
@@ -139,7 +193,9 @@ class Actions:
             environment[RATE] = str(entry.requests_per_second)
         if self._store:
             weight = BACKFILL if asked.action == "backfill" else SCHEDULE if asked.run_id else PERSON
-            environment |= {app.PACE_STORE: self._store, app.PACE_WEIGHT: f"{weight:g}"}
+            environment |= {app.PACE_STORE: self._store, app.PACE_WEIGHT: f"{weight:g}", STORE_VARIABLE: self._store}
+        if entry.writer:
+            environment[WRITER_VARIABLE] = entry.writer
         return Sheet(asked, entry, environment)
 
     def _start(self, sheet: Sheet, log: logs.Log) -> Answer:

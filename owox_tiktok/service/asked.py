@@ -15,7 +15,7 @@ from owox_tiktok.streams import STREAMS, expand, find
 
 Action = Literal[
     "import", "backfill", "prune", "check", "plan", "fields", "choices", "measure", "choose", "accounts", "fill",
-    "status", "cancel", "sweep",
+    "schedule", "status", "cancel", "sweep",
 ]  # fmt: skip
 ACTIONS: tuple[str, ...] = get_args(Action)
 SWEEP = "sweep"
@@ -69,7 +69,7 @@ _ONLY: Mapping[str, tuple[str, ...]] = {
     "run_id": ("import", "backfill", "status", "cancel"),
     "choice": ("choose",),
     "advertiser_ids": ("fill",),
-    "schedule": ("fill",),
+    "schedule": ("fill", "schedule"),
 }
 """The actions that know what to do with a field; anywhere else it would be ignored, so it is a mistake."""
 

@@ -24,7 +24,7 @@ from owox_tiktok.states import ABOUT, State
 AT_ONCE_S = 1.2
 """A status that no run writes may take so long; somebody may be waiting for an answer."""
 
-What = Literal["run_failed", "run_died", "run_given_up", "run_recovered", "sheet_stale"]
+What = Literal["run_failed", "run_died", "run_given_up", "run_recovered", "run_not_queued", "sheet_stale"]
 """What the field ``owox_event`` of a log line says; alerts rest on it."""
 
 

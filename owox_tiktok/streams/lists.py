@@ -112,6 +112,8 @@ _LISTS = (
             "tool/interest_category/", ("interest_category_id",), rows_at="interest_categories", sandbox=False),
     _List("action_categories", "Action categories", "Names of the behaviours used in targeting",
             "tool/action_category/", ("action_category_id",), rows_at="action_categories", sandbox=False),
+    _List("regions", "Regions", "Names of the places used in targeting and reports: countries, provinces, cities",
+            "search/region/", ("region_id",), rows_at="region_list", sandbox=False),
 )  # fmt: skip
 
 
@@ -125,7 +127,7 @@ _FAMILIES: Mapping[str, Family] = {
     **dict.fromkeys(("audiences", "pixels", "pixel_instant_page_events", "pixel_event_statistics"), "audiences"),
     **dict.fromkeys(("gmv_max_stores", "gmv_max_campaigns", "gmv_max_campaign_details"), "shop"),
     **dict.fromkeys(("gmv_max_sessions", "gmv_max_identities", "gmv_max_videos"), "shop"),
-    **dict.fromkeys(("languages", "interest_categories", "action_categories"), "names"),
+    **dict.fromkeys(("languages", "interest_categories", "action_categories", "regions"), "names"),
 }
 """What each entity is about: the page of the documents on which it stands."""
 

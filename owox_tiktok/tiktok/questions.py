@@ -176,6 +176,8 @@ class Series:
         params |= self._of_list(stream.listing) if stream.listing else self._of_report()
         if stream.page_size is not None:
             params |= {"page": page, "page_size": page_size or stream.page_size}
+        elif page > 1:  # TikTok says of an answer without pages that there are more
+            params["page"] = page
         if with_totals:
             params["enable_total_metrics"] = True
         return params

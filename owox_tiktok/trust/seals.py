@@ -446,17 +446,18 @@ def stored_sql(dialect: Dialect, stream: Stream, advertiser_id: str, table_id: s
     )
 
 
-def stored_since_sql(dialect: Dialect, first: date, *, newest: str = "") -> str:
+def stored_since_sql(dialect: Dialect, first: date, *, newest: str = "", also: Sequence[str] = ()) -> str:
     """Return the query for the stored seals of all objects from ``first`` on, in the columns of ``STORED_SINCE``.
 
-    Those that speak of no day are among them. ``newest``: as in ``stored_sql``.
+    Those that speak of no day are among them. ``newest``: as in ``stored_sql``. Columns that a destination adds, named
+    in ``also``, come behind.
     """
     hour = dialect.types[Kind.HOUR]
     picked = [
         f"CAST({dialect.name(n)} AT TIME ZONE 'UTC' AS {hour})"
         if n == "read_at" and not dialect.escapes
         else dialect.name(n)
-        for n in STORED_SINCE
+        for n in (*STORED_SINCE, *also)
     ]
     one = "PARTITION BY object, advertiser_id, day"
     last = f" QUALIFY ROW_NUMBER() OVER ({one} ORDER BY {newest} DESC) = 1" if newest else ""

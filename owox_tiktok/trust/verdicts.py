@@ -97,6 +97,17 @@ def exit_code(verdicts: Collection[Verdict]) -> int:
     return {Severity.FINE: 0, Severity.OPEN: 3, Severity.BAD: 1}[worst]
 
 
+def verified_through(days: Iterable[DayChecked]) -> date | None:
+    """Return the day through which the checked days of an object and account are TikTok's; None where none is.
+
+    It is the last confirmed day before the first one that is over and is not confirmed.
+    """
+    found = list(days)
+    open_ = (Verdict.MOVING, Verdict.NOT_READ, Verdict.NOT_CHECKABLE)
+    broken = min((d.day for d in found if d.verdict not in VERIFIED and d.verdict not in open_), default=date.max)
+    return max((d.day for d in found if d.verdict in VERIFIED and d.day < broken), default=None)
+
+
 LEAST_SHARE, LEAST_MONEY = Decimal("0.001"), Decimal(1)
 """A wrong day is reported at once when more than this share and this much money is concerned."""
 

@@ -15,6 +15,7 @@ from owox_tiktok.views.lists import by_day, latest_entities
 from owox_tiktok.views.performance import RATIOS, performance, rolled_up
 from owox_tiktok.views.select import Columns, HoldsViews, There, View
 from owox_tiktok.views.status import import_status
+from owox_tiktok.views.trust import trust_views
 
 __all__ = ["RATIOS", "Columns", "HoldsViews", "View", "definitions"]
 
@@ -42,4 +43,5 @@ def definitions(columns: Columns, dialect: Dialect, lookback_days: int = 7) -> l
         *by_day(there),
         *import_status(there),
         *dbt_views(there),
+        *trust_views(there),
     ]

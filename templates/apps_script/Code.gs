@@ -160,18 +160,23 @@ function showCell(place) {
 }
 
 /**
- * The schedule of this Sheet: one for all its people.
+ * The schedule of this Sheet: one for all its people. The service keeps it, or, where it keeps none, this script.
  *
- * @return {{schedule: Schedule, mine: boolean, zone: string}}
+ * @return {{schedule: Schedule, mine: boolean, zone: string, served: boolean, error: ?Failure}}
  */
 function scheduleState() {
-  const schedule = schedule_();
-  return {schedule, mine: schedule.owner === identity_(ScriptApp.getIdentityToken()).email, zone: zone_()};
+  const reply = ask({action: 'schedule'});
+  const served = reply.status !== 501;
+  const kept = schedule_(); // by a trigger, until somebody saves it again
+  const schedule = served && (reply.body.by || kept.kind === 'off') ? fromWords_(reply.body.schedule || 'Off', reply.body.by || '') : kept;
+  const mine = schedule.owner === identity_(ScriptApp.getIdentityToken()).email;
+  return {schedule, mine, zone: (served && reply.body.zone) || zone_(), served, error: served ? reply.error : null};
 }
 
 /**
- * Import by a clock: an installable trigger of the person who sets it, which needs nobody who runs the service. What
- * another person has scheduled ends with it, so that two never import twice: only its owner's trigger does anything.
+ * Import by a clock. The service starts these imports; where it keeps no schedules, an installable trigger of the person
+ * who sets it does. What another person has scheduled ends with it, so that two never import twice: only its owner's
+ * trigger does anything, and none where the service keeps the schedule.
  *
  * @param {string} kind off, hourly, daily or weekdays
  * @param {number} hour 0 to 23, in the Sheet's time zone
@@ -179,21 +184,30 @@ function scheduleState() {
  */
 function saveSchedule(kind, hour) {
   const owner = identity_(ScriptApp.getIdentityToken()).email;
-  forgetTriggers_();
+  const properties = PropertiesService.getDocumentProperties();
   const text = {off: 'Off', hourly: 'Hourly', daily: 'Daily at ', weekdays: 'Weekdays at '}[kind] || 'Off';
   const at = ('0' + hour).slice(-2) + ':00';
+  const words = text + (text.endsWith(' ') ? at : '');
+  const reply = ask({action: 'schedule', schedule: words});
+  if (reply.error && reply.status !== 501) {
+    return reply;
+  }
+  forgetTriggers_();
+  if (!reply.error) {
+    properties.deleteProperty(SCHEDULE);
+    return reply;
+  }
   if (kind === 'hourly') {
     ScriptApp.newTrigger('importOnSchedule').timeBased().everyHours(1).create();
   } else if (kind === 'daily' || kind === 'weekdays') {
     ScriptApp.newTrigger('importOnSchedule').timeBased().everyDays(1).atHour(hour).nearMinute(0).inTimezone(zone_()).create();
   }
-  const properties = PropertiesService.getDocumentProperties();
   if (kind === 'off') {
     properties.deleteProperty(SCHEDULE);
   } else {
     properties.setProperty(SCHEDULE, JSON.stringify({kind, hour, owner}));
   }
-  const shown = kind === 'off' ? text : text + (kind === 'hourly' ? '' : at) + (owner ? ' · by ' + owner : '');
+  const shown = kind !== 'off' && owner ? words + ' · by ' + owner : words;
   return ask({action: 'fill', schedule: shown});
 }
 
@@ -423,6 +437,18 @@ function service_(address) {
 function schedule_() {
   const text = PropertiesService.getDocumentProperties().getProperty(SCHEDULE);
   return text ? JSON.parse(text) : {kind: 'off', hour: 6, owner: ''};
+}
+
+/**
+ * A schedule as the service says it.
+ *
+ * @param {string} words such as Daily at 06:00
+ * @param {string} owner
+ * @return {Schedule}
+ */
+function fromWords_(words, owner) {
+  const found = /^(Hourly|Daily|Weekdays)(?: at ([0-9]{2}):00)?$/.exec(words);
+  return found ? {kind: found[1].toLowerCase(), hour: Number(found[2] || 6), owner} : {kind: 'off', hour: 6, owner: ''};
 }
 
 /** Delete this person's triggers; those of others Google does not show. */

@@ -65,6 +65,7 @@ LISTS: dict[str, tuple[str, str]] = {
     "tool/language": ("languages", "languages"),
     "tool/interest_category": ("interest_categories", "interest_categories"),
     "tool/action_category": ("action_categories", "action_categories"),
+    "search/region": ("regions", "region_list"),
 }
 """Path to (stream, key of the rows in ``data``)."""
 

@@ -472,6 +472,31 @@ def _action(one: Advertiser, number: int, seed: int) -> Row:
     )
 
 
+_PLACES = (
+    ("6252001", "United States", "COUNTRY", "US", "0"),
+    ("2921044", "Germany", "COUNTRY", "DE", "0"),
+    ("690791", "Україна", "COUNTRY", "UA", "0"),
+    ("5332921", "California", "PROVINCE", "US", "6252001"),
+    ("5391959", "San Francisco, “the City”", "CITY", "US", "5332921"),
+    ("501", "New York, DMA", "PROVINCE", "US", "6252001"),
+)
+
+
+def _region(one: Advertiser, number: int, seed: int) -> Row:
+    identity, name, level, country, parent = _PLACES[number]
+    return _row(
+        "regions",
+        number,
+        region_id=identity,
+        region_name=name,
+        region_level=level,
+        country_code=country,
+        parent_id=parent,
+        area_type="METROPOLITAN_OR_DMA" if name.endswith("DMA") else "ADMIN",
+        support_below_18=number % 2 == 0,
+    )
+
+
 def _instant_page_event(one: Advertiser, number: int, seed: int) -> Row:
     return {
         "business_type": ("SHOPPING", "FORM", "GAME")[number],
@@ -495,6 +520,7 @@ _MAKERS: dict[str, tuple[int, Callable[[Advertiser, int, int], Row]]] = {
     "languages": (len(_LANGUAGES), _language),
     "interest_categories": (12, _interest),
     "action_categories": (8, _action),
+    "regions": (len(_PLACES), _region),
 }
 
 
