@@ -3,6 +3,7 @@
     paced      10 advertisers x 300 ads x 365 days at 10 requests per second, and 50 ms latency without and with jitter
     pace       900 requests at 10 per second against a strict limit, over a network with jitter
     turns      8 processes that share the rate of one app by a lease; a small run beside three backfills; a kill
+    scale      300 Sheets and 2,000 ad accounts in one deployment, and 100,000 Sheets, in virtual time
     unlimited  the same without limit and latency: wall, CPU and memory; and a tenth of it, to see memory stay flat
     wide       1 advertiser x 300 ads x 365 days with 98 metrics
     refresh    the daily refresh (7 days of lookback) on top of it
@@ -54,6 +55,7 @@ from benchmarks import (
     postgresql,
     quota,
     race,
+    scale,
     trust,
     turns,
 )
@@ -379,6 +381,8 @@ def main() -> None:
         quota.run(say)
     if "turns" in names:
         turns.run(say)
+    if "scale" in names:
+        scale.run(say)
     if "bigquery" in names:
         bigquery.run(say)
     if "steps" in names:

@@ -6,11 +6,12 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from owox_tiktok import app, notify
 from owox_tiktok.central.store import open_store
 from owox_tiktok.central.turns import BACKFILL, PERSON, SCHEDULE
-from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
+from owox_tiktok.errors import BadInput, Halted, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.events import Failed, counted, duration, rows_of
 from owox_tiktok.secret import Secret
 from owox_tiktok.service import choosing, fleet, logs, progress, watch
@@ -19,7 +20,7 @@ from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.due import OFF, Due, minute_of
 from owox_tiktok.service.identity import Caller
 from owox_tiktok.service.ledger import Ledgers
-from owox_tiktok.service.messages import Answer, Refusal
+from owox_tiktok.service.messages import Answer, Refusal, come_again
 from owox_tiktok.service.queued import Queued, clock_time
 from owox_tiktok.service.registry import RATE, Entry, Registry
 from owox_tiktok.service.runs import Runs, say
@@ -27,6 +28,7 @@ from owox_tiktok.service.seats import Seats
 from owox_tiktok.service.sheet import Sheet
 from owox_tiktok.service.stopping import Stopping
 from owox_tiktok.service.tasks import Queue, name_for
+from owox_tiktok.settings import Settings
 from owox_tiktok.sheets import lease, setup, template
 from owox_tiktok.sheets.client import WRITER_VARIABLE
 from owox_tiktok.sheets.errors import SheetRefused
@@ -35,10 +37,17 @@ from owox_tiktok.sheets.pace import PER_MINUTE_VARIABLE
 from owox_tiktok.sheets.report import record
 from owox_tiktok.sheets.shared_pace import STORE_VARIABLE
 from owox_tiktok.sheets.tabs import TAB
+from owox_tiktok.states import Reason
 from owox_tiktok.streams import STREAMS
 
+ASK_S, ANSWER_S = 11.0, 17.0
+"""So long TikTok is asked for a plan or a check; of many accounts a part. Somebody waits: after so long we give up."""
+MOST_CHECKS, MOST_PROBLEMS = 60, 20
+"""Of more checks those that say the same are one line; of more problems the first are shown."""
 QUICK_S = 5.0
 """Somebody looks at a menu: no longer than this is Google asked again about a state."""
+
+T = TypeVar("T")
 
 _PASSED_ON = (
     "TIKTOK_API_URL",
@@ -220,10 +229,14 @@ class Actions:
 
     def _plan(self, sheet: Sheet) -> Answer:
 
-        now = self._now()
-        settings = sheet.settings(now)
+        now, until = self._now(), time.monotonic() + ASK_S
         backfill = app.backfill_range(*sheet.asked.days, now)
-        planned = app.plan(settings, now=now, backfill=backfill, environment=sheet.environment)
+
+        def work() -> tuple[Settings, list[app.Planned]]:
+            known = sheet.settings(now)
+            return known, app.plan(known, now=now, backfill=backfill, environment=sheet.environment, until=until)
+
+        settings, planned = _in_time(work)
         objects = []
         for name in dict.fromkeys(p.object for p in planned if p.object and not p.problem):
             pairs = [p for p in planned if p.object == name and not p.problem]
@@ -245,8 +258,11 @@ class Actions:
         problems = [_of_pair(p.object, p.advertiser.id, p.problem) for p in planned if p.problem]
         asked = f"{rows_of(rows_in_all)} with {counted(requests, 'request')}"
         message = f"About {asked}, in {duration(max(seconds, 10))} or more."
+        if guessed := sum(p.sampled for p in planned):
+            message += f" Estimated from {len(planned) - guessed:,} of {len(planned):,} objects and accounts."
         if problems:
             message += f" {len(problems)} of {len(planned)} cannot be read."
+            problems = problems[:MOST_PROBLEMS]
         return Answer(
             200,
             {
@@ -261,10 +277,12 @@ class Actions:
 
     def _check(self, sheet: Sheet) -> Answer:
 
-        now = self._now()
-        checked = app.check(
-            sheet.settings(now), now=now, environment=sheet.environment, sheet=sheet.asked.spreadsheet_id
+        now, until, book = self._now(), time.monotonic() + ASK_S, sheet.asked.spreadsheet_id
+        checked = _in_time(
+            lambda: app.check(sheet.settings(now), now=now, environment=sheet.environment, sheet=book, until=until)
         )
+        if len(checked) > MOST_CHECKS:
+            checked = app.folded(checked)
         bad = sum(not c.ok for c in checked)
         message = f"{bad} of {counted(len(checked), 'check')} failed." if bad else f"All {len(checked)} checks passed."
         checks = [{"what": c.what, "ok": c.ok, "detail": c.detail} for c in checked]
@@ -287,6 +305,15 @@ class Actions:
         message += "".join(f" {_of_pair(f.object, f.advertiser_id, f.message)}" for f in failed)
         titles = {name: STREAMS[name].title for name in rows}
         return Answer(200, {"dry_run": dry_run, "rows": rows, "titles": titles, "message": message})
+
+
+def _in_time(work: Callable[[], T]) -> T:
+    """Return what ``work`` returns, or say that it takes too long: Apps Script gives up on us after a minute."""
+    end = time.monotonic() + ANSWER_S
+    try:
+        return app.unless(lambda: Reason.OUT_OF_TIME if time.monotonic() > end else None, work)
+    except Halted:
+        raise come_again(f"TikTok or Google did not answer within {ANSWER_S:.0f} seconds", 60) from None
 
 
 # --- the tab Fields ---------------------------------------------------------------------------------------------------
