@@ -8,6 +8,7 @@
     freshness     how fresh what is stored is
     upkeep        prune, reset and forget
     proofs        whether what is stored equals TikTok's totals
+    afterwards    … checked after each import, as far as its share of requests goes
     explaining    what a number in Ads Manager is, and what TikTok said when
     report_views  the views to report on
 

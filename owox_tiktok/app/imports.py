@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from owox_tiktok.app.afterwards import Afterwards, alarm, check_afterwards, silence
 from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, readers_for, unless
 from owox_tiktok.app.healing import Healing
-from owox_tiktok.app.proofs import Afterwards, alarm, check_afterwards
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
@@ -155,6 +155,9 @@ def import_(
             if not backfill and not outcome.left and not outcome.stopped and not part.halted():
                 try:
                     checked = check_afterwards(source, settings, destination, accounts, now=now, halted=stop)
+                    silent = "" if outcome.rows_confirmed or checked.equal else silence(destination, now)
+                    if silent:
+                        count(Warned("", "", silent))
                 except StoreFailed as error:  # the rows are stored; the next run checks them
                     count(Warned("", "", f"the checks after the import ended early: {error.sentence}"))
                 for name, advertiser_id, sentence in alarm(checked.days):
