@@ -86,30 +86,49 @@ class Proof:
 
     ``spend`` is by currency, of the object with most of it, so that nothing counts twice. ``days`` are those of objects
     and accounts that are over for TikTok and were compared, ``equal`` how many of them are the same, and ``requests``
-    what was asked for that on top of the reading.
+    what was asked for that on top of the reading. ``through`` is the day up to which all that is stored is confirmed;
+    None where there is no such day, or the destination does not keep it.
     """
 
     spend: Mapping[str, Decimal] = field(default_factory=dict)
     days: int = 0
     equal: int = 0
     requests: int = 0
+    through: date | None = None
 
     def __add__(self, other: Proof) -> Proof:
         """Return what both confirm."""
         spend = {c: self.spend.get(c, Decimal()) + other.spend.get(c, Decimal()) for c in {**self.spend, **other.spend}}
-        return Proof(spend, self.days + other.days, self.equal + other.equal, self.requests + other.requests)
+        days, equal = self.days + other.days, self.equal + other.equal
+        return Proof(spend, days, equal, self.requests + other.requests, other.through or self.through)
 
     def in_words(self, requests: int) -> str:
         """Return it as the end of a sentence; ``requests`` are those of the reading."""
-        *some, last = [f"{amount:,.2f} {currency}".strip() for currency, amount in sorted(self.spend.items())] or [""]
-        spend = f"{', '.join(some)} and {last}" if some else last
-        parts = [f"spend {spend}"] if spend else []
+        parts = [f"spend {spend}"] if (spend := self._spend) else []
         if self.days:
             parts.append(f"{self.equal:,} of {self.days:,} closed days equal")
         if self.requests:
             share = f" (+{100 * self.requests / requests:.0f} %)" if requests else ""
             parts.append(f"{self.requests:,} request{'' if self.requests == 1 else 's'} to check{share}")
         return ", ".join(parts)
+
+    @property
+    def _spend(self) -> str:
+        *some, last = [f"{amount:,.2f} {currency}".strip() for currency, amount in sorted(self.spend.items())] or [""]
+        return f"{', '.join(some)} and {last}" if some else last
+
+    def line(self, rows: int, requests: int) -> str:
+        """Return it as a line for a Sheet, after so many rows and requests of the reading; "" where nothing is known.
+
+        "14,720 rows · spend 84,213.40 EUR = TikTok's total · 267 of 267 closed days equal · 9 check requests (+3 %)"
+        """
+        parts = [f"spend {spend} = TikTok's total"] if (spend := self._spend) else []
+        if self.days:
+            parts.append(f"{self.equal:,} of {counted(self.days, 'closed day')} equal")
+        if self.requests:
+            share = f" (+{100 * self.requests / requests:.0f} %)" if requests else ""
+            parts.append(f"{counted(self.requests, 'check request')}{share}")
+        return " · ".join([rows_of(rows), *parts]) if parts else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +212,11 @@ class Finished:
         others = " (of lists and some reports it gives none)" if of else ""
         more = self.proof.in_words(self.requests)
         return f"Confirmed by TikTok's own totals: {of}{rows_of(every)}{others}{more and ', '}{more}."
+
+    @property
+    def proved(self) -> str:
+        """The same as one line for a Sheet; "" where TikTok's totals confirm nothing of it."""
+        return self.proof.line(sum(self.rows.values()), self.requests)
 
     @property
     def summary(self) -> str:
