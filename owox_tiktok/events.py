@@ -88,6 +88,8 @@ class Proof:
     and accounts that are over for TikTok and were compared, ``equal`` how many of them are the same, and ``requests``
     what was asked for that on top of the reading. ``share`` is how many requests to check all runs so far took, this
     one among them, for each request to read; None where nobody counts them.
+    ``through`` is the day up to which all that is stored is confirmed; None where there is no such day, or the
+    destination does not keep it.
     """
 
     spend: Mapping[str, Decimal] = field(default_factory=dict)
@@ -95,12 +97,14 @@ class Proof:
     equal: int = 0
     requests: int = 0
     share: float | None = None
+    through: date | None = None
 
     def __add__(self, other: Proof) -> Proof:
         """Return what both confirm; ``other`` came later."""
         spend = {c: self.spend.get(c, Decimal()) + other.spend.get(c, Decimal()) for c in {**self.spend, **other.spend}}
+        days, equal, requests = self.days + other.days, self.equal + other.equal, self.requests + other.requests
         share = self.share if other.share is None else other.share
-        return Proof(spend, self.days + other.days, self.equal + other.equal, self.requests + other.requests, share)
+        return Proof(spend, days, equal, requests, share, other.through or self.through)
 
     @property
     def parts(self) -> list[str]:
