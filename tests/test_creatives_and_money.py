@@ -30,7 +30,7 @@ def test_creatives_and_money_are_what_tiktok_has_also_two_days_later(project: Pr
 
 
 def test_a_whole_smart_plus_ad_has_lists_and_so_has_an_ad_with_one(tmp_path: Path) -> None:
-    world = World(seed=1, advertisers=1, campaigns=9, ad_groups=1, ads=1, as_of=NOW, smart_plus=True)
+    world = World(seed=1, advertisers=1, campaigns=3, ad_groups=3, ads=8, as_of=NOW, smart_plus=True)
     with serve(world) as server:
         project = Project(tmp_path, server)
         names = ["ad_name", "ad_text", "campaign_automation_type", "spend"]
