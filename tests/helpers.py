@@ -252,6 +252,9 @@ def expected(
         today = world.today(advertiser)[0]
         metrics = [f.name for f in fields if f.name in catalogue()]
         rows = oracle.creative_rows(world, advertiser_id, stream.name, metrics, start, min(last or today, today))
+    elif stream.name in ("video_insights", "creative_fatigue"):
+        today = world.today(advertiser)[0]
+        rows = oracle.insight_rows(world, advertiser_id, stream.name, start, min(last or today, today))
     elif stream.family == "money" or (stream.listing and stream.listing.by_id):
         rows = oracle.center_rows(world, "" if stream.per_app else advertiser_id, stream.name)
         if stream.per_app:

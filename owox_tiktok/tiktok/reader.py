@@ -151,7 +151,8 @@ class Source:
         """Ask for one row, for ``every_kind`` of ads one of each; raises what reading would raise."""
         refused: frozenset[str] = frozenset()
         parts = self._parts.first(question)
-        each = bool(question.stream.listing and question.stream.listing.each)
+        listing = question.stream.listing
+        each = bool(listing and (listing.each or listing.batch))
         if not parts:
             return Expected(None, groups=0 if each else 1)
         while True:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from owox_tiktok.local.tiktok import centers, gmv_max, shop
+from owox_tiktok.local.tiktok import centers, gmv_max, insights, shop
 from owox_tiktok.local.tiktok.assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
 from owox_tiktok.local.tiktok.attributes import objective
 from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos, stream_fields
@@ -212,7 +212,7 @@ class Api:
             return method == TASK_PATHS[path]
         if method == "POST":
             return path in ("oauth2/access_token", "oauth2/revoke_token")
-        if path in {**shop.PATHS, **centers.OF_CENTERS, **centers.OF_CREATIVES, **centers.REVIEWS}:
+        if path in {**shop.PATHS, **insights.PATHS, **centers.OF_CENTERS, **centers.OF_CREATIVES, **centers.REVIEWS}:
             return True
         return path in LISTS or path in self._plain or path in (REPORT, "pixel/event/stats")
 
@@ -252,6 +252,9 @@ class Api:
             return self._pixel_statistics(advertiser, params)
         if path in shop.PATHS:
             return self._shop(path, advertiser, params)
+        if path in insights.PATHS:
+            found = insights.rows_asked(self.world, advertiser, path, params, self.rules)
+            return self._rows_paged(path, insights.PATHS[path], found, params)
         if path in centers.REVIEWS:
             return self._answer(centers.reviews_asked(advertiser, path, params))
         if path in centers.OF_CREATIVES:

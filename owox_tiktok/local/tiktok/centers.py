@@ -1,7 +1,7 @@
 """Business Centers, their money, reviews, and reports on creatives: rows, and what the API refuses.
 
 There is one Business Center with all accounts of the world. Who reads its money needs a finance role
-(``Rules.finance_role``). A material belongs to one ad, so reports on materials are reports of ads under other names.
+(``Rules.finance_role``). Reports on materials are reports of ads, those with the same video or image taken together.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from owox_tiktok.local.tiktok.assets import Row, entity_row
+from owox_tiktok.local.tiktok.assets import Row, entity_row, material_of
 from owox_tiktok.local.tiktok.catalogue import metric_infos, stream_fields
 from owox_tiktok.local.tiktok.reports import report_table, select_ads
 from owox_tiktok.local.tiktok.rules import Refusal, day_of, list_of, object_of, truth_of, wrong
@@ -182,15 +182,6 @@ def reviews_asked(advertiser: Advertiser, path: str, params: Mapping[str, str]) 
 # --- reports on creatives ---------------------------------------------------------------------------------------------
 
 
-def material_of(ad: Ad) -> str:
-    """The material of an ad."""
-    return str(176 * 10**16 + ad.seed % 10**12)
-
-
-def _is_image(ad: Ad) -> bool:
-    return ad.index % 3 == 0
-
-
 _MATERIAL_IDS = {"main_material_id", "ad_text_entity_id", "call_to_action_entity_id", "interactive_add_on_entity_id"}
 _OWNERS = {"advertiser_id", "campaign_id", "adgroup_id", "smart_plus_ad_id"}
 _TIMES = {"stat_time_day", "stat_time_hour", "stat_time_week", "stat_time_month"}
@@ -230,10 +221,13 @@ def _metrics(params: Mapping[str, str], name: str) -> list[str]:
 
 def _report(
     world: World, advertiser: Advertiser, ads: Sequence[Ad], metrics: Sequence[str],
-    days: tuple[date | None, date | None], *, by_day: bool,
+    days: tuple[date | None, date | None], *, by_day: bool, by_material: bool,
 ) -> list[tuple[Ad, Row, Row]]:  # fmt: skip
+    """Rows of ads, or of materials: each under the first ad that has it."""
     dimensions = ["ad_id", "stat_time_day"] if by_day else ["ad_id"]
-    table = report_table(world, advertiser, ads, "ad", dimensions, metrics, *days)
+    first: dict[str, Ad] = {}
+    as_one = {ad.id: first.setdefault(material_of(ad).id, ad) for ad in ads} if by_material else None
+    table = report_table(world, advertiser, ads, "ad", dimensions, metrics, *days, as_one=as_one)
     of = {ad.id: ad for ad in ads}
     texts = map(json.loads, report_texts(table, dimensions, metrics, 0, table.size))
     return [(of[row["dimensions"]["ad_id"]], row["dimensions"], row["metrics"]) for row in texts]
@@ -249,11 +243,16 @@ def material_rows(
 ) -> list[Row]:
     """The rows of a report on materials of Upgraded Smart+ ads; every ad of the account is one here."""
     ads = select_ads(advertiser, "ad", deleted="include", kinds=("ordinary",))
-    found = _report(world, advertiser, ads, metrics, (first, last), by_day="stat_time_day" in dimensions)
+    found = _report(
+        world, advertiser, ads, metrics, (first, last),
+        by_day="stat_time_day" in dimensions, by_material="smart_plus_ad_id" not in dimensions,
+    )  # fmt: skip
     rows = []
     for ad, keys, numbers in found:
-        about = {"main_material_type": "VIDEO", "main_material_name": f"Material, {ad.name}"}
-        named = {"smart_plus_ad_id": ad.id, "main_material_id": material_of(ad), **keys, **about}
+        material = material_of(ad)
+        kind = "SINGLE_IMAGE_NON_SPARK_ADS" if material.kind == "IMAGE" else "VIDEO_NON_SPARK_ADS"
+        about = {"main_material_type": kind, "main_material_name": material.name}
+        named = {"smart_plus_ad_id": ad.id, "main_material_id": material.id, **keys, **about}
         rows.append({"dimensions": {n: named[n] for n in (*dimensions, *about)}, "metrics": numbers})
     return rows
 
@@ -267,13 +266,17 @@ def creative_rows(
     ads = [
         ad
         for ad in select_ads(advertiser, "ad", deleted="include", kinds=("ordinary",))
-        if _is_image(ad) == (kind == "IMAGE")
+        if material_of(ad).kind == kind
     ]
+    of: dict[str, list[str]] = {}
+    for ad in ads:
+        of.setdefault(material_of(ad).id, []).append(ad.id)
     rows = []
-    for ad, _, numbers in _report(world, advertiser, ads, metrics, (first, last), by_day=False):
+    for ad, _, numbers in _report(world, advertiser, ads, metrics, (first, last), by_day=False, by_material=True):
+        material = material_of(ad)
         info: Row = {name: None for name in stream_fields()["creative_report_lifetime"] if name not in metric_infos()}
-        info |= {"material_id": material_of(ad), "num_ads": 1, "related_ad_ids": [ad.id]}
-        info |= {"image_id" if kind == "IMAGE" else "video_id": f"v10033g5{ad.seed % 10**8:08d}"}
+        info |= {"material_id": material.id, "num_ads": len(of[material.id]), "related_ad_ids": of[material.id]}
+        info |= {"video_id": material.video_id, "image_id": material.image_id}
         info.pop("material_type")
         rows.append({"info": info, "metrics": numbers})
     return rows

@@ -54,6 +54,8 @@ PAGE_SIZES: dict[str, tuple[int, int]] = {
     "smart_plus/material_report/overview": (10, 100),
     "smart_plus/material_report/breakdown": (10, 100),
     "creative/report/get": (10, 1000),
+    "creative_fatigue/get": (10, 500),
+    "report/video_performance/get": (10, 500),
 }
 """Default and largest ``page_size`` by path; paths not named here are not paged."""
 
