@@ -250,7 +250,7 @@ def test_every_item_of_the_menu_names_a_function(script: Script) -> None:
     labels = [item["label"] for item in items if item]
     assert labels == [
         "Run import", "Backfill…", "Choose data…", "Choose accounts…", "Schedule…", "Show progress", "Cancel run",
-        "Test connection", "Clean up old data…", "Set up…",
+        "Test connection", "Clean up old data…", "Connect TikTok…", "Set up…",
     ]  # fmt: skip
     assert {item["name"] for item in items if item} <= set(names)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from owox_tiktok.app.common import accounts_of, connect, question, sampled, unless
 from owox_tiktok.destinations import open_destination, shown
-from owox_tiktok.errors import BadInput, Halted, Problem
+from owox_tiktok.errors import BadInput, Halted, Problem, TokenRefused
 from owox_tiktok.model import Advertiser, Checkable, Remarking, Window
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.plan import WHOLE_APP, Pair
@@ -42,6 +42,8 @@ class Checked:
     advertiser: Advertiser | None = None
     reduced: bool = False
     request_id: str = ""
+    of_token: bool = False
+    """Whether TikTok refused the token: a new one is what helps."""
 
 
 def check_sheet(
@@ -121,7 +123,7 @@ def check(
     except Halted:
         raise
     except Problem as error:
-        return [*found, Checked("access token", False, error.sentence)]
+        return [*found, Checked("access token", False, error.sentence, of_token=isinstance(error, TokenRefused))]
     advertisers = accounts.found
     found.append(Checked("access token", True, f"accepted by {api.url}" if os.environ.get("TIKTOK_API_URL") else ""))
     for advertiser_id, why in accounts.refused.items():

@@ -14,7 +14,7 @@ from owox_tiktok.central.turns import BACKFILL, PERSON, SCHEDULE
 from owox_tiktok.errors import BadInput, Halted, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.events import Failed, counted, duration, rows_of
 from owox_tiktok.secret import Secret
-from owox_tiktok.service import choosing, fleet, logs, progress, watch
+from owox_tiktok.service import choosing, connect, fleet, logs, progress, watch
 from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.due import OFF, Due, minute_of
@@ -76,6 +76,7 @@ class Actions:
         now: Callable[[], datetime],
     ) -> None:
         self._environment, self._registry, self._now = environment, registry, now
+        self._deployment = deployment
         self._store = deployment.store
         self._stale_hours = deployment.stale_hours
         self._runs = Runs(deployment, stopping, now)
@@ -121,6 +122,10 @@ class Actions:
                     return said.and_(share_with=entry.writer)
                 case "cancel":
                     return self._queued.cancel(sheet, log) if self._queued else progress.cancel(sheet)
+                case "connect":
+                    where = connect.address(self._deployment, asked.spreadsheet_id, caller)
+                    log.info("somebody begins to connect TikTok")
+                    return Answer(200, {"url": where, "message": "The address is good for ten minutes."})
                 case "sweep":  # is about no spreadsheet
                     return self.sweep(log)
         except BadInput as problem:
@@ -189,7 +194,7 @@ class Actions:
         """Return the spreadsheet that is asked about; TikTok's secrets come along where the action needs them."""
         names = [*_PASSED_ON]
         found: dict[str, Secret] = {}
-        if asked.action not in ("fields", "choices", "choose", "schedule", "status", "cancel"):
+        if asked.action not in ("fields", "choices", "choose", "schedule", "status", "cancel", "connect"):
             found = self._registry.secrets(entry)
             notes = True
         if notes:
@@ -286,7 +291,8 @@ class Actions:
         bad = sum(not c.ok for c in checked)
         message = f"{bad} of {counted(len(checked), 'check')} failed." if bad else f"All {len(checked)} checks passed."
         checks = [{"what": c.what, "ok": c.ok, "detail": c.detail} for c in checked]
-        return Answer(200, {"ok": not bad, "checks": checks, "message": message})
+        remedy = "connect" if any(c.of_token for c in checked) else ""
+        return Answer(200, {"ok": not bad, "checks": checks, "message": message, "remedy": remedy})
 
     def _prune(self, sheet: Sheet) -> Answer:
 

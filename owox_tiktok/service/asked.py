@@ -15,7 +15,7 @@ from owox_tiktok.streams import STREAMS, expand, find
 
 Action = Literal[
     "import", "backfill", "prune", "check", "plan", "fields", "choices", "measure", "choose", "accounts", "fill",
-    "schedule", "status", "cancel", "sweep",
+    "schedule", "status", "cancel", "connect", "sweep",
 ]  # fmt: skip
 ACTIONS: tuple[str, ...] = get_args(Action)
 SWEEP = "sweep"

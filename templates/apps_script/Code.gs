@@ -13,7 +13,8 @@
  *   what the service is asked to do; the Sheet's id is added here
  * @typedef {{where: string, what: string, what_to_do: string}} Mistake
  * @typedef {{message: string, where: string, what_to_do: string, request_id: string, mistakes: Mistake[],
- *   commands: string[]}} Failure  commands: what an administrator types into a terminal to put it right
+ *   commands: string[], remedy: string}} Failure  commands: what an administrator types into a terminal to put it right;
+ *   remedy: connect, where a new token is what helps
  * @typedef {{status: number, body: Object<string, any>, error: ?Failure, retry_after: number}} Reply
  *   status: HTTP's, or 0 when the service could not be reached; retry_after: seconds, 0 when the service named none
  * @typedef {{audience: string, email: string}} Identity
@@ -48,6 +49,7 @@ function onOpen() {
     .addItem('Test connection', 'testConnection')
     .addItem('Clean up old data…', 'showCleanUp')
     .addSeparator()
+    .addItem('Connect TikTok…', 'connectTikTok')
     .addItem('Set up…', 'showSetUp')
     .addToUi();
 }
@@ -109,6 +111,11 @@ function cancelRun() {
     return;
   }
   watch(null);
+}
+
+/** Lead to TikTok, where ad accounts are ticked; the service keeps the token, and nobody sees it. */
+function connectTikTok() {
+  dialog_('Connect', 'Connect TikTok', 460, 300);
 }
 
 /** Ask for the address of the service and test it. */
@@ -509,6 +516,7 @@ function failed_(status, failure, wait) {
     request_id: failure.request_id || '',
     mistakes,
     commands: [],
+    remedy: failure.remedy || '',
   };
   return {status, body: {}, error, retry_after: wait || 0};
 }
