@@ -41,8 +41,6 @@ from owox_tiktok.states import State
 SHEETS, ROUNDS, WORKERS, THREADS, BACKFILLS, WRITERS = 100, 3, 4, 5, 3, 2
 FASTER = 10
 QPS, PER_MINUTE = 10 * FASTER, 60 * FASTER
-SPREAD_S = 60.0
-"""The schedules of a round begin within so many seconds."""
 PERSON_EVERY_S, MOST_PERSON_S, MOST_WAIT_S = 4.0, 120.0, 1800.0
 YOU, ACCOUNT, AUDIENCE = "you@example.com", "tasks@local.iam.gserviceaccount.com", "fleet.apps.googleusercontent.com"
 DAYS = 300
@@ -105,9 +103,7 @@ def run(say: Callable[..., None]) -> None:
     """Run all rounds, and say what came of them."""
     given = os.environ.get("BENCH_FLEET", "").split()
     sheets, rounds = (int(one) for one in given) if given else (SHEETS, ROUNDS)
-    print(
-        f"fleet: {sheets} Sheets x {rounds} rounds, {WORKERS} workers, {BACKFILLS} backfills, limits {FASTER} times as fast"
-    )
+    print(f"fleet: {sheets} Sheets x {rounds} rounds, {WORKERS} workers, {BACKFILLS} backfills, limits x {FASTER}")
     today = datetime.now(UTC).date()
     world = tiktok.World(seed=1, advertisers=4, campaigns=2, ad_groups=3, ads=4, start=today - timedelta(days=DAYS))
     limits = tiktok.Limits(qps=QPS, per_minute=None)
@@ -177,11 +173,9 @@ def run(say: Callable[..., None]) -> None:
         _report(say, kept, books, mine, minutes)
         parts = ", ".join(f"{e.part + 1} parts{' and done' if e.ended else ''}" for e in backfilled)
         say("the backfills meanwhile", parts, "")
-        statuses, requests_sent = server.counts["by_status"], source.counts
-        refused = requests_sent["refused"] / max(1, requests_sent["requests"])
-        say(
-            "refused by Google, by TikTok", f"{statuses.get('429', 0)} of {server.counts['calls']:,}, {refused:.2%}", ""
-        )
+        refused = source.counts["refused"] / max(1, source.counts["requests"])
+        of_google = f"{server.counts['by_status'].get('429', 0)} of {server.counts['calls']:,}"
+        say("refused by Google, by TikTok", f"{of_google}, {refused:.2%}", "")
 
 
 def _people(over: threading.Event, ask: Callable[..., requests.Response], mine: Sequence[str]) -> None:
@@ -194,10 +188,9 @@ def _people(over: threading.Event, ask: Callable[..., requests.Response], mine: 
 
 
 def _round(number: int, books: Sequence[str], due: Due, issuer: Issuer, balancer: Balancer) -> None:
-    """Let all schedules be due within a minute, and the job come."""
+    """Let all schedules be due at the same moment, the worst there is, and the job come."""
     now = datetime.now(UTC)
     for count, book in enumerate(books):
-        # Set an hour ago, a schedule is due in a moment of the hour that follows: as if the hour were a minute.
         due.set(book, "Hourly", "UTC", YOU, now - timedelta(hours=2, minutes=number, seconds=count))
     token = issuer.token(ACCOUNT, balancer.url)
     requests.post(
