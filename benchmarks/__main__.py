@@ -4,6 +4,8 @@
     pace       900 requests at 10 per second against a strict limit, over a network with jitter
     turns      8 processes that share the rate of one app by a lease; a small run beside three backfills; a kill
     scale      300 Sheets and 2,000 ad accounts in one deployment, and 100,000 Sheets, in virtual time
+    fleet      100 Sheets x 3 rounds on 4 workers, beside 3 backfills, with the whole service; BENCH_FLEET="20 2"
+               for fewer; not among those that run when none is named, like the two above
     unlimited  the same without limit and latency: wall, CPU and memory; and a tenth of it, to see memory stay flat
     wide       1 advertiser x 300 ads x 365 days with 98 metrics
     refresh    the daily refresh (7 days of lookback) on top of it
@@ -51,6 +53,7 @@ from benchmarks import (
     bigquery_breaking,
     breaking,
     everything,
+    fleet,
     histories,
     pace,
     postgresql,
@@ -386,6 +389,8 @@ def main() -> None:
         turns.run(say)
     if "scale" in names:
         scale.run(say)
+    if "fleet" in names:
+        fleet.run(say)
     if "bigquery" in names:
         bigquery.run(say)
     if "steps" in names:
