@@ -612,6 +612,14 @@ class Stamps(Protocol):
 
 
 @runtime_checkable
+class ShowsAccounts(Protocol):
+    """A destination that shows people, by ad account, what is in it."""
+
+    advertisers: Sequence[Advertiser]
+    """The accounts; set once it is known what TikTok calls them."""
+
+
+@runtime_checkable
 class NamesAccounts(Protocol):
     """A destination that can say what ad accounts are called."""
 

@@ -23,7 +23,7 @@ from owox_tiktok.app.imports import Part, import_
 from owox_tiktok.app.plans import MEASURED, Measured, Planned, accounts, measure, plan
 from owox_tiktok.app.proofs import Verified, verify
 from owox_tiktok.app.report_views import Viewed, views
-from owox_tiktok.app.steered import import_sheet, open_sheet
+from owox_tiktok.app.steered import import_sheet, open_sheet, verify_sheet
 from owox_tiktok.app.upkeep import Forgotten, forget, prune_, reset
 
 __all__ = [
@@ -59,5 +59,6 @@ __all__ = [
     "reset",
     "status",
     "verify",
+    "verify_sheet",
     "views",
 ]

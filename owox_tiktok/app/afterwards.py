@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from owox_tiktok.app.proofs import COMPARABLE, Checks, kept
+from owox_tiktok.app.proofs import COMPARABLE, NEVER, Checks, kept
 from owox_tiktok.model import Advertiser, Destination, Stream, Window
 from owox_tiktok.settings import Settings
 from owox_tiktok.spool import Spool
@@ -33,7 +33,6 @@ from owox_tiktok.trust.verdicts import (
 
 SHARE = Decimal("0.05")
 """So many requests to check imports may take, compared with those to read."""
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 RECENTLY = timedelta(hours=20)
 """Days that were confirmed so short a time ago need no other check."""
 SILENT_AFTER = timedelta(hours=48)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
@@ -16,7 +16,18 @@ from owox_tiktok.app.common import Days, accounts_of, connect, side_by_side, unl
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Problem, RequestRefused
 from owox_tiktok.events import Listener
-from owox_tiktok.model import Advertiser, Cursor, Destination, Known, Seal, Sealed, Seals, Stream, Window
+from owox_tiktok.model import (
+    Advertiser,
+    Cursor,
+    Destination,
+    Known,
+    Seal,
+    Sealed,
+    Seals,
+    ShowsAccounts,
+    Stream,
+    Window,
+)
 from owox_tiktok.plan import Pair, oldest_kept, unsettled_from
 from owox_tiktok.settings import Settings
 from owox_tiktok.spool import Spool
@@ -51,6 +62,7 @@ from owox_tiktok.trust.whole_account import (
     missing,
     named,
 )
+from owox_tiktok.views.trust import COMPARED as COMPARED_OBJECTS
 
 ACCOUNT = STREAMS["advertiser_report_daily"]
 CAMPAIGNS = STREAMS["campaign_report_daily"]
@@ -59,6 +71,7 @@ USUAL_DAYS = 30
 REMEMBERED = timedelta(days=30)
 """A day that was wrong so long ago, and is again, is wrong again."""
 COMPARABLE = VERIFIED | TO_READ_AGAIN
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @runtime_checkable
@@ -74,12 +87,16 @@ class CountsMany(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a check came to: a verdict on each day, the accounts it speaks of, those that were refused, its requests."""
+    """What a check came to: a verdict on each day, the accounts it speaks of, those that were refused, its requests.
+
+    ``left`` is how many accounts were not compared, for want of time.
+    """
 
     days: Sequence[DayChecked]
     accounts: Sequence[Advertiser]
     refused: Mapping[str, str]
     requests: int
+    left: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -105,22 +122,42 @@ def verify(
     asked: Days | None = None,
     environment: Mapping[str, str] | None = None,
     halted: Callable[[], Stop | None] = lambda: None,
+    open_: Callable[[str], Destination] | None = None,
+    enough: Callable[[], bool] | None = None,
 ) -> Verified:
     """Compare the stored days (``asked``, or the last 30) with TikTok's totals; return a verdict on each.
 
+    With ``enough`` the accounts come first that were confirmed longest ago, and nothing more is begun once it is true.
     Raises Halted when ``halted`` gives a reason, BadInput and Problem as an import does.
     """
     api = connect(settings, listen, environment)
     source = Source(api, sandbox=settings.sandbox_mode)
-    with open_destination(settings.destination, environment=environment) as destination:
+    opened = open_(settings.destination) if open_ else open_destination(settings.destination, environment=environment)
+    with opened as destination:
         accounts = unless(halted, lambda: accounts_of(source, settings))
+        if isinstance(destination, ShowsAccounts):
+            destination.advertisers = accounts.found
         checks = Checks(source, settings, now)
         tasks = list(checks.tasks(destination, accounts, asked))
+        if enough is not None:
+            tasks = _longest_ago_first(tasks, destination)
         with Spool() as spool:
-            found = checks.run(tasks, spool, halted)
+            found = checks.run(tasks, spool, halted, enough or (lambda: False))
+        compared = {(one.object, one.advertiser_id) for one in found}
+        left = {task.pair.advertiser.id for task in tasks if task.pair.key not in compared}
         found = kept(destination, found, now)
     refused = {advertiser_id: error.sentence for advertiser_id, error in accounts.refused.items()}
-    return Verified(found, accounts.found, refused, api.counts.requests)
+    return Verified(found, accounts.found, refused, api.counts.requests, len(left))
+
+
+def _longest_ago_first(tasks: Sequence[Task], destination: Destination) -> list[Task]:
+    """Return the tasks account by account, those first whose days were confirmed longest ago."""
+    verified = destination.verified() if isinstance(destination, KeepsChecks) else {}
+    confirmed: dict[str, datetime] = {}
+    for task in tasks:
+        last = max((at for at in verified.get(task.pair.key, {}).values() if at), default=NEVER)
+        confirmed[task.pair.advertiser.id] = min(last, confirmed.get(task.pair.advertiser.id, last))
+    return sorted(tasks, key=lambda task: (confirmed[task.pair.advertiser.id], task.pair.advertiser.id))
 
 
 def kept(destination: Destination, found: Sequence[DayChecked], now: datetime) -> list[DayChecked]:
@@ -145,6 +182,26 @@ def standing(
     for advertiser_id, window in spans:
         found.setdefault(advertiser_id, {}).update(destination.recount(stream, advertiser_id, window))
     return {advertiser_id: (destination.seals(stream, advertiser_id), days) for advertiser_id, days in found.items()}
+
+
+def verified_through(settings: Settings, destination: KeepsChecks, accounts: Accounts) -> date | None:
+    """Return the day through which what is stored is TikTok's, as ``verify`` says it; None where there is none.
+
+    It is the last confirmed day before the first one that is to be read again, of the object and account that has the
+    earliest.
+    """
+    verified, owed = destination.verified(), destination.owed()
+    last: list[date] = []
+    for stream in settings.objects:
+        for advertiser in accounts.found if stream.name in COMPARED_OBJECTS else ():
+            pair = (stream.name, advertiser.id)
+            if days := verified.get(pair):
+                broken = min(owed.get(pair, ()), default=date.max)
+                through = max((day for day, at in days.items() if at and day < broken), default=None)
+                if through is None:
+                    return None
+                last.append(through)
+    return min(last, default=None)
 
 
 def to_read_again(destination: Destination) -> Mapping[tuple[str, str], Collection[date]]:
@@ -249,12 +306,21 @@ class Checks:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def run(self, tasks: Sequence[Task], spool: Spool, halted: Callable[[], Stop | None]) -> list[DayChecked]:
-        """Return a verdict on each day of the tasks; they are asked side by side. Raises Halted."""
+    def run(
+        self,
+        tasks: Sequence[Task],
+        spool: Spool,
+        halted: Callable[[], Stop | None],
+        enough: Callable[[], bool] = lambda: False,
+    ) -> list[DayChecked]:
+        """Return a verdict on each day of the tasks; they are asked side by side, none once it is ``enough``.
+
+        Raises Halted.
+        """
         by_pair = {task.pair.key: task for task in tasks}
         said = side_by_side(
             self._source.api,
-            lambda pair: self.check(by_pair[pair.key], spool),
+            lambda pair: [] if enough() else self.check(by_pair[pair.key], spool),
             [task.pair for task in tasks],
             self._settings,
             halted,
@@ -292,6 +358,7 @@ class Checks:
                 found = self._with_gaps(task, found, account)
                 if known.comparable_account and "spend" in pair.fields:
                     found = self._named(task, found, account)
+                found = [replace(one, account=account.get(one.day, NOTHING).spend or Decimal()) for one in found]
             if stream.time == "stat_time_hour":
                 found = [_of_hours(one) for one in found]
             return found

@@ -146,6 +146,7 @@ def _answer(found: Run | None, runs: Sequence[Run], lines: list[dict[str, str]],
         "ended": say(found.ended) if found else None,
         "percent": (100 if found.state is State.DONE else found.percent) if found else 0,
         "message": found.message if found else "No import has run yet.",
+        "proof": found.proof if found else "",
         "objects": [
             {
                 "object": name,

@@ -14,7 +14,9 @@ from functools import cache
 
 from owox_tiktok.model import Field, Stream
 from owox_tiktok.settings import SETTINGS, Form, Setting, labelled
+from owox_tiktok.sheets import numbers
 from owox_tiktok.sheets.dashboard import DASHBOARD, Source, dashboard, dashboard_elsewhere
+from owox_tiktok.sheets.numbers import NUMBERS
 from owox_tiktok.sheets.pages import (
     AMBER,
     AMBER_FILL,
@@ -62,7 +64,9 @@ def pages(kind: SheetKind, source: Source | None = None, *, in_a_file: bool = Fa
 
     ``in_a_file`` tells whoever uploads it what a file cannot hold.
     """
-    titles = (START, CONFIG, FIELDS, LOGS, DASHBOARD)
+    titles = [START, CONFIG, FIELDS, LOGS, DASHBOARD]
+    if kind == "sheets":  # what checks of BigQuery's tables came to is kept there
+        titles.append(NUMBERS)
     return tuple(page(title, kind, source, in_a_file=in_a_file) for title in titles)
 
 
@@ -77,6 +81,8 @@ def page(title: str, kind: SheetKind, source: Source | None = None, *, in_a_file
             return _fields()
         case "Logs":
             return _logs()
+        case "Numbers":
+            return numbers.page()
         case _:
             return dashboard(source) if kind == "sheets" else dashboard_elsewhere()
 
