@@ -180,8 +180,9 @@ def import_(
             if isinstance(destination, KeepsChecks):
                 with suppress(StoreFailed):  # where the connection was lost, what came of the run is still said
                     destination.keep_run(_kept(finished, settings, now))
-                    through = verified_through(settings, destination, accounts)
-                    finished = replace(finished, proof=replace(finished.proof, through=through))
+                    if isinstance(destination, ShowsAccounts):
+                        through = verified_through(settings, destination, accounts)
+                        finished = replace(finished, proof=replace(finished.proof, through=through))
     except Halted as asked:  # before there was a plan
         outcome = Outcome(stopped=Reason(asked.message))
         finished = _finished(outcome, api.counts.requests, checked, api, 0, 0, warnings, began, 0, None)

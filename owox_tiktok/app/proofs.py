@@ -62,6 +62,7 @@ USUAL_DAYS = 30
 REMEMBERED = timedelta(days=30)
 """A day that was wrong so long ago, and is again, is wrong again."""
 COMPARABLE = VERIFIED | TO_READ_AGAIN
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @runtime_checkable
@@ -118,8 +119,7 @@ def verify(
     """Compare the stored days (``asked``, or the last 30) with TikTok's totals; return a verdict on each.
 
     With ``enough`` the accounts come first that were confirmed longest ago, and nothing more is begun once it is true.
-    Raises Halted when
-    ``halted`` gives a reason, BadInput and Problem as an import does.
+    Raises Halted when ``halted`` gives a reason, BadInput and Problem as an import does.
     """
     api = connect(settings, listen, environment)
     source = Source(api, sandbox=settings.sandbox_mode)
@@ -176,18 +176,22 @@ def standing(
 
 
 def verified_through(settings: Settings, destination: KeepsChecks, accounts: Accounts) -> date | None:
-    """Return the day through which TikTok's totals confirm all that is stored; None where there is no such day."""
+    """Return the day through which what is stored is TikTok's, as ``verify`` says it; None where there is none.
+
+    It is the last confirmed day before the first one that is to be read again, of the object and account that has the
+    earliest.
+    """
+    verified, owed = destination.verified(), destination.owed()
     last: list[date] = []
-    verified = destination.verified()
     for stream in settings.objects:
         for advertiser in accounts.found if stream.name in COMPARED_OBJECTS else ():
-            days = verified.get((stream.name, advertiser.id), {})
-            if not days:
-                continue
-            first_open = min((day for day, at in days.items() if at is None), default=max(days) + timedelta(days=1))
-            if first_open <= min(days):
-                return None
-            last.append(first_open - timedelta(days=1))
+            pair = (stream.name, advertiser.id)
+            if days := verified.get(pair):
+                broken = min(owed.get(pair, ()), default=date.max)
+                through = max((day for day, at in days.items() if at and day < broken), default=None)
+                if through is None:
+                    return None
+                last.append(through)
     return min(last, default=None)
 
 

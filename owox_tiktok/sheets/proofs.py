@@ -1,4 +1,4 @@
-"""What a Sheet keeps of checks with TikTok, beside the seals in its hidden tab; see ``months`` and ``trust.ledger``.
+"""What a Sheet keeps of checks with TikTok, beside the seals in its hidden tab; see ``months`` and ``trust.kept``.
 
 Nothing is written at once: a Sheet has a quota of calls. What came of the checks is written with the next batch of
 rows, or at the end, together with the tab *Numbers*. What a day's sums were before they changed is not kept.
