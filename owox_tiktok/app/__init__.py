@@ -15,7 +15,7 @@ Everything a surface may pass in comes as arguments: settings, ``now``, a listen
 """
 
 from owox_tiktok.app.checks import Checked, check
-from owox_tiktok.app.common import PACE_STORE, PACE_WEIGHT, Selection, backfill_range, connect, only
+from owox_tiktok.app.common import PACE_STORE, PACE_WEIGHT, Selection, amount_of, backfill_range, connect, only
 from owox_tiktok.app.explaining import Explained, Said, explain, history
 from owox_tiktok.app.freshness import Freshness, Standing, status
 from owox_tiktok.app.imports import Part, import_
@@ -42,6 +42,7 @@ __all__ = [
     "Verified",
     "Viewed",
     "accounts",
+    "amount_of",
     "backfill_range",
     "check",
     "connect",

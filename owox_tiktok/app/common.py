@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from owox_tiktok.central.store import open_store
@@ -248,3 +249,14 @@ def side_by_side(
     if faults:
         raise faults[0]
     return [said[n] for n in range(len(pairs))]
+
+
+def amount_of(text: str) -> Decimal:
+    """Return an amount as people copy it: 1234.56, 1,234.56, 1.234,56, with a currency around it; else ValueError."""
+    digits = re.sub(r"[^\d.,-]", "", text)
+    if re.fullmatch(r"-?\d{1,3}(\.\d{3})+(,\d+)?|-?\d+,\d{1,2}", digits):
+        digits = digits.replace(".", "").replace(",", ".")
+    try:
+        return Decimal(digits.replace(",", ""))
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a number") from None
