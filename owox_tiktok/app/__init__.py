@@ -16,7 +16,7 @@ Everything a surface may pass in comes as arguments: settings, ``now``, a listen
 """
 
 from owox_tiktok.app.checks import Checked, check, folded
-from owox_tiktok.app.common import PACE_STORE, PACE_WEIGHT, Selection, backfill_range, connect, only, unless
+from owox_tiktok.app.common import PACE_STORE, PACE_WEIGHT, Selection, amount_of, backfill_range, connect, only, unless
 from owox_tiktok.app.explaining import Explained, Said, explain, history
 from owox_tiktok.app.freshness import Freshness, Standing, status
 from owox_tiktok.app.imports import Part, import_
@@ -43,6 +43,7 @@ __all__ = [
     "Verified",
     "Viewed",
     "accounts",
+    "amount_of",
     "backfill_range",
     "check",
     "connect",

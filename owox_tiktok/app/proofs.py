@@ -53,8 +53,6 @@ from owox_tiktok.trust.whole_account import (
 )
 from owox_tiktok.views.trust import COMPARED as COMPARED_OBJECTS
 
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""When something was confirmed that never was."""
 ACCOUNT = STREAMS["advertiser_report_daily"]
 CAMPAIGNS = STREAMS["campaign_report_daily"]
 USUAL_DAYS = 30

@@ -14,7 +14,7 @@ from owox_tiktok.central.turns import BACKFILL, PERSON, SCHEDULE
 from owox_tiktok.errors import BadInput, Halted, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.events import Failed, counted, duration, rows_of
 from owox_tiktok.secret import Secret
-from owox_tiktok.service import choosing, connect, fleet, logs, progress, watch
+from owox_tiktok.service import choosing, connect, fleet, logs, progress, proving, watch
 from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.due import OFF, Due, minute_of
@@ -60,7 +60,13 @@ _PASSED_ON = (
 )
 """Variables of the deployment that say where things are and how fast; nothing in a Sheet can."""
 
-_OPTIONS = {"--from": "start_date", "--to": "end_date", "--object": "objects"}
+_OPTIONS = {
+    "--from": "start_date",
+    "--to": "end_date",
+    "--object": "objects",
+    "--metric": "metric",
+    "--advertiser": "advertiser_ids",
+}
 """What ``app`` calls by the command line's names, and the body's names for it."""
 
 
@@ -117,6 +123,10 @@ class Actions:
                     return choosing.accounts(sheet, self._now())
                 case "schedule":
                     return self._schedule(sheet, caller)
+                case "verify":
+                    return proving.verify(sheet, self._now())
+                case "explain":
+                    return proving.explain(sheet, self._now())
                 case "status":
                     said = progress.status(sheet, self._queued.kept if self._queued else None)
                     return said.and_(share_with=entry.writer)

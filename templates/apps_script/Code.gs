@@ -9,7 +9,7 @@
  * Names that end in _ can not be called from the HTML files: that is Apps Script's rule.
  *
  * @typedef {{action: string, start_date?: string, end_date?: string, objects?: string[], dry_run?: boolean, run_id?: string,
- *   choice?: Object<string, string[]>, advertiser_ids?: string[], schedule?: string}} Order
+ *   choice?: Object<string, string[]>, advertiser_ids?: string[], schedule?: string, metric?: string, value?: string}} Order
  *   what the service is asked to do; the Sheet's id is added here
  * @typedef {{where: string, what: string, what_to_do: string}} Mistake
  * @typedef {{message: string, where: string, what_to_do: string, request_id: string, mistakes: Mistake[],
@@ -45,6 +45,9 @@ function onOpen() {
     .addSeparator()
     .addItem('Show progress', 'showProgress')
     .addItem('Cancel run', 'cancelRun')
+    .addSeparator()
+    .addItem('Check my numbers', 'checkNumbers')
+    .addItem('Why is this number different?', 'explainNumber')
     .addSeparator()
     .addItem('Test connection', 'testConnection')
     .addItem('Clean up old data…', 'showCleanUp')
@@ -82,6 +85,16 @@ function chooseAccounts() {
 /** Ask when to import without anybody. */
 function showSchedule() {
   dialog_('Schedule', 'Schedule', 420, 380);
+}
+
+/** Compare the Sheet with TikTok's totals, and show what came of it. */
+function checkNumbers() {
+  dialog_('Verify', 'Check my numbers', 640, 480);
+}
+
+/** Ask for a number that is seen in Ads Manager, and show what it is. */
+function explainNumber() {
+  dialog_('Explain', 'Why is this number different?', 520, 560);
 }
 
 /** Show whether everything that an import needs is there. */
