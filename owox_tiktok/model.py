@@ -202,7 +202,8 @@ class Listing:
     ``info``: names that come with metrics without being metrics. ``by_id``: the rows are an object by this id.
     ``days_in``: the parameters for the first and the last day, "filtering." before those of the filter; the last day
     is not included where ``end_excluded``. ``asks`` are parameters that are always the same, and ``recent_days`` how
-    many days, today among them, TikTok still knows.
+    many days, today among them, TikTok still knows. ``until_empty``: TikTok does not say how many pages there are, and
+    the last is the first that is empty.
     """
 
     rows_at: str = "list"
@@ -220,6 +221,7 @@ class Listing:
     end_excluded: bool = False
     asks: Mapping[str, str] = field(default_factory=dict)
     recent_days: int | None = None
+    until_empty: bool = False
 
 
 Period = Literal["week", "month"]

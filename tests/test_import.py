@@ -41,7 +41,7 @@ def several() -> list[list[Stream]]:
 def of_its_own(stream: Stream) -> bool:
     """Whether another test reads it: GMV Max, creatives and money have their own."""
     listing = stream.listing
-    return bool(listing and (listing.each or listing.info or listing.by_id or listing.asks or listing.recent_days))
+    return bool(listing and (listing.each or listing.info or listing.by_id))
 
 
 def first_day(stream: Stream) -> date:

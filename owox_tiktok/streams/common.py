@@ -34,6 +34,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 PERSONAL: Mapping[str, Collection[str]] = {
+    "comments": {"user_name", "user_id", "user_avatar_url"},
     "advertisers": {"address", "contacter", "email", "cellphone_number", "telephone_number"},
 }
 """Fields by which a person can be found or reached. (The numbers that ads show to everybody are none.)"""

@@ -83,7 +83,8 @@ def extractor(stream: Stream, names: tuple[str, ...], dimensions: tuple[str, ...
 
     def checked(body: bytes) -> Page:
         page = extract(body)
-        if stream.page_size is not None and page.info is None:
+        counted = not (stream.listing and stream.listing.until_empty)
+        if stream.page_size is not None and page.info is None and counted:
             raise Senseless("an answer without a count of its pages")
         return page
 

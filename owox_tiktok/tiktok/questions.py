@@ -171,7 +171,7 @@ class Series:
         params: dict[str, Any] = {}
         if stream.listing and stream.listing.by_accounts:
             params["advertiser_ids"] = [advertiser.id]
-        elif not stream.per_app and not (stream.listing and stream.listing.each == "center of one"):
+        elif not stream.per_app and not (stream.listing and stream.listing.each in ("center of one", "center report")):
             params["advertiser_id"] = advertiser.id
         params |= self._of_list(stream.listing) if stream.listing else self._of_report()
         if stream.page_size is not None:

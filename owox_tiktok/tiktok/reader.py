@@ -490,6 +490,9 @@ class Source:
                     continue
                 raise blamed from None
             if info is None:
+                if rows and stream.listing and stream.listing.until_empty:
+                    page += 1
+                    continue
                 return None
             if page == 1 and series.question.can_halve and info.total_page > most_pages:
                 raise Halve

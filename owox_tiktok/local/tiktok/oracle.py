@@ -11,14 +11,24 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from owox_tiktok.local.tiktok import centers, insights, shop
+from owox_tiktok.local.tiktok import centers, insights, more_lists, shop
 from owox_tiktok.local.tiktok.assets import entity_rows as _entity_rows
 from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos
 from owox_tiktok.local.tiktok.hidden import kinds_in_all
 from owox_tiktok.local.tiktok.reports import report_table, select_ads
 from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, ORDINARY, World
 
-__all__ = ["center_rows", "creative_rows", "entity_rows", "insight_rows", "report_rows", "shop_rows", "total_by_kind"]
+__all__ = [
+    "center_report_rows",
+    "center_rows",
+    "creative_rows",
+    "entity_rows",
+    "insight_rows",
+    "more_rows",
+    "report_rows",
+    "shop_rows",
+    "total_by_kind",
+]
 
 
 def report_rows(
@@ -121,6 +131,16 @@ def insight_rows(world: World, advertiser_id: str, stream: str, first: date, las
         if ad.id in ads
         for row in insights.fatigue_rows(world, ad, first, last)
     ]
+
+
+def more_rows(world: World, advertiser_id: str, stream: str) -> list[dict[str, Any]]:
+    """The rows of a list of :mod:`.more_lists` of one account, with what a loader adds."""
+    return more_lists.rows_of(world, world.advertiser(advertiser_id), stream)
+
+
+def center_report_rows(world: World, advertiser_id: str, first: date, last: date) -> list[dict[str, Any]]:
+    """The days of one account in the report of its Business Center."""
+    return centers.report_rows(world, world.advertiser(advertiser_id), first, last)
 
 
 def center_rows(world: World, advertiser_id: str, stream: str) -> list[dict[str, Any]]:
