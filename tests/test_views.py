@@ -697,15 +697,21 @@ def test_the_dbt_package_runs_unchanged_and_its_sums_are_tiktoks(for_dbt: Projec
     words += ["--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")]
     ran = subprocess.run([DBT, "run", *words], capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False)
     assert ran.returncode == 0, ran.stdout[-3000:]
-    for level in ("ad", "campaign"):
-        wanted = oracle(for_dbt, f"{level}_report_daily", ["spend", "impressions", "clicks"])
+    for report, stream in (
+        ("ad_report", "ad_report_daily"),
+        ("ad_group_report", "ad_group_report_daily"),
+        ("campaign_report", "campaign_report_daily"),
+        ("advertiser_report", "ad_report_daily"),
+        ("campaign_country_report", "campaign_report_daily_by_country"),
+    ):
+        wanted = oracle(for_dbt, stream, ["spend", "impressions", "clicks"])
         (model,) = rows(
             database,
-            f"SELECT table_schema AS at FROM information_schema.tables WHERE table_name = 'tiktok_ads__{level}_report'",
+            f"SELECT table_schema AS at FROM information_schema.tables WHERE table_name = 'tiktok_ads__{report}'",
         )
         sums = "sum(spend) AS spend, sum(impressions) AS impressions, sum(clicks) AS clicks"
-        (found,) = rows(database, f"SELECT {sums} FROM {model['at']}.tiktok_ads__{level}_report")
-        assert found == {name: sum(r[name] for r in wanted) for name in ("spend", "impressions", "clicks")}
+        (found,) = rows(database, f"SELECT {sums} FROM {model['at']}.tiktok_ads__{report}")
+        assert found == {name: sum(r[name] for r in wanted) for name in ("spend", "impressions", "clicks")}, report
 
 
 @pytest.mark.parametrize(("hours", "stream"), [(False, "ad_report_daily"), (True, "ad_report_hourly")])
@@ -737,6 +743,12 @@ def test_an_entity_has_one_version_that_says_when_it_was_changed_and_read(for_db
             for_dbt.database, f"SELECT DISTINCT epoch(read_at) AS t FROM {CURSORS} WHERE object = '{stream}'"
         )
         assert read == cursors
+
+
+def test_a_place_has_a_name_and_a_country_one_row_so_that_nothing_counts_twice(for_dbt: Project) -> None:
+    places = rows(for_dbt.database, "SELECT * FROM location WHERE upper(region_level) = 'COUNTRY'")
+    assert {(r["country_code"], r["region_name"]) for r in places} >= {("US", "United States"), ("DE", "Germany")}
+    assert len(places) == len({(r["advertiser_id"], r["country_code"]) for r in places})
 
 
 def test_lists_are_json_text(for_dbt: Project) -> None:
