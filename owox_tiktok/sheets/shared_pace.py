@@ -30,6 +30,7 @@ STORE_VARIABLE = "SHEETS_PACE_STORE"
 """Environment variable: where the pace of an account is shared, such as gs://bucket/folder."""
 GOOD_S = 8.0
 """So long the calls of a lease may be sent."""
+ATTEMPTS = 30
 FEWEST, MOST = 2, 10
 """Calls of a lease."""
 
@@ -127,7 +128,7 @@ class SharedPace(Pace):
             return msgspec.json.encode(leases)
 
         try:
-            change(self._store, self._name(kind), to)
+            change(self._store, self._name(kind), to, attempts=ATTEMPTS)
         except Problem as problem:
             log.warning("Google's quota is not shared for now: %s", problem.sentence)
             wait_s[:] = [0.0]
