@@ -37,8 +37,19 @@ from owox_tiktok.events import (
 )
 from owox_tiktok.model import Seal, Stream
 from owox_tiktok.states import ABOUT
+from owox_tiktok.streams import permission_for
 from owox_tiktok.trust.seals import CONTROLS
-from owox_tiktok.trust.verdicts import PAGE, SEVERITY, TO_READ_AGAIN, VERIFIED, Severity, Stretch, Verdict, stretches
+from owox_tiktok.trust.verdicts import (
+    PAGE,
+    SEVERITY,
+    TO_READ_AGAIN,
+    VERIFIED,
+    Severity,
+    Stretch,
+    Verdict,
+    stretches,
+    verified_through,
+)
 
 
 class Screen(Protocol):
@@ -375,8 +386,7 @@ def show_verified(console: Console, found: Verified, *, quiet: bool = False) -> 
         closed = [d for d in days if d.verdict not in (Verdict.MOVING, Verdict.NOT_READ, Verdict.NOT_CHECKABLE)]
         equal = [d for d in closed if d.verdict in VERIFIED]
         money_ = next((a.currency for a in found.accounts if a.id == advertiser_id), "")
-        broken = min((d.day for d in closed if d.verdict not in VERIFIED), default=None)
-        through = max((d.day for d in equal if broken is None or d.day < broken), default="")
+        through = verified_through(days) or ""
         moving = min((d.day for d in days if d.verdict is Verdict.MOVING), default="")
         spend = f"{sum(d.ours.spend or 0 for d in equal):,.2f} {money_}".strip()
         worst = max((SEVERITY[d.verdict] for d in days), default=Severity.FINE)
@@ -424,17 +434,18 @@ def _verified_in_words(found: Verified) -> str:
 def show_explained(console: Console, found: Explained) -> None:
     """Print which reading gives a number, or the nearest one."""
     whose = account(found.advertiser.id, found.advertiser.name)
-    asked = f"{found.tried:,} readings tried, {found.requests:,} requests"
-    number = f"{found.metric} {found.value:,} of {whose} on {found.day}"
+    asked = f"{counted(found.tried, 'reading')} tried, {counted(found.requests, 'request')}"
+    number = f"{found.metric} {found.in_digits(found.value)} of {whose} on {found.day}"
     if found.found:
         console.print(f"{number} is:", markup=False, soft_wrap=True)
         for one in found.found:
-            console.print(f"  {one.words}: {one.value:,}", markup=False, soft_wrap=True)
+            console.print(f"  {one.words}: {found.in_digits(one.value)}", markup=False, soft_wrap=True)
         console.print(f"({asked})")
         return
     console.print(f"{number} is nothing that TikTok's API gives ({asked}).", markup=False, soft_wrap=True)
     if found.nearest:
-        console.print(f"Nearest: {found.nearest.words}: {found.nearest.value:,}.", markup=False, soft_wrap=True)
+        nearest = f"{found.nearest.words}: {found.in_digits(found.nearest.value)}"
+        console.print(f"Nearest: {nearest}.", markup=False, soft_wrap=True)
     console.print(f"See that the account, the day and the metric are the same there. More reasons: {PAGE}")
 
 
@@ -488,11 +499,16 @@ def show_views_sql(console: Console, found: Sequence[Viewed]) -> None:
 
 
 def show_objects(console: Console, streams: Iterable[Stream]) -> None:
-    """Print every object with a word on it."""
-    table = _table("object", ">fields", "what it holds")
+    """Print every object with a word on it, those about one subject together."""
+    families: dict[str, list[Stream]] = {}
     for s in streams:
-        table.add_row(s.name, str(len(s.fields)), s.description)
-    console.print(table)
+        families.setdefault(s.family, []).append(s)
+    for family, members in families.items():
+        table = _table("object", ">fields", "what it holds")
+        for s in members:
+            table.add_row(s.name, str(len(s.fields)), s.description)
+        console.print(Text(f"{family.replace('_', ' ')} ({len(members)})", "bold"))
+        console.print(table)
 
 
 def show_object(console: Console, stream: Stream, default: Sequence[str], aliases: Sequence[str]) -> None:
@@ -503,6 +519,10 @@ def show_object(console: Console, stream: Stream, default: Sequence[str], aliase
         console.print(f"read in windows of at most {stream.max_days} day{'s' if stream.max_days > 1 else ''}")
     if not stream.in_sandbox:
         console.print("not in the sandbox")
+    if permission := permission_for(stream.path):
+        console.print(f"permission of the developer app: {permission}", markup=False)
+    if stream.time:
+        console.print(f"days of {'UTC' if stream.utc_days else 'the ad account'}")
     if aliases:
         console.print(f"also called {', '.join(aliases)}", markup=False)
     table = _table("field", "kind", "unit", "sums", "default", "description")

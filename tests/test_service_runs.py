@@ -26,6 +26,8 @@ from owox_tiktok.local.sheets import Server as Google
 from owox_tiktok.local.sheets import serve as serve_sheets
 from owox_tiktok.local.tasks import Queue
 from owox_tiktok.local.tiktok import World, serve
+from owox_tiktok.secret import Secret
+from owox_tiktok.service.tasks import SIGNATURE_HEADER, signature
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.record import RECORD, RECORD_ID, Record, Run
@@ -674,17 +676,38 @@ def test_the_door_runs_nothing_and_the_worker_answers_nobody_but_imports(place: 
     task = {"action": "import", "spreadsheet_id": place.sheet.book, "run_id": "run-1"}
     ours = place.issuer.token(ACCOUNT, AUDIENCE)
     assert for_sheets.ask(ours, task).status_code == 400
-    assert worker.ask(place.issuer.token(ANNA, AUDIENCE), task).status_code == 400
+    for body in (task, {**task, "run_id": ""}, {"action": "sweep"}):
+        assert worker.ask(place.issuer.token(ANNA, AUDIENCE), body).status_code == 403
     assert worker.ask(place.issuer.token(EVE, AUDIENCE), task).status_code == 403
     assert worker.ask(ours, {**task, "spreadsheet_id": "1" + "z" * 43}).status_code == 403
     for action in ("status", "plan", "cancel"):
-        assert place.ask(worker, action).status_code == 400
-        assert place.ask(worker, action, ACCOUNT).status_code == 403
+        assert place.ask(worker, action).status_code == place.ask(worker, action, ACCOUNT).status_code == 403
     # A schedule calls the worker without a run: that makes a task.
     scheduled = worker.ask(ours, {"action": "import", "spreadsheet_id": place.sheet.book})
     assert scheduled.status_code == 202
     assert place.cloud_tasks.wait_idle(place.queue)
     assert place.wrong() == []
+
+
+def test_a_task_counts_only_with_the_signature_of_the_service(place: Place) -> None:
+    key = "planted-key-" + "5" * 32
+    function = place.deploy(queued=True, OWOX_TASK_KEY=key)
+    task = {"action": "import", "spreadsheet_id": place.sheet.book, "run_id": "run-1"}
+    ours = place.issuer.token(ACCOUNT, AUDIENCE)
+    asked = place.project.server.counts["requests"]
+    for shown in (
+        "",
+        "0" * 64,
+        signature(Secret(key), b"another body"),
+        signature(Secret("x" * 32), json.dumps(task).encode()),
+    ):
+        assert function.ask(ours, task, **{SIGNATURE_HEADER: shown}).status_code == 403
+    assert place.project.server.counts["requests"] == asked
+    assert place.ask(function, "import").status_code == 202
+    assert place.cloud_tasks.wait_idle(place.queue)
+    assert place.wrong() == []
+    assert {line["severity"] for line in function.logged("without our signature")} == {"CRITICAL"}
+    assert key not in function.output
 
 
 def test_a_platform_that_strips_signatures_is_believed_only_where_it_admits_nobody_else(place: Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -23,8 +24,9 @@ from owox_tiktok.model import Seal, Sealed, Window
 from owox_tiktok.trust.closing import closes_at, is_closed, last_closed
 from owox_tiktok.trust.like_for_like import LikeForLike, OurDay, Pair
 from owox_tiktok.trust.totals import Total
-from owox_tiktok.trust.verdicts import DayChecked, Verdict, exit_code, is_alarming
+from owox_tiktok.trust.verdicts import DayChecked, Verdict, exit_code, is_alarming, verified_through
 from owox_tiktok.trust.whole_account import Reason, named
+from tests import bigquery
 from tests.helpers import Project
 
 NOW = datetime(2026, 3, 1, 14, tzinfo=UTC)
@@ -248,6 +250,7 @@ def test_a_wrong_day_is_told_read_again_and_kept(tmp_path: Path) -> None:
     world = World(seed=3, advertisers=2, campaigns=3, ad_groups=4, ads=6, as_of=NOW)
     with serve(world) as server:
         project = Project(tmp_path, server)
+        project.say = {"views": True}
         assert "closed days equal" in project.import_().finished.confirmed
         world.as_of = NOW + timedelta(days=3)
         project.import_()
@@ -262,6 +265,16 @@ def test_a_wrong_day_is_told_read_again_and_kept(tmp_path: Path) -> None:
         ran = project.import_()
         assert "1 day (2026-02-20)" in ran.finished.summary
         assert project.wrong("ad_report_daily") == []
+        with duckdb.connect(str(project.database)) as connection:
+            # As if the first days had been read without totals; and nothing was ever stored before them.
+            connection.execute("UPDATE _owox_tiktok_days SET verdict = NULL WHERE day < '2026-02-05'")
+        checked = verify(project)
+        with duckdb.connect(str(project.database)) as connection:
+            trust = "SELECT advertiser_id, verified_since, verified_through, sentence FROM v_trust"
+            for account, since, through, sentence in connection.execute(trust).fetchall():
+                assert through == verified_through(d for d in checked.days if d.advertiser_id == account)
+                assert since == min(d.day for d in checked.days)
+                assert sentence.startswith(f"equal to TikTok from {since} through {through}, ")
         again = project.cli("verify", "--from", "2026-02-10", "--to", "2026-02-25", "--quiet")
         assert (again.returncode, again.stdout) == (0, "")
         history = project.cli("history", "--day", "2026-02-20", "--log", "json")
@@ -302,6 +315,37 @@ def test_what_is_kept_of_days_leads_from_one_sum_to_the_next(tmp_path: Path) -> 
                 state[a, d] = tuple(before)
         known = {key: state[key] for key in earlier}
         assert known == earlier
+
+
+@bigquery.needs_emulator
+def test_bigquery_keeps_what_checks_came_to_for_no_job_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(seed=3, advertisers=1, campaigns=1, ad_groups=2, ads=2, as_of=NOW)
+    with serve(world) as server, bigquery.Proxy() as proxy:
+        monkeypatch.setenv("BIGQUERY_API_URL", proxy.url)
+        project = Project(tmp_path, server)
+        dataset = f"d_{uuid.uuid4().hex}"
+        project.say = {
+            "start_date": "2026-02-15", "destination": f"bigquery://{bigquery.PROJECT}/{dataset}", "views": True,
+        }  # fmt: skip
+        project.import_()
+        world.restate(world.advertiser_ids[0], DAY, 50)
+        first = verify(project)
+        assert [d.day for d in first.days if d.verdict is Verdict.WRONG] == [DAY]
+        proxy.seen.clear()
+        ran = project.import_()
+        assert "1 day (2026-02-20) that was not what TikTok has was read again" in ran.finished.summary
+        stored = [r for r in proxy.jobs if r.job.get("labels", {}).get("object") == "ad_report_daily"]
+        assert len(stored) <= 2, [r.sql for r in stored]
+        assert verify(project).exit_code == 0
+        before, now = app.history(project.settings(world.now()), DAY, environment=project.environment)
+        assert (before.seal.rows, before.until) == (now.seal.rows, world.now())
+        assert before.seal.impressions == of(first, DAY).ours.impressions != now.seal.impressions
+        view = f"`{bigquery.PROJECT}.{dataset}.v_{{}}`"
+        ((said,),) = bigquery.query(f"SELECT sentence FROM {view.format('trust')}")
+        assert said.startswith("equal to TikTok through 2026-02-27, ")
+        as_of = f"SELECT impressions FROM {view.format('days_as_of')} WHERE day = '{DAY}' ORDER BY valid_from"
+        assert bigquery.query(as_of) == [(before.seal.impressions,), (now.seal.impressions,)]
+        assert bigquery.query(f"SELECT * FROM {view.format('gaps')}") == []
 
 
 @pytest.mark.parametrize("hidden", [False, True])

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from owox_tiktok.app.common import accounts_of, connect, question, sampled, unless
 from owox_tiktok.destinations import open_destination, shown
-from owox_tiktok.errors import BadInput, Halted, Problem
+from owox_tiktok.errors import BadInput, Halted, Problem, RequestRefused, TokenRefused
 from owox_tiktok.model import Advertiser, Checkable, Remarking, Window
 from owox_tiktok.notify import mistakes as notify_mistakes
 from owox_tiktok.plan import WHOLE_APP, Pair
@@ -20,6 +20,7 @@ from owox_tiktok.settings import Settings
 from owox_tiktok.sheets import probe
 from owox_tiktok.sheets.client import Spreadsheet, spreadsheet_id
 from owox_tiktok.states import Reason
+from owox_tiktok.streams import permission_for
 from owox_tiktok.tiktok.reader import Source
 
 LONGEST_S = 3600.0
@@ -42,6 +43,8 @@ class Checked:
     advertiser: Advertiser | None = None
     reduced: bool = False
     request_id: str = ""
+    of_token: bool = False
+    """Whether TikTok refused the token: a new one is what helps."""
 
 
 def check_sheet(
@@ -121,7 +124,7 @@ def check(
     except Halted:
         raise
     except Problem as error:
-        return [*found, Checked("access token", False, error.sentence)]
+        return [*found, Checked("access token", False, error.sentence, of_token=isinstance(error, TokenRefused))]
     advertisers = accounts.found
     found.append(Checked("access token", True, f"accepted by {api.url}" if os.environ.get("TIKTOK_API_URL") else ""))
     for advertiser_id, why in accounts.refused.items():
@@ -181,12 +184,29 @@ def _without_request(error: Problem) -> str:
     return Problem(error.message, where=error.where, what_to_do=error.what_to_do).sentence
 
 
+_NO_PERMISSION = 40001
+
+
+def _refused(pair: Pair, error: RequestRefused) -> str:
+    """Return why TikTok refuses an object; where a permission may be missing, which one, and how to get it."""
+    permission = permission_for(pair.stream.path)
+    said = _without_request(error)
+    if error.code != _NO_PERMISSION or not permission or "finance role" in error.message:
+        return said
+    return (
+        f"{said} It needs the permission {permission}. If the app lacks it, add it in TikTok's developer portal, and "
+        "then authorise again in any case: a token has the permissions of the moment at which it was made."
+    )
+
+
 def _try(source: Source, pair: Pair) -> Checked:
     name, account = pair.stream.name, pair.advertiser if pair.advertiser.id else None
     what = f"{name} of {account.id}" if account else name
     yesterday = pair.read_on - timedelta(days=1)
     try:
         refused = source.probe(question(pair, Window(yesterday, yesterday) if pair.stream.has_window else None)).refused
+    except RequestRefused as error:
+        return Checked(what, False, _refused(pair, error), name, account, request_id=error.request_id)
     except Problem as error:
         return Checked(what, False, _without_request(error), name, account, request_id=error.request_id)
     detail = f"without {', '.join(sorted(refused))}, which TikTok does not give this account" if refused else ""

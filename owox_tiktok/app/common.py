@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from owox_tiktok.central.store import open_store
@@ -286,3 +287,14 @@ def sampled(
     if raised:
         raise raised[0]
     return answers
+
+
+def amount_of(text: str) -> Decimal:
+    """Return an amount as people copy it: 1234.56, 1,234.56, 1.234,56, with a currency around it; else ValueError."""
+    digits = re.sub(r"[^\d.,-]", "", text)
+    if re.fullmatch(r"-?\d{1,3}(\.\d{3})+(,\d+)?|-?\d+,\d{1,2}", digits):
+        digits = digits.replace(".", "").replace(",", ".")
+    try:
+        return Decimal(digits.replace(",", ""))
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a number") from None

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from owox_tiktok.destinations import open_destination, shown
-from owox_tiktok.dialects import Dialect
 from owox_tiktok.errors import BadInput, Mistake, StoreFailed
 from owox_tiktok.events import Listener, Warned
 from owox_tiktok.model import Destination
 from owox_tiktok.settings import Settings
-from owox_tiktok.trust_views import definitions as trust_views
-from owox_tiktok.views import Columns, HoldsViews, View, definitions
+from owox_tiktok.views import HoldsViews, View, definitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ def views(settings: Settings, *, dry_run: bool, environment: Mapping[str, str] |
     with open_destination(settings.destination, read_only=True, environment=environment) as destination:
         holder = holding_views(destination, settings)
         dialect = holder.dialect
-        found = all_views(holder.columns(), dialect, settings.reimport_lookback_window)
+        found = definitions(holder.columns(), dialect, settings.reimport_lookback_window)
     possible = [view for view in found if view.sql]
     if not possible:
         raise StoreFailed(
@@ -50,11 +48,6 @@ def views(settings: Settings, *, dry_run: bool, environment: Mapping[str, str] |
     ]
 
 
-def all_views(columns: Columns, dialect: Dialect, lookback_days: int) -> list[View]:
-    """Return every view: those to report on, and those of what checks came to."""
-    return [*definitions(columns, dialect, lookback_days), *trust_views(columns, dialect)]
-
-
 def holding_views(destination: Destination, settings: Settings) -> HoldsViews:
     """Return the destination as one with views; raises BadInput where it cannot have any."""
     if isinstance(destination, HoldsViews):
@@ -67,7 +60,7 @@ def refresh_views(destination: Destination, settings: Settings, listen: Listener
     """Refresh the views after an import; its rows are stored, so what goes wrong here is only reported."""
     holder = holding_views(destination, settings)
     try:
-        found = all_views(holder.columns(), holder.dialect, settings.reimport_lookback_window)
+        found = definitions(holder.columns(), holder.dialect, settings.reimport_lookback_window)
         for name in holder.create_views([view for view in found if view.sql]):
             listen(Warned("views", "", f"{name} was not created: somebody else's view already has that name"))
     except StoreFailed as error:

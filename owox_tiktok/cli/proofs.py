@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
@@ -75,13 +74,10 @@ def verify(given: Asked, first: date | None, last: date | None, as_json: bool, q
 
 
 def _amount(ctx: click.Context, param: click.Parameter, value: str) -> Decimal:
-    """Read an amount as people copy it: 1234.56, 1,234.56, 1.234,56, with a currency around it."""
-    text = re.sub(r"[^\d.,-]", "", value)
-    if re.fullmatch(r"-?\d{1,3}(\.\d{3})+(,\d+)?|-?\d+,\d{1,2}", text):
-        text = text.replace(".", "").replace(",", ".")
+    """Read an amount as people copy it."""
     try:
-        return Decimal(text.replace(",", ""))
-    except InvalidOperation:
+        return app.amount_of(value)
+    except ValueError:
         raise click.BadParameter(f"{value!r} is not a number; write one such as 1234.56", ctx, param) from None
 
 
@@ -120,11 +116,15 @@ def explain(given: Asked, on: date, metric: str, value: Decimal, as_json: bool, 
             halted=stopped_by(screen),
         )
         if log == "json":
-            readings = [{"reading": one.words, "value": str(one.value)} for one in found.found]
-            nearest = found.nearest and {"reading": found.nearest.words, "value": str(found.nearest.value)}
+            readings, nearest = (
+                [{"reading": one.words, "value": found.in_digits(one.value).replace(",", "")} for one in some if one]
+                for some in (found.found, [found.nearest])
+            )
             said = {"advertiser": found.advertiser.id, "day": str(found.day), "metric": metric, "value": str(value)}
             counts = {"tried": found.tried, "requests": found.requests}
-            say_json({"event": "explained", **said, "readings": readings, "nearest": nearest, **counts})
+            say_json(
+                {"event": "explained", **said, "readings": readings, "nearest": next(iter(nearest), None), **counts}
+            )
         else:
             terminal.show_explained(console(), found)
         return 0 if found.found else 3

@@ -1,9 +1,12 @@
-"""What a database keeps of checks, beside its seals: see ``trust.ledger``. For databases with transactions."""
+"""What a database keeps of checks, beside its seals: see ``trust.kept``.
+
+``KeepsProofs`` reads it, ``KeepsProofsInTransactions`` writes it where statements run one by one in a transaction.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 from owox_tiktok.cursors import Part
 from owox_tiktok.dialects import Dialect
 from owox_tiktok.model import Chunk, Stream
-from owox_tiktok.trust.ledger import (
+from owox_tiktok.trust.kept import (
     CHECKS,
     IN_THE_READ,
     RESTATEMENT,
@@ -34,14 +37,12 @@ from owox_tiktok.trust.verdicts import DayChecked, Verdict, stretches
 
 
 class KeepsProofs(ABC):
-    """The part of a destination that keeps what checks came to."""
+    """The part of a destination that knows what checks came to."""
 
     dialect: Dialect
     run_id: str
-
-    @abstractmethod
-    def _transaction(self, stream: Stream | None = None) -> AbstractContextManager[None]:
-        """All or nothing."""
+    newest = ""
+    """The column by which the last row of a day counts, where rows of days are only added."""
 
     @abstractmethod
     def _sentences(self, stream: Stream | None = None) -> AbstractContextManager[None]:
@@ -52,12 +53,64 @@ class KeepsProofs(ABC):
         """Return a table or view; None when there is none."""
 
     @abstractmethod
-    def _make_ready(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None = None) -> None:
-        """Create a table, or add the columns it lacks."""
+    def _asked(self, statement: str) -> Iterable[Sequence[Any]]:
+        """Return the rows of a query over any of our tables."""
+
+    def owed(self) -> dict[tuple[str, str], set[date]]:
+        """Return the days that are to be read again because they were found wrong, by object and account."""
+        return self._days_of(owed_sql(self.dialect, self.newest)) if self._is_kept() else {}
+
+    def wrong_before(self, since: datetime) -> dict[tuple[str, str], set[date]]:
+        """Return the days that were found wrong since a moment, and were read again after that."""
+        return self._days_of(wrong_before_sql(self.dialect, since, self.newest)) if self._is_kept() else {}
+
+    def verified(self) -> dict[tuple[str, str], dict[date, datetime | None]]:
+        """Return when TikTok's total last confirmed each day, by object and account; None for never."""
+        found: dict[tuple[str, str], dict[date, datetime | None]] = {}
+        if self._is_kept():
+            for name, advertiser_id, day, at in self._told(verified_sql(self.dialect, self.newest)):
+                found.setdefault((name, advertiser_id), {})[day] = at and at.replace(tzinfo=UTC)
+        return found
+
+    def asked_so_far(self) -> tuple[int, int]:
+        """Return how many requests all runs took to read, and how many to check."""
+        if not self._is_kept():
+            return 0, 0
+        ((reading, checking),) = self._told(credit_sql(self.dialect))
+        return int(reading or 0), int(checking or 0)
+
+    def restated(self, day: date) -> list[Mapping[str, Any]]:
+        """Return what a day's sums were before each change, oldest first; the columns are those of ``RESTATEMENT``."""
+        if not self._is_kept():
+            return []
+        names = [part.name for part in RESTATEMENT]
+        return [dict(zip(names, row, strict=True)) for row in self._told(history_sql(self.dialect, day))]
+
+    def _is_kept(self) -> bool:
+        with self._sentences():
+            return self._found(RUNS) is not None
+
+    def _told(self, statement: str) -> list[Sequence[Any]]:
+        with self._sentences():
+            return list(self._asked(statement))
+
+    def _days_of(self, statement: str) -> dict[tuple[str, str], set[date]]:
+        found: dict[tuple[str, str], set[date]] = {}
+        for name, advertiser_id, day in self._told(statement):
+            found.setdefault((name, advertiser_id), set()).add(day)
+        return found
+
+
+class KeepsProofsInTransactions(KeepsProofs):
+    """The part of a destination that writes what checks came to."""
 
     @abstractmethod
-    def _rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Run a statement and return its rows."""
+    def _transaction(self, stream: Stream | None = None) -> AbstractContextManager[None]:
+        """All or nothing."""
+
+    @abstractmethod
+    def _make_ready(self, name: str, description: str, parts: Sequence[Part], stream: Stream | None = None) -> None:
+        """Create a table, or add the columns it lacks."""
 
     @abstractmethod
     def _changed(self, statement: str, values: Sequence[object] = ()) -> int:
@@ -111,52 +164,8 @@ class KeepsProofs(ABC):
                 span = (stretch.advertiser_id, stretch.first, stretch.last)
                 self._changed(judge_sql(self.dialect, stretch.object, [span], stretch.verdict, stretch.reason, at))
 
-    def owed(self) -> dict[tuple[str, str], set[date]]:
-        """Return the days that are to be read again because they were found wrong, by object and account."""
-        return self._days_of(owed_sql(self.dialect)) if self._is_kept() else {}
-
-    def wrong_before(self, since: datetime) -> dict[tuple[str, str], set[date]]:
-        """Return the days that were found wrong since a moment, and were read again after that."""
-        return self._days_of(wrong_before_sql(self.dialect, since)) if self._is_kept() else {}
-
-    def verified(self) -> dict[tuple[str, str], dict[date, datetime | None]]:
-        """Return when TikTok's total last confirmed each day, by object and account; None for never."""
-        found: dict[tuple[str, str], dict[date, datetime | None]] = {}
-        if self._is_kept():
-            for name, advertiser_id, day, at in self._asked(verified_sql(self.dialect)):
-                found.setdefault((name, advertiser_id), {})[day] = at and at.replace(tzinfo=UTC)
-        return found
-
     def keep_run(self, run: Run) -> None:
         """Keep what a run came to."""
         values = run.values() | {"run": self.run_id}
         with self._transaction():
             self._changed(insert_sql(self.dialect, RUNS, values), list(values.values()))
-
-    def asked_so_far(self) -> tuple[int, int]:
-        """Return how many requests all runs took to read, and how many to check."""
-        if not self._is_kept():
-            return 0, 0
-        ((reading, checking),) = self._asked(credit_sql(self.dialect))
-        return int(reading or 0), int(checking or 0)
-
-    def restated(self, day: date) -> list[Mapping[str, Any]]:
-        """Return what a day's sums were before each change, oldest first; the columns are those of ``RESTATEMENT``."""
-        if not self._is_kept():
-            return []
-        names = [part.name for part in RESTATEMENT]
-        return [dict(zip(names, row, strict=True)) for row in self._asked(history_sql(self.dialect, day))]
-
-    def _is_kept(self) -> bool:
-        with self._sentences():
-            return self._found(RUNS) is not None
-
-    def _asked(self, statement: str) -> list[tuple[Any, ...]]:
-        with self._sentences():
-            return self._rows(statement)
-
-    def _days_of(self, statement: str) -> dict[tuple[str, str], set[date]]:
-        found: dict[tuple[str, str], set[date]] = {}
-        for name, advertiser_id, day in self._asked(statement):
-            found.setdefault((name, advertiser_id), set()).add(day)
-        return found

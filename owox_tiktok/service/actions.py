@@ -14,7 +14,7 @@ from owox_tiktok.central.turns import BACKFILL, PERSON, SCHEDULE
 from owox_tiktok.errors import BadInput, Halted, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.events import Failed, counted, duration, rows_of
 from owox_tiktok.secret import Secret
-from owox_tiktok.service import choosing, logs, progress, watch
+from owox_tiktok.service import choosing, connect, fleet, logs, progress, proving, watch
 from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.due import OFF, Due, minute_of
@@ -60,7 +60,13 @@ _PASSED_ON = (
 )
 """Variables of the deployment that say where things are and how fast; nothing in a Sheet can."""
 
-_OPTIONS = {"--from": "start_date", "--to": "end_date", "--object": "objects"}
+_OPTIONS = {
+    "--from": "start_date",
+    "--to": "end_date",
+    "--object": "objects",
+    "--metric": "metric",
+    "--advertiser": "advertiser_ids",
+}
 """What ``app`` calls by the command line's names, and the body's names for it."""
 
 
@@ -76,6 +82,7 @@ class Actions:
         now: Callable[[], datetime],
     ) -> None:
         self._environment, self._registry, self._now = environment, registry, now
+        self._deployment = deployment
         self._store = deployment.store
         self._stale_hours = deployment.stale_hours
         self._runs = Runs(deployment, stopping, now)
@@ -116,11 +123,19 @@ class Actions:
                     return choosing.accounts(sheet, self._now())
                 case "schedule":
                     return self._schedule(sheet, caller)
+                case "verify":
+                    return proving.verify(sheet, self._now())
+                case "explain":
+                    return proving.explain(sheet, self._now())
                 case "status":
                     said = progress.status(sheet, self._queued.kept if self._queued else None)
-                    return Answer(said.status, {**said.body, "share_with": entry.writer})
+                    return said.and_(share_with=entry.writer)
                 case "cancel":
                     return self._queued.cancel(sheet, log) if self._queued else progress.cancel(sheet)
+                case "connect":
+                    where = connect.address(self._deployment, asked.spreadsheet_id, caller)
+                    log.info("somebody begins to connect TikTok")
+                    return Answer(200, {"url": where, "message": "The address is good for ten minutes."})
                 case "sweep":  # is about no spreadsheet
                     return self.sweep(log)
         except BadInput as problem:
@@ -149,7 +164,7 @@ class Actions:
         if due["not_started"]:
             log.error("%s could not be started; the next tick tries again", counted(due["not_started"], "import"))
         looked = watch.sweep(self._queued, books, sheet, timedelta(hours=self._stale_hours), log)
-        return Answer(200, {**looked.body, "started": due["started"], "not_started": due["not_started"]})
+        return looked.and_(started=due["started"], not_started=due["not_started"])
 
     def _schedule(self, sheet: Sheet, caller: Caller) -> Answer:
         """Set the schedule of a Sheet, and say what it is. It is the service's: it needs nobody who is there."""
@@ -173,11 +188,23 @@ class Actions:
         message = f"The next import starts at {clock_time(found.next, found.zone)}." if found and found.next else "Off."
         return Answer(200, {**said, "minute": minute_of(book), "message": message})
 
+    def fleet(self, *, as_json: bool) -> Answer:
+        """Return how all Sheets are: see ``fleet``."""
+        if self._queued is None:
+            raise BadInput([Mistake("/fleet", "is for a deployment with a queue", "Deploy one with deploy.sh.")])
+        registered, now = self._registry.entries(), datetime.now(UTC)
+        found = fleet.look(self._queued.kept, registered, now, timedelta(hours=self._stale_hours))
+        used = fleet.quotas(found, registered)
+        if as_json:
+            said = {"sheets": [one.facts() for one in found], "quota": [one.sentence for one in used]}
+            return Answer(200, {**said, "message": fleet.summary(found)})
+        return Answer(200, fleet.page(found, used, now))
+
     def _sheet(self, asked: Asked, entry: Entry, *, notes: bool = False) -> Sheet:
         """Return the spreadsheet that is asked about; TikTok's secrets come along where the action needs them."""
         names = [*_PASSED_ON]
         found: dict[str, Secret] = {}
-        if asked.action not in ("fields", "choices", "choose", "schedule", "status", "cancel"):
+        if asked.action not in ("fields", "choices", "choose", "schedule", "status", "cancel", "connect"):
             found = self._registry.secrets(entry)
             notes = True
         if notes:
@@ -274,7 +301,8 @@ class Actions:
         bad = sum(not c.ok for c in checked)
         message = f"{bad} of {counted(len(checked), 'check')} failed." if bad else f"All {len(checked)} checks passed."
         checks = [{"what": c.what, "ok": c.ok, "detail": c.detail} for c in checked]
-        return Answer(200, {"ok": not bad, "checks": checks, "message": message})
+        remedy = "connect" if any(c.of_token for c in checked) else ""
+        return Answer(200, {"ok": not bad, "checks": checks, "message": message, "remedy": remedy})
 
     def _prune(self, sheet: Sheet) -> Answer:
 

@@ -93,6 +93,8 @@ class Entry(msgspec.Struct):
     ended: datetime | None = None
     state: State | None = None
     message: str = ""
+    remedy: str = ""
+    """What the menu offers to put it right: connect, where TikTok refused the token."""
     rows: int = 0
     requests: int = 0
     accounts: dict[str, OfAccount] = {}
@@ -101,6 +103,13 @@ class Entry(msgspec.Struct):
     def action(self) -> str:
         """What was asked for: import or backfill."""
         return str(self.asks.get("action", ""))
+
+    @property
+    def goes_on(self) -> str:
+        """How to come by what is left of it, as a sentence."""
+        if self.action == "backfill":
+            return "A backfill starts from its first day again: ask for the days that are left."
+        return "The next import continues where it ended."
 
     def same(self, asks: Mapping[str, Any]) -> bool:
         """Whether this run reads what ``asks`` ask for."""

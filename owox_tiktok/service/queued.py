@@ -52,6 +52,8 @@ MOST_DEATHS = 5
 """So many times a part may be ended without a word (by the platform, for its memory)."""
 MOST_JOINED = 20
 SOON_S = 5.0
+NOT_THERE = "The queue does not answer; the import begins once it does."
+"""The note of a run that could not be put into the queue."""
 LOOKS = 20
 """So many times in the time of a short part it is looked whether others wait."""
 SPARE_S = 120.0
@@ -104,7 +106,7 @@ class Queued:
         since = clock_time(entry.asked.at, zone)
         if state == "busy":
             raise messages.busy(entry.run, say(entry.started or entry.asked.at))
-        if state in ("joined", "promoted"):
+        if state == "promoted" or (state == "joined" and entry.note != NOT_THERE):
             log.info("the same was asked for already")
             if state == "promoted":
                 # It may wait behind other schedules, and is a person's from now on. Whichever task comes first runs it.
@@ -117,10 +119,14 @@ class Queued:
         try:
             self._put({**asks, "run_id": entry.run}, name_for(entry.run, 0), entry)
         except Problem as problem:
-            self.kept.change(asked.spreadsheet_id, lambda known: _forget(known, entry.run))
+            log.error("the import is not in the queue: %s", problem.sentence, facts={"owox_event": "run_not_queued"})
+            # A schedule asks again soon, and the watchdog after that; a person is told.
+            self.kept.change(asked.spreadsheet_id, lambda known: _not_there(known, entry.run, keep=scheduled))
             if not scheduled:
                 endings.show(sheet, f"Error: the import was not started. {problem.sentence}", log)
             raise
+        if entry.note == NOT_THERE:
+            self.kept.change(asked.spreadsheet_id, lambda known: _note(known, entry.run, ""))
         log.info("the import is in the queue")
         message = f"{status}. Its progress is in the tab Config."
         return Answer(202, {"run_id": entry.run, "state": state, "message": message})
@@ -129,28 +135,32 @@ class Queued:
         """Have a run end: at once when it has not begun, else after what it is storing."""
         wanted, now = sheet.asked.run_id, datetime.now(UTC)
 
-        def note(known: Ledger) -> tuple[str, bool]:
+        def note(known: Ledger) -> tuple[str, bool, str]:
             entry = known.find(wanted) if wanted else known.current
             if entry is None or entry.phase is Phase.ENDED:
-                return "", False
+                return "", False, ""
             entry.cancelled = True
             if entry.phase is not Phase.QUEUED or entry.part:
-                return entry.run, False
+                return entry.run, False, entry.goes_on
             ledger.end(known, entry, State.CANCELLED, "Cancelled before it began.", now)
-            return entry.run, True
+            return entry.run, True, ""
 
-        run, over = self.kept.change(sheet.asked.spreadsheet_id, note)
+        run, over, goes_on = self.kept.change(sheet.asked.spreadsheet_id, note)
         if not run:
             raise messages.no_run(wanted) if wanted else messages.nothing_runs()
         log.about(run_id=run).info("the run was cancelled")
         if over:
             endings.show(sheet, "Cancelled before it began", log)
             return Answer(200, {"message": "The import was cancelled before it began."})
-        return Answer(200, {"message": "The import ends after what it is storing now. The next one continues there."})
+        return Answer(200, {"message": f"It ends after what it is storing now. {goes_on}"})
 
     def put_again(self, entry: Entry) -> bool:
         """Put a run that waits to begin into the queue, unless it is there; return whether it was not."""
-        return self._put({**entry.asks, "run_id": entry.run}, name_for(entry.run, 0), entry)
+        was_not = self._put({**entry.asks, "run_id": entry.run}, name_for(entry.run, 0), entry)
+        if entry.note == NOT_THERE:
+            book = str(entry.asks["spreadsheet_id"])
+            self.kept.change(book, lambda known: _note(known, entry.run, ""))
+        return was_not
 
     def kind(self, entry: Entry) -> Kind:
         """Return who a run is for; one that a person joined is that person's."""
@@ -406,8 +416,17 @@ def _over(known: Ledger, run: str, state: State) -> None:
         ledger.end(known, entry, state, "", datetime.now(UTC))
 
 
-def _forget(known: Ledger, run: str) -> None:
-    known.runs = [e for e in known.runs if e.run != run]
+def _not_there(known: Ledger, run: str, *, keep: bool) -> None:
+    """Note that a run could not be put into the queue; only one of a schedule's is kept."""
+    if keep:
+        _note(known, run, NOT_THERE)
+    else:
+        known.runs = [e for e in known.runs if e.run != run]
+
+
+def _note(known: Ledger, run: str, note: str) -> None:
+    if (entry := known.find(run)) and entry.phase is Phase.QUEUED:
+        entry.note = note
 
 
 def _count(event: Event, rows: Counter[str]) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from owox_tiktok import app
+from owox_tiktok import app, notify
+from owox_tiktok.errors import Problem, StoreBusy
 from owox_tiktok.events import Event, Failed, Finished, Listener, Started, Stored, Waiting, Warned
 from owox_tiktok.plan import EVERY_ADVERTISER, NO_DAYS, NOT_DONE, Done
 from owox_tiktok.service import logs
@@ -48,8 +49,17 @@ class Runs:
         """Run at once and as far as the time of a request goes. ``ended`` are the names of runs that are over."""
         app.backfill_range(*sheet.asked.days, self.now())
         run_id = new_run_id(sheet.asked, ended)
-        with sheet.open() as control:
-            finished, _ = self.run(sheet, control, run_id, log.about(run_id=run_id))
+        log = log.about(run_id=run_id)
+        try:
+            with sheet.open() as control:
+                finished, _ = self.run(sheet, control, run_id, log)
+        except StoreBusy:
+            raise
+        except Problem as problem:
+            log.error("%s", problem.sentence, facts={"owox_event": "run_failed"})
+            raise
+        if notify.outcome(finished)[0] == "error":
+            log.error("%s", finished.summary, facts={"owox_event": "run_failed", "state": str(finished.state)})
         return _inline(sheet.asked, run_id, finished)
 
     def run(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,11 +24,13 @@ from requests import RequestException
 
 from owox_tiktok.errors import Unavailable
 from owox_tiktok.retry import Limits, retrying
+from owox_tiktok.secret import Secret
 from owox_tiktok.service.deployment import LONGEST_DISPATCH_S, Deployment
 from owox_tiktok.service.messages import Refusal
 
 API = "https://cloudtasks.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+SIGNATURE_HEADER = "X-Owox-Signature"
 TIMEOUT_S = 5.0
 ATTEMPTS = 4
 DEADLINE_S = 15.0
@@ -56,14 +59,18 @@ class Queue:
         """
         deployment = self._deployment
         queue = deployment.background_queue if background else deployment.queue
+        content = msgspec.json.encode(body)
+        headers = {"Content-Type": "application/json"}
+        if deployment.task_key:
+            headers[SIGNATURE_HEADER] = signature(deployment.task_key, content)
         task: dict[str, Any] = {
             "name": f"{queue}/tasks/{name}",
             "dispatchDeadline": f"{LONGEST_DISPATCH_S:.0f}s",
             "httpRequest": {
                 "url": deployment.worker_url,
                 "httpMethod": "POST",
-                "headers": {"Content-Type": "application/json"},
-                "body": base64.b64encode(msgspec.json.encode(body)).decode(),
+                "headers": headers,
+                "body": base64.b64encode(content).decode(),
                 "oidcToken": {"serviceAccountEmail": deployment.account, "audience": deployment.worker_url},
             },
         }
@@ -105,6 +112,16 @@ class Queue:
 
 def _unavailable(message: str) -> Unavailable:
     return Unavailable(message, what_to_do="Try again in a minute.")
+
+
+def signature(key: Secret, body: bytes) -> str:
+    """Return by what a task is known as one of ours: an HMAC over its body. Who may call the worker has no key."""
+    return hmac.new(key.reveal().encode(), body, hashlib.sha256).hexdigest()
+
+
+def signed(key: Secret, body: bytes, shown: str) -> bool:
+    """Whether ``shown`` is the signature of ``body``; compared in a time that tells nothing."""
+    return hmac.compare_digest(signature(key, body).encode(), shown.encode())
 
 
 def name_for(*parts: object) -> str:

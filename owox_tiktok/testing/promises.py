@@ -14,6 +14,8 @@ from owox_tiktok.errors import StoreFailed
 from owox_tiktok.model import Cursor, Failure, KeepsHistory, Known, Removes, Stored, Stream, Window
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.testing.kit import ADS, AT, DAILY, FIELDS, HOURLY, LIFETIME, Kit, Row, ad, day, in_order
+from owox_tiktok.trust.kept import LIKE_FOR_LIKE, KeepsChecks, Run
+from owox_tiktok.trust.verdicts import DayChecked, Verdict
 
 TEXTS = ["", " ", "=SUM(A1)", "+1", "-1", "@x", "Весна 🌞", "日本語", 'say "x"', "two\nlines",
          "carriage\rreturn", "\r\n", "a,b",
@@ -475,7 +477,8 @@ class DestinationPromises:
                 chunk = kit.chunk(ADS, [{"ad_id": i, "ad_name": t} for i, t in names.items()], advertiser_id=one)
                 at = AT + timedelta(days=n)
                 assert chunk.cursor
-                cursor = replace(chunk.cursor, read_at=at, read_on=day(n))
+                # Where the other account is, it is still yesterday.
+                cursor = replace(chunk.cursor, read_at=at, read_on=day(n) if one == "1" else day(n - 1))
                 chunks.append(replace(chunk, read_at=at, cursor=cursor))
             for fault in (True, False, False):  # a step that fails leaves nothing, one that is repeated changes nothing
                 with kit.open() as destination:
@@ -489,7 +492,7 @@ class DestinationPromises:
                     else:
                         kit.put(destination, *chunks)
         versions = kit.versions(ADS, "ad_id", "ad_name")
-        assert sorted(v[1:] for v in versions if v[0] == "2") == [("1", "other", day(1), None)]
+        assert sorted(v[1:] for v in versions if v[0] == "2") == [("1", "other", day(0), None)]
         mine = [v[1:] for v in versions if v[0] == "1"]
         assert len(mine) == len(set(mine))
         for n, reading in enumerate(readings, 1):
@@ -698,6 +701,56 @@ class DestinationPromises:
         assert kit.damaged(DAILY) == []
 
     # --- opening ------------------------------------------------------------------------------------------------------
+
+    # --- what checks came to ------------------------------------------------------------------------------------------
+
+    def test_a_verdict_stays_with_its_day_until_it_is_read_again_and_what_changed_is_kept(self, kit: Kit) -> None:
+        pair, later = (DAILY.name, "1"), AT + timedelta(hours=3)
+        rows = [ad(1, 1), ad(2, 1), ad(1, 2), ad(1, 3)]
+        first = replace(kit.chunk(DAILY, rows, (day(1), day(3))), confirmed=Window(day(1), day(2)))
+        with kit.open() as destination:
+            if not isinstance(destination, KeepsChecks):
+                pytest.skip("it keeps nothing of checks")
+            destination.prepare(DAILY, DAILY.columns(FIELDS[DAILY.name]))
+            kit.put(destination, first)
+            assert destination.verified() == {pair: {day(1): AT, day(2): AT, day(3): None}}
+            checked = [
+                DayChecked(*pair, day(1), Verdict.WRONG, "it's | not\n what TikTok has"),
+                DayChecked(*pair, day(3), Verdict.EQUAL, requests=("r1", "r2")),
+            ]
+            destination.keep_checks(checked, later, LIKE_FOR_LIKE)
+            assert destination.owed() == {pair: {day(1)}}
+            assert destination.verified() == {pair: {day(1): None, day(2): AT, day(3): later}}
+            assert destination.wrong_before(AT) == {}
+        again = replace(kit.chunk(DAILY, [*rows[:2], ad(1, 2, spend="1.75"), rows[3]], (day(1), day(3))),
+                        read_at=later + timedelta(hours=1))  # fmt: skip
+        with kit.open() as destination:
+            assert isinstance(destination, KeepsChecks)
+            destination.cursors()
+            destination.prepare(DAILY, DAILY.columns(FIELDS[DAILY.name]))
+            kit.put(destination, again)
+            assert destination.owed() == {}, "it was read again"
+            assert destination.wrong_before(AT) == {pair: {day(1)}}
+            assert destination.verified() == {pair: {day(1): None, day(2): None, day(3): later}}
+            if not kit.keeps_changes:
+                return
+            assert destination.restated(day(1)) == []
+            (change,) = destination.restated(day(2))
+        assert (change["object"], change["advertiser_id"], change["day"]) == (*pair, day(2))
+        assert (change["rows_before"], change["rows_after"]) == (1, 1)
+        assert (change["spend_before"], change["spend_after"]) == (Decimal("1.5"), Decimal("1.75"))
+        assert (change["impressions_before"], change["impressions_after"]) == (10, 10)
+        assert change["age_days"] == (AT.date() - day(2)).days
+
+    def test_what_runs_came_to_is_kept_and_their_requests_add_up(self, kit: Kit) -> None:
+        run = Run(AT, AT, "done", [DAILY.name], 1, 0, 3, 3, 40, 2, 10, 10, "Confirmed.")
+        with kit.open() as destination:
+            if not isinstance(destination, KeepsChecks):
+                pytest.skip("it keeps nothing of checks")
+            assert destination.asked_so_far() == (0, 0)
+            destination.keep_run(run)
+            destination.keep_run(replace(run, requests=2, check_requests=0))
+            assert destination.asked_so_far() == (42, 2)
 
     def test_reading_only_creates_nothing(self, kit: Kit) -> None:
         before = kit.everything()

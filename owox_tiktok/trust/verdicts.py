@@ -66,6 +66,7 @@ class DayChecked:
 
     ``ours`` are the rows as they stand there, ``theirs`` TikTok's sums by name, as far as they were asked for this day
     alone. ``requests`` are TikTok's names for what it was asked. ``again``: it was read again for the same before.
+    ``account`` is what the account itself spent on the day, where that was asked.
     """
 
     object: str
@@ -77,6 +78,7 @@ class DayChecked:
     theirs: Mapping[str, Decimal] = field(default_factory=dict)
     requests: tuple[str, ...] = ()
     again: bool = False
+    account: Decimal | None = None
 
     @property
     def off(self) -> Decimal:
@@ -95,6 +97,17 @@ def exit_code(verdicts: Collection[Verdict]) -> int:
     if worst is Severity.FINE and verdicts and not VERIFIED.intersection(verdicts):
         worst = Severity.OPEN
     return {Severity.FINE: 0, Severity.OPEN: 3, Severity.BAD: 1}[worst]
+
+
+def verified_through(days: Iterable[DayChecked]) -> date | None:
+    """Return the day through which the checked days of an object and account are TikTok's; None where none is.
+
+    It is the last confirmed day before the first one that is over and is not confirmed.
+    """
+    found = list(days)
+    open_ = (Verdict.MOVING, Verdict.NOT_READ, Verdict.NOT_CHECKABLE)
+    broken = min((d.day for d in found if d.verdict not in VERIFIED and d.verdict not in open_), default=date.max)
+    return max((d.day for d in found if d.verdict in VERIFIED and d.day < broken), default=None)
 
 
 LEAST_SHARE, LEAST_MONEY = Decimal("0.001"), Decimal(1)

@@ -9,11 +9,12 @@
  * Names that end in _ can not be called from the HTML files: that is Apps Script's rule.
  *
  * @typedef {{action: string, start_date?: string, end_date?: string, objects?: string[], dry_run?: boolean, run_id?: string,
- *   choice?: Object<string, string[]>, advertiser_ids?: string[], schedule?: string}} Order
+ *   choice?: Object<string, string[]>, advertiser_ids?: string[], schedule?: string, metric?: string, value?: string}} Order
  *   what the service is asked to do; the Sheet's id is added here
  * @typedef {{where: string, what: string, what_to_do: string}} Mistake
  * @typedef {{message: string, where: string, what_to_do: string, request_id: string, mistakes: Mistake[],
- *   commands: string[]}} Failure  commands: what an administrator types into a terminal to put it right
+ *   commands: string[], remedy: string}} Failure  commands: what an administrator types into a terminal to put it right;
+ *   remedy: connect, where a new token is what helps
  * @typedef {{status: number, body: Object<string, any>, error: ?Failure, retry_after: number}} Reply
  *   status: HTTP's, or 0 when the service could not be reached; retry_after: seconds, 0 when the service named none
  * @typedef {{audience: string, email: string}} Identity
@@ -45,9 +46,13 @@ function onOpen() {
     .addItem('Show progress', 'showProgress')
     .addItem('Cancel run', 'cancelRun')
     .addSeparator()
+    .addItem('Check my numbers', 'checkNumbers')
+    .addItem('Why is this number different?', 'explainNumber')
+    .addSeparator()
     .addItem('Test connection', 'testConnection')
     .addItem('Clean up old data…', 'showCleanUp')
     .addSeparator()
+    .addItem('Connect TikTok…', 'connectTikTok')
     .addItem('Set up…', 'showSetUp')
     .addToUi();
 }
@@ -82,6 +87,16 @@ function showSchedule() {
   dialog_('Schedule', 'Schedule', 420, 380);
 }
 
+/** Compare the Sheet with TikTok's totals, and show what came of it. */
+function checkNumbers() {
+  dialog_('Verify', 'Check my numbers', 640, 480);
+}
+
+/** Ask for a number that is seen in Ads Manager, and show what it is. */
+function explainNumber() {
+  dialog_('Explain', 'Why is this number different?', 520, 560);
+}
+
 /** Show whether everything that an import needs is there. */
 function testConnection() {
   dialog_('Check', 'Test connection', 560, 400);
@@ -109,6 +124,11 @@ function cancelRun() {
     return;
   }
   watch(null);
+}
+
+/** Lead to TikTok, where ad accounts are ticked; the service keeps the token, and nobody sees it. */
+function connectTikTok() {
+  dialog_('Connect', 'Connect TikTok', 460, 300);
 }
 
 /** Ask for the address of the service and test it. */
@@ -509,6 +529,7 @@ function failed_(status, failure, wait) {
     request_id: failure.request_id || '',
     mistakes,
     commands: [],
+    remedy: failure.remedy || '',
   };
   return {status, body: {}, error, retry_after: wait || 0};
 }

@@ -24,6 +24,7 @@ from owox_tiktok.destinations.bigquery.advice import (
     OVERTAKEN,
     held_in,
 )
+from owox_tiktok.destinations.bigquery.proofs import Proofs, seal_sql, to_note
 from owox_tiktok.destinations.bigquery.sql import (
     ROWS_OF_CURSORS,
     ROWS_OF_SEALS,
@@ -57,12 +58,12 @@ from owox_tiktok.model import (
 )
 from owox_tiktok.retry import Limits
 from owox_tiktok.trust import changes
+from owox_tiktok.trust.kept import TABLES
 from owox_tiktok.trust.seals import (
     Span,
     differing_sql,
     forget_sql,
     in_order,
-    insert_sql,
     of_step,
     recount_sql,
     rest_sql,
@@ -110,7 +111,7 @@ class _Kept:
     written_at: datetime | None
 
 
-class BigQuery(Tables):
+class BigQuery(Tables, Proofs):
     """A BigQuery dataset as a Destination that holds views, too."""
 
     step = Step(values=20_000_000, size_bytes=128 * 2**20, linger_s=LINGER_S, side_by_side=SIDE_BY_SIDE)
@@ -125,6 +126,8 @@ class BigQuery(Tables):
         """The cursors this run goes by; None before they were read."""
         self._seen: Moments = {}
         """The cursors as they were read last."""
+        self._said: dict[tuple[str, str, str, date | None], str | None] = {}
+        """The last verdict on each day whose seal was read, by object, advertiser, table and day."""
         self._own = threading.Lock()
         """Held where steps that are stored side by side share what they know."""
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -187,7 +190,7 @@ class BigQuery(Tables):
         """Look at the tables of objects, and of our own, all at once: one by one it takes Google seconds."""
         names = [table_of(name) for name in objects]
         if not self._read_only:
-            names += [CURSORS, SEALS, *(f"{LOCK}_{name}" for name in objects)]
+            names += [CURSORS, SEALS, *TABLES, *(f"{LOCK}_{name}" for name in objects)]
         if names := [name for name in names if name not in self._tables]:
             with ThreadPoolExecutor(LOOK_UPS, "look-up") as pool:
                 list(pool.map(self._looked_at, names))
@@ -261,29 +264,30 @@ class BigQuery(Tables):
         ):
             self._refuse_expiry(name)
             self._make_ready(name, f"{about}, newest row last", parts)
+        for name, (about, parts) in TABLES.items():
+            self._refuse_expiry(name)
+            self._make_ready(name, about, parts)
         if self._began_with is None:
             self._read_kept()
         self._staging.find_left()
 
-    def _make_lock(self, stream: Stream) -> str:
-        """Return the table that a step of an object changes first, made if it is not there.
+    def _lock(self, stream: Stream) -> tuple[str, list[str]]:
+        """Return the table that a step of an object changes first, and what makes it where it is not there.
 
         Transactions that change rows of one table exclude each other. Those that only insert into the object's own
         table do not, and a step of new days does just that; so each changes the row of a table that is the object's.
         """
         name = f"{LOCK}_{stream.name}"
-        if self._looked_at(name) is None:
-            # Made with its row in one step. If there were two rows it would lock as well.
-            with suppress(refusals.Conflict):  # another import has made it this very moment
-                self._jobs.query(
-                    f"CREATE TABLE IF NOT EXISTS {self.dialect.table(name)} (turn INT64) OPTIONS (description = "
-                    f"'{MARK}: keeps imports of an object at the same time apart', "
-                    f"labels = [('app', '{LABEL['app']}')]) AS SELECT 0 AS turn",
-                    stream=stream,
-                    what="lock",
-                )
-            self._tables[name] = self._lasting(self._client.get_table(self._reference(name), **self._call))
-        return name
+        if self._looked_at(name):
+            return name, []
+        # Made with its row in one statement, in the job of the object's first step: if there were two rows it would
+        # lock as well. A transaction cannot make tables, so it stands before it.
+        make = (
+            f"CREATE TABLE IF NOT EXISTS {self.dialect.table(name)} (turn INT64) OPTIONS (description = "
+            f"'{MARK}: keeps imports of an object at the same time apart', "
+            f"labels = [('app', '{LABEL['app']}')]) AS SELECT 0 AS turn;"
+        )
+        return name, [make]
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
@@ -293,7 +297,6 @@ class BigQuery(Tables):
         super().prepare(stream, columns)
         with self._sentences(stream):
             self._name_key(stream)
-            self._make_lock(stream)
 
     # --- the two verbs ------------------------------------------------------------------------------------------------
 
@@ -409,7 +412,8 @@ class BigQuery(Tables):
             with self._own:
                 found = self._unchanged(chunks)
             old = [
-                {d: s.seal for d, s in f.items() if changes.is_old(s, c)} for c, f in zip(chunks, found, strict=True)
+                {d: s.seal for d, s in f.items() if changes.is_old(s, c) or self._is_to_be_noted(c, d)}
+                for c, f in zip(chunks, found, strict=True)
             ]
             if stream.per_app and any(old):  # their rows are of many accounts, and the seal is of none
                 found = [{} for _ in chunks]
@@ -421,10 +425,30 @@ class BigQuery(Tables):
             try:
                 return self._store_anew(kept, change, check)
             except _DoubtfulError:
-                return self._store_anew(chunks, change, {})
+                with self._own:
+                    self._sealed_from = None  # another import may have stored something since they were read
+                return self._store_anew(chunks, change, None)
+
+    def _is_to_be_noted(self, chunk: Chunk, day: date | None) -> bool:
+        key = (chunk.stream.name, chunk.advertiser_id, id_of(self._looked_at(chunk.stream.table)), day)
+        return to_note(chunk, day, self._said.get(key))
+
+    def _before(self, chunks: Sequence[Chunk], table_id: str) -> dict[str, dict[date | None, Sealed]]:
+        """Return the stored seals of the accounts of chunks, by day; none of an account that was never read."""
+        if not chunks:
+            return {}
+        stream = chunks[0].stream
+        with self._own:
+            began = self._began_with or {}
+            known = [c for c in chunks if c.window and (stream.name, c.advertiser_id) in began]
+            if stream.time is None or not known:
+                return {}
+            first = min(c.read_at.date() - changes.LOOK_BACK for c in known)
+            self._read_seals(min([first, *(c.window.first for c in known if c.window)]))
+            return {c.advertiser_id: self._sealed.get((stream.name, c.advertiser_id, table_id), {}) for c in known}
 
     def _store_anew(
-        self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]]
+        self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]] | None
     ) -> list[Stored]:
         """Store a step; where another import has deleted its staging table, begin again."""
         for _ in range(MOST_SWEPT):
@@ -433,14 +457,15 @@ class BigQuery(Tables):
         return self._store_step(chunks, change, check)
 
     def _store_step(
-        self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]]
+        self, chunks: Sequence[Chunk], change: Change, check: Mapping[str, Mapping[date | None, Seal]] | None
     ) -> list[Stored]:
         """Load the rows into a staging table, and bring them and the cursors in in one transaction.
 
         Raises _DoubtfulError, and changes nothing, where one of the days in ``check`` is not what its seal says, or
-        another import may have stored something since the seals were read.
+        another import may have stored something since the seals were read; not where ``check`` is None.
         """
         stream = chunks[0].stream
+        trusting, check = check is not None, check or {}
         moved = last_cursors(chunks)
         cursors = {c.advertiser_id: moved.get(c.advertiser_id) for c in chunks}
         staging = self._staging.load(chunks, self._jobs.new_step()) if any(c.rows_to_write for c in chunks) else None
@@ -455,13 +480,14 @@ class BigQuery(Tables):
                 for day, seal in check.get(chunk.advertiser_id, {}).items():
                     fields = tuple(f.name for f in in_order(chunk.columns))
                     seals.setdefault(chunk.advertiser_id, {})[day] = Sealed(seal, fields, chunk.read_at)
-            now = {WRITTEN_AT: "CURRENT_TIMESTAMP()"}
             rest = self._rest(written, staging) if stream.verb == "upsert" and written else ""
-            statements += [f"{s};" for s in insert_sql(self.dialect, stream, seals, table_id, now, rest)]
+            before = self._before(written, table_id)
+            noted = seal_sql(self.dialect, chunks, seals, table_id, rest, before, self.run_id)
+            statements += [f"{s};" for s in noted]
             if moved:
                 records = (Record(stream.name, a, c, table_id=table_id) for a, c in moved.items())
                 statements.append(self._insert_records(records, parameters))
-            trusting = any(c.kept for c in chunks)
+            trusting = trusting and (any(c.kept for c in chunks) or any(before.values()))
             try:
                 with self._staging.noticing(staging) if staging else nullcontext():
                     replaced = (
@@ -514,9 +540,17 @@ class BigQuery(Tables):
         while True:
             before = (self._began_with or {}) if seen is None else seen
             try:
-                script = self._script(stream, cursors, changes, before)
                 with self._turns[stream.name]:
-                    return int(self._jobs.query(script, parameters, stream=stream, what="store")[0][0])
+                    lock, make = self._lock(stream)
+                    script = self._script(stream, cursors, changes, before, lock, make)
+                    replaced = int(self._jobs.query(script, parameters, stream=stream, what="store")[0][0])
+                    if make and (made := self._looked_at(lock)):
+                        self._tables[lock] = self._lasting(made)
+                    return replaced
+            except refusals.Conflict:
+                if self._looked_at(lock) is None:
+                    raise
+                # Another import has made the lock this very moment, so the script ended before it changed anything.
             except refusals.BadRequest as error:
                 if OVERTAKEN not in str(error) or seen is not None:
                     raise
@@ -540,8 +574,13 @@ class BigQuery(Tables):
         advertiser_ids: Iterable[str],
         changes: Sequence[str],
         seen: Moments,
+        lock: str,
+        make: Sequence[str],
     ) -> str:
-        """Return the script that makes ``changes`` if nobody else has moved the cursors of these pairs."""
+        """Return the script that makes ``changes`` if nobody else has moved the cursors of these pairs.
+
+        ``make`` are the statements before its transaction, which make ``lock``.
+        """
         text = self.dialect.text
         since: dict[datetime | None, list[str]] = {}
         for advertiser_id in sorted(advertiser_ids):
@@ -554,8 +593,9 @@ class BigQuery(Tables):
         return "\n".join(
             [
                 "DECLARE replaced, held INT64 DEFAULT 0;",
+                *make,
                 "BEGIN TRANSACTION;",
-                f"UPDATE {self.dialect.table(self._make_lock(stream))} SET turn = turn + 1 WHERE TRUE;",
+                f"UPDATE {self.dialect.table(lock)} SET turn = turn + 1 WHERE TRUE;",
                 # A transaction may ask, so it asks for an error.
                 f"SELECT IF(EXISTS (SELECT 1 FROM {self.dialect.table(CURSORS)} WHERE object = {text(stream.name)} "
                 f"AND run != {text(self._jobs.run)} AND read_on IS NOT NULL AND ({moved})), "
@@ -590,8 +630,13 @@ class BigQuery(Tables):
             return []
 
     def _seals_since(self, first: date) -> list[Sequence[Any]]:
-        sql = stored_since_sql(self.dialect, first, newest=WRITTEN_AT)
-        return [row.values() for row in self._jobs.query(sql, what="seals")]
+        sql = stored_since_sql(self.dialect, first, newest=WRITTEN_AT, also=["verdict"])
+        found = []
+        for row in self._jobs.query(sql, what="seals"):
+            *values, verdict = row.values()
+            self._said[row["object"], row["advertiser_id"], row["table_id"], row["day"]] = verdict
+            found.append(values)
+        return found
 
     def _counted(self, stream: Stream, statement: str) -> list[Sequence[Any]]:
         return [row.values() for row in self._jobs.query(statement, stream=stream, what="recount")]
@@ -607,8 +652,11 @@ class BigQuery(Tables):
         return [row.values() for row in self._jobs.query(statement, what="count")]
 
     def _run_all(self, statements: Sequence[str]) -> None:
+        if len(statements) == 1:
+            self._jobs.query(statements[0], what="write")
+            return
         lines = ["BEGIN TRANSACTION;", *(f"{statement};" for statement in statements), "COMMIT TRANSACTION;"]
-        self._jobs.query("\n".join([*lines, "SELECT 0;"]), what="remove")
+        self._jobs.query("\n".join([*lines, "SELECT 0;"]), what="write")
 
     def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
         self._begin()

@@ -6,7 +6,8 @@
     _owox_tiktok_checks         every comparison with TikTok, days in a row with the same verdict in one row; only added
     _owox_tiktok_runs           every import: what it read, asked and proved; only added
 
-The first three are written in the transaction that stores the rows they speak of, or that stores the check.
+The first three are written in the transaction that stores the rows they speak of, or that stores the check. Where rows
+are only added (``newest`` names the column of their moment), the last row of a day in the first table counts.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from owox_tiktok.cursors import Part
 from owox_tiktok.dialects import MARK, SEALS, Dialect
 from owox_tiktok.model import Kind, Sealed, Stream
 from owox_tiktok.trust.seals import CONTROLS, COUNTS, Span, digits_of
-from owox_tiktok.trust.verdicts import NOT_RIGHT, TO_READ_AGAIN, VERIFIED, Stretch, Verdict
+from owox_tiktok.trust.verdicts import NOT_RIGHT, TO_READ_AGAIN, VERIFIED, DayChecked, Stretch, Verdict
 
 CHECKS = "_owox_tiktok_checks"
 RESTATEMENTS = "_owox_tiktok_restatements"
@@ -118,6 +119,39 @@ class Run:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
+@runtime_checkable
+class KeepsChecks(Protocol):
+    """A destination that keeps what checks came to; the module says which tables it has."""
+
+    def keep_checks(self, checked: Sequence[DayChecked], at: datetime, proof: str) -> None:
+        """Keep what checks of days came to, made ``at`` a moment."""
+        ...
+
+    def owed(self) -> Mapping[tuple[str, str], set[date]]:
+        """Return the days that are to be read again because they were found wrong, by object and account."""
+        ...
+
+    def wrong_before(self, since: datetime) -> Mapping[tuple[str, str], set[date]]:
+        """Return the days that were found wrong since a moment, and were read again after that."""
+        ...
+
+    def verified(self) -> Mapping[tuple[str, str], Mapping[date, datetime | None]]:
+        """Return when TikTok's total last confirmed each day, by object and account; None for never."""
+        ...
+
+    def keep_run(self, run: Run) -> None:
+        """Keep what a run came to."""
+        ...
+
+    def asked_so_far(self) -> tuple[int, int]:
+        """Return how many requests all runs took to read, and how many to check."""
+        ...
+
+    def restated(self, day: date) -> Sequence[Mapping[str, Any]]:
+        """Return what a day's sums were before each change, oldest first."""
+        ...
+
+
 def values_of(stretch: Stretch, at: datetime, proof: str = LIKE_FOR_LIKE) -> dict[str, Any]:
     """Return a stretch of checked days as the values of ``CHECK``."""
     sums: dict[str, Any] = {}
@@ -140,6 +174,43 @@ def values_of(stretch: Stretch, at: datetime, proof: str = LIKE_FOR_LIKE) -> dic
         **sums,
         "requests": sorted({r for one in stretch.days for r in one.requests}),
     }
+
+
+def restated(
+    stream: Stream,
+    seals: Mapping[str, Mapping[date | None, Sealed]],
+    before: Mapping[str, Mapping[date | None, Sealed]],
+    read_on: Mapping[str, date],
+    run: str,
+) -> list[dict[str, Any]]:
+    """Return the days whose sums change when ``seals`` take the place of those ``before``, as values of RESTATEMENT.
+
+    Both are by advertiser and day; ``read_on`` is the account's day on which it was read.
+    """
+    found = []
+    for advertiser_id, days in seals.items():
+        for day, sealed in days.items():
+            had = before.get(advertiser_id, {}).get(day)
+            if day is None or had is None:
+                continue
+            names = ("rows", *CONTROLS)
+            sums = {
+                f"{n}_{when}": getattr(of.seal, n) for n in names for when, of in (("before", had), ("after", sealed))
+            }
+            if all(sums[f"{n}_before"] == sums[f"{n}_after"] for n in names):
+                continue
+            found.append(
+                {
+                    "object": stream.name,
+                    "advertiser_id": advertiser_id,
+                    "day": day,
+                    "seen_at": sealed.read_at,
+                    "age_days": (read_on.get(advertiser_id, sealed.read_at.date()) - day).days,
+                    **sums,
+                    "run": run,
+                }
+            )
+    return found
 
 
 def insert_sql(dialect: Dialect, table: str, names: Iterable[str]) -> str:
@@ -198,6 +269,15 @@ def restate_sql(
     )
 
 
+def days_of(dialect: Dialect, newest: str = "") -> str:
+    """Return what stands behind FROM for the days, one row of each."""
+    table = dialect.table(SEALS)
+    if not newest:
+        return table
+    one = "PARTITION BY object, advertiser_id, day"
+    return f"(SELECT * FROM {table} WHERE TRUE QUALIFY ROW_NUMBER() OVER ({one} ORDER BY {newest} DESC) = 1)"
+
+
 def _of(dialect: Dialect, object_name: str, spans: Sequence[Span]) -> str:
     """Return the condition for the days of spans in the table of days."""
     parts = [
@@ -240,17 +320,17 @@ def judge_sql(
     )
 
 
-def owed_sql(dialect: Dialect) -> str:
+def owed_sql(dialect: Dialect, newest: str = "") -> str:
     """Return the query for the days that are to be read again: object, account and day."""
     return (
-        f"SELECT object, advertiser_id, day FROM {dialect.table(SEALS)} "
+        f"SELECT object, advertiser_id, day FROM {days_of(dialect, newest)} AS days "
         f"WHERE verdict IN ({_texts(dialect, TO_READ_AGAIN)}) AND day IS NOT NULL"
     )
 
 
-def wrong_before_sql(dialect: Dialect, since: datetime) -> str:
+def wrong_before_sql(dialect: Dialect, since: datetime, newest: str = "") -> str:
     """Return the query for what was wrong before and is stored newly since: object, account, first and last day."""
-    days, checks = dialect.table(SEALS), dialect.table(CHECKS)
+    days, checks = days_of(dialect, newest), dialect.table(CHECKS)
     return (
         f"SELECT DISTINCT checks.object, checks.advertiser_id, days.day FROM {checks} AS checks JOIN {days} AS days "
         "ON days.object = checks.object AND days.advertiser_id = checks.advertiser_id "
@@ -259,12 +339,12 @@ def wrong_before_sql(dialect: Dialect, since: datetime) -> str:
     )
 
 
-def verified_sql(dialect: Dialect) -> str:
+def verified_sql(dialect: Dialect, newest: str = "") -> str:
     """Return the query for when each day was verified: object, account, day and the moment in UTC, null for never."""
     at = f"CAST(verified_at AT TIME ZONE 'UTC' AS {dialect.types[Kind.HOUR]})" if not dialect.escapes else "verified_at"
     good = f"verdict IN ({_texts(dialect, VERIFIED)})"
     return (
-        f"SELECT object, advertiser_id, day, CASE WHEN {good} THEN {at} END FROM {dialect.table(SEALS)} "
+        f"SELECT object, advertiser_id, day, CASE WHEN {good} THEN {at} END FROM {days_of(dialect, newest)} AS days "
         "WHERE day IS NOT NULL"
     )
 
