@@ -190,8 +190,8 @@ def _people(over: threading.Event, ask: Callable[..., requests.Response], mine: 
 def _round(number: int, books: Sequence[str], due: Due, issuer: Issuer, balancer: Balancer) -> None:
     """Let all schedules be due at the same moment, the worst there is, and the job come."""
     now = datetime.now(UTC)
-    for count, book in enumerate(books):
-        due.set(book, "Hourly", "UTC", YOU, now - timedelta(hours=2, minutes=number, seconds=count))
+    for book in books:  # each round at another moment: of one moment a Sheet has one task
+        due.set(book, "Hourly", "UTC", YOU, now - timedelta(hours=2 + number))
     token = issuer.token(ACCOUNT, balancer.url)
     requests.post(
         balancer.url, json={"action": "sweep"}, headers={"Authorization": f"Bearer {token}"}, timeout=300

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from owox_tiktok.central.turns import BACKFILL, PERSON, SCHEDULE
 from owox_tiktok.service.due import minute_of
-from owox_tiktok.service.seats import Kind, Table, come_again_s, take
+from owox_tiktok.service.seats import SEATS, WAITS_S, Kind, Seat, choose, come_again_s
 from owox_tiktok.sheets.pace import PER_MINUTE, URGENT
 from owox_tiktok.sheets.shared_pace import FEWEST, MOST, Leases, lease
 
@@ -110,20 +110,26 @@ def simulate(
         coming.append(Run(f"person-{number}", Kind.PERSON, asked, PERSON_REQUESTS, chance.randrange(writers)))
     coming += [Run(f"backfill-{n}", Kind.BACKFILL, 60.0 * n, BACKFILL_REQUESTS, n % writers) for n in range(backfills)]
     coming.sort(key=lambda run: run.asked)
-    every, table = list(coming), Table()
+    every, refused = list(coming), dict[Kind, float]()
+    seats: list[Seat | None] = [None] * SEATS
+
+    def leave(run: Run) -> None:
+        seats[:] = [None if seat and seat.run == run.name else seat for seat in seats]
+
     waiting: list[Run] = []
     active: list[Run] = []
     for now in map(float, range(3600 * hours + 3600)):
         while coming and coming[0].asked <= now:
             waiting.append(coming.pop(0))
         for run in [r for r in waiting if r.next_try <= now]:
-            if take(table, run.name, run.kind, now=now, until=now + 1860):
+            if found := choose(seats, run.name, run.kind, now=now):
+                seats[found[0]] = Seat(run.name, now + 1860)
                 waiting.remove(run)
                 active.append(run)
                 run.seated, run.begun = now, min(run.begun, now)
                 run.ready = calls(accounts[run.writer], run, run.reads - 3, run.writes - 3, now + START_S)
             else:
-                run.next_try = now + come_again_s(run.kind)
+                run.next_try, refused[run.kind] = now + come_again_s(run.kind), now
         reading = [r for r in active if r.ready <= now and r.requests > 0]
         weight = sum(WEIGHTS[r.kind] for r in reading)
         for run in reading:
@@ -131,9 +137,9 @@ def simulate(
         for run in list(active):
             if run.requests > 0:
                 before = list(Kind)[: list(Kind).index(run.kind) + 1]
-                wanted = any(now - table.refused.get(kind, -1e9) < 150 for kind in before)
+                wanted = any(now - refused.get(kind, -WAITS_S) < WAITS_S for kind in before)
                 if now - run.seated > SHORT_PART_S and wanted and run.ready <= now:
-                    table.taken.pop(run.name)
+                    leave(run)
                     active.remove(run)
                     waiting.append(run)
                     run.busy_s += now - run.seated
@@ -141,7 +147,7 @@ def simulate(
             elif run.ready <= now and run.ended == math.inf:
                 run.ended = calls(accounts[run.writer], run, 3, 3, now)
             if run.ended <= now:
-                table.taken.pop(run.name, None)
+                leave(run)
                 active.remove(run)
                 run.busy_s += now - run.seated
     return every, accounts
