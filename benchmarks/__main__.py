@@ -18,8 +18,8 @@
     all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
                that run when none is named. BENCH_PYTHON names the Python of an environment with another DuckDB
 
-``python -m benchmarks break``, ``race``, ``bigquery_break`` and ``trust`` measure no speed: see
-``benchmarks/breaking.py``, ``race.py``, ``bigquery_breaking.py`` and ``trust.py``.
+``python -m benchmarks break``, ``race``, ``bigquery_break``, ``trust`` and ``fuzz`` measure no speed: see
+``benchmarks/breaking.py``, ``race.py``, ``bigquery_breaking.py``, ``trust.py`` and ``fuzz.py``.
 
 The emulators of TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
 clock starts, so that the figures are the loader's. One run each; the machine should have nothing else to do.
@@ -47,6 +47,7 @@ from benchmarks import (
     bigquery_breaking,
     breaking,
     everything,
+    fuzz,
     pace,
     postgresql,
     quota,
@@ -333,6 +334,7 @@ def start() -> None:
 
 HARNESSES: Mapping[str, Callable[[list[str]], int]] = {
     "break": breaking.main,
+    "fuzz": fuzz.main,
     "race": race.main,
     "bigquery_break": bigquery_breaking.main,
     "trust": trust.main,

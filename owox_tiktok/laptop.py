@@ -113,16 +113,16 @@ class Laptop(Emulator):
             self.first_day = world.now().date() - timedelta(days=self._days)
             self._set_up(world)
             self._folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="owox-tiktok-"))
-            self._key = secrets.token_hex(32)
+            self.task_key = secrets.token_hex(32)
             folder = Path(self._folder, "secrets")
             (folder / "default").mkdir(parents=True)
             (folder / "default" / "token").write_text(self.tiktok.token, encoding="utf-8")
             self.vault = stack.enter_context(secret_manager.Server(folder, SECRETS, {"default"}))
             stack.callback(self._end)
             connect = self._ports.connect or _free_port()
-            self._connect_url = f"http://127.0.0.1:{connect}"
-            worker = self._deploy("worker", self._ports.worker or _free_port())
-            self.for_sheets = self._deploy("sheets", self._ports.service or _free_port(), worker)
+            self.connect_url = f"http://127.0.0.1:{connect}"
+            self.worker = self._deploy("worker", self._ports.worker or _free_port())
+            self.for_sheets = self._deploy("sheets", self._ports.service or _free_port(), self.worker)
             self._deploy("connect", connect)
             self._wait_for_all()
             super().__enter__()
@@ -185,8 +185,8 @@ class Laptop(Emulator):
             "TIKTOK_APP_ID": self.tiktok.app_id,
             "TIKTOK_APP_SECRET": self.tiktok.app_secret,
             "OWOX_SECRETS": f"{self._folder}/secrets",
-            "OWOX_TASK_KEY": self._key,
-            "OWOX_CONNECT_URL": self._connect_url,
+            "OWOX_TASK_KEY": self.task_key,
+            "OWOX_CONNECT_URL": self.connect_url,
             "OWOX_SECRET_PREFIX": SECRETS,
             "SECRET_MANAGER_API_URL": self.vault.url,
         }
