@@ -23,9 +23,9 @@
     all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
                that run when none is named. BENCH_PYTHON names the Python of an environment with another DuckDB
 
-``python -m benchmarks break``, ``race``, ``bigquery_break``, ``history``, ``trust`` and ``proofs`` measure no
-speed: see ``benchmarks/breaking.py``, ``race.py``, ``bigquery_breaking.py``, ``histories.py``, ``trust.py`` and
-``proofs.py``.
+``python -m benchmarks break``, ``race``, ``bigquery_break``, ``history``, ``trust``, ``proofs`` and ``fuzz`` measure no
+speed: see ``benchmarks/breaking.py``, ``race.py``, ``bigquery_breaking.py``, ``histories.py``, ``trust.py``,
+``proofs.py`` and ``fuzz.py``.
 
 The emulators of TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
 clock starts, so that the figures are the loader's. One run each; the machine should have nothing else to do.
@@ -54,6 +54,7 @@ from benchmarks import (
     breaking,
     everything,
     fleet,
+    fuzz,
     histories,
     pace,
     postgresql,
@@ -366,6 +367,7 @@ def start() -> None:
 
 HARNESSES: Mapping[str, Callable[[list[str]], int]] = {
     "break": breaking.main,
+    "fuzz": fuzz.main,
     "race": race.main,
     "bigquery_break": bigquery_breaking.main,
     "history": histories.main,

@@ -772,7 +772,8 @@ def test_the_documents_deploy(cloud: Cloud) -> None:
     commands = [*documented("cloud_function/deploy.sh"), *documented("owox-tiktok deploy")]
     assert len(commands) >= 9
     for words in commands:
-        ran = cloud.deploy(*words, given="owox-tiktok\n", TIKTOK_ACCESS_TOKEN=TOKEN, TIKTOK_ACCESS_TOKEN_ACME=TOKEN)
+        given = {"TIKTOK_ACCESS_TOKEN": TOKEN, "TIKTOK_ACCESS_TOKEN_ACME": TOKEN, "TIKTOK_APP_ID": "7"}
+        ran = cloud.deploy(*words, given="owox-tiktok\n", TIKTOK_APP_SECRET=APP_SECRET, **given)
         assert ran.returncode == 0, (words, ran.stderr)
 
 

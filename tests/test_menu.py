@@ -567,6 +567,18 @@ def test_the_identity_goes_to_no_other_address(script: Script, address: str) -> 
     assert "not allowed" in script.ask("status")["error"]["message"]
 
 
+@needs_node
+def test_a_domain_of_ones_own_gets_an_identity_only_after_a_yes(script: Script, platform: Platform) -> None:
+    own = "https://tiktok.acme.example"
+    assert script.call("saveAddress", own, answers=("NO",))["address"] == ""
+    assert script.properties == {}
+    answer = script.call("saveAddress", own, answers=("YES",), reach={own: platform.url})
+    assert answer["address"] == own
+    assert script.properties == {"service_address": own, "service_address_confirmed": own}
+    script.properties["service_address"] = "https://tiktok.evil.example"
+    assert "not allowed" in script.ask("status")["error"]["message"]
+
+
 NUMBERED = "https://owox-tiktok-123456789.europe-west1.run.app"
 HASHED = "https://owox-tiktok-abc12def3q-ew.a.run.app"
 CALLED = "https://europe-west1-my-project.cloudfunctions.net/owox-tiktok"

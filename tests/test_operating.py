@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 import pytest
 import requests
 
+from benchmarks.fuzz import Fuzz
 from owox_tiktok.local import secret_manager, storage
 from owox_tiktok.secret import Secret
 from owox_tiktok.service import connect
@@ -29,7 +30,7 @@ from tests.function import ACCOUNT, ANNA, AUDIENCE, EVE, Function, free_port, he
 from tests.helpers import process_environment
 from tests.mail import Post, texts
 from tests.test_ledger import Deploy, deploy, kept, ledger, post
-from tests.test_service_runs import GONE, Place, issuer, place, small_world
+from tests.test_service_runs import APP_SECRET, GONE, TOKEN, Place, issuer, place, small_world
 
 __all__ = ["deploy", "issuer", "place", "post", "small_world"]
 
@@ -269,3 +270,19 @@ def test_a_refused_token_is_answered_with_the_way_to_connect(connecting: Connect
     assert place.cloud_tasks.wait_idle(place.queue)
     status = place.status(connecting.sheets)
     assert (status["state"], status["remedy"]) == ("done", "")
+
+
+# --- whatever comes ---------------------------------------------------------------------------------------------------
+
+
+def test_200_requests_that_nobody_sends_in_good_faith_do_nothing_and_say_nothing(connecting: Connecting) -> None:
+    place = connecting.place
+    urls = (connecting.sheets.url, connecting.public.url)
+    fuzz = Fuzz(urls, place.sheet.book, place.issuer.token, ANNA, AUDIENCE, (KEY, TOKEN, APP_SECRET))
+    fuzz.run(200, 7)
+    assert fuzz.wrong == []
+    assert {200, 400, 401, 403, 404, 405} <= fuzz.statuses.keys()
+    assert place.tasks() == []
+    assert connecting.vault.versions == {}
+    for function in (connecting.sheets, connecting.public):
+        assert function.logged("a bug") == []

@@ -48,6 +48,11 @@ PERMISSIONS = {
     4: "Reporting",
     5: "Measurement",
     6: "Creative Management",
+    7: "App Management",
+    8: "Pixel Management",
+    9: "DPA Catalog Management",
+    10000: "Reach & Frequency",
+    18000000: "TikTok Accounts",
 }
 """What TikTok's numbers of first-level permissions mean."""
 NEEDED = (1, 2, 4)

@@ -22,10 +22,13 @@
  */
 
 const ADDRESS = 'service_address';
+const CONFIRMED = 'service_address_confirmed';
 const SCHEDULE = 'schedule';
 
 // A private service of Google's, or one on this computer. Nothing else gets the identity token.
 const CLOUD = /^https:\/\/(?:[a-z0-9-]+\.)+(?:run\.app|cloudfunctions\.net)(?:\/[A-Za-z0-9_-]+)*\/?$/;
+// A domain of one's own, or a load balancer: only once a person has said that it is theirs, see saveAddress.
+const OWN = /^https:\/\/(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}(?:\/[A-Za-z0-9_-]+)*\/?$/;
 const COMPUTER = /^http:\/\/(?:127\.0\.0\.1|localhost)(?::\d{1,5})?\/?$/;
 
 const CLIENT_ID = /^[0-9]+-[a-z0-9]+[.]apps[.]googleusercontent[.]com$/;
@@ -262,11 +265,16 @@ function setUpState() {
 /**
  * Keep the address of the service for everybody at this Sheet, and test it.
  *
+ * An address outside of Google Cloud gets nobody's identity before a person has confirmed it.
+ *
  * @param {string} text
  * @return {{address: string, identity: Identity, reply: Reply}} an empty address when it was refused
  */
 function saveAddress(text) {
   const address = String(text).trim().replace(/\/+$/, '');
+  if (!allowed_(address) && OWN.test(address) && isTheirs_(address)) {
+    PropertiesService.getDocumentProperties().setProperty(CONFIRMED, address);
+  }
   const identity = identity_(ScriptApp.getIdentityToken());
   if (!allowed_(address)) {
     const reply = failed_(0, {
@@ -274,6 +282,7 @@ function saveAddress(text) {
       where: 'Address',
       what_to_do:
         'It begins with https:// and its host ends in .run.app or .cloudfunctions.net; the deployment printed it. ' +
+        'A domain of your own has to be confirmed. ' +
         'A service on this computer is http://127.0.0.1 with its port.',
     });
     return {address: '', identity, reply};
@@ -490,7 +499,24 @@ function zone_() {
  * @param {string} address
  */
 function allowed_(address) {
-  return CLOUD.test(address) || COMPUTER.test(address);
+  const confirmed = PropertiesService.getDocumentProperties().getProperty(CONFIRMED);
+  return CLOUD.test(address) || COMPUTER.test(address) || (OWN.test(address) && confirmed === address);
+}
+
+/**
+ * Whether the person says that a domain is their company's.
+ *
+ * @param {string} address
+ */
+function isTheirs_(address) {
+  const ui = SpreadsheetApp.getUi();
+  const answer = ui.alert(
+    'Is this the address of your own service?',
+    address + ' is not an address of Google Cloud. Everybody who uses this menu would show it who they are. ' +
+      'Answer Yes only if your company runs it.',
+    ui.ButtonSet.YES_NO
+  );
+  return answer === ui.Button.YES;
 }
 
 /**
