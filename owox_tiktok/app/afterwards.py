@@ -6,7 +6,7 @@ is confirmed by TikTok's totals while it is read, at no request: the turns are f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -30,6 +30,7 @@ from owox_tiktok.trust.verdicts import (
     is_alarming,
     stretches,
 )
+from owox_tiktok.views.trust import COMPARED
 
 SHARE = Decimal("0.05")
 """So many requests to check imports may take, compared with those to read."""
@@ -133,9 +134,13 @@ def _turns(
     return [turn[-1] for turn in sorted(turns, key=lambda turn: turn[:4])]
 
 
-def silence(destination: Destination, now: datetime) -> str:
-    """Return a sentence with no full stop where nothing was confirmed for two days, though it was before; else ""."""
-    if not isinstance(destination, KeepsChecks):
+def silence(destination: Destination, rows: Mapping[str, int], now: datetime) -> str:
+    """Return a sentence with no full stop where nothing was confirmed for two days, though it was before; else "".
+
+    To be asked after an import that has confirmed nothing of the ``rows`` it read, by object. Where it read none that
+    can be confirmed, because the configuration ends in the past, say, nothing is the matter.
+    """
+    if not isinstance(destination, KeepsChecks) or not any(rows.get(name) for name in COMPARED):
         return ""
     moments = [at for days in destination.verified().values() for at in days.values() if at]
     last = max(moments, default=None)

@@ -158,7 +158,7 @@ def import_(
             if not backfill and not outcome.left and not outcome.stopped and not part.halted():
                 try:
                     checked = check_afterwards(source, settings, destination, accounts, now=now, halted=stop)
-                    silent = "" if outcome.rows_confirmed or checked.equal else silence(destination, now)
+                    silent = "" if outcome.rows_confirmed or checked.equal else silence(destination, outcome.rows, now)
                     if silent:
                         count(Warned("", "", silent))
                 except StoreFailed as error:  # the rows are stored; the next run checks them
