@@ -3,6 +3,9 @@
     paced      10 advertisers x 300 ads x 365 days at 10 requests per second, and 50 ms latency without and with jitter
     pace       900 requests at 10 per second against a strict limit, over a network with jitter
     turns      8 processes that share the rate of one app by a lease; a small run beside three backfills; a kill
+    scale      300 Sheets and 2,000 ad accounts in one deployment, and 100,000 Sheets, in virtual time
+    fleet      100 Sheets x 3 rounds on 4 workers, beside 3 backfills, with the whole service; BENCH_FLEET="20 2"
+               for fewer; not among those that run when none is named, like the two above
     unlimited  the same without limit and latency: wall, CPU and memory; and a tenth of it, to see memory stay flat
     wide       1 advertiser x 300 ads x 365 days with 98 metrics
     refresh    the daily refresh (7 days of lookback) on top of it
@@ -20,8 +23,9 @@
     all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
                that run when none is named. BENCH_PYTHON names the Python of an environment with another DuckDB
 
-``python -m benchmarks break``, ``race``, ``bigquery_break``, ``history`` and ``trust`` measure no speed: see
-``benchmarks/breaking.py``, ``race.py``, ``bigquery_breaking.py``, ``histories.py`` and ``trust.py``.
+``python -m benchmarks break``, ``race``, ``bigquery_break``, ``history``, ``trust``, ``proofs`` and ``fuzz`` measure no
+speed: see ``benchmarks/breaking.py``, ``race.py``, ``bigquery_breaking.py``, ``histories.py``, ``trust.py``,
+``proofs.py`` and ``fuzz.py``.
 
 The emulators of TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
 clock starts, so that the figures are the loader's. One run each; the machine should have nothing else to do.
@@ -49,11 +53,15 @@ from benchmarks import (
     bigquery_breaking,
     breaking,
     everything,
+    fleet,
+    fuzz,
     histories,
     pace,
     postgresql,
+    proofs,
     quota,
     race,
+    scale,
     trust,
     turns,
 )
@@ -359,10 +367,12 @@ def start() -> None:
 
 HARNESSES: Mapping[str, Callable[[list[str]], int]] = {
     "break": breaking.main,
+    "fuzz": fuzz.main,
     "race": race.main,
     "bigquery_break": bigquery_breaking.main,
     "history": histories.main,
     "trust": trust.main,
+    "proofs": proofs.main,
 }
 """What breaks things instead of measuring them, with arguments of its own."""
 
@@ -379,6 +389,10 @@ def main() -> None:
         quota.run(say)
     if "turns" in names:
         turns.run(say)
+    if "scale" in names:
+        scale.run(say)
+    if "fleet" in names:
+        fleet.run(say)
     if "bigquery" in names:
         bigquery.run(say)
     if "steps" in names:

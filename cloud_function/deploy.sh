@@ -9,6 +9,9 @@
 #   NAME-token-ALIAS      a secret per TikTok token; NAME-registry, NAME-slack-webhook … where they are used
 #   NAME, NAME-background two Cloud Tasks queues, the second for schedules and backfills; NAME-SPREADSHEET, a Cloud Scheduler job per Sheet
 #   NAME-NUMBER-REGION    a bucket: the record of all runs; NAME-watch, the job that looks after them
+#   NAME-connect          with --connect: a public function of the same source and its account, which stores tokens
+#   NAME-task-key         a secret by which the worker knows the service's own tasks
+#   NAME-runs             a log metric; two alert policies and a dashboard whose titles begin with NAME (monitoring/)
 #
 # `gcloud run deploy --function` and not `gcloud functions deploy`: only the first knows custom audiences, which the menu
 # of a Sheet needs. A token never stands on a command line: it goes from the environment or standard input into a pipe.
@@ -42,6 +45,10 @@ When imports start automatically (omit it to keep the current schedule):
   --name NAME             what everything is named after [owox-tiktok]
   --queue NAME            name of the queue, when the old one was deleted in the last days [NAME]
   --imports-at-once N     [20 for each TikTok token]
+  --connect               make "Connect TikTok…" in the menu work, by a small public function; needs TIKTOK_APP_ID and
+                          TIKTOK_APP_SECRET once, and then no token has to be given. Name it each time
+  --alerts-to ADDRESS     who gets an e-mail when an import needs somebody; may be repeated, and named each time
+  --audit-dataset P.D     a BigQuery dataset that gets the audit log as the table tiktok_runs
   --memory SIZE           of the worker [1Gi]
   --dry-run               print every command and run none; takes for granted that nothing is there yet
   --uninstall             list what was made, ask, and delete it; Sheets and datasets stay. With --dry-run: only list it
@@ -70,8 +77,8 @@ stop() {
 # --- what was asked for ------------------------------------------------------------------------------------------------
 
 project='' region='' name=owox-tiktok queue='' spreadsheet='' registry='' schedule='' at='' zone=UTC at_once='' memory=1Gi
-callers='' operators='' datasets='' client_ids='' forgotten='' gone='' mistakes='' # lists: one entry per line
-dry_run='' uninstall='' yes='' new_token=''
+callers='' operators='' datasets='' client_ids='' forgotten='' gone='' alerts_to='' mistakes='' # lists: one entry per line
+audit='' dry_run='' uninstall='' yes='' new_token='' connect=''
 line=$'\n'
 
 wrong() { mistakes+="  • $1: $2$line"; }
@@ -79,7 +86,7 @@ wrong() { mistakes+="  • $1: $2$line"; }
 while [ $# -gt 0 ]; do
   case $1 in
     --project | --region | --name | --queue | --spreadsheet | --registry | --daily | --zone | --caller | --operator | --dataset | \
-      --client-id | --forget-client-id | --imports-at-once | --memory)
+      --client-id | --forget-client-id | --imports-at-once | --memory | --alerts-to | --audit-dataset)
       if [ $# -lt 2 ] || [[ $2 == --* ]]; then
         wrong "$1" 'needs a value after it.'
         shift
@@ -104,6 +111,8 @@ while [ $# -gt 0 ]; do
         --forget-client-id) forgotten+=$2$line ;;
         --imports-at-once) at_once=$2 ;;
         --memory) memory=$2 ;;
+        --alerts-to) alerts_to+=$2$line ;;
+        --audit-dataset) audit=$2 ;;
       esac
       shift 2
       continue
@@ -111,6 +120,7 @@ while [ $# -gt 0 ]; do
     --hourly) schedule+=hourly ;;
     --no-schedule) schedule+=off ;;
     --new-token) new_token=yes ;;
+    --connect) connect=yes ;;
     --dry-run) dry_run=yes ;;
     --uninstall) uninstall=yes ;;
     --yes) yes=yes ;;
@@ -137,8 +147,8 @@ each() { # each LIST PATTERN OPTION ADVICE: every entry has this shape
 
 like "$project" '[a-z][a-z0-9-]{4,28}[a-z0-9]' || wrong --project 'name the project by its id, such as my-project.'
 like "$region" '[a-z]+-[a-z]+[0-9]{1,2}' || wrong --region 'name a region, such as europe-west1.'
-like "$name" '[a-z][a-z0-9-]{0,15}[a-z0-9]' && [[ $name != *-worker ]] ||
-  wrong --name 'takes 2 to 17 small letters, digits and hyphens, and does not end in -worker.'
+like "$name" '[a-z][a-z0-9-]{0,15}[a-z0-9]' && [[ $name != *-worker && $name != *-connect ]] ||
+  wrong --name 'takes 2 to 17 small letters, digits and hyphens, and ends neither in -worker nor in -connect.'
 like "${queue:=$name}" '[A-Za-z0-9-]{1,100}' || wrong --queue 'takes letters, digits and hyphens.'
 if [ -z "$uninstall" ]; then
   if [ -n "$registry" ]; then
@@ -157,6 +167,8 @@ if [ -z "$uninstall" ]; then
     like "${!variable:-}" '[A-Za-z0-9 ._%+@<>:-]*' ||
       wrong "$variable" 'takes letters, digits and . _ % + @ : - only.'
   done
+  each "$alerts_to" '[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+' --alerts-to 'is not an e-mail address of plain letters.'
+  each "$audit" '[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]+' --audit-dataset 'is not project.dataset.'
   each "$datasets" '[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]+' --dataset 'is not project.dataset.'
   client='[0-9]+-[a-z0-9]+\.apps\.googleusercontent\.com'
   each "$client_ids$forgotten" "$client" --client-id 'is not a client id; it ends in .apps.googleusercontent.com.'
@@ -165,6 +177,7 @@ if [ -z "$uninstall" ]; then
     daily) like "$at" '([01][0-9]|2[0-3]):[0-5][0-9]' || wrong --daily 'takes a time such as 06:15.' ;;
     *) wrong '--daily, --hourly, --no-schedule' 'use only one of them.' ;;
   esac
+  [ -z "$connect" ] || [[ ${TIKTOK_APP_ID:-0} =~ ^[0-9]{1,30}$ ]] || wrong TIKTOK_APP_ID 'is a number.'
   like "$zone" '[A-Za-z_+-]+(/[A-Za-z0-9_+-]+)*' || wrong --zone 'takes a time zone such as Europe/Berlin.'
   like "${at_once:-1}" '[1-9][0-9]?' || wrong --imports-at-once 'takes a number from 1 to 99.'
   like "$memory" '[0-9]+[MG]i' || wrong --memory 'takes a size such as 1Gi.'
@@ -209,6 +222,7 @@ fi
 
 runtime=$name-runtime@$project.iam.gserviceaccount.com
 invoker=$name-invoker@$project.iam.gserviceaccount.com
+connector=$name-connect@$project.iam.gserviceaccount.com # runs the public function, if there is one
 build=$name-build@$project.iam.gserviceaccount.com
 worker_s=1800 # Cloud Tasks and Cloud Scheduler wait no longer
 sheets_s=300
@@ -335,7 +349,7 @@ uninstall() {
   dry_run='' # to list what is there, Google has to be asked
   keep() { found+="$1$line"; }
   step 'find what was created'
-  for one in "$name" "$name-worker"; do
+  for one in "$name" "$name-worker" "$name-connect"; do
     listed=$(ask gcloud run services describe "$one" "${in_region[@]}" --format='value(metadata.name)') || exit 1
     [ -z "$listed" ] || keep "run services delete $one ${in_region[*]}"
   done
@@ -350,6 +364,17 @@ uninstall() {
   listed=$(ask gcloud secrets list "${in_project[@]}" --format='value(name.basename(),labels.owox-tiktok)' |
     just "$name" 2 1) || exit 1
   for one in $listed; do keep "secrets delete $one ${in_project[*]}"; done
+  listed=$(ask gcloud logging metrics describe "$name-runs" "${in_project[@]}" --format='value(name)') || exit 1
+  [ -z "$listed" ] || keep "logging metrics delete $name-runs ${in_project[*]}"
+  listed=$(ask gcloud alpha monitoring policies list "${in_project[@]}" --filter="userLabels.owox-tiktok=$name" \
+    --format='value(name)') || exit 1
+  for one in $listed; do keep "alpha monitoring policies delete $one ${in_project[*]}"; done
+  listed=$(ask gcloud beta monitoring channels list "${in_project[@]}" --filter="userLabels.owox-tiktok=$name" \
+    --format='value(name)') || exit 1
+  for one in $listed; do keep "beta monitoring channels delete $one ${in_project[*]}"; done
+  listed=$(ask gcloud monitoring dashboards list "${in_project[@]}" --format='value(displayName,name)' |
+    just "$name: imports" 1 2) || exit 1
+  for one in $listed; do keep "monitoring dashboards delete $one ${in_project[*]}"; done
   look_up_number
   listed=$(ask gcloud storage buckets describe "gs://$name-$number-$region" "${in_project[@]}" --format='value(name)') || exit 1
   [ -z "$listed" ] || keep "storage rm gs://$name-$number-$region --recursive ${in_project[*]}"
@@ -428,6 +453,12 @@ token() { # token ALIAS
     store "$secret" "printf %s \"\$$access\""
   elif [ -n "$new_token" ] && [ -n "${!access:-}" ] || ! secret_there "$secret"; then
     local value=${!access:-}
+    if [ -z "$value" ] && [ -n "$connect" ]; then
+      # The first one comes from TikTok; until then the secret holds what says that there is none.
+      printf '\n' | store "$secret" ''
+      mount "$secret" "/secrets/$1/token"
+      return
+    fi
     if [ -z "$value" ]; then
       printf 'TikTok access token for %s (it stays invisible): ' "$1" >&2
       IFS= read -rs value || true
@@ -488,8 +519,8 @@ deploy() { # deploy SERVICE OPTION…: unless just this is deployed already
   [ -n "$deployed" ] || deploy=run_while_roles_spread
   $deploy gcloud run deploy "$service" "${in_region[@]}" --source=. --function=owox --base-image=python313 \
     --set-build-env-vars=GOOGLE_FUNCTION_SOURCE=cloud_function/main.py \
-    --build-service-account="projects/$project/serviceAccounts/$build" --service-account="$runtime" \
-    --no-allow-unauthenticated --ingress=all --min-instances=0 --cpu=1 --cpu-boost \
+    --build-service-account="projects/$project/serviceAccounts/$build" --service-account="$as" \
+    "$admits" --min-instances=0 --cpu=1 --cpu-boost \
     --update-labels="owox-tiktok=$name,owox-digest=$digest" "$@" --quiet
 }
 
@@ -533,7 +564,8 @@ fi
 step 'switch on the APIs'
 missing=()
 enabled=$(ask gcloud services list "${in_project[@]}" --enabled --format='value(config.name)')
-for api in run cloudbuild artifactregistry secretmanager cloudtasks cloudscheduler storage sheets iam ${datasets:+bigquery}; do
+for api in run cloudbuild artifactregistry secretmanager cloudtasks cloudscheduler storage sheets iam logging monitoring \
+  ${datasets:+bigquery}; do
   grep -qx "$api.googleapis.com" <<<"$enabled" || missing+=("$api.googleapis.com")
 done
 [ ${#missing[@]} -eq 0 ] || run gcloud services enable "${missing[@]}" "${in_project[@]}"
@@ -548,6 +580,7 @@ account() { # account ID WHAT-FOR
 account "$name-runtime" 'TikTok Ads imports: runs them'
 account "$name-invoker" 'TikTok Ads imports: starts them'
 account "$name-build" 'TikTok Ads imports: builds the service'
+[ -z "$connect" ] || account "$name-connect" 'TikTok Ads imports: stores tokens that people grant'
 grant "serviceAccount:$build" roles/run.builder projects -- "$project"
 grant "serviceAccount:$runtime" roles/iam.serviceAccountUser iam service-accounts -- "$invoker" "${in_project[@]}"
 [ -z "$datasets" ] || grant "serviceAccount:$runtime" roles/bigquery.jobUser projects -- "$project"
@@ -564,6 +597,29 @@ if [ -n "$registry" ]; then
   fi
   mount "$secret" /registry/registry.yaml
 fi
+random="head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \\n'"
+if [ -n "$dry_run" ]; then
+  store "$name-task-key" "$random"
+elif ! secret_there "$name-task-key"; then
+  head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' | store "$name-task-key" ''
+fi
+mount "$name-task-key" OWOX_TASK_KEY
+[ -z "$connect" ] || {
+  grant "serviceAccount:$connector" roles/secretmanager.secretAccessor secrets -- "$name-task-key" "${in_project[@]}"
+  [ -z "$registry" ] ||
+    grant "serviceAccount:$connector" roles/secretmanager.secretAccessor secrets -- "$name-registry" "${in_project[@]}"
+  if [ -n "$dry_run" ]; then
+    store "$name-app-secret" "printf %s \"\$TIKTOK_APP_SECRET\""
+  elif [ -n "${TIKTOK_APP_SECRET:-}" ] && { [ -n "$new_token" ] || ! secret_there "$name-app-secret"; }; then
+    printf %s "$TIKTOK_APP_SECRET" | store "$name-app-secret" ''
+  elif ! secret_there "$name-app-secret"; then
+    stop 'there is no TIKTOK_APP_SECRET in the environment, and --connect needs it once.' 2
+  fi
+  grant "serviceAccount:$connector" roles/secretmanager.secretAccessor secrets -- "$name-app-secret" "${in_project[@]}"
+  for alias in $aliases; do
+    grant "serviceAccount:$connector" roles/secretmanager.secretVersionAdder secrets -- "$name-token-$alias" "${in_project[@]}"
+  done
+}
 optional GOOGLE_CHAT_WEBHOOK_URL "$name-google-chat-webhook"
 optional SLACK_WEBHOOK_URL "$name-slack-webhook"
 optional SMTP_PASSWORD "$name-smtp-password"
@@ -590,6 +646,8 @@ there=$(ask gcloud storage buckets describe "$bucket" "${in_project[@]}" --forma
 [ -n "$there" ] || run gcloud storage buckets create "$bucket" "${in_project[@]}" --location="$region" \
   --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0
 grant "serviceAccount:$runtime" roles/storage.objectUser storage buckets -- "$bucket" "${in_project[@]}"
+[ -z "$connect" ] ||
+  grant "serviceAccount:$connector" roles/storage.objectCreator storage buckets -- "$bucket" "${in_project[@]}"
 
 if [ -n "$registry" ]; then
   config=(OWOX_REGISTRY=/registry/registry.yaml)
@@ -607,9 +665,16 @@ done
 queue_knows=("OWOX_TASKS_QUEUE=$queues_path/$queue" "OWOX_BACKGROUND_QUEUE=$queues_path/$queue-background"
   "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_WORKER_URL=$worker_url" "OWOX_STORE=$bucket")
 
+as=$runtime admits=--no-allow-unauthenticated # whom deploy has a function run as, and whether everybody may call it
+connects=() # what tells the service for Sheets where people connect TikTok
+if [ -n "$connect" ]; then
+  connects=("OWOX_CONNECT_URL=https://$name-connect-$number.$region.run.app")
+fi
+
 step 'deploy the worker, which imports (some minutes)'
 # One import per instance; some instances more, for starts that come while all imports run.
-deploy "$name-worker" --timeout="$worker_s" --concurrency=1 --max-instances=$((2 * at_once + 4)) --memory="$memory" \
+# Only Google's own services in this project reach it: Cloud Tasks and Cloud Scheduler.
+deploy "$name-worker" --ingress=internal --timeout="$worker_s" --concurrency=1 --max-instances=$((2 * at_once + 4)) --memory="$memory" \
   --set-secrets="$(joined "$mounts")" "${other[@]}" --update-env-vars="$(variables OWOX_ROLE=worker "${config[@]}" \
     "${queue_knows[@]}" "OWOX_AUDIENCES=$worker_url" OWOX_PLATFORM_ADMITS=yes "OWOX_TIMEOUT_SECONDS=$worker_s" ${mail[@]+"${mail[@]}"})"
 expect_address "$name-worker" "$worker_url"
@@ -621,12 +686,26 @@ client_ids=$({ printf '%s' "$client_ids" && grep -oE "$client" <<<"$there"; } | 
 audiences=(--clear-custom-audiences)
 [ -z "$client_ids" ] || audiences=(--set-custom-audiences="$(joined "$client_ids")")
 # The framework starts 4 threads on a CPU; the one for Sheets waits for Google most of the time, and answers 8 at once.
-deploy "$name" --timeout="$sheets_s" --concurrency=8 --max-instances=5 --memory=512Mi \
+deploy "$name" --ingress=all --timeout="$sheets_s" --concurrency=8 --max-instances=5 --memory=512Mi \
   --set-secrets="$(joined "$mounts")" "${other[@]}" "${audiences[@]}" \
   --update-env-vars="$(variables OWOX_ROLE=sheets "${config[@]}" "${queue_knows[@]}" \
     "OWOX_AUDIENCES=$(joined "$sheets_url$line$client_ids")" "OWOX_TIMEOUT_SECONDS=$sheets_s" THREADS=8 \
-    "OWOX_OPERATORS=$(joined "$operators")" ${mail[@]+"${mail[@]}"})"
+    "OWOX_OPERATORS=$(joined "$operators")" ${connects[@]+"${connects[@]}"} ${mail[@]+"${mail[@]}"})"
 expect_address "$name" "$sheets_url"
+
+if [ -n "$connect" ]; then
+  step 'deploy the public function of "Connect TikTok…" (some minutes)'
+  there=$(ask gcloud run services describe "$name-connect" "${in_region[@]}" --format=json | tr -d ' \n')
+  app_id=${TIKTOK_APP_ID:-$(grep -oE 'TIKTOK_APP_ID[^0-9]{1,60}[0-9]{1,30}' <<<"$there" | grep -oE '[0-9]+$' | head -n 1)} || true
+  [ -n "$app_id$dry_run" ] || stop 'there is no TIKTOK_APP_ID in the environment, and --connect needs it once.' 2
+  public="OWOX_TASK_KEY=$name-task-key:latest,TIKTOK_APP_SECRET=$name-app-secret:latest"
+  [ -z "$registry" ] || public+=",/registry/registry.yaml=$name-registry:latest"
+  as=$connector admits=--allow-unauthenticated
+  deploy "$name-connect" --ingress=all --timeout=60 --concurrency=8 --max-instances=2 --memory=512Mi \
+    --set-secrets="$public" "${other[@]}" --update-env-vars="$(variables OWOX_ROLE=connect "${config[@]}" "${connects[@]}" \
+      "OWOX_STORE=$bucket" "OWOX_SECRET_PREFIX=projects/$project/secrets/$name-token-" "TIKTOK_APP_ID=${app_id:-APP_ID}")"
+  expect_address "$name-connect" "https://$name-connect-$number.$region.run.app"
+fi
 
 step 'set who may call'
 only() { # only SERVICE MEMBERS: these may call the service, and nobody else
@@ -645,6 +724,13 @@ only "$name-worker" "serviceAccount:$invoker"
 only "$name" "$(awk 'length && !seen[$0]++' <<<"$callers$line$operators" |
   sed -E -e 's/^@/domain:/' -e t -e 's/(.*\.gserviceaccount\.com)$/serviceAccount:\1/' -e t -e 's/^/user:/')"
 
+inherited=$(ask gcloud projects get-iam-policy "$project" --flatten='bindings[].members' \
+  --format='value(bindings.role,bindings.members)' | awk -F '\t' '$1 ~ /^roles\/run\.(invoker|admin)$/ { print "     " $2 " (" $1 ")" }')
+[ -z "$inherited" ] || say "   Warning: these may call the worker and the service as well, since the project gives them a role on everything:
+$inherited
+   The worker lets in $invoker alone, and takes only tasks that the service has signed.
+   Roles of the organisation and of folders were not looked at."
+
 step 'have runs looked after'
 watch() { # the job that has dead runs found and told, every ten minutes
   local job=$name-watch there verb=create headers=--headers
@@ -657,6 +743,67 @@ watch() { # the job that has dead runs found and told, every ten minutes
     --attempt-deadline=300s --max-retry-attempts=0
 }
 watch
+
+step 'watch over it: a metric, alerts, a dashboard'
+filled() { # filled FILE: a file of monitoring/ with the names of this deployment, beside its fingerprint
+  sed -e "s/NAME/$name/g" -e "s/QUEUE/$queue/g" -e "s#BUCKET#$bucket#g" -e "s/DATASET/$audit/g" "cloud_function/monitoring/$1"
+}
+made_file() { # the same as a file that stays until the end, for gcloud
+  local file=$monitoring/$1
+  filled "$1" >"$file"
+  printf %s "$file"
+}
+channels() { # the notification channels of --alerts-to, made where they are not there, separated by commas
+  local address listed found='' one
+  [ -n "$alerts_to" ] || return 0
+  listed=$(ask gcloud beta monitoring channels list "${in_project[@]}" --filter="userLabels.owox-tiktok=$name" \
+    --format='value(labels.email_address,name)')
+  while IFS= read -r address; do
+    [ -n "$address" ] || continue
+    one=$(just "$address" 1 2 <<<"$listed" | head -n 1)
+    [ -n "$one" ] || one=$(gcloud beta monitoring channels create "${in_project[@]}" --display-name="$name: $address" --type=email \
+      --channel-labels="email_address=$address" --user-labels="owox-tiktok=$name" --format='value(name)') || exit 1
+    found+=${found:+,}$one
+  done <<<"$alerts_to"
+  printf %s "$found"
+}
+watch_over() {
+  local file there listed digest title found
+  monitoring=$(mktemp -d)
+  # A metric that is there is brought up to date without asking: it keeps no more than its filter.
+  there=$(ask gcloud logging metrics describe "$name-runs" "${in_project[@]}" --format='value(filter)')
+  if [ "$there" != "$(filled runs.metric.yaml | sed -n 's/^filter: //p')" ]; then
+    run gcloud logging metrics "$([ -z "$there" ] && printf create || printf update)" "$name-runs" "${in_project[@]}" \
+      --config-from-file="$(made_file runs.metric.yaml)"
+  fi
+  found=''
+  [ -n "$dry_run" ] || found=$(channels) || exit 1
+  listed=$(ask gcloud alpha monitoring policies list "${in_project[@]}" --filter="userLabels.owox-tiktok=$name" \
+    --format='value(displayName,name,userLabels.owox-digest)')
+  for file in needs_somebody.policy.json nothing_starts.policy.json; do
+    digest=$(filled "$file" | cat - <(printf %s "$found") | cksum | tr ' ' -)
+    title=$(filled "$file" | sed -n 's/^  "displayName": "\(.*\)",$/\1/p')
+    there=$(awk -F '\t' -v title="$title" '$1 == title { print $2, $3 }' <<<"$listed" | head -n 1)
+    [ "${there#* }" != "$digest" ] || continue
+    local labels="owox-tiktok=$name,owox-digest=$digest"
+    if [ -z "$there" ]; then
+      run gcloud alpha monitoring policies create "${in_project[@]}" --policy-from-file="$(made_file "$file")" \
+        --user-labels="$labels" ${found:+--notification-channels="$found"}
+    else
+      run gcloud alpha monitoring policies update "${there%% *}" "${in_project[@]}" --policy-from-file="$(made_file "$file")" \
+        --update-user-labels="$labels" "$([ -z "$found" ] && printf %s --clear-notification-channels || printf %s "--set-notification-channels=$found")"
+    fi
+  done
+  listed=$(ask gcloud monitoring dashboards list "${in_project[@]}" --format='value(displayName,name)')
+  [ -n "$(just "$name: imports" 1 2 <<<"$listed")" ] ||
+    run gcloud monitoring dashboards create "${in_project[@]}" --config-from-file="$(made_file imports.dashboard.json)"
+  [ -n "$dry_run" ] || rm -rf "$monitoring"
+}
+watch_over
+if [ -n "$audit" ]; then
+  step 'show the audit log in BigQuery'
+  run bq query --project_id="$project" --use_legacy_sql=false "$(filled audit.sql | sed 's/^--.*//')"
+fi
 
 step 'set the schedule'
 # The same job as `owox-tiktok schedule` makes.
@@ -716,6 +863,7 @@ if [ -n "$registry" ] && [ -z "$dry_run" ]; then
 fi
 
 say "Deployed to $sheets_url"
+[ -z "$connect" ] || say "In your TikTok app, name this redirect address: https://$name-connect-$number.$region.run.app/connected"
 say "Left for you to do:
   1. Share each Sheet with $runtime as an editor.
   2. In the Sheet: OWOX > Set up…, give it the address above. It shows the client id of its script; run this once more

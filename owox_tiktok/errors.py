@@ -177,6 +177,8 @@ class Cause:
     sentence: str
     count: int
     lasts: bool
+    of_token: bool = False
+    """Whether TikTok refused the token: a new one is what helps."""
 
 
 MOST_OF_CAUSE = 400
@@ -196,4 +198,4 @@ def main_cause(problems: Sequence[Problem]) -> Cause | None:
     sentence = " ".join(Problem(what[0], where=where, what_to_do=what[1]).sentence.split())
     if len(sentence) > MOST_OF_CAUSE:
         sentence = sentence[: MOST_OF_CAUSE - 1] + "…"
-    return Cause(sentence, count, what[2])
+    return Cause(sentence, count, what[2], isinstance(alike[0], TokenRefused))

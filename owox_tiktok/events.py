@@ -87,7 +87,8 @@ class Proof:
     ``spend`` is by currency, of the object with most of it, so that nothing counts twice. ``days`` are those of objects
     and accounts that are over for TikTok and were compared, ``equal`` how many of them are the same, and ``requests``
     what was asked for that on top of the reading. ``share`` is how many requests to check all runs so far took, this
-    one among them, for each request to read; None where nobody counts them.
+    one among them, for each request to read; None where nobody counts them. ``through`` is the day up to which what is
+    stored is confirmed; None where there is no such day, or the destination does not keep it.
     """
 
     spend: Mapping[str, Decimal] = field(default_factory=dict)
@@ -95,21 +96,23 @@ class Proof:
     equal: int = 0
     requests: int = 0
     share: float | None = None
+    through: date | None = None
 
     def __add__(self, other: Proof) -> Proof:
         """Return what both confirm; ``other`` came later."""
         spend = {c: self.spend.get(c, Decimal()) + other.spend.get(c, Decimal()) for c in {**self.spend, **other.spend}}
         share = self.share if other.share is None else other.share
-        return Proof(spend, self.days + other.days, self.equal + other.equal, self.requests + other.requests, share)
+        days, equal, through = self.days + other.days, self.equal + other.equal, other.through or self.through
+        return Proof(spend, days, equal, self.requests + other.requests, share, through)
 
     @property
     def parts(self) -> list[str]:
         """It in words: "spend 84,213.40 EUR = TikTok's total", "267 of 267 closed days equal", "9 check requests …"."""
         *some, last = [f"{amount:,.2f} {currency}".strip() for currency, amount in sorted(self.spend.items())] or [""]
         spend = f"{', '.join(some)} and {last}" if some else last
-        found = [f"spend {spend} = TikTok's total{'s' if some else ''}"] if spend else []
+        found = [f"spend {spend} = TikTok's total"] if spend else []
         if self.days:
-            found.append(f"{self.equal:,} of {self.days:,} closed days equal")
+            found.append(f"{self.equal:,} of {counted(self.days, 'closed day')} equal")
         if self.requests:
             share = "" if self.share is None else f" (+{100 * self.share:.0f} % over all runs)"
             found.append(f"{counted(self.requests, 'check request')}{share}")

@@ -1215,7 +1215,8 @@ def test_plan_and_check_say_what_bigquery_says_and_write_nothing(project: Projec
 @needs_emulator
 def test_views_are_made_after_an_import_and_answer(project: Project, proxy: Proxy, dataset: str) -> None:
     project.say |= {
-        "objects": ["advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily", "campaign_report_daily"],
+        "objects": ["advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily", "campaign_report_daily",
+                    "videos", "images", "creative_report_daily", "creative_fatigue"],
         "start_date": f"{BEGIN}", "destination": f"bigquery://{PROJECT}/{dataset}", "views": True,
     }  # fmt: skip
     client().create_dataset(f"{PROJECT}.{dataset}")
@@ -1229,6 +1230,10 @@ def test_views_are_made_after_an_import_and_answer(project: Project, proxy: Prox
     assert {f.name: f.description for f in view.schema}["spend"]
     stored = sum(r["spend"] for r in rows_of(dataset, "ad_report_daily"))
     assert query(f"SELECT SUM(spend) FROM `{named(dataset, 'v_ad_performance_daily')}`") == [(stored,)]
+    of_creatives = sum(r["spend"] for r in rows_of(dataset, "creative_report_daily"))
+    picked = "SUM(spend), COUNT(thumbnail_expires_at) > 0, COUNT(video_link) > 0, COUNT(is_fatigued) > 0"
+    found = query(f"SELECT {picked} FROM `{named(dataset, 'v_creatives')}`")
+    assert found == [(of_creatives, True, True, True)]
     proxy.seen.clear()
     refreshed = app.views(project.settings(NOW), dry_run=False)
     assert {r.method for r in proxy.seen} == {"GET"}, "a view that is as it should be is not written again"

@@ -98,6 +98,8 @@ class DuckDBKit(Kit):
 
 
 class SheetsKit(Kit):
+    keeps_changes = False
+
     def __init__(self, folder: Path) -> None:
         self.server = stand_in()
         self.book = self.server.create(folder.name)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from owox_tiktok.service import ledger as ledgers
 from owox_tiktok.service.due import Due, minute_of, next_after
 from owox_tiktok.service.ledger import GONE_AFTER, Entry, Ledger, Ledgers, Phase
 from owox_tiktok.service.queued import MOST_DEATHS, MOST_FAILURES
-from owox_tiktok.service.seats import BACKFILL_SEATS, KEPT_FOR_PEOPLE, SEATS, Kind, Seats, Table, take
+from owox_tiktok.service.seats import BACKFILL_SEATS, KEPT_FOR_PEOPLE, SEATS, Kind, Seat, Seats, choose
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.states import State
 from tests.control_sheet import config_rows
@@ -465,18 +466,25 @@ def test_a_run_without_a_seat_comes_again_by_itself(place: Place) -> None:
     assert seats.take("acme", "another", Kind.BACKFILL, 60), "its seat is free again"
 
 
-def test_people_find_a_seat_when_schedules_and_backfills_have_all_of_theirs() -> None:
-    table = Table()
-    taken = [take(table, f"b{n}", Kind.BACKFILL, now=0, until=100) for n in range(7)]
-    assert taken.count(True) == BACKFILL_SEATS
-    taken = [take(table, f"s{n}", Kind.SCHEDULE, now=0, until=100) for n in range(30)]
-    assert taken.count(True) == SEATS - KEPT_FOR_PEOPLE - BACKFILL_SEATS
-    people = [take(table, f"p{n}", Kind.PERSON, now=0, until=100) for n in range(9)]
-    assert people.count(True) == KEPT_FOR_PEOPLE
-    assert len(table.taken) == SEATS
-    assert take(table, "s0", Kind.SCHEDULE, now=50, until=150), "the next delivery of a part sits where the first sat"
-    assert take(table, "p9", Kind.PERSON, now=101, until=200), "who died has left"
-    assert set(table.taken) == {"s0", "p9"}
+def test_people_find_a_seat_when_schedules_and_backfills_have_all_of_theirs(tmp_path: Path) -> None:
+    store = open_store(f"sqlite://{tmp_path}/store.db", {})
+    seats = Seats(store)
+
+    def taken(kind: Kind, count: int) -> int:
+        with ThreadPoolExecutor(count) as pool:  # all at the same moment
+            return sum(pool.map(lambda n: seats.take("acme", f"{kind}-{n}", kind, 100), range(count)))
+
+    assert taken(Kind.BACKFILL, 7) == BACKFILL_SEATS
+    assert taken(Kind.SCHEDULE, 30) == SEATS - KEPT_FOR_PEOPLE - BACKFILL_SEATS
+    assert taken(Kind.PERSON, 9) == KEPT_FOR_PEOPLE
+    assert taken(Kind.PERSON, 9) == KEPT_FOR_PEOPLE, "the next delivery of a part sits where the first sat"
+    assert taken(Kind.BACKFILL, 7) == BACKFILL_SEATS
+    every = [seat for number in range(SEATS) if (seat := Seat(f"{number}", 100.0))]
+    assert choose(every, "p", Kind.PERSON, now=99) == []
+    assert sorted(choose(every, "s", Kind.SCHEDULE, now=101)) == list(range(SEATS - KEPT_FOR_PEOPLE)), (
+        "who died has left"
+    )
+    assert seats.take("another-token", "b", Kind.BACKFILL, 100)
 
 
 # --- the schedule -----------------------------------------------------------------------------------------------------

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import resource
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qsl
 
+import pytest
 import requests
 
-from owox_tiktok.local import storage
+from benchmarks.fuzz import Fuzz
+from owox_tiktok.local import secret_manager, storage
+from owox_tiktok.secret import Secret
+from owox_tiktok.service import connect
 from owox_tiktok.service import ledger as ledgers
 from owox_tiktok.service.identity import GCLOUD
 from owox_tiktok.service.ledger import Asker, Ledger
 from owox_tiktok.states import State
-from tests.function import ACCOUNT, ANNA, AUDIENCE, EVE
+from tests.function import ACCOUNT, ANNA, AUDIENCE, EVE, Function, free_port, heard
 from tests.helpers import process_environment
 from tests.mail import Post, texts
 from tests.test_ledger import Deploy, deploy, kept, ledger, post
-from tests.test_service_runs import GONE, Place, issuer, place, small_world
+from tests.test_service_runs import APP_SECRET, GONE, TOKEN, Place, issuer, place, small_world
 
 __all__ = ["deploy", "issuer", "place", "post", "small_world"]
 
@@ -128,3 +138,151 @@ def test_operators_see_all_sheets_with_what_is_wrong_first(place: Place) -> None
         timeout=60,
     )
     assert (ran.returncode, [json.loads(line)["cause"] for line in ran.stdout.splitlines()]) == (3, [cause])
+
+
+# --- Connect TikTok… --------------------------------------------------------------------------------------------------
+
+KEY = "planted-key-" + 32 * "6"
+PREFIX = "projects/my-project/secrets/owox-tiktok-token-"
+
+
+@dataclass
+class Connecting:
+    """The service for Sheets and the public function, with an app and no token that works."""
+
+    place: Place
+    sheets: Function
+    public: Function
+    vault: secret_manager.Server
+
+    def begin(self, email: str = ANNA) -> tuple[requests.Session, str]:
+        """A browser that was sent to TikTok, and the address at which it comes back."""
+        url = self.place.ask(self.sheets, "connect", email).json()["url"]
+        browser = requests.Session()
+        first = browser.get(url, timeout=30)
+        assert first.status_code == 200, first.text
+        at_tiktok = browser.get(link(first.text), timeout=30)
+        assert at_tiktok.status_code == 200, at_tiktok.text
+        return browser, link(at_tiktok.text)
+
+    def back(self, browser: requests.Session, address: str) -> requests.Response:
+        """Where the browser ends; what it shows and logs is looked through for secrets as well."""
+        answer = browser.get(address, timeout=30)
+        heard.append(answer.text)
+        return answer
+
+
+def link(page: str) -> str:
+    """The last link of a page: its button."""
+    return html.unescape(re.findall(r'href="([^"]+)"', page)[-1])
+
+
+@pytest.fixture
+def connecting(place: Place) -> Iterator[Connecting]:
+    credentials = place.project.server.credentials
+    app = f"TIKTOK_APP_ID={credentials.app_id}\nTIKTOK_APP_SECRET={credentials.app_secret}\n"
+    (place.secrets / "acme" / "token").write_text(f"TIKTOK_ACCESS_TOKEN=revoked-one\n{app}", encoding="utf-8")
+    (place.secrets / "other").mkdir()
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    place.project.server.redirects = {f"{address}/connected"}
+    with secret_manager.Server(place.secrets, PREFIX, {"acme"}) as vault:
+        both = {"OWOX_TASK_KEY": KEY, "OWOX_CONNECT_URL": address}
+        sheets = place.deploy(queued=True, more=both)
+        public = place.deploy(
+            port=port,
+            more=both,
+            OWOX_ROLE="connect",
+            OWOX_STORE=f"sqlite://{place.secrets.parent}/store.db",
+            OWOX_SECRET_PREFIX=PREFIX,
+            SECRET_MANAGER_API_URL=vault.url,
+        )
+        yield Connecting(place, sheets, public, vault)
+
+
+def test_a_person_connects_tiktok_and_never_sees_a_token(connecting: Connecting) -> None:
+    place = connecting.place
+    browser, address = connecting.begin()
+    done = connecting.back(browser, address)
+    assert (done.status_code, "2 ad accounts" in done.text) == (200, True), done.text
+    for words in (*place.project.server.advertiser_ids, "Ad Account Management, Ads Management, Reporting"):
+        assert words in done.text
+    assert connecting.vault.versions == {"acme": 1}
+    place.ask(connecting.sheets, "import")
+    assert place.cloud_tasks.wait_idle(place.queue)
+    assert place.wrong() == []
+    again = connecting.back(browser, address)
+    assert (again.status_code, "used already" in again.text) == (400, True)
+    assert connecting.vault.versions == {"acme": 1}
+    assert KEY not in connecting.public.output + connecting.sheets.output
+
+
+def test_nothing_is_stored_for_whoever_did_not_begin_in_the_sheet(connecting: Connecting) -> None:
+    place, public = connecting.place, connecting.public
+    browser, address = connecting.begin()
+    base, _, query = address.partition("?")
+    given = dict(parse_qsl(query))
+    key, now = Secret(KEY), time.time()
+
+    def state(**more: object) -> str:
+        facts = {"book": place.sheet.book, "email": ANNA, "domain": "example.com", "until": now + 60, "once": "x"}
+        return connect.sealed(key, connect.State(**{**facts, **more}))  # type: ignore[arg-type]
+
+    body, _, shown = given["state"].partition(".")
+    forged = [
+        ("", "not one of ours"),
+        (f"{body}x.{shown}", "not one of ours"),
+        (connect.sealed(Secret("k" * 40), connect.State(place.sheet.book, ANNA, "", now + 60, "x")), "not one of ours"),
+        (state(until=now - 1), "has expired"),
+        (state(), "did not begin here"),
+    ]
+    for one, words in forged:
+        answer = browser.get(base, params={**given, "state": one}, timeout=30)
+        assert (answer.status_code, words in answer.text) == (400, True), answer.text
+    elsewhere = requests.get(address, timeout=30)
+    assert "did not begin here" in elsewhere.text
+    refused = browser.get(base, params={"state": given["state"]}, timeout=30)
+    assert "access was not granted" in refused.text
+    for stranger in (state(email=EVE, domain=""), state(book="1" + "z" * 43)):
+        answer = requests.get(f"{public.url}/connect", params={"state": stranger}, timeout=30)
+        assert "not registered any more" in answer.text
+    assert place.ask(connecting.sheets, "connect", EVE).status_code == 403
+    for method, path in (("POST", "/"), ("GET", "/fleet"), ("POST", "/connected"), ("GET", "/")):
+        assert requests.request(method, f"{public.url}{path}", timeout=30).status_code == 404
+    assert connecting.vault.versions == {}
+
+
+def test_a_secret_that_the_account_may_not_add_to_stays_as_it_is(connecting: Connecting) -> None:
+    connecting.vault.granted = {"other"}
+    done = connecting.back(*connecting.begin())
+    assert (done.status_code, "refuses the new version with 403" in done.text) == (400, True), done.text
+    assert "revoked-one" in (connecting.place.secrets / "acme" / "token").read_text("utf-8")
+
+
+def test_a_refused_token_is_answered_with_the_way_to_connect(connecting: Connecting) -> None:
+    place = connecting.place
+    place.ask(connecting.sheets, "import")
+    assert place.cloud_tasks.wait_idle(place.queue)
+    status = place.status(connecting.sheets)
+    assert (status["state"], status["remedy"]) == ("error", "connect")
+    assert connecting.back(*connecting.begin()).status_code == 200
+    place.ask(connecting.sheets, "import")
+    assert place.cloud_tasks.wait_idle(place.queue)
+    status = place.status(connecting.sheets)
+    assert (status["state"], status["remedy"]) == ("done", "")
+
+
+# --- whatever comes ---------------------------------------------------------------------------------------------------
+
+
+def test_200_requests_that_nobody_sends_in_good_faith_do_nothing_and_say_nothing(connecting: Connecting) -> None:
+    place = connecting.place
+    urls = (connecting.sheets.url, connecting.public.url)
+    fuzz = Fuzz(urls, place.sheet.book, place.issuer.token, ANNA, AUDIENCE, (KEY, TOKEN, APP_SECRET))
+    fuzz.run(200, 7)
+    assert fuzz.wrong == []
+    assert {200, 400, 401, 403, 404, 405} <= fuzz.statuses.keys()
+    assert place.tasks() == []
+    assert connecting.vault.versions == {}
+    for function in (connecting.sheets, connecting.public):
+        assert function.logged("a bug") == []

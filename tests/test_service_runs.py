@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ import msgspec
 import pytest
 import requests
 
+from owox_tiktok import app
 from owox_tiktok.central.store import open_store
 from owox_tiktok.events import Finished
 from owox_tiktok.local import tasks
@@ -23,7 +25,7 @@ from owox_tiktok.local.identity import Issuer, without_signature
 from owox_tiktok.local.sheets import Server as Google
 from owox_tiktok.local.sheets import serve as serve_sheets
 from owox_tiktok.local.tasks import Queue
-from owox_tiktok.local.tiktok import World
+from owox_tiktok.local.tiktok import World, serve
 from owox_tiktok.secret import Secret
 from owox_tiktok.service.tasks import SIGNATURE_HEADER, signature
 from owox_tiktok.sheets.client import Spreadsheet
@@ -735,3 +737,32 @@ def test_cloud_tasks_that_does_not_answer_is_503(place: Place) -> None:
     assert "Retry-After" in answer.headers
     wrong = place.deploy(queued=True, OWOX_TASKS_QUEUE="projects/p/locations/r/queues/other")
     assert place.ask(wrong, "import").status_code == 500
+
+
+# --- very many accounts -----------------------------------------------------------------------------------------------
+
+
+def test_with_very_many_accounts_a_plan_and_a_check_ask_some_and_answer_in_time(tmp_path: Path) -> None:
+    world = World(seed=1, advertisers=300, campaigns=1, ad_groups=1, ads=1, as_of=NOW, start=NOW.date() - timedelta(5))
+    with serve(world) as source, serve_sheets() as google:
+        source.faults.latency_s = 0.05
+        sheet = control_sheet(google, Project(tmp_path, source), {"ads": ["ad_name"], "ad_report_daily": ["spend"]})
+        said = {"SHEETS_API_URL": google.url, "TIKTOK_API_URL": source.url, "TIKTOK_ACCESS_TOKEN": source.token}
+        said["TIKTOK_REQUESTS_PER_SECOND"] = "40"
+        with app.open_sheet(sheet.book, environment=said) as control:
+            settings = control.read(NOW).settings
+        whole = [(p.object, p.advertiser.id) for p in app.plan(settings, now=NOW, environment=said, until=0.0)]
+        assert len(whole) == len(set(whole)) == 2 * 300
+        began = time.monotonic()
+        planned = app.plan(settings, now=NOW, environment=said, until=began + 2)
+        asked = [p for p in planned if not p.sampled]
+        assert 2 < len(asked) < 400
+        assert {p.object for p in asked} == {"ads", "ad_report_daily"}
+        ads = {p.rows for p in planned if p.object == "ads"}
+        assert ads == {1}, "every account has one ad, those that were not asked too"
+        checked = app.check(settings, now=NOW, environment=said, until=time.monotonic() + 2)
+        assert time.monotonic() - began < 15
+        lines = {c.what: c.detail for c in app.folded(checked)}
+        assert "300 ad accounts" in lines
+        assert re.fullmatch(r"tried with \d+ of 300 accounts, for want of time", lines["ads"])
+        assert len(lines) < 10

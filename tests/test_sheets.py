@@ -211,6 +211,9 @@ def test_a_new_tab_has_a_frozen_bold_header_with_notes_formats_and_no_empty_grid
     # The first line of a note is the field's name and nothing else: by it a column can be known again.
     assert [note.splitlines()[0] for note in notes] == [f.name for f in DAILY.columns(FIELDS)]
     assert [r["stat_time_day"] for r in person.rows] == [day(1), day(2)], "in date order"
+    (rule,) = tab.parts["conditionalFormats"]
+    (said,) = rule["booleanRule"]["condition"]["values"]
+    assert said["userEnteredValue"] == "=($C1>TODAY()-2)*($C1<TODAY()+2)", "what TikTok still changes looks like it"
 
     def pattern(name: str, row: int = 1) -> str:
         look = tab.grid.look(row, person.at(name))

@@ -390,3 +390,15 @@ def test_the_checks_of_imports_stay_within_their_share_of_requests(tmp_path: Pat
         assert checking > 0
         every = project.import_(check_every_run=True).finished.proof
         assert every.requests > 5
+
+
+def test_two_days_without_anything_confirmed_are_told(tmp_path: Path) -> None:
+    world = World(seed=4, advertisers=1, campaigns=1, ad_groups=1, ads=2, as_of=NOW)
+    with serve(world) as server:
+        project = Project(tmp_path, server)
+        project.import_()
+        for days, told in ((1, False), (2, True)):
+            world.as_of = NOW + timedelta(days=days)
+            # Of conversions alone TikTok's totals confirm nothing.
+            said = project.import_(fields={"ad_report_daily": ["conversion"]}).warnings
+            assert any("was confirmed by TikTok's totals since 2026-03-01" in one for one in said) is told

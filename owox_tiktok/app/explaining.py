@@ -15,6 +15,7 @@ from itertools import combinations
 from typing import Any
 
 from owox_tiktok.app.common import accounts_of, connect, only, unless
+from owox_tiktok.app.proofs import standing
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Mistake, Problem, RequestRefused
 from owox_tiktok.events import Listener
@@ -292,19 +293,22 @@ def history(settings: Settings, day: date, *, environment: Mapping[str, str] | N
         changes: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
         for row in destination.restated(day) if isinstance(destination, KeepsChecks) else ():
             changes.setdefault((row["object"], row["advertiser_id"]), []).append(row)
-        pairs = [pair for pair, known in destination.cursors().items() if known.cursor]
-        for name, advertiser_id in sorted(pairs):
-            stream = STREAMS.get(name)
-            if stream is None or stream.time is None or stream not in settings.objects:
-                continue
-            if settings.advertiser_ids and advertiser_id not in settings.advertiser_ids:
-                continue
-            since: datetime | None = None
-            for row in changes.get((name, advertiser_id), ()):
-                found.append(Said(name, advertiser_id, _seal(row, "before"), since, row["seen_at"], row["age_days"]))
-                since = row["seen_at"]
-            if now := destination.seals(stream, advertiser_id).get(day):
-                found.append(Said(name, advertiser_id, now.seal, since or now.read_at, None))
+        read = {pair for pair, known in destination.cursors().items() if known.cursor}
+        for stream in sorted((s for s in settings.objects if s.time is not None), key=lambda s: s.name):
+            ids = sorted(
+                advertiser_id
+                for name, advertiser_id in read
+                if name == stream.name and (not settings.advertiser_ids or advertiser_id in settings.advertiser_ids)
+            )
+            there = standing(destination, stream, [(one, Window(day, day)) for one in ids])
+            for advertiser_id in ids:
+                pair, since = (stream.name, advertiser_id), None
+                for row in changes.get(pair, ()):
+                    found.append(Said(*pair, _seal(row, "before"), since, row["seen_at"], row["age_days"]))
+                    since = row["seen_at"]
+                stored, _ = there.get(advertiser_id, ({}, {}))
+                if now := stored.get(day):
+                    found.append(Said(*pair, now.seal, since or now.read_at, None))
     return found
 
 

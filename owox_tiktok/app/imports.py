@@ -11,15 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from owox_tiktok.app.afterwards import Afterwards, alarm, check_afterwards, silence
 from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, readers_for, unless
 from owox_tiktok.app.healing import Healing
-from owox_tiktok.app.proofs import Afterwards, alarm, check_afterwards
+from owox_tiktok.app.proofs import verified_through
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed, main_cause
 from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
-from owox_tiktok.model import Audited, Destination, KeepsHistory, Metered, Reading, Stamps, Window
+from owox_tiktok.model import Audited, Destination, KeepsHistory, Metered, Reading, ShowsAccounts, Stamps, Window
 from owox_tiktok.notify import mistakes, notify
 from owox_tiktok.plan import Done, Pair, keep_from, losses, no_longer_asked
 from owox_tiktok.plan import plan as make_plan
@@ -109,6 +110,8 @@ def import_(
             # Not what ends a part of a run: a part that has read its accounts and nothing else is no progress.
             accounts = unless(part.halted, lambda: accounts_of(source, settings))
             advertisers, refused = accounts.found, accounts.refused
+            if isinstance(destination, ShowsAccounts):
+                destination.advertisers = advertisers
             for advertiser_id, error in refused.items():
                 listen(Failed("", advertiser_id, error.sentence, error.request_id, error=error))
             for advertiser_id, note in accounts.notes.items():
@@ -155,6 +158,9 @@ def import_(
             if not backfill and not outcome.left and not outcome.stopped and not part.halted():
                 try:
                     checked = check_afterwards(source, settings, destination, accounts, now=now, halted=stop)
+                    silent = "" if outcome.rows_confirmed or checked.equal else silence(destination, outcome.rows, now)
+                    if silent:
+                        count(Warned("", "", silent))
                 except StoreFailed as error:  # the rows are stored; the next run checks them
                     count(Warned("", "", f"the checks after the import ended early: {error.sentence}"))
                 for name, advertiser_id, sentence in alarm(checked.days):
@@ -174,6 +180,9 @@ def import_(
             if isinstance(destination, KeepsChecks):
                 with suppress(StoreFailed):  # where the connection was lost, what came of the run is still said
                     destination.keep_run(_kept(finished, settings, now))
+                    if isinstance(destination, ShowsAccounts):
+                        through = verified_through(settings, destination, accounts)
+                        finished = replace(finished, proof=replace(finished.proof, through=through))
     except Halted as asked:  # before there was a plan
         outcome = Outcome(stopped=Reason(asked.message))
         finished = _finished(outcome, api.counts.requests, checked, api, 0, 0, warnings, began, 0, None)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Protocol, runtime_checkable
 
 from owox_tiktok.app.common import Days, accounts_of, connect, side_by_side, unless
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Problem, RequestRefused
 from owox_tiktok.events import Listener
-from owox_tiktok.model import Advertiser, Cursor, Destination, Known, Seal, Stream, Window
+from owox_tiktok.model import Advertiser, Cursor, Destination, Known, Seal, Sealed, Seals, ShowsAccounts, Stream, Window
 from owox_tiktok.plan import Pair, oldest_kept, unsettled_from
 from owox_tiktok.settings import Settings
 from owox_tiktok.spool import Spool
@@ -28,21 +29,18 @@ from owox_tiktok.tiktok.once import Once
 from owox_tiktok.tiktok.questions import Question, Series
 from owox_tiktok.tiktok.reader import Source
 from owox_tiktok.trust import like_for_like as alike
-from owox_tiktok.trust.closing import is_closed, last_closed
+from owox_tiktok.trust.closing import is_closed
 from owox_tiktok.trust.kept import LIKE_FOR_LIKE, KeepsChecks
 from owox_tiktok.trust.like_for_like import LONGEST_DAYS, LikeForLike, OurDay
 from owox_tiktok.trust.seals import CONTROLS, NOTHING
 from owox_tiktok.trust.totals import COMPARED, NoTotals, Total
 from owox_tiktok.trust.verdicts import (
-    SEVERITY,
+    NOT_RIGHT,
     TO_READ_AGAIN,
     VERIFIED,
     DayChecked,
-    Severity,
     Verdict,
     exit_code,
-    is_alarming,
-    stretches,
 )
 from owox_tiktok.trust.whole_account import (
     AskAmount,
@@ -53,6 +51,7 @@ from owox_tiktok.trust.whole_account import (
     missing,
     named,
 )
+from owox_tiktok.views.trust import COMPARED as COMPARED_OBJECTS
 
 ACCOUNT = STREAMS["advertiser_report_daily"]
 CAMPAIGNS = STREAMS["campaign_report_daily"]
@@ -60,20 +59,33 @@ USUAL_DAYS = 30
 """So many days are checked where none are named."""
 REMEMBERED = timedelta(days=30)
 """A day that was wrong so long ago, and is again, is wrong again."""
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 COMPARABLE = VERIFIED | TO_READ_AGAIN
-SHARE = Decimal("0.05")
-"""So many requests to check an import may take, compared with those to read."""
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@runtime_checkable
+class CountsMany(Protocol):
+    """A destination that looks at days of many accounts in as few steps as at those of one."""
+
+    def standing(
+        self, stream: Stream, spans: Sequence[tuple[str, Window]]
+    ) -> Mapping[str, tuple[Mapping[date | None, Sealed], Seals]]:
+        """Return the stored seals, and those of the rows as they are now, of days of accounts, by account."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a check came to: a verdict on each day, the accounts it speaks of, those that were refused, its requests."""
+    """What a check came to: a verdict on each day, the accounts it speaks of, those that were refused, its requests.
+
+    ``left`` is how many accounts were not compared, for want of time.
+    """
 
     days: Sequence[DayChecked]
     accounts: Sequence[Advertiser]
     refused: Mapping[str, str]
     requests: int
+    left: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -83,8 +95,8 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
-    """An object and account to check, and what stands here of it."""
+class Task:
+    """Days of an object and account to check, and what stands here of them."""
 
     pair: Pair
     cursor: Cursor | None
@@ -99,126 +111,86 @@ def verify(
     asked: Days | None = None,
     environment: Mapping[str, str] | None = None,
     halted: Callable[[], Stop | None] = lambda: None,
+    open_: Callable[[str], Destination] | None = None,
+    enough: Callable[[], bool] | None = None,
 ) -> Verified:
     """Compare the stored days (``asked``, or the last 30) with TikTok's totals; return a verdict on each.
 
+    With ``enough`` the accounts come first that were confirmed longest ago, and nothing more is begun once it is true.
     Raises Halted when ``halted`` gives a reason, BadInput and Problem as an import does.
     """
     api = connect(settings, listen, environment)
     source = Source(api, sandbox=settings.sandbox_mode)
-    with open_destination(settings.destination, environment=environment) as destination:
+    opened = open_(settings.destination) if open_ else open_destination(settings.destination, environment=environment)
+    with opened as destination:
         accounts = unless(halted, lambda: accounts_of(source, settings))
+        if isinstance(destination, ShowsAccounts):
+            destination.advertisers = accounts.found
         checks = Checks(source, settings, now)
         tasks = list(checks.tasks(destination, accounts, asked))
+        if enough is not None:
+            tasks = _longest_ago_first(tasks, destination)
         with Spool() as spool:
-            found = checks.run(tasks, spool, halted)
+            found = checks.run(tasks, spool, halted, enough or (lambda: False))
+        compared = {(one.object, one.advertiser_id) for one in found}
+        left = {task.pair.advertiser.id for task in tasks if task.pair.key not in compared}
         found = kept(destination, found, now)
     refused = {advertiser_id: error.sentence for advertiser_id, error in accounts.refused.items()}
-    return Verified(found, accounts.found, refused, api.counts.requests)
+    return Verified(found, accounts.found, refused, api.counts.requests, len(left))
+
+
+def _longest_ago_first(tasks: Sequence[Task], destination: Destination) -> list[Task]:
+    """Return the tasks account by account, those first whose days were confirmed longest ago."""
+    verified = destination.verified() if isinstance(destination, KeepsChecks) else {}
+    confirmed: dict[str, datetime] = {}
+    for task in tasks:
+        last = max((at for at in verified.get(task.pair.key, {}).values() if at), default=NEVER)
+        confirmed[task.pair.advertiser.id] = min(last, confirmed.get(task.pair.advertiser.id, last))
+    return sorted(tasks, key=lambda task: (confirmed[task.pair.advertiser.id], task.pair.advertiser.id))
 
 
 def kept(destination: Destination, found: Sequence[DayChecked], now: datetime) -> list[DayChecked]:
     """Keep verdicts in the destination, if it does; return them, with whether a day was wrong before."""
     if not isinstance(destination, KeepsChecks):
         return list(found)
-    before = destination.wrong_before(now - REMEMBERED)
+    bad = any(one.verdict in NOT_RIGHT for one in found)
+    before = destination.wrong_before(now - REMEMBERED) if bad else {}
     marked = [replace(one, again=one.day in before.get((one.object, one.advertiser_id), ())) for one in found]
-    destination.keep_checks([one for one in marked if one.verdict is not Verdict.NOT_READ], now, LIKE_FOR_LIKE)
+    if read := [one for one in marked if one.verdict is not Verdict.NOT_READ]:
+        destination.keep_checks(read, now, LIKE_FOR_LIKE)
     return marked
 
 
-@dataclass(frozen=True, slots=True)
-class Afterwards:
-    """What the checks after an import came to: verdicts, and how many requests they took.
+def standing(
+    destination: Destination, stream: Stream, spans: Sequence[tuple[str, Window]]
+) -> Mapping[str, tuple[Mapping[date | None, Sealed], Seals]]:
+    """Return what stands in a destination of days of accounts: the stored seals, and those of the rows, by account."""
+    if isinstance(destination, CountsMany):
+        return destination.standing(stream, spans)
+    found: dict[str, dict[date | None, Seal]] = {}
+    for advertiser_id, window in spans:
+        found.setdefault(advertiser_id, {}).update(destination.recount(stream, advertiser_id, window))
+    return {advertiser_id: (destination.seals(stream, advertiser_id), days) for advertiser_id, days in found.items()}
 
-    ``share`` is how many requests to check all imports so far took for each one to read; see ``events.Proof``.
+
+def verified_through(settings: Settings, destination: KeepsChecks, accounts: Accounts) -> date | None:
+    """Return the day through which what is stored is TikTok's, as ``verify`` says it; None where there is none.
+
+    It is the last confirmed day before the first one that is to be read again, of the object and account that has the
+    earliest.
     """
-
-    days: Sequence[DayChecked] = ()
-    requests: int = 0
-    share: float | None = None
-
-    @property
-    def compared(self) -> int:
-        """How many days could be compared."""
-        return sum(one.verdict in COMPARABLE for one in self.days)
-
-    @property
-    def equal(self) -> int:
-        """How many of them are the same."""
-        return sum(one.verdict in VERIFIED for one in self.days)
-
-
-def check_afterwards(
-    source: Source,
-    settings: Settings,
-    destination: Destination,
-    accounts: Accounts,
-    *,
-    now: datetime,
-    halted: Callable[[], Stop | None],
-) -> Afterwards:
-    """Check after an import what its 5 % of requests allow, the days first that were confirmed longest ago.
-
-    With ``check_every_run`` all of the last 30 days. Nothing where the destination does not keep what came of it.
-    """
-    if not isinstance(destination, KeepsChecks):
-        return Afterwards()
-    before = source.api.counts.requests
-    reading, checking = destination.asked_so_far()
-    found: list[DayChecked] = []
-    with Spool() as spool:
-        if settings.check_every_run:
-            checks = Checks(source, settings, now)
-            for task in checks.tasks(destination, accounts, None):
-                if halted():
-                    break
-                found += checks.check(task, spool)
-        else:
-            credit = int(SHARE * (reading + before)) - checking
-            for stream, advertiser, window in _oldest(settings, destination, accounts, now) if credit > 0 else ():
-                spent = source.api.counts.requests - before
-                if halted() or spent >= credit:
-                    break
-                cursor = destination_cursor(destination, stream, advertiser)
-                checks = Checks(source, settings, now, whole_account=credit - spent > 1)
-                found += checks.check(checks.task(destination, stream, advertiser, cursor, window), spool)
-    asked = source.api.counts.requests - before
-    return Afterwards(kept(destination, found, now), asked, (checking + asked) / max(1, reading + before))
-
-
-def destination_cursor(destination: Destination, stream: Stream, advertiser: Advertiser) -> Cursor | None:
-    """Return how far an object of an account is read."""
-    return destination.cursors().get((stream.name, advertiser.id), Known()).cursor
-
-
-RECENTLY = timedelta(hours=20)
-"""Days that were confirmed so short a time ago need no other check."""
-
-
-def _oldest(
-    settings: Settings, destination: KeepsChecks, accounts: Accounts, now: datetime
-) -> list[tuple[Stream, Advertiser, Window]]:
-    """Return what to check, 30 days of an object and account at a time: what was confirmed longest ago first."""
-    verified = destination.verified()
-    found: list[tuple[datetime, str, str, Stream, Advertiser, Window]] = []
+    verified, owed = destination.verified(), destination.owed()
+    last: list[date] = []
     for stream in settings.objects:
-        if not (stream.is_report and stream.time == "stat_time_day" and stream.report_type == "BASIC"):
-            continue
-        if "country_code" in stream.dimensions:
-            continue
-        for advertiser in accounts.found:
-            days = verified.get((stream.name, advertiser.id), {})
-            last = last_closed(advertiser.zone, now)
-            closed = sorted(day for day in days if day <= last)
-            while closed:
-                part = [day for day in closed if (closed[-1] - day).days < LONGEST_DAYS]
-                closed = closed[: -len(part)]
-                longest_ago = min(days[day] or NEVER for day in part)
-                if now - longest_ago >= RECENTLY:
-                    window = Window(part[0], part[-1])
-                    found.append((longest_ago, stream.name, advertiser.id, stream, advertiser, window))
-    return [one[3:] for one in sorted(found, key=lambda one: one[:3])]
+        for advertiser in accounts.found if stream.name in COMPARED_OBJECTS else ():
+            pair = (stream.name, advertiser.id)
+            if days := verified.get(pair):
+                broken = min(owed.get(pair, ()), default=date.max)
+                through = max((day for day, at in days.items() if at and day < broken), default=None)
+                if through is None:
+                    return None
+                last.append(through)
+    return min(last, default=None)
 
 
 def to_read_again(destination: Destination) -> Mapping[tuple[str, str], Collection[date]]:
@@ -244,22 +216,6 @@ def again_in_words(days: Mapping[tuple[str, str], Collection[date | None]]) -> l
     return found
 
 
-def alarm(found: Sequence[DayChecked]) -> list[tuple[str, str, str]]:
-    """Return (object, account, sentence) for what a person should know at once."""
-    said = []
-    for stretch in stretches(one for one in found if SEVERITY[one.verdict] is Severity.BAD):
-        if is_alarming(stretch.days):
-            days = f"{stretch.first}" if stretch.first == stretch.last else f"{stretch.first} to {stretch.last}"
-            ids = sorted({r for one in stretch.days for r in one.requests})[:3]
-            asked = f" (TikTok requests {', '.join(ids)})" if ids else ""
-            again = "again " if any(one.again for one in stretch.days) else ""
-            why = f"{again}{stretch.verdict}: {stretch.reason}{asked}"
-            said.append(
-                (stretch.object, stretch.advertiser_id, f"{days} {'is' if days.find(' ') < 0 else 'are'} {why}")
-            )
-    return said
-
-
 class Checks:
     """Compares objects of accounts with TikTok. What stands here is looked up before anything is asked."""
 
@@ -272,24 +228,41 @@ class Checks:
 
     # --- what stands here ---------------------------------------------------------------------------------------------
 
-    def tasks(self, destination: Destination, accounts: Accounts, asked: Days | None) -> Iterator[_Task]:
+    def tasks(self, destination: Destination, accounts: Accounts, asked: Days | None) -> Iterator[Task]:
         """Yield what is to be compared: the reports by day and hour, of every account."""
+        wanted = [
+            (stream, advertiser, window)
+            for stream in self._settings.objects
+            if stream.time is not None and stream.is_report
+            for advertiser in accounts.found
+            if (window := self._window(advertiser, asked))
+        ]
+        yield from self.tasks_of(destination, wanted)
+
+    def tasks_of(self, destination: Destination, wanted: Sequence[tuple[Stream, Advertiser, Window]]) -> Iterator[Task]:
+        """Yield what stands here of days of objects and accounts; each object is looked up once, for all accounts."""
         known = destination.cursors()
-        for stream in self._settings.objects:
-            if stream.time is None or not stream.is_report:
-                continue
-            for advertiser in accounts.found:
-                if window := self._window(advertiser, asked):
-                    cursor = known.get((stream.name, advertiser.id), Known()).cursor
-                    yield self.task(destination, stream, advertiser, cursor, window)
+        read = {pair for pair, one in known.items() if one.cursor}
+        by_object: dict[str, list[tuple[str, Window]]] = {}
+        for stream, advertiser, window in wanted:
+            if (stream.name, advertiser.id) in read:
+                by_object.setdefault(stream.name, []).append((advertiser.id, window))
+        streams = {stream.name: stream for stream, _, _ in wanted}
+        there = {name: standing(destination, streams[name], spans) for name, spans in by_object.items()}
+        for stream, advertiser, window in wanted:
+            cursor = known.get((stream.name, advertiser.id), Known()).cursor
+            stored, found = there.get(stream.name, {}).get(advertiser.id, ({}, {})) if cursor else ({}, {})
+            yield self._task(stream, advertiser, cursor, window, stored, found)
 
-    def task(
-        self, destination: Destination, stream: Stream, advertiser: Advertiser, cursor: Cursor | None, window: Window
-    ) -> _Task:
-        """Return what stands here of some days of an object and account."""
-        stored = destination.seals(stream, advertiser.id) if cursor else {}
-        found = destination.recount(stream, advertiser.id, window) if cursor else {}
-
+    def _task(
+        self,
+        stream: Stream,
+        advertiser: Advertiser,
+        cursor: Cursor | None,
+        window: Window,
+        stored: Mapping[date | None, Sealed],
+        found: Seals,
+    ) -> Task:
         def is_read(day: date) -> bool:
             return bool(cursor and cursor.since and cursor.through and cursor.since <= day <= cursor.through)
 
@@ -304,9 +277,13 @@ class Checks:
             advertiser.today(self._now),
             with_deleted=cursor.with_deleted if cursor else self._settings.include_deleted,
         )
+        self._note(advertiser, window)
+        return Task(pair, cursor, days)
+
+    def _note(self, advertiser: Advertiser, window: Window) -> None:
+        """Remember which days of an account are compared: its own rows are asked for once for all objects."""
         had = self._windows.get(advertiser.id, window)
         self._windows[advertiser.id] = Window(min(had.first, window.first), max(had.last, window.last))
-        return _Task(pair, cursor, days)
 
     def _window(self, advertiser: Advertiser, asked: Days | None) -> Window | None:
         settings, today = self._settings, advertiser.today(self._now)
@@ -318,22 +295,33 @@ class Checks:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def run(self, tasks: Sequence[_Task], spool: Spool, halted: Callable[[], Stop | None]) -> list[DayChecked]:
-        """Return a verdict on each day of the tasks; they are asked side by side. Raises Halted."""
+    def run(
+        self,
+        tasks: Sequence[Task],
+        spool: Spool,
+        halted: Callable[[], Stop | None],
+        enough: Callable[[], bool] = lambda: False,
+    ) -> list[DayChecked]:
+        """Return a verdict on each day of the tasks; they are asked side by side, none once it is ``enough``.
+
+        Raises Halted.
+        """
         by_pair = {task.pair.key: task for task in tasks}
         said = side_by_side(
             self._source.api,
-            lambda pair: self.check(by_pair[pair.key], spool),
+            lambda pair: [] if enough() else self.check(by_pair[pair.key], spool),
             [task.pair for task in tasks],
             self._settings,
             halted,
         )
         return [one for days in said for one in days]
 
-    def check(self, task: _Task, spool: Spool) -> list[DayChecked]:
+    def check(self, task: Task, spool: Spool) -> list[DayChecked]:
         """Return a verdict on each day of one object and account."""
         pair, cursor = task.pair, task.cursor
         advertiser, stream = pair.advertiser, pair.stream
+        if task.days:
+            self._note(advertiser, Window(task.days[0].day, task.days[-1].day))
         lookback = self._settings.reimport_lookback_window
         unsettled = unsettled_from(cursor, lookback)
         ask = self._asking(pair)
@@ -359,6 +347,7 @@ class Checks:
                 found = self._with_gaps(task, found, account)
                 if known.comparable_account and "spend" in pair.fields:
                     found = self._named(task, found, account)
+                found = [replace(one, account=account.get(one.day, NOTHING).spend or Decimal()) for one in found]
             if stream.time == "stat_time_hour":
                 found = [_of_hours(one) for one in found]
             return found
@@ -413,7 +402,7 @@ class Checks:
         found = self._read_account(advertiser, Window(day, day), spool)
         return None if found is None else found.get(day, NOTHING)
 
-    def _with_gaps(self, task: _Task, found: Sequence[DayChecked], account: Mapping[date, Seal]) -> list[DayChecked]:
+    def _with_gaps(self, task: Task, found: Sequence[DayChecked], account: Mapping[date, Seal]) -> list[DayChecked]:
         """Return the days with those missing that were never read although the account has results."""
         cursor, zone = task.cursor, task.pair.advertiser.zone
         since = cursor.since if cursor and cursor.since else date.max
@@ -423,7 +412,7 @@ class Checks:
 
         return [missing(one, account) if is_gap(one) else one for one in found]
 
-    def _named(self, task: _Task, found: Sequence[DayChecked], account: Mapping[date, Seal]) -> list[DayChecked]:
+    def _named(self, task: Task, found: Sequence[DayChecked], account: Mapping[date, Seal]) -> list[DayChecked]:
         """Return the days with a name for what the account has elsewhere, where its spend is not theirs."""
         pair = task.pair
         if pair.stream.level == "advertiser":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -10,6 +12,7 @@ from datetime import datetime
 
 from owox_tiktok.app.common import EVERYTHING, Selection, only
 from owox_tiktok.app.imports import WHOLE_RUN, Part, import_
+from owox_tiktok.app.proofs import Verified, verify
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Problem
 from owox_tiktok.events import Event, Finished, Listener, Waiting, Warned
@@ -20,6 +23,7 @@ from owox_tiktok.sheets.control import Control
 from owox_tiktok.sheets.destination import Sheets
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.report import INTERVALS, Intervals, Mirror, Report
+from owox_tiktok.sheets.setup import add_numbers
 
 AFTERWARDS_S = 120.0
 """So long a run whose time is up may wait for Google to store what it has read."""
@@ -34,6 +38,41 @@ def open_sheet(
     """
     env = os.environ if environment is None else environment
     return Control(Spreadsheet(spreadsheet_id(spreadsheet), environment=env), environment=env, datasets=datasets)
+
+
+def verify_sheet(
+    control: Control,
+    *,
+    now: datetime,
+    listen: Listener,
+    within_s: float = math.inf,
+    environment: Mapping[str, str] | None = None,
+) -> Verified:
+    """Compare what a Sheet says is imported with TikTok's totals, and show in its tab *Numbers* what came of it.
+
+    That tab is made where there is none. The accounts come first that were confirmed longest ago, and nothing more is
+    asked after ``within_s`` seconds: the next check goes on there. Raises BadInput and Problem as ``verify`` does, and
+    StoreBusy when an import holds the Sheet.
+    """
+    began = time.monotonic()
+    book = control.book
+    with Lease(book, warns=True, environment=os.environ if environment is None else environment) as lease:
+        settings = control.read(now).settings
+
+        def open_(address: str) -> Destination:
+            if address == f"sheets://{book.id}":
+                add_numbers(book)
+                return Sheets(book, lease=lease, technical_names=settings.technical_names)
+            return open_destination(address, environment=environment)
+
+        return verify(
+            settings,
+            now=now,
+            listen=listen,
+            environment=environment,
+            open_=open_,
+            enough=lambda: time.monotonic() - began >= within_s,
+        )
 
 
 def import_sheet(

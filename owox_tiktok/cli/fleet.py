@@ -63,9 +63,10 @@ def status(
     bad: bool,
     as_json: bool,
 ) -> None:
-    """Show all Sheets: last success, lag, rows, requests and what is wrong.
+    """Show how all Sheets are.
 
-    Those that need somebody come first. Exits with 3 when there are any. No Sheet is called for it.
+    Last success, lag, rows, requests, and why the last run failed. Those that need somebody come first, and it exits
+    with 3 when there are any. No Sheet is called for it.
     """
 
     def work(screen: Screen) -> int:

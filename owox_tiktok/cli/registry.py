@@ -153,7 +153,10 @@ def remove(file: Path, book: str) -> None:
 @click.option("--project", envvar="GOOGLE_CLOUD_PROJECT", default="", help="Google Cloud [GOOGLE_CLOUD_PROJECT].")
 @click.option("--name", default="owox-tiktok", show_default=True, help="The name given to deploy.sh.")
 def diff(file: Path, old: Path | None, project: str, name: str) -> None:
-    """Show what would change: Sheets, secrets, callers, datasets and client ids that come and go."""
+    """Show what another registry changes.
+
+    Sheets, secrets, callers, datasets and client ids that come and go.
+    """
 
     def work(screen: Screen) -> int:
         after = read(file)

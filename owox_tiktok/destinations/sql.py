@@ -54,10 +54,12 @@ from owox_tiktok.trust import changes
 from owox_tiktok.trust.kept import VERDICT
 from owox_tiktok.trust.seals import (
     NOTHING,
+    STORED_OF,
     STORED_SINCE,
     Rest,
     Span,
     forget_sql,
+    in_order,
     insert_sql,
     of_recount,
     of_row,
@@ -66,6 +68,7 @@ from owox_tiktok.trust.seals import (
     recounted,
     spans_of,
     spans_of_days,
+    stored_of_sql,
     stored_since_sql,
     stored_sql,
 )
@@ -109,6 +112,8 @@ class SqlDestination(ABC):
     """What people can take another of when a name is taken."""
     moment = "now()"
     """SQL for the moment at which rows are written."""
+    newest = ""
+    """The column by which the last row of a day counts in the table of days, where rows are only added there."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -342,6 +347,44 @@ class SqlDestination(ABC):
 
         with self._sentences(stream):
             return recounted(stream, stored, window, count)
+
+    def standing(
+        self, stream: Stream, spans: Sequence[tuple[str, Window]]
+    ) -> dict[str, tuple[dict[date | None, Sealed], Seals]]:
+        """Return the stored seals, and those of the rows as they are now, of days of accounts, by account.
+
+        However many accounts: one query for what is stored, and one for what is there (more where the columns differ).
+        """
+        stored: dict[str, dict[date | None, Sealed]] = {advertiser_id: {} for advertiser_id, _ in spans}
+        found: dict[str, dict[date | None, Seal]] = {advertiser_id: {} for advertiser_id, _ in spans}
+        with self._sentences(stream):
+            table = self._found(stream.table)
+            if table is None or not spans:
+                return {}
+            if self._found(SEALS):
+                whole = Window(min(w.first for _, w in spans), max(w.last for _, w in spans))
+                for row in self._asked(
+                    stored_of_sql(self.dialect, stream, stored, whole, table.id, newest=self.newest)
+                ):
+                    values = dict(zip(STORED_OF, row, strict=True))
+                    day, sealed = of_row(values)
+                    stored[values["advertiser_id"]][day] = sealed
+            kinds: dict[tuple[str, ...], list[Span]] = {}
+            for advertiser_id, window in spans:
+                days = stored[advertiser_id]
+                # Days of old may lack a field that was chosen later; a day without a seal is counted as its neighbours.
+                all_of_them = tuple(n for n in stream.fields if n in table.types)
+                usual = next((days[day].fields for day in window if day in days), all_of_them)
+                for fields in dict.fromkeys([usual, *(days[day].fields for day in window if day in days)]):
+                    of = (d for d in window if (days[d].fields if d in days else usual) == fields)
+                    kinds.setdefault(fields, []).extend(spans_of_days(advertiser_id, of))
+            for fields, some in kinds.items():
+                columns = in_order(stream.fields[n] for n in fields if n in stream.fields)
+                for advertiser_id, seals in self._found_seals(
+                    stream, columns, condition(self.dialect, stream, some)
+                ).items():
+                    found.setdefault(advertiser_id, {}).update(seals)
+        return {advertiser_id: (stored[advertiser_id], found[advertiser_id]) for advertiser_id in stored}
 
     def _whose(self, stream: Stream, advertiser_ids: Iterable[str], window: Window | None) -> str:
         """Return the condition for the rows of accounts, of the window or all."""

@@ -13,6 +13,8 @@
     runs         imports within the time of one request
     progress     how far runs are, for those who look
     watch        … and runs that end without a word: the schedule has them looked for
+    connect      a person connects TikTok: the public function's pages
+    vault        Secret Manager: a token becomes a new version
     fleet        all Sheets at a glance, for operators
     seats        how many runs use one TikTok token at once
     due          when Sheets import without anybody, in one table

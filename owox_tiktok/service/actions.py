@@ -6,20 +6,21 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from owox_tiktok import app, notify
 from owox_tiktok.central.store import open_store
 from owox_tiktok.central.turns import BACKFILL, PERSON, SCHEDULE
-from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
+from owox_tiktok.errors import BadInput, Halted, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.events import Failed, counted, duration, rows_of
 from owox_tiktok.secret import Secret
-from owox_tiktok.service import choosing, fleet, logs, progress, watch
+from owox_tiktok.service import choosing, connect, fleet, logs, progress, proving, watch
 from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.due import OFF, Due, minute_of
 from owox_tiktok.service.identity import Caller
 from owox_tiktok.service.ledger import Ledgers
-from owox_tiktok.service.messages import Answer, Refusal
+from owox_tiktok.service.messages import Answer, Refusal, come_again
 from owox_tiktok.service.queued import Queued, clock_time
 from owox_tiktok.service.registry import RATE, Entry, Registry
 from owox_tiktok.service.runs import Runs, say
@@ -27,6 +28,7 @@ from owox_tiktok.service.seats import Seats
 from owox_tiktok.service.sheet import Sheet
 from owox_tiktok.service.stopping import Stopping
 from owox_tiktok.service.tasks import Queue, name_for
+from owox_tiktok.settings import Settings
 from owox_tiktok.sheets import lease, setup, template
 from owox_tiktok.sheets.client import WRITER_VARIABLE
 from owox_tiktok.sheets.errors import SheetRefused
@@ -35,10 +37,17 @@ from owox_tiktok.sheets.pace import PER_MINUTE_VARIABLE
 from owox_tiktok.sheets.report import record
 from owox_tiktok.sheets.shared_pace import STORE_VARIABLE
 from owox_tiktok.sheets.tabs import TAB
+from owox_tiktok.states import Reason
 from owox_tiktok.streams import STREAMS
 
+ASK_S, ANSWER_S = 11.0, 17.0
+"""So long TikTok is asked for a plan or a check; of many accounts a part. Somebody waits: after so long we give up."""
+MOST_CHECKS, MOST_PROBLEMS = 60, 20
+"""Of more checks those that say the same are one line; of more problems the first are shown."""
 QUICK_S = 5.0
 """Somebody looks at a menu: no longer than this is Google asked again about a state."""
+
+T = TypeVar("T")
 
 _PASSED_ON = (
     "TIKTOK_API_URL",
@@ -51,7 +60,13 @@ _PASSED_ON = (
 )
 """Variables of the deployment that say where things are and how fast; nothing in a Sheet can."""
 
-_OPTIONS = {"--from": "start_date", "--to": "end_date", "--object": "objects"}
+_OPTIONS = {
+    "--from": "start_date",
+    "--to": "end_date",
+    "--object": "objects",
+    "--metric": "metric",
+    "--advertiser": "advertiser_ids",
+}
 """What ``app`` calls by the command line's names, and the body's names for it."""
 
 
@@ -67,6 +82,7 @@ class Actions:
         now: Callable[[], datetime],
     ) -> None:
         self._environment, self._registry, self._now = environment, registry, now
+        self._deployment = deployment
         self._store = deployment.store
         self._stale_hours = deployment.stale_hours
         self._runs = Runs(deployment, stopping, now)
@@ -107,11 +123,19 @@ class Actions:
                     return choosing.accounts(sheet, self._now())
                 case "schedule":
                     return self._schedule(sheet, caller)
+                case "verify":
+                    return proving.verify(sheet, self._now())
+                case "explain":
+                    return proving.explain(sheet, self._now())
                 case "status":
                     said = progress.status(sheet, self._queued.kept if self._queued else None)
                     return said.and_(share_with=entry.writer)
                 case "cancel":
                     return self._queued.cancel(sheet, log) if self._queued else progress.cancel(sheet)
+                case "connect":
+                    where = connect.address(self._deployment, asked.spreadsheet_id, caller)
+                    log.info("somebody begins to connect TikTok")
+                    return Answer(200, {"url": where, "message": "The address is good for ten minutes."})
                 case "sweep":  # is about no spreadsheet
                     return self.sweep(log)
         except BadInput as problem:
@@ -180,7 +204,7 @@ class Actions:
         """Return the spreadsheet that is asked about; TikTok's secrets come along where the action needs them."""
         names = [*_PASSED_ON]
         found: dict[str, Secret] = {}
-        if asked.action not in ("fields", "choices", "choose", "schedule", "status", "cancel"):
+        if asked.action not in ("fields", "choices", "choose", "schedule", "status", "cancel", "connect"):
             found = self._registry.secrets(entry)
             notes = True
         if notes:
@@ -220,10 +244,14 @@ class Actions:
 
     def _plan(self, sheet: Sheet) -> Answer:
 
-        now = self._now()
-        settings = sheet.settings(now)
+        now, until = self._now(), time.monotonic() + ASK_S
         backfill = app.backfill_range(*sheet.asked.days, now)
-        planned = app.plan(settings, now=now, backfill=backfill, environment=sheet.environment)
+
+        def work() -> tuple[Settings, list[app.Planned]]:
+            known = sheet.settings(now)
+            return known, app.plan(known, now=now, backfill=backfill, environment=sheet.environment, until=until)
+
+        settings, planned = _in_time(work)
         objects = []
         for name in dict.fromkeys(p.object for p in planned if p.object and not p.problem):
             pairs = [p for p in planned if p.object == name and not p.problem]
@@ -245,8 +273,11 @@ class Actions:
         problems = [_of_pair(p.object, p.advertiser.id, p.problem) for p in planned if p.problem]
         asked = f"{rows_of(rows_in_all)} with {counted(requests, 'request')}"
         message = f"About {asked}, in {duration(max(seconds, 10))} or more."
+        if guessed := sum(p.sampled for p in planned):
+            message += f" Estimated from {len(planned) - guessed:,} of {len(planned):,} objects and accounts."
         if problems:
             message += f" {len(problems)} of {len(planned)} cannot be read."
+            problems = problems[:MOST_PROBLEMS]
         return Answer(
             200,
             {
@@ -261,14 +292,17 @@ class Actions:
 
     def _check(self, sheet: Sheet) -> Answer:
 
-        now = self._now()
-        checked = app.check(
-            sheet.settings(now), now=now, environment=sheet.environment, sheet=sheet.asked.spreadsheet_id
+        now, until, book = self._now(), time.monotonic() + ASK_S, sheet.asked.spreadsheet_id
+        checked = _in_time(
+            lambda: app.check(sheet.settings(now), now=now, environment=sheet.environment, sheet=book, until=until)
         )
+        if len(checked) > MOST_CHECKS:
+            checked = app.folded(checked)
         bad = sum(not c.ok for c in checked)
         message = f"{bad} of {counted(len(checked), 'check')} failed." if bad else f"All {len(checked)} checks passed."
         checks = [{"what": c.what, "ok": c.ok, "detail": c.detail} for c in checked]
-        return Answer(200, {"ok": not bad, "checks": checks, "message": message})
+        remedy = "connect" if any(c.of_token for c in checked) else ""
+        return Answer(200, {"ok": not bad, "checks": checks, "message": message, "remedy": remedy})
 
     def _prune(self, sheet: Sheet) -> Answer:
 
@@ -287,6 +321,15 @@ class Actions:
         message += "".join(f" {_of_pair(f.object, f.advertiser_id, f.message)}" for f in failed)
         titles = {name: STREAMS[name].title for name in rows}
         return Answer(200, {"dry_run": dry_run, "rows": rows, "titles": titles, "message": message})
+
+
+def _in_time(work: Callable[[], T]) -> T:
+    """Return what ``work`` returns, or say that it takes too long: Apps Script gives up on us after a minute."""
+    end = time.monotonic() + ANSWER_S
+    try:
+        return app.unless(lambda: Reason.OUT_OF_TIME if time.monotonic() > end else None, work)
+    except Halted:
+        raise come_again(f"TikTok or Google did not answer within {ANSWER_S:.0f} seconds", 60) from None
 
 
 # --- the tab Fields ---------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from owox_tiktok.service.messages import Answer, Refusal
 from owox_tiktok.service.stopping import Stopping
 
 if TYPE_CHECKING:
+    from owox_tiktok.service.connect import Connecting
     from owox_tiktok.service.desk import Desk
     from owox_tiktok.service.identity import Identity
 
@@ -83,6 +84,8 @@ class Service:
             if request.method not in ("GET", "HEAD"):
                 raise _not_allowed("GET")
             return Answer(200, {"ok": True, "version": __version__})
+        if self._deployed.deployment.role == "connect":
+            return self._deployed.connect(request, log)
         if request.path == "/fleet":
             if request.method != "GET":
                 raise _not_allowed("GET")
@@ -106,6 +109,7 @@ class _Deployed:
         self._lock = threading.Lock()
         self._identity: Identity | None = None
         self._desk: Desk | None = None
+        self._pages: Connecting | None = None
 
     def answer(self, request: Request, log: logs.Log) -> Answer:
         """Answer a POST to the function."""
@@ -117,6 +121,34 @@ class _Deployed:
         return self._served_at().answer(
             body, caller, log, headers.get(TASK_HEADER, ""), headers.get("X-Owox-Signature", "")
         )
+
+    def connect(self, request: Request, log: logs.Log) -> Answer:
+        """Answer the browser of somebody who connects TikTok: with pages alone, and nothing else."""
+        from owox_tiktok.service.connect import problem_page
+
+        if request.method != "GET" or request.path not in ("/connect", "/connected"):
+            raise Refusal(404, "there is nothing at this address", what_to_do="Begin in the Sheet.")
+        pages = self._connecting()
+        try:
+            if request.path == "/connect":
+                return pages.begin(request.args)
+            return pages.end(request.args, request.cookies, log)
+        except Problem as problem:
+            answer = messages.of_problem(problem, "")
+            log.warning("%s", problem.sentence, facts={"status": answer.status})
+            return Answer(answer.status, problem_page(problem))
+
+    def _connecting(self) -> Connecting:
+        from owox_tiktok.central.store import open_store
+        from owox_tiktok.service.connect import Connecting
+        from owox_tiktok.service.registry import Registry
+
+        with self._lock:
+            if self._pages is None:
+                registry = Registry(self.deployment, self._environment)
+                store = open_store(self.deployment.store, self._environment)
+                self._pages = Connecting(self.deployment, self._environment, registry, store)
+            return self._pages
 
     def fleet(self, request: Request, log: logs.Log) -> Answer:
         """Show all Sheets to an operator, as a page or, where that is asked for, as JSON."""

@@ -93,6 +93,8 @@ class Entry(msgspec.Struct):
     ended: datetime | None = None
     state: State | None = None
     message: str = ""
+    remedy: str = ""
+    """What the menu offers to put it right: connect, where TikTok refused the token."""
     rows: int = 0
     requests: int = 0
     accounts: dict[str, OfAccount] = {}

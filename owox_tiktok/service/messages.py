@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed, Unavailable
+from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed, TokenRefused, Unavailable
 from owox_tiktok.sheets.errors import SheetRefused, TooManyCells
 
 MOST_BYTES = 64 * 1024
@@ -83,6 +83,8 @@ def of_problem(problem: Problem, request_id: str) -> Answer:
     message = " ".join(str(m) for m in mistakes) or problem.message
     if problem.request_id:
         message = f"{message.rstrip('.')}. (TikTok request {problem.request_id})"
+    if isinstance(problem, TokenRefused):
+        more = {**more, "remedy": "connect"}
     error = {
         "message": message,
         "where": mistakes[0].where if len(mistakes) == 1 else problem.where,

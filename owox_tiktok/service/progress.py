@@ -51,7 +51,8 @@ def _of_ledger(known: Ledger, wanted: str) -> Answer:
     if found is None:
         raise messages.no_run(wanted)
     label = _label(entry, datetime.now(UTC)) if entry else ""
-    return Answer(200, _answer(found, newest, _lines(known), label))
+    shown = known.find(found.run)
+    return Answer(200, {**_answer(found, newest, _lines(known), label), "remedy": shown.remedy if shown else ""})
 
 
 def _run(entry: Entry, recorded: Run | None, zone: str) -> Run:
@@ -146,6 +147,7 @@ def _answer(found: Run | None, runs: Sequence[Run], lines: list[dict[str, str]],
         "ended": say(found.ended) if found else None,
         "percent": (100 if found.state is State.DONE else found.percent) if found else 0,
         "message": found.message if found else "No import has run yet.",
+        "proof": found.proof if found else "",
         "objects": [
             {
                 "object": name,

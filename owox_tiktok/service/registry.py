@@ -105,12 +105,19 @@ class Registry:
         """Return token, app id and app secret of the entry by their variables' names; a Refusal of 500 without any."""
         found = self._read_secret(entry.secret)
         if not found.get(TOKEN):
-            raise Refusal(
-                500,
-                f"the service has no TikTok token called {entry.secret}",
-                what_to_do=f"Whoever deployed it can mount one at {self._deployment.secrets}/{entry.secret}/token.",
-            )
+            what = f"the service has no TikTok token called {entry.secret}"
+            if self._deployment.connect_url:
+                raise Refusal(500, what, what_to_do="Choose OWOX › Connect TikTok… in the Sheet.", remedy="connect")
+            place = f"{self._deployment.secrets}/{entry.secret}/token"
+            raise Refusal(500, what, what_to_do=f"Whoever deployed it can mount one at {place}.")
         return found
+
+    def app(self, entry: Entry) -> tuple[str, Secret]:
+        """Return id and secret of the entry's TikTok app: its own, else the deployment's; empty where there is none."""
+        found = self._read_secret(entry.secret)
+        if found.get(APP_ID) and found.get(APP_SECRET):
+            return found[APP_ID].reveal(), found[APP_SECRET]
+        return self._environment.get(APP_ID, "").strip(), Secret(self._environment.get(APP_SECRET, "").strip())
 
     def _known(self) -> Mapping[str, Entry]:
         with self._lock:

@@ -4,18 +4,21 @@ One at a time, a small run would wait behind every backfill; all at once, each w
 to get anywhere. So about twenty share it. Backfills have few of the seats, and some are kept for people, who wait for
 what they ask for. Whoever finds none comes again, and says so here: then runs that hold a seat end their part early.
 
-A seat is left at the end of a part; one whose holder died is free when the part would have been over.
+Each seat is an object of its own: Cloud Storage takes one write a second of an object, and twenty runs may begin at the
+same moment. A seat is left at the end of a part; one whose holder died is free when the part would have been over.
 """
 
 from __future__ import annotations
 
 import enum
 import random
-from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import msgspec
 
-from owox_tiktok.central.store import Store, change
+from owox_tiktok.central.store import Changed, Held, Store, change
 
 SEATS = 20
 """Runs of one token at once …"""
@@ -26,6 +29,8 @@ KEPT_FOR_PEOPLE = 4
 WAITS_S = 150.0
 """Somebody who found no seat is thought to be waiting for so long: longer than until they come again."""
 NOTED_EVERY_S = 30.0
+LOOKS = 10
+"""So many seats are looked at side by side."""
 _CHANCE = random.Random()  # noqa: S311 - it spreads attempts, and guards nothing
 
 
@@ -40,33 +45,28 @@ class Kind(enum.StrEnum):
 class Seat(msgspec.Struct):
     """A seat that is taken; ``until`` is a moment of the store's clock, in seconds since 1970."""
 
-    kind: Kind
+    run: str
     until: float
 
 
-class Table(msgspec.Struct):
-    """The seats of one token by run, and when somebody of a kind last found none."""
+def choose(seats: Sequence[Seat | None], run: str, kind: Kind, *, now: float) -> list[int]:
+    """Return the seats that a run may take, the best first; its own alone, if it has one.
 
-    taken: dict[str, Seat] = {}
-    refused: dict[str, float] = {}
-
-
-def take(table: Table, run: str, kind: Kind, *, now: float, until: float) -> bool:
-    """Give a run a seat, or note that it waits for one; a run that has one keeps it, with a new end."""
-    others = {name: seat for name, seat in table.taken.items() if seat.until > now and name != run}
-    count = Counter(seat.kind for seat in others.values())
-    free = SEATS - len(others)
-    if kind is not Kind.PERSON:
-        free = min(free, SEATS - KEPT_FOR_PEOPLE - (len(others) - count[Kind.PERSON]))
-    if kind is Kind.BACKFILL:
-        free = min(free, BACKFILL_SEATS - count[Kind.BACKFILL])
-    table.taken = others
-    if free > 0:
-        table.taken[run] = Seat(kind, until)
-        return True
-    if now - table.refused.get(kind, 0.0) > NOTED_EVERY_S:
-        table.refused[kind] = now
-    return False
+    Backfills sit on the first seats only, schedules there when there is no other, and people on the last ones first.
+    """
+    for number, seat in enumerate(seats):
+        if seat and seat.run == run and seat.until > now:
+            return [number]
+    free = [number for number, seat in enumerate(seats) if seat is None or seat.until <= now]
+    _CHANCE.shuffle(free)  # who looks at the same moment should not meet us
+    common = range(BACKFILL_SEATS, SEATS - KEPT_FOR_PEOPLE)
+    match kind:
+        case Kind.BACKFILL:
+            return [number for number in free if number < BACKFILL_SEATS]
+        case Kind.SCHEDULE:
+            free = [number for number in free if number < common.stop]
+            return sorted(free, key=lambda number: number not in common)
+    return sorted(free, key=lambda number: (number < common.stop, number not in common))
 
 
 def come_again_s(kind: Kind) -> float:
@@ -76,49 +76,76 @@ def come_again_s(kind: Kind) -> float:
 
 
 class Seats:
-    """The seats of all tokens of a deployment. Raises Unavailable where the store does not answer."""
+    """The seats of all tokens of a deployment; safe for threads. Raises Unavailable where the store does not answer."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._pool = ThreadPoolExecutor(LOOKS, thread_name_prefix="seats")
 
     def take(self, alias: str, run: str, kind: Kind, length_s: float) -> bool:
         """Take a seat for a part that takes ``length_s`` at most; False when there is none."""
-        said: list[bool] = []
-
-        def to(before: bytes | None) -> bytes:
-            table, now = _decoded(before), self._store.now()
-            said[:] = [take(table, run, kind, now=now, until=now + length_s)]
-            return msgspec.json.encode(table)
-
-        change(self._store, _name(alias), to)
-        return said[0]
+        held = self._look(alias)
+        now = self._store.now()
+        for number in choose([_seat(one) for one in held], run, kind, now=now):
+            there, seat = held[number], msgspec.json.encode(Seat(run, now + length_s))
+            with suppress(Changed):  # somebody else sits there by now
+                self._store.put(_name(alias, number), seat, there.generation if there else 0)
+                return True
+        self._note(alias, kind)
+        return False
 
     def leave(self, alias: str, run: str) -> None:
         """Leave the seat of a run, if it has one."""
-
-        def to(before: bytes | None) -> bytes | None:
-            table = _decoded(before)
-            return msgspec.json.encode(table) if table.taken.pop(run, None) else None
-
-        change(self._store, _name(alias), to)
+        for number, there in enumerate(self._look(alias)):
+            if there and (seat := _seat(there)) and seat.run == run:
+                with suppress(Changed):
+                    self._store.delete(_name(alias, number), there.generation)
 
     def wanted(self, alias: str, kind: Kind) -> bool:
         """Whether somebody who does not come after this kind is likely to be waiting for a seat."""
-        held = self._store.get(_name(alias))
-        table, now = _decoded(held.body if held else None), self._store.now()
+        held = self._store.get(_waiting(alias))
+        refused, now = _refused(held.body if held else None), self._store.now()
         order = list(Kind)
         before = order[: order.index(kind) + 1]
-        return any(now - table.refused.get(one, -WAITS_S) < WAITS_S for one in before)
+        return any(now - refused.get(one, -WAITS_S) < WAITS_S for one in before)
+
+    def _look(self, alias: str) -> list[Held | None]:
+        return list(self._pool.map(lambda number: self._store.get(_name(alias, number)), range(SEATS)))
+
+    def _note(self, alias: str, kind: Kind) -> None:
+        """Note that somebody waits, if that was not noted lately."""
+        now = self._store.now()
+
+        def to(before: bytes | None) -> bytes | None:
+            refused = _refused(before)
+            if now - refused.get(kind, -NOTED_EVERY_S) < NOTED_EVERY_S:
+                return None
+            return msgspec.json.encode({**refused, kind: now})
+
+        change(self._store, _waiting(alias), to)
 
 
-def _name(alias: str) -> str:
-    return f"seats/{alias}.json"
+def _name(alias: str, number: int) -> str:
+    return f"seats/{alias}/{number:02}.json"
 
 
-def _decoded(body: bytes | None) -> Table:
-    if body is None:
-        return Table()
+def _waiting(alias: str) -> str:
+    return f"seats/{alias}/waiting.json"
+
+
+def _seat(held: Held | None) -> Seat | None:
+    if held is None:
+        return None
     try:
-        return msgspec.json.decode(body, type=Table)
+        return msgspec.json.decode(held.body, type=Seat)
     except msgspec.DecodeError:
-        return Table()
+        return None
+
+
+def _refused(body: bytes | None) -> dict[str, float]:
+    if body is None:
+        return {}
+    try:
+        return msgspec.json.decode(body, type=dict[str, float])
+    except msgspec.DecodeError:
+        return {}

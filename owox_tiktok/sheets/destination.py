@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from http import HTTPStatus
 from types import TracebackType
 
@@ -38,9 +38,12 @@ from owox_tiktok.sheets.errors import SheetRefused
 from owox_tiktok.sheets.layout import BROKEN, PRUNED, STRAY, Done, Portion, spans_of
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.look import CELLS_AT_ONCE, Look
+from owox_tiktok.sheets.months import is_key_of
+from owox_tiktok.sheets.numbers import NumbersTab
 from owox_tiktok.sheets.portions import batches, by_stream
+from owox_tiktok.sheets.proofs import Proofs
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.seals import is_key_of, seals_of
+from owox_tiktok.sheets.seals import CellTally
 from owox_tiktok.sheets.state import (
     Pair,
     adopted,
@@ -51,7 +54,7 @@ from owox_tiktok.sheets.state import (
     state_tab,
     tab_id,
 )
-from owox_tiktok.sheets.steps import LAYOUTS, Steps, keeps_changing
+from owox_tiktok.sheets.steps import LAYOUTS, keeps_changing
 from owox_tiktok.sheets.stretch import FIELDS, Behind, stretched
 from owox_tiktok.sheets.table import (
     Key,
@@ -89,7 +92,7 @@ def open_at(rest: str, *, read_only: bool = False, environment: Mapping[str, str
     return Sheets(Spreadsheet(name, environment=environment), read_only=read_only, technical_names=wish == "true")
 
 
-class Sheets(Steps):
+class Sheets(Proofs):
     """A Google spreadsheet as a Destination."""
 
     step = Step(linger_s=8.0)
@@ -141,10 +144,13 @@ class Sheets(Steps):
         """Return what is known of every pair; a cursor counts only for the tab and the columns it speaks of.
 
         A tab the person deleted holds no days any more, and a column she deleted no values: their cursors let go of
-        them, so that the next import reads them again.
+        them, so that the next import reads them again. Once the tabs were audited what is held is as good as a look.
         """
-        structure = self._look(recent=True)
-        records = {**self._read_state(structure, with_seals=True), **self._unwritten}
+        if self._audited and self._structure and self._records is not None:
+            structure, records = self._structure, {**self._records, **self._unwritten}
+        else:
+            structure = self._look(recent=True)
+            records = {**self._read_state(structure, with_seals=True), **self._unwritten}
         tables = {name: table_of(structure, name) for name in {r.object for r in records.values()}}
         return {
             pair: _without_locked(known(record, tables[record.object]), tables[record.object])
@@ -168,18 +174,36 @@ class Sheets(Steps):
         self._flush()
 
     def _flush(self) -> None:
-        """Write what no batch took along."""
-        if not (self._unwritten or self._unwritten_seals) or self._read_only:
+        """Write what no batch took along, and the tab *Numbers* if something was checked."""
+        if not (self._unwritten or self._unwritten_seals or self._checked_at) or self._read_only:
             return
-        structure = self._look()
-        state = state_tab(structure)
-        pairs = self.book.values([state_keys(state)])[0] if state else []
-        records, seals = dict(self._unwritten), dict(self._unwritten_seals)
-        names = {key[0].partition(" ")[0] for key in seals}
-        ids = {name: tab_id(table) for name in names if (table := table_of(structure, name))}
-        batch = state_requests(structure, state, pairs, records, seals, ids)
-        self.book.apply(batch)
-        self._remember(records, seals)
+        for turn in range(LAYOUTS):
+            structure = (self._structure if not turn else None) or self._look()
+            state = state_tab(structure)
+            numbers = NumbersTab.of(structure) if self._checked_at else None
+            blocks = [*([state_keys(state)] if state else []), *([numbers.block()] if numbers else [])]
+            try:
+                seen = self.book.snapshot(blocks) if blocks else {}
+            except SheetRefused as error:
+                if error.code != HTTPStatus.BAD_REQUEST:
+                    raise
+                continue  # a tab, or a part of it, was deleted since
+            pairs = pairs_seen(state, seen)
+            if pairs is None:
+                continue
+            records, seals = dict(self._unwritten), dict(self._unwritten_seals)
+            names = {key[0].partition(" ")[0] for key in seals}
+            ids = {name: tab_id(table) for name in names if (table := table_of(structure, name))}
+            batch = state_requests(structure, state, pairs, records, seals, ids)
+            if numbers and self._checked_at:
+                kept = {pair: days for pair, days in self._kept_days() if days}
+                batch += numbers.requests(seen[numbers.tab.id], self.advertisers, kept, self._checked_at)
+            self._structure = None
+            self.book.apply(batch)
+            self._structure = structure.after(batch)
+            self._remember(records, seals)
+            self._checked_at = None
+            return
 
     def _stretch(self) -> None:
         """Make her filters, banding and tables longer that ended where rows were put behind ours."""
@@ -429,6 +453,7 @@ class Sheets(Steps):
         Each tab is read once, and its keys are good for the import that follows. See ``sheets.audit``.
         """
         differing: dict[Pair, Mapping[date | None, tuple[Seal, Seal]]] = {}
+        self._audited = {stream.name: {} for stream in streams}
         notes: list[tuple[str, str]] = []
         for _ in range(LAYOUTS):
             structure = self._structure or self._look()
@@ -453,6 +478,7 @@ class Sheets(Steps):
                 self._with_keyless.add(stream.name)
             for advertiser_id, days in found[stream.name].differing.items():
                 differing[stream.name, advertiser_id] = days
+                self._audited[stream.name][advertiser_id] = {day: now for day, (_, now) in days.items()}
             copies, strays = found[stream.name].copies, found[stream.name].strays
             if copies or strays:
                 self._step([Portion(stream, ends=dict.fromkeys(strays, STRAY).get)])
@@ -554,42 +580,52 @@ class Sheets(Steps):
     def recount(self, stream: Stream, advertiser_id: str, window: Window | None = None) -> dict[date | None, Seal]:
         """Return the seals of the rows as they stand there now, of the window or all; days without rows have none.
 
-        They are of cells, as those are that were stored (see ``sheets.seals``).
+        They are of cells, as those are that were stored (see ``sheets.seals``). A tab is read once for all accounts,
+        until something is written into it. In an import it is not read again after the audit: what that has found, and
+        what was stored since, is what stands there, unless somebody edits meanwhile, which the next audit sees.
         """
-        structure = self._look()
-        self._read_state(structure, with_seals=True)
-        table = table_of(structure, stream.name)
+        if stream.name in self._audited:
+            found = {day: sealed.seal for day, sealed in self._days(stream, advertiser_id).items()}
+            found |= self._audited[stream.name].get(advertiser_id, {})
+            return {d: s for d, s in found.items() if s.rows > 0 and _is_within(d, window)}
+        if stream.name not in self._counted:
+            self._read_state(self._look(), with_seals=True)
+            self._counted[stream.name] = {}
+        counted = self._counted[stream.name]
+        table = table_of(self._structure or self._look(), stream.name)
         if table is None or not self._usable(table, stream):
             return {}
-        who = stream.keys.index("advertiser_id")
-        when = None if stream.time is None else stream.keys.index(stream.time)
-        begin, end = (seconds_of(window.first), seconds_of(window.last + timedelta(days=1))) if window else (0, 0)
-
-        def picked(key: Key) -> bool:
-            if not stream.per_app and key[who] != (advertiser_id or None):
-                return False
-            at = None if when is None else key[when]
-            return window is None or not isinstance(at, int) or begin <= at < end
 
         def count(columns: Sequence[Field]) -> dict[date | None, Seal]:
-            return seals_of(columns, self._lines(table, stream, columns, picked), stream.time)
+            names = tuple(f.name for f in columns)
+            if names not in counted:
+                counted[names] = self._count(table, stream, columns)
+            of = counted[names].get("" if stream.per_app else advertiser_id, {})
+            return {d: s for d, s in of.items() if _is_within(d, window)}
 
         return recounted(stream, self._days(stream, advertiser_id), window, count)
 
-    def _lines(
-        self, table: Table, stream: Stream, columns: Sequence[Field], picked: Callable[[Key], bool]
-    ) -> Iterator[list[Cell]]:
-        """Yield the cells of the rows whose key is picked, some thousand rows in memory at a time."""
+    def _count(self, table: Table, stream: Stream, columns: Sequence[Field]) -> dict[str, dict[date | None, Seal]]:
+        """Return the seals of all rows of a tab, by advertiser; some thousand rows in memory at a time."""
+        who = stream.keys.index("advertiser_id")
         strips = table.strips()
         names = [n for strip in strips for n in strip.names]
         at = [names.index(f.name) if f.name in names else None for f in columns]
+        tallies: dict[str, CellTally] = {}
         step = max(1, CELLS_AT_ONCE // len(names))
         for top in range(0, table.tab.rows, step):
             blocks = self.book.values(table.blocks([(top, min(top + step, table.tab.rows))], strips))
             for row, key in enumerate(row_keys(stream, strips, blocks), top):
-                if key is not None and row != table.header and picked(key):
+                if key is not None and row != table.header:
                     line = [value for block in blocks for value in block[row - top]]
-                    yield [None if n is None else line[n] for n in at]
+                    whose = "" if stream.per_app else str(key[who] or "")
+                    tally = tallies.setdefault(whose, CellTally(columns, stream.time))
+                    tally.add([None if n is None else line[n] for n in at])
+        return {advertiser_id: tally.seals() for advertiser_id, tally in tallies.items()}
+
+
+def _is_within(day: date | None, window: Window | None) -> bool:
+    return window is None or day is None or window.first <= day <= window.last
 
 
 def _without_locked(known: Known, table: Table | None) -> Known:

@@ -67,7 +67,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
@@ -119,9 +119,9 @@ class Portion:
     stays; ``replaces``, to which window that begins here (or which list) it is counted as replaced; ``completes``, to
     which window that is complete with this portion a row of the tab counts. Each of those was ``promised`` so many
     rows. ``seals`` are the seals that land with them, by advertiser and day; None for a day whose rows are on their
-    way. ``pending`` are the keys of all windows of the step, on its first portion, so that room can be checked for
-    the whole. ``keyless`` are rows that lost their keys and are to be cleared, with our cells as they are.
-    ``size_bytes`` is how much of a request its rows take.
+    way. ``confirmed`` are the days of those that TikTok's own totals confirm. ``pending`` are the keys of all windows
+    of the step, on its first portion, so that room can be checked for the whole. ``keyless`` are rows that lost their
+    keys and are to be cleared, with our cells as they are. ``size_bytes`` is how much of a request its rows take.
     """
 
     stream: Stream
@@ -133,6 +133,7 @@ class Portion:
     promised: Mapping[int, int] = field(default_factory=dict)
     cursors: Mapping[tuple[str, str], Cursor] = field(default_factory=dict)
     seals: Mapping[str, Mapping[date | None, Sealed | None]] = field(default_factory=dict)
+    confirmed: Mapping[str, Collection[date]] = field(default_factory=dict)
     pending: Sequence[frozenset[Key]] = ()
     keyless: Mapping[int, Sequence[Cell]] = field(default_factory=dict)
     size_bytes: int = 0

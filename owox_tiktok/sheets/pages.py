@@ -166,5 +166,14 @@ STYLES: Mapping[str, Style] = {
     "count": Style(colour=INK, align="right", form="#,##0", form_type="NUMBER"),
     "rate": Style(colour=INK, align="right", form="0.00%", form_type="PERCENT"),
     "ratio": Style(colour=INK, align="right", form="0.00", form_type="NUMBER"),
+    "said": Style(colour=INK, bold=True, size=11),
+    "strip heading": Style(fill="#3c4043", colour="#ffffff", size=7, wrap=True, align="center"),
+    "strip": Style(colour=GREY, align="center"),
 }
 """Calm colours: what a person fills in is on pale yellow, what an import writes on grey."""
+
+
+def colour(text: str) -> dict[str, dict[str, float]]:
+    """Return a colour (``#rrggbb``) as the API takes it."""
+    red, green, blue = (int(text[n : n + 2], 16) / 255 for n in (1, 3, 5))
+    return {"rgbColor": {"red": red, "green": green, "blue": blue}}

@@ -120,6 +120,7 @@ def portions(chunks: Sequence[Chunk], *, batch_bytes: int, omitted: frozenset[st
         draft.completes[number] = pending[number]
         draft.promised[number] = chunk.rows
         draft.seals.setdefault(chunk.advertiser_id, {}).update(sealed[number])
+        draft.confirmed.setdefault(chunk.advertiser_id, set()).update(chunk.confirmed or ())
         if chunk.cursor is not None:
             cursor = replace(chunk.cursor, fields=chunk.cursor.fields - omitted)
             draft.cursors[chunk.stream.name, chunk.advertiser_id] = cursor
@@ -137,6 +138,7 @@ class _Draft:
     promised: dict[int, int] = field(default_factory=dict)
     cursors: dict[tuple[str, str], Cursor] = field(default_factory=dict)
     seals: dict[str, dict[date | None, Sealed | None]] = field(default_factory=dict)
+    confirmed: dict[str, set[date]] = field(default_factory=dict)
 
 
 def _portion(
@@ -177,6 +179,7 @@ def _portion(
         promised=draft.promised,
         cursors=draft.cursors,
         seals=draft.seals,
+        confirmed=draft.confirmed,
         pending=pending,
         size_bytes=size_bytes,
     )

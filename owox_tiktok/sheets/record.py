@@ -52,6 +52,8 @@ class Run(msgspec.Struct):
     windows: int = 0
     windows_done: int = 0
     objects: dict[str, ObjectProgress] = msgspec.field(default_factory=dict)
+    proof: str = ""
+    """What TikTok's own totals confirm of it, in a line."""
     so_far: Finished | None = None
     """What came of a run that stopped, for the part that goes on with it."""
     lines: int = 0

@@ -147,6 +147,8 @@ class Report:
         self._status = "Importing · making the plan"
         self._last_day: date | None = None
         self._healed: tuple[str, ...] = ()
+        self._through: date | None = None
+        """The day through which TikTok's totals confirm all that is stored."""
         self._cancelled = False
         self._seen: tuple[dict[int, Snapshot], tuple[Tag, ...]] | None = None
         """What the first write rests on, seen just before."""
@@ -274,6 +276,9 @@ class Report:
         if event.stopped:
             self.run.so_far = event
         self._healed = event.healed
+        if event.confirmed:
+            self.say("INFO", event.confirmed)
+        self.run.proof, self._through = event.confirmed, event.proof.through
         self.say(ABOUT[event.state].severity, event.summary)
         self._end(event.state, event.summary)
 
@@ -396,7 +401,7 @@ class Report:
 
     def _outputs(self, tab: Tab, seen: Snapshot) -> list[Json]:
         """Return the writes of the status, and at the end of the dates, wherever their rows are now."""
-        rows = _rows(seen)
+        rows = seen.lines()
         place = find_headings(tab, rows, CONFIG_HEADINGS[:2])
         if place is None:
             return []
@@ -405,7 +410,8 @@ class Report:
         status = self._status
         if self.run.ended and self.run.state is State.DONE and self._everything:
             here, schedule = self._book.now().astimezone(self._zone), labelled.get(normal(SCHEDULE))
-            status = up_to_date(self._last_day, (rows_of(self.run.rows), *self._healed), str(schedule or ""), here)
+            did = (rows_of(self.run.rows), *self._healed)
+            status = up_to_date(self._last_day, did, str(schedule or ""), here, self._through)
         wanted: dict[str, tuple[Cell, tuple[str, str] | None]] = {normal(CURRENT_STATUS): (status, None)}
         if self.run.ended and self.run.state in (State.DONE, State.PARTLY_DONE):
             ended = self.run.ended.astimezone(self._zone)
@@ -424,7 +430,7 @@ class Report:
 
     def _log_rows(self, tab: Tab, seen: Snapshot, lines: Iterable[_Line]) -> list[Json]:
         """Return the writes of log lines below the headings, newest on top, and the end of what is too old."""
-        place = find_headings(tab, _rows(seen), LOGS_HEADINGS)
+        place = find_headings(tab, seen.lines(), LOGS_HEADINGS)
         if place is None:
             return []
         newest: list[Mapping[str, Cell]] = []
@@ -465,11 +471,6 @@ def _top(tab: Tab, rows: int) -> Block:
 def _sized(tab: Tab, seen: Mapping[int, Snapshot]) -> Tab:
     """Return a tab with the size it has now."""
     return replace(tab, rows=seen[tab.id].rows, columns=seen[tab.id].columns)
-
-
-def _rows(seen: Snapshot) -> list[list[Cell]]:
-    width = max((c for row in seen.values.values() for c in row), default=0) + 1
-    return [[seen.values.get(r, {}).get(c) for c in range(width)] for r in range(max(seen.values, default=-1) + 1)]
 
 
 def _brief(run: Run) -> Run:

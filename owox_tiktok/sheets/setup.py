@@ -17,12 +17,12 @@ from itertools import groupby, pairwise
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.events import counted
 from owox_tiktok.model import Stream
-from owox_tiktok.sheets import dashboard, requests, template
+from owox_tiktok.sheets import dashboard, numbers, requests, template
 from owox_tiktok.sheets.cells import Cell, Json, cell, size_of
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.control import is_ticked
 from owox_tiktok.sheets.destination import Sheets
-from owox_tiktok.sheets.pages import INK, STYLES, Chart, Item, Line, Page, Rule, Series, SheetKind
+from owox_tiktok.sheets.pages import INK, STYLES, Chart, Item, Line, Page, Rule, Series, SheetKind, colour
 from owox_tiktok.sheets.requests import Block
 from owox_tiktok.sheets.tabs import (
     COLUMNS,
@@ -80,6 +80,15 @@ def fields(book: Spreadsheet, *, dry_run: bool = False) -> list[str]:
     Ticks, and rows and columns of people, stay. Raises BadInput when there is no such tab.
     """
     return _update_fields(book, dry_run=dry_run)
+
+
+def add_numbers(book: Spreadsheet) -> None:
+    """Make the tab *Numbers* where there is none."""
+    structure, page = book.structure((TAB,)), numbers.page()
+    if tagged_tab(structure, page.tag) is None:
+        work = _Work(place=len(structure.tabs))
+        _bring(work, book, structure, [page])
+        work.carry_out(book, dry_run=False)
 
 
 def _update_fields(book: Spreadsheet, *, choice: Choice | None = None, dry_run: bool = False) -> list[str]:
@@ -407,14 +416,14 @@ def _make(structure: Structure, page: Page, use: Tab | None, place: int, *, tagg
         "hideGridlines": not page.gridlines,
     }
     tab = use or Tab(structure.free_id(), structure.free_title(page.title), rows, columns, page.frozen)
-    colour = {"tabColorStyle": _colour(page.colour), "gridProperties": grid}
+    looks = {"tabColorStyle": colour(page.colour), "gridProperties": grid}
     if use is None:
-        properties = {"sheetId": tab.id, "title": tab.title, "index": place, **colour}
+        properties = {"sheetId": tab.id, "title": tab.title, "index": place, **looks}
         start: list[Json] = [{"addSheet": {"properties": properties}}]
     else:
         title = page.title if normal(use.title) == normal(page.title) else structure.free_title(page.title)
         mask = "title,tabColorStyle,gridProperties(rowCount,columnCount,frozenRowCount,hideGridlines)"
-        properties = {"sheetId": tab.id, "title": title, **colour}
+        properties = {"sheetId": tab.id, "title": title, **looks}
         start = [{"updateSheetProperties": {"properties": properties, "fields": mask}}]
     if not tagged:
         start.append(_tag(page, tab))
@@ -840,7 +849,7 @@ def _styled(block: Block, name: str, link: str = "") -> Json:
     style = STYLES[name]
     text: Json = {"fontSize": style.size, "bold": style.bold}
     if style.colour:
-        text["foregroundColorStyle"] = _colour(style.colour)
+        text["foregroundColorStyle"] = colour(style.colour)
     if link:
         text["link"] = {"uri": link}
     look: Json = {
@@ -849,18 +858,13 @@ def _styled(block: Block, name: str, link: str = "") -> Json:
         "verticalAlignment": "MIDDLE",
     }
     if style.fill:
-        look["backgroundColorStyle"] = _colour(style.fill)
+        look["backgroundColorStyle"] = colour(style.fill)
     if style.align:
         look["horizontalAlignment"] = style.align.upper()
     if style.form_type:
         look["numberFormat"] = {"type": style.form_type, "pattern": style.form}
     cell = {"userEnteredFormat": look}
     return {"repeatCell": {"range": block.as_range(), "cell": cell, "fields": "userEnteredFormat"}}
-
-
-def _colour(text: str) -> Json:
-    red, green, blue = (int(text[n : n + 2], 16) / 255 for n in (1, 3, 5))
-    return {"rgbColor": {"red": red, "green": green, "blue": blue}}
 
 
 def _choices(tab: Tab, top: int, column: int, items: Sequence[Item]) -> list[Json]:
@@ -900,9 +904,9 @@ _CONDITIONS = {"starts": "TEXT_STARTS_WITH", "contains": "TEXT_CONTAINS", "formu
 def _rule(tab: Tab, rule: Rule) -> Json:
     look: Json = {"textFormat": {"bold": rule.bold}} if rule.bold else {}
     if rule.colour:
-        look.setdefault("textFormat", {})["foregroundColorStyle"] = _colour(rule.colour)
+        look.setdefault("textFormat", {})["foregroundColorStyle"] = colour(rule.colour)
     if rule.fill:
-        look["backgroundColorStyle"] = _colour(rule.fill)
+        look["backgroundColorStyle"] = colour(rule.fill)
     condition = {"type": _CONDITIONS[rule.when], "values": [{"userEnteredValue": rule.text}]}
     where = Block(tab.id, rule.top, rule.bottom, rule.column, rule.column + 1).as_range()
     return {
@@ -929,7 +933,7 @@ def _chart(tab: Tab, chart: Chart) -> Json:
         said: Json = {
             "series": cells(one.column),
             "targetAxis": "RIGHT_AXIS" if one.right else "BOTTOM_AXIS" if bars else "LEFT_AXIS",
-            "colorStyle": _colour(one.colour),
+            "colorStyle": colour(one.colour),
         }
         if mixed:
             said["type"] = one.kind.upper()
@@ -942,7 +946,7 @@ def _chart(tab: Tab, chart: Chart) -> Json:
         "domains": [{"domain": cells(chart.labels)}],
         "series": series,
     }
-    title = {"bold": True, "fontSize": 12, "foregroundColorStyle": _colour(INK)}
+    title = {"bold": True, "fontSize": 12, "foregroundColorStyle": colour(INK)}
     anchor = {"sheetId": tab.id, "rowIndex": chart.row, "columnIndex": chart.column}
     return {
         "addChart": {
@@ -968,4 +972,4 @@ def _chart(tab: Tab, chart: Chart) -> Json:
 def _axis_title(chart: Chart, *, right: bool) -> Json:
     """Return the title of an axis of two: what is measured on it, in that series' colour."""
     one: Series = next(s for s in chart.series if s.right == right)
-    return {"title": one.name, "format": {"foregroundColorStyle": _colour(one.colour), "bold": True}}
+    return {"title": one.name, "format": {"foregroundColorStyle": colour(one.colour), "bold": True}}

@@ -30,6 +30,9 @@ STORE_VARIABLE = "SHEETS_PACE_STORE"
 """Environment variable: where the pace of an account is shared, such as gs://bucket/folder."""
 GOOD_S = 8.0
 """So long the calls of a lease may be sent."""
+ATTEMPTS = 80
+"""So often calls are asked for while others are quicker, for a minute: the store may take one write a second."""
+CROWDED = 3
 FEWEST, MOST = 2, 10
 """Calls of a lease."""
 
@@ -119,15 +122,20 @@ class SharedPace(Pace):
         most = max(1, per_minute - min(URGENT, per_minute // 4))
         wanted = min(MOST, most, max(FEWEST, 2 * calls.used if quick else calls.used))
         wait_s: list[float] = []
+        tries = 0
 
         def to(before: bytes | None) -> bytes:
+            nonlocal wanted, tries
+            if tries > CROWDED:  # so many ask at once that each should have to ask seldom
+                wanted = min(MOST, most)
+            tries += 1
             leases, moment = _decoded(before), self._store.now()
             at = lease(leases, self._who, most=most, wanted=wanted, used=calls.used, now=moment)
             wait_s[:] = [at - moment]
             return msgspec.json.encode(leases)
 
         try:
-            change(self._store, self._name(kind), to)
+            change(self._store, self._name(kind), to, attempts=ATTEMPTS)
         except Problem as problem:
             log.warning("Google's quota is not shared for now: %s", problem.sentence)
             wait_s[:] = [0.0]

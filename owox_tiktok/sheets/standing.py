@@ -10,13 +10,15 @@ _SCHEDULE = re.compile(r"(?P<when>Hourly|Daily|Weekdays)(?: at (?P<hour>\d\d):(?
 """What *Schedule…* in the menu writes into Config, before the name of who set it."""
 
 
-def up_to_date(last: date | None, did: Sequence[str], schedule: str, now: datetime) -> str:
+def up_to_date(last: date | None, did: Sequence[str], schedule: str, now: datetime, equal: date | None = None) -> str:
     """Return the status of an import that is done.
 
-    ``last`` is its last day, ``did`` what it did in words, ``now`` the Sheet's own time.
+    ``last`` is its last day, ``did`` what it did in words, ``now`` the Sheet's own time, and ``equal`` the day through
+    which TikTok's totals confirm what is stored.
     """
     through = f" through {last:%a} {last.day} {last:%b}" if last else ""
-    return " · ".join(part for part in (f"Up to date{through}", *did, next_import(schedule, now)) if part)
+    equals = f"equals TikTok through {equal.day} {equal:%b}" if equal else ""
+    return " · ".join(part for part in (f"Up to date{through}", *did, next_import(schedule, now), equals) if part)
 
 
 def next_import(schedule: str, now: datetime) -> str:

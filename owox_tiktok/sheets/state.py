@@ -1,7 +1,7 @@
 """The hidden tab: what is known of each pair of an object and an advertiser, written along with the rows it speaks of.
 
 One row per pair, in the columns of ``cursors.RECORD``, and one per pair and month with its seals in the column after
-those (see ``seals``). Rows are known by their first two cells, never by their place.
+those (see ``months``). Rows are known by their first two cells, never by their place.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ STATE = "(state)"
 """The hidden tab's name in its tag; no stream is called that."""
 STATE_TITLE = "_owox_tiktok_state"
 STATE_COLUMNS = (*(part.name for part in RECORD), "seals")
+REQUESTS = ("(requests)", "")
+"""The first cells of the row that says how many requests all runs took, to read and to check; it stands among seals."""
 _TABLE_ID = STATE_COLUMNS.index("table_id")
 Pair = tuple[str, str]
 
@@ -64,15 +66,19 @@ def records_in(rows: Iterable[Sequence[Cell]]) -> dict[Pair, Record]:
 
 
 def seals_in(rows: Iterable[Sequence[Cell]], table_ids: Mapping[str, str]) -> dict[Pair, str]:
-    """Return the months of seals in the rows of the hidden tab that speak of the tabs (by object) that are there."""
+    """Return the months of seals in the rows of the hidden tab that speak of the tabs (by object) that are there.
+
+    Among them, under ``REQUESTS``, how many requests there were.
+    """
     found = {}
     for row in rows:
         if len(row) < len(STATE_COLUMNS):
             continue
         name, advertiser_id, table_id, text = (row[n] for n in (0, 1, _TABLE_ID, -1))
-        object_name = str(name).partition(" ")[0]
-        if isinstance(text, str) and table_id is not None and table_id == table_ids.get(object_name):
-            found[str(name), str(advertiser_id or "")] = text
+        key = str(name), str(advertiser_id or "")
+        speaks = table_id is not None and table_id == table_ids.get(key[0].partition(" ")[0])
+        if isinstance(text, str) and (speaks or key == REQUESTS):
+            found[key] = text
     return found
 
 

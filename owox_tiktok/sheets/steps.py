@@ -20,8 +20,9 @@ from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.errors import WAYS_OUT, ArrivedLate, SheetRefused, TooManyCells
 from owox_tiktok.sheets.layout import Done, Fill, Layout, Portion, spans_of
 from owox_tiktok.sheets.look import CELLS_AT_ONCE, Look
+from owox_tiktok.sheets.months import changed, days_in, is_key_of
 from owox_tiktok.sheets.requests import Block
-from owox_tiktok.sheets.seals import DAMAGED, changed, days_in, is_key_of, seals_of
+from owox_tiktok.sheets.seals import DAMAGED, seals_of
 from owox_tiktok.sheets.state import (
     STATE_COLUMNS,
     Pair,
@@ -75,6 +76,10 @@ class Steps:
         """Sentences for the person that no step has handed on yet."""
         self._behind: dict[str, int] = {}
         """By stream, the row behind our last one before rows were put there."""
+        self._audited: dict[str, dict[str, dict[date | None, Seal]]] = {}
+        """By stream and advertiser, what an audit has found of days that are not what was stored, until they are."""
+        self._counted: dict[str, dict[tuple[str, ...], dict[str, dict[date | None, Seal]]]] = {}
+        """By stream, columns and advertiser, the seals of the rows as they were read, until something is written."""
 
     def _read_state(self, structure: Structure | None = None, *, with_seals: bool = False) -> dict[Pair, Record]:
         """Return what the hidden tab says of cursors and failures; ``with_seals`` remember its seals, too."""
@@ -271,7 +276,12 @@ class Steps:
                 batch += state_requests(structure, state, pairs, records, seals, ids)
         titles = {work.table.tab.id: work.table.tab.title for work in works}
         seen = self._apply(batch, back, titles) if batch else {}
+        for work in works:
+            self._counted.pop(work.name, None)
         for work in complete:
+            for advertiser_id, days in work.portion.seals.items():
+                for day in days:
+                    self._audited.get(work.name, {}).get(advertiser_id, {}).pop(day, None)
             for pair in work.portion.cursors:
                 self._unwritten.pop(pair, None)  # it could be read after all
         self._remember(records, seals)
@@ -396,7 +406,7 @@ class Steps:
                         if rest is None:
                             return None
                         days[day] = replace(sealed, seal=together([sealed.seal, rest]))
-        return changed(portion.stream, self._sealed or {}, changes)
+        return changed(portion.stream, self._sealed or {}, changes, portion.confirmed)
 
     def _rest(self, portion: Portion, table: Table, advertiser_id: str, fields: Sequence[str]) -> Seal | None:
         """Return the seal of the account's rows that are not among those of a list that was read.

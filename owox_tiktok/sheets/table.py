@@ -33,6 +33,7 @@ from owox_tiktok.sheets.tabs import (
     Structure,
     Tab,
     Tag,
+    letters,
     new_tab,
     normal,
     tagged_tab,
@@ -336,12 +337,32 @@ def new_columns(
         batch.append(_headings(tab.id, header, first, lacking, note, technical))
         batch += [_width(tab.id, first + n, f, technical) for n, f in enumerate(lacking)]
     batch += [requests.tagged(COLUMN, f.name, tab.id, "COLUMNS", first + n) for n, f in enumerate(lacking)]
+    if table is None and stream.is_report and stream.time in (names := [f.name for f in lacking]):
+        batch.append(_provisional(tab, names.index(stream.time)))
     if table is not None and header + 1 < tab.rows:
         added = Table(tab, table.tag, {f.name: first + n for n, f in enumerate(lacking)}, header)
         batch += number_formats(added, stream.fields, header + 1, tab.rows, skip_money=False)
     return batch
 
 
+def _provisional(tab: Tab, day: int) -> Json:
+    """Return the rule that shows rows of today and yesterday, which TikTok still changes, as not final.
+
+    It goes by the date alone, so that nothing has to be written when a day becomes final. The formula has no separator
+    of arguments, which differs from locale to locale; a text such as "Total" is not less than any number.
+    """
+    at = f"${letters(day)}1"
+    condition = {
+        "type": "CUSTOM_FORMULA",
+        "values": [{"userEnteredValue": f"=({at}>TODAY()-2)*({at}<TODAY()+2)"}],
+    }
+    look = {"textFormat": {"italic": True, "foregroundColorStyle": _NOT_FINAL}}
+    where = {"sheetId": tab.id, "startColumnIndex": 0, "endColumnIndex": tab.columns}
+    rule = {"ranges": [where], "booleanRule": {"condition": condition, "format": look}}
+    return {"addConditionalFormatRule": {"index": 0, "rule": rule}}
+
+
+_NOT_FINAL: Json = {"rgbColor": {"red": 0.502, "green": 0.525, "blue": 0.545}}
 _PROMISE = (
     "Rename, move, sort and filter as you like; columns, formulas and notes of your own stay beside their rows. "
     "What you type over values in these columns is replaced at the next import."
@@ -387,8 +408,8 @@ def _width(tab: int, column: int, of: Field, technical: bool) -> Json:
 
     A title may take two lines, a name has no space to be cut at.
     """
-    letters = len(of.name) if technical else max(len(title(of.name)) * 0.6, *map(len, title(of.name).split()))
-    wide = max(_WIDTHS.get(of.kind, _LEAST_WIDTH), round(_PIXELS_PER_LETTER * letters) + 16)
+    length = len(of.name) if technical else max(len(title(of.name)) * 0.6, *map(len, title(of.name).split()))
+    wide = max(_WIDTHS.get(of.kind, _LEAST_WIDTH), round(_PIXELS_PER_LETTER * length) + 16)
     return _sized(requests.dimension(tab, "COLUMNS", column, column + 1), wide)
 
 

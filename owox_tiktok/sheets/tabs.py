@@ -202,6 +202,11 @@ class Snapshot:
     tagged: Mapping[int, frozenset[tuple[str, str]]]
     """Key and value of the tags on each column that was looked at."""
 
+    def lines(self) -> list[list[Cell]]:
+        """Return the cells row by row, from the first to the last with a value, all rows of the same width."""
+        width = max((c for row in self.values.values() for c in row), default=0) + 1
+        return [[self.values.get(r, {}).get(c) for c in range(width)] for r in range(max(self.values, default=-1) + 1)]
+
 
 def _named(tag: Tag) -> tuple[str, bool]:
     """Return the stream a tab's tag names, and whether the tag was made for this very tab (not copied with it)."""

@@ -14,7 +14,9 @@ from functools import cache
 
 from owox_tiktok.model import Field, Stream
 from owox_tiktok.settings import SETTINGS, Form, Setting, labelled
+from owox_tiktok.sheets import numbers
 from owox_tiktok.sheets.dashboard import DASHBOARD, Source, dashboard, dashboard_elsewhere
+from owox_tiktok.sheets.numbers import NUMBERS
 from owox_tiktok.sheets.pages import (
     AMBER,
     AMBER_FILL,
@@ -62,7 +64,9 @@ def pages(kind: SheetKind, source: Source | None = None, *, in_a_file: bool = Fa
 
     ``in_a_file`` tells whoever uploads it what a file cannot hold.
     """
-    titles = (START, CONFIG, FIELDS, LOGS, DASHBOARD)
+    titles = [START, CONFIG, FIELDS, LOGS, DASHBOARD]
+    if kind == "sheets":  # what checks of BigQuery's tables came to is kept there
+        titles.append(NUMBERS)
     return tuple(page(title, kind, source, in_a_file=in_a_file) for title in titles)
 
 
@@ -77,6 +81,8 @@ def page(title: str, kind: SheetKind, source: Source | None = None, *, in_a_file
             return _fields()
         case "Logs":
             return _logs()
+        case "Numbers":
+            return numbers.page()
         case _:
             return dashboard(source) if kind == "sheets" else dashboard_elsewhere()
 
@@ -283,6 +289,13 @@ _USUAL: Mapping[str, tuple[str, ...]] = {
         "campaign_id", "campaign_name", "adgroup_name", "operation_status", "secondary_status", "budget",
         "budget_mode", "optimization_goal", "optimization_event", "bid_type", "bid_price", "conversion_bid_price",
         "schedule_start_time", "schedule_end_time", "create_time", "modify_time",
+    ),
+    **dict.fromkeys(
+        ("smart_plus_material_report_daily", "smart_plus_material_breakdown_daily"),
+        ("main_material_type", "main_material_name", "spend", "impressions", "clicks", "ctr", "cpc", "cpm",
+         "conversion", "cost_per_conversion", "video_play_actions", "video_watched_2s", "video_watched_6s",
+         "video_views_p100", "complete_payment", "total_complete_payment_rate", "complete_payment_roas",
+         "total_onsite_shopping_value", "currency"),
     ),
 }  # fmt: skip
 

@@ -120,6 +120,9 @@ class Kit(ABC):
         """Return what the destination can keep of a value (a number of a Sheet has 15 digits)."""
         return value
 
+    keeps_changes = True
+    """Whether it keeps what the sums of a day were before they changed, if it keeps anything of checks."""
+
     def change_type(self, stream: Stream, name: str) -> None:
         """Give a column of decimals a type that is not exact."""
         pytest.skip("its columns have no types")

@@ -304,6 +304,8 @@ def _amount(number: Decimal) -> str:
 
 def damage(stored: Seal, found: Seal) -> str:
     """Return how rows differ from those that were stored."""
+    if stored.rows < 0:
+        return "somebody changed the rows at the very moment they were written"
     if found.rows != stored.rows:
         return f"{stored.rows:,} rows were stored and {found.rows:,} are there"
     for name in CONTROLS:

@@ -446,6 +446,25 @@ def stored_sql(dialect: Dialect, stream: Stream, advertiser_id: str, table_id: s
     )
 
 
+def stored_of_sql(
+    dialect: Dialect, stream: Stream, advertiser_ids: Iterable[str], window: Window, table_id: str, *, newest: str = ""
+) -> str:
+    """Return the query for the stored seals of a window of days of accounts, in the columns of ``STORED_OF``."""
+    hour, name = dialect.types[Kind.HOUR], dialect.name
+    picked = [
+        f"CAST({name(n)} AT TIME ZONE 'UTC' AS {hour})" if n == "read_at" and not dialect.escapes else name(n)
+        for n in STORED_OF
+    ]
+    last = f" QUALIFY ROW_NUMBER() OVER (PARTITION BY advertiser_id, day ORDER BY {newest} DESC) = 1" if newest else ""
+    ids = ", ".join(map(dialect.text, sorted(set(advertiser_ids))))
+    return (
+        f"SELECT {', '.join(picked)} FROM (SELECT * FROM {dialect.table(SEALS)} "
+        f"WHERE object = {dialect.text(stream.name)} AND advertiser_id IN ({ids}) "
+        f"AND {name('day')} >= DATE '{window.first}' AND {name('day')} <= DATE '{window.last}'{last}) AS last "
+        f"WHERE table_id = {dialect.text(table_id)}"
+    )
+
+
 def stored_since_sql(dialect: Dialect, first: date, *, newest: str = "", also: Sequence[str] = ()) -> str:
     """Return the query for the stored seals of all objects from ``first`` on, in the columns of ``STORED_SINCE``.
 
@@ -468,6 +487,7 @@ def stored_since_sql(dialect: Dialect, first: date, *, newest: str = "", also: S
 
 
 STORED = tuple(part.name for part in RECORD[2:-1])
+STORED_OF = ("advertiser_id", *STORED)
 STORED_SINCE = ("object", "advertiser_id", "table_id", *STORED)
 
 

@@ -66,6 +66,7 @@ class DayChecked:
 
     ``ours`` are the rows as they stand there, ``theirs`` TikTok's sums by name, as far as they were asked for this day
     alone. ``requests`` are TikTok's names for what it was asked. ``again``: it was read again for the same before.
+    ``account`` is what the account itself spent on the day, where that was asked.
     """
 
     object: str
@@ -77,6 +78,7 @@ class DayChecked:
     theirs: Mapping[str, Decimal] = field(default_factory=dict)
     requests: tuple[str, ...] = ()
     again: bool = False
+    account: Decimal | None = None
 
     @property
     def off(self) -> Decimal:

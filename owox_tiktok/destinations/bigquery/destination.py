@@ -435,6 +435,8 @@ class BigQuery(Tables, Proofs):
 
     def _before(self, chunks: Sequence[Chunk], table_id: str) -> dict[str, dict[date | None, Sealed]]:
         """Return the stored seals of the accounts of chunks, by day; none of an account that was never read."""
+        if not chunks:
+            return {}
         stream = chunks[0].stream
         with self._own:
             began = self._began_with or {}
@@ -650,8 +652,11 @@ class BigQuery(Tables, Proofs):
         return [row.values() for row in self._jobs.query(statement, what="count")]
 
     def _run_all(self, statements: Sequence[str]) -> None:
+        if len(statements) == 1:
+            self._jobs.query(statements[0], what="write")
+            return
         lines = ["BEGIN TRANSACTION;", *(f"{statement};" for statement in statements), "COMMIT TRANSACTION;"]
-        self._jobs.query("\n".join([*lines, "SELECT 0;"]), what="remove")
+        self._jobs.query("\n".join([*lines, "SELECT 0;"]), what="write")
 
     def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:
         self._begin()
