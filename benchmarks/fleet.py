@@ -191,7 +191,7 @@ def _round(number: int, books: Sequence[str], due: Due, issuer: Issuer, balancer
     """Let all schedules be due at the same moment, the worst there is, and the job come."""
     now = datetime.now(UTC)
     for book in books:  # each round at another moment: of one moment a Sheet has one task
-        due.set(book, "Hourly", "UTC", YOU, now - timedelta(hours=2 + number))
+        due.set(book, "Hourly", "UTC", YOU, now - timedelta(hours=2 + 2 * number))
     token = issuer.token(ACCOUNT, balancer.url)
     requests.post(
         balancer.url, json={"action": "sweep"}, headers={"Authorization": f"Bearer {token}"}, timeout=300

@@ -21,7 +21,7 @@ from owox_tiktok.central.store import open_store
 from owox_tiktok.errors import Problem
 from owox_tiktok.notify import Whom
 from owox_tiktok.service import ledger as ledgers
-from owox_tiktok.service.due import Due, minute_of, next_after
+from owox_tiktok.service.due import REGISTRY, Due, minute_of, next_after
 from owox_tiktok.service.ledger import GONE_AFTER, Entry, Ledger, Ledgers, Phase
 from owox_tiktok.service.queued import MOST_DEATHS, MOST_FAILURES
 from owox_tiktok.service.seats import BACKFILL_SEATS, KEPT_FOR_PEOPLE, SEATS, Kind, Seat, Seats, choose
@@ -505,7 +505,10 @@ def test_one_tick_starts_what_is_due_once_however_long_it_was_behind(place: Plac
     assert [r["state"] for r in place.status(function)["runs"]] == ["done"]
     assert sweep(place, function)["started"] == 0
     assert datetime.fromisoformat(place.ask(function, "schedule").json()["next"]) > datetime.now(UTC)
-    assert due.get(other) is None
+    assert due.get(other, "", long_ago) is None
+    said = due.get(other, "Daily at 06:00 in Europe/Berlin", long_ago)
+    assert said is not None
+    assert (said.words, said.zone, said.by) == ("Daily at 06:00", "Europe/Berlin", REGISTRY)
     assert ledger(place).runs[0].asked.by == ACCOUNT
 
 

@@ -178,7 +178,7 @@ class Actions:
                 shown = plan.words.replace(":00", f":{minute_of(book):02}")
                 shown = shown if words == OFF else f"{shown} · by {caller.email}"
                 setup.fill_in(control.book, template.row_name(template.SCHEDULE), shown)
-        found = self._due.get(book)
+        found = self._due.get(book, sheet.entry.schedule, datetime.now(UTC))
         said = {
             "schedule": found.words if found else OFF,
             "by": found.by if found else "",

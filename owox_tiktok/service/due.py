@@ -73,10 +73,10 @@ class Due:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def get(self, book: str) -> Plan | None:
-        """Return the schedule of a Sheet; None where nobody has set one."""
+    def get(self, book: str, said: str, now: datetime) -> Plan | None:
+        """Return the schedule of a Sheet, of which the registry says ``said``; None where there is none."""
         held = self._store.get(_name(book))
-        return _decoded(held.body if held else None).get(book)
+        return _with(_decoded(held.body if held else None), {book: said}, now).get(book)
 
     def set(self, book: str, words: str, zone: str, by: str, now: datetime) -> Plan:
         """Set the schedule of a Sheet, in place of the one before."""
