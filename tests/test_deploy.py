@@ -476,6 +476,9 @@ def test_what_a_registry_names_no_more_is_listed_and_taken_away_after_a_yes(clou
 # --- owox-tiktok registry ---------------------------------------------------------------------------------------------
 
 
+WRITER = "writer-1@my-project.iam.gserviceaccount.com"
+
+
 def registry(cloud: Cloud, *words: str) -> subprocess.CompletedProcess[str]:
     return cloud.run([sys.executable, "-m", "owox_tiktok", "registry", *words], PYTHONPATH=str(ROOT))
 
@@ -485,7 +488,7 @@ def test_a_registry_is_edited_by_commands_and_the_rest_of_it_stays(cloud: Cloud)
     many(cloud)
     new = "1" + "n" * 30
     for words in (
-        ("add", "registry.yaml", new, "--secret", "gamma", "--caller", "@g.example", "--requests-per-second", "20"),
+        ("add", "registry.yaml", new, "--secret", "gamma", "--caller", "@g.example", "--writer", WRITER),
         ("add", "registry.yaml", SHEET, "--secret", "acme", "--caller", "eve@acme.example", "--replace"),
     ):
         assert registry(cloud, *words).returncode == 0
@@ -495,7 +498,7 @@ def test_a_registry_is_edited_by_commands_and_the_rest_of_it_stays(cloud: Cloud)
         f"{new}:",
         '  secret: "gamma"',
         '  callers: ["@g.example"]',
-        "  requests_per_second: 20.0",
+        f'  writer: "{WRITER}"',
         f"{SHEET}:",
         '  secret: "acme"',
         '  callers: ["eve@acme.example"]',

@@ -91,6 +91,7 @@ def list_(file: Path, plain: bool) -> None:
 @click.option("--caller", "callers", multiple=True, required=True, metavar="WHO", help="An address or @domain.")
 @click.option("--dataset", "datasets", multiple=True, metavar="P.D", help="A BigQuery dataset it may fill.")
 @click.option("--client-id", "client_ids", multiple=True, metavar="ID", help="The OAuth client id of its script.")
+@click.option("--writer", default="", metavar="ACCOUNT", help="The service account that writes the Sheet.")
 @click.option("--requests-per-second", type=float, metavar="N", help="What TikTok permits the token's app [10].")
 @click.option("--replace", is_flag=True, help="Write an entry anew that is there.")
 def add(
@@ -100,6 +101,7 @@ def add(
     callers: tuple[str, ...],
     datasets: tuple[str, ...],
     client_ids: tuple[str, ...],
+    writer: str,
     requests_per_second: float | None,
     replace: bool,
 ) -> None:
@@ -115,6 +117,7 @@ def add(
             callers=list(callers),
             datasets=list(datasets),
             client_ids=list(client_ids),
+            writer=writer,
             requests_per_second=requests_per_second,
         )
         _write(file, registry_file.with_entry(text, book, entry, str(file), replace=replace))

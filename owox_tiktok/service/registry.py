@@ -219,6 +219,7 @@ _SHAPES = {
     "secret": "an alias: small letters, digits and hyphens",
     "callers": "an address or @domain of letters, digits and . _ % + -",
     "datasets": "a dataset, such as my-project.tiktok_ads",
+    "writer": "the address of a service account",
     "client_ids": "a client id, which ends in .apps.googleusercontent.com",
     "requests_per_second": "a number from 0.01 to 1000",
 }

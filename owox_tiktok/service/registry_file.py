@@ -21,6 +21,7 @@ KINDS: Mapping[str, Callable[[str, Entry], list[str]]] = {
     "secret": lambda book, entry: [entry.secret],
     "caller": lambda book, entry: entry.callers,
     "dataset": lambda book, entry: entry.datasets,
+    "writer": lambda book, entry: [entry.writer] if entry.writer else [],
     "client id": lambda book, entry: entry.client_ids,
 }
 """What a deployment makes something of: jobs, secrets, roles and audiences."""
@@ -69,7 +70,7 @@ def with_entry(text: str, book: str, entry: Entry, where: str, *, replace: bool 
     known = read_registry(text, where) if text.strip() else {}
     if book in known and not replace:
         raise BadInput([Mistake(f"{where} {book}", "is there already", "Add --replace to write it anew.")])
-    given = {name: value for name, value in msgspec.to_builtins(entry).items() if value not in (None, [])}
+    given = {name: value for name, value in msgspec.to_builtins(entry).items() if value}
     read_registry(json.dumps({book: given}), "the new entry")
     if text.strip() and _is_json(text):
         return _json({**json.loads(text), book: given})
