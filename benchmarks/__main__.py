@@ -3,12 +3,17 @@
     paced      10 advertisers x 300 ads x 365 days at 10 requests per second, and 50 ms latency without and with jitter
     pace       900 requests at 10 per second against a strict limit, over a network with jitter
     turns      8 processes that share the rate of one app by a lease; a small run beside three backfills; a kill
+    scale      300 Sheets and 2,000 ad accounts in one deployment, and 100,000 Sheets, in virtual time
+    fleet      100 Sheets x 3 rounds on 4 workers, beside 3 backfills, with the whole service; BENCH_FLEET="20 2"
+               for fewer; not among those that run when none is named, like the two above
     unlimited  the same without limit and latency: wall, CPU and memory; and a tenth of it, to see memory stay flat
     wide       1 advertiser x 300 ads x 365 days with 98 metrics
     refresh    the daily refresh (7 days of lookback) on top of it
     sheets     1 advertiser x 300 ads x 365 days into a Google Sheet with 15 columns, and the daily refresh on top of it
     quota      20 Sheets of one account import at once, 60 calls a minute; calls and bytes of a run
     bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
+    memory     unlimited's 10 advertisers, and one of them, whole imports into the BigQuery emulator, to see memory stay
+               flat; not among those that run when none is named
     postgresql  1,000,000 rows x 25 columns into PostgreSQL and into DuckDB, a tenth of them, and the refresh on top
     agency     50 accounts x 20 objects into the BigQuery emulator behind a proxy that is as slow as Google, twice; not
                among those that run when none is named. BENCH_AGENCY="50 20 8 10": accounts, objects, days, requests
@@ -18,8 +23,9 @@
     all        all objects with all their fields, twice, every table compared with what TikTok has; not among those
                that run when none is named. BENCH_PYTHON names the Python of an environment with another DuckDB
 
-``python -m benchmarks break``, ``race``, ``bigquery_break``, ``trust`` and ``proofs`` measure no speed: see
-``benchmarks/breaking.py``, ``race.py``, ``bigquery_breaking.py``, ``trust.py`` and ``proofs.py``.
+``python -m benchmarks break``, ``race``, ``bigquery_break``, ``history``, ``trust``, ``proofs`` and ``fuzz`` measure no
+speed: see ``benchmarks/breaking.py``, ``race.py``, ``bigquery_breaking.py``, ``histories.py``, ``trust.py``,
+``proofs.py`` and ``fuzz.py``.
 
 The emulators of TikTok and Google Sheets run in processes of their own, and TikTok's answers are ready before the
 clock starts, so that the figures are the loader's. One run each; the machine should have nothing else to do.
@@ -47,16 +53,21 @@ from benchmarks import (
     bigquery_breaking,
     breaking,
     everything,
+    fleet,
+    fuzz,
+    histories,
     pace,
     postgresql,
     proofs,
     quota,
     race,
+    scale,
     trust,
     turns,
 )
 from owox_tiktok.model import Kind
 from owox_tiktok.streams import STREAMS
+from tests import bigquery as emulator
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIRST_DAY = date(2025, 11, 21)
@@ -139,6 +150,7 @@ def run(
     fields: str = METRICS,
     destination: str = "",
     sheets_url: str = "",
+    bigquery_url: str = "",
 ) -> Run:
     """Import into ``folder``/ads.duckdb with the program as a user would, and measure the whole process."""
     ids = ", ".join(f'"{one}"' for one in source.advertiser_ids[:advertisers])
@@ -151,6 +163,8 @@ def run(
     environment = {**os.environ, "TIKTOK_API_URL": source.url, "TIKTOK_ACCESS_TOKEN": "local-token-not-a-secret"}
     if sheets_url:
         environment["SHEETS_API_URL"] = sheets_url
+    if bigquery_url:
+        environment["BIGQUERY_API_URL"] = bigquery_url
     began = time.perf_counter()
     process = subprocess.Popen(
         [*PROGRAM, "import", str(config), "--now", now.isoformat()],
@@ -198,6 +212,25 @@ def unlimited(source: Server) -> None:
         say("rows read again", f"{tomorrow.rows:,} rows, {tomorrow.requests} requests", "")
         say("wall, CPU", f"{tomorrow.wall_s:.1f} s, {tomorrow.cpu_s:.1f} s", "")
         say("peak memory", f"{tomorrow.peak_mb:.0f} MB", "300 MB", tomorrow.peak_mb < 300)
+
+
+def memory(source: Server) -> None:
+    """Measure a whole import into BigQuery: what it needs must not follow the rows. The emulator sets the pace."""
+    if emulator.missing:
+        print(f"memory: not measured, {emulator.missing}")
+        return
+    print("memory: 1 and 10 advertisers x 300 ads x 365 days, 22 metrics, into the BigQuery emulator")
+    source.set()
+    url = emulator.begin()
+    peaks = []
+    for advertisers in (1, 10):
+        with tempfile.TemporaryDirectory() as name:
+            place = f"bigquery://{emulator.PROJECT}/d_memory_{advertisers}"
+            ran = run(Path(name), source, advertisers=advertisers, destination=place, bigquery_url=url)
+        peaks.append(ran.peak_mb)
+        bound, good = ("300 MB", ran.peak_mb < 300) if advertisers == 1 else ("1.2 x", ran.peak_mb < 1.2 * peaks[0])
+        say(f"{ran.rows:,} rows: peak memory", f"{ran.peak_mb:.0f} MB", bound, good)
+        say("wall, CPU", f"{ran.wall_s:.0f} s, {ran.cpu_s:.1f} s", "")
 
 
 def wide(source: Server) -> None:
@@ -334,8 +367,10 @@ def start() -> None:
 
 HARNESSES: Mapping[str, Callable[[list[str]], int]] = {
     "break": breaking.main,
+    "fuzz": fuzz.main,
     "race": race.main,
     "bigquery_break": bigquery_breaking.main,
+    "history": histories.main,
     "trust": trust.main,
     "proofs": proofs.main,
 }
@@ -354,6 +389,10 @@ def main() -> None:
         quota.run(say)
     if "turns" in names:
         turns.run(say)
+    if "scale" in names:
+        scale.run(say)
+    if "fleet" in names:
+        fleet.run(say)
     if "bigquery" in names:
         bigquery.run(say)
     if "steps" in names:
@@ -364,10 +403,12 @@ def main() -> None:
         agency.run(say)
     if "all" in names:
         everything.run(say, os.environ.get("BENCH_PYTHON", sys.executable))
-    if {"unlimited", "refresh", "wide", "sheets", "pace", "paced"} & set(names):
+    if {"unlimited", "refresh", "memory", "wide", "sheets", "pace", "paced"} & set(names):
         with server() as source:
             if {"unlimited", "refresh"} & set(names):
                 unlimited(source)
+            if "memory" in names:
+                memory(source)
             if "wide" in names:
                 wide(source)
             if "sheets" in names:

@@ -131,7 +131,7 @@ class Story:
         def open_(address: str) -> Destination:
             opened = open_at(address.partition("://")[2], environment=self.environment, limits=LIMITS)
             if kill_at is not None:
-                _killed(opened, kill_at, sent=kill_at % 2 == 0)
+                killed(opened, kill_at, sent=kill_at % 2 == 0)
             return opened
 
         settings = read_file(self.path, now=now, environment=self.environment)
@@ -140,7 +140,7 @@ class Story:
         except Killed:
             return None
         except Problem as problem:
-            self.said.append(problem.sentence[:200])
+            self.said.append(problem.sentence[:2000])
             return 1
         finally:
             took = time.monotonic() - began
@@ -148,7 +148,7 @@ class Story:
             if took > LONGEST_S:
                 self._report(f"an import took {took:.0f} s")
         finished = [e for e in events if isinstance(e, Finished)][-1]
-        self.said += [str(e)[:200] for e in events if finished.exit_code and type(e).__name__ == "Failed"][:2]
+        self.said += [str(e)[:2000] for e in events if finished.exit_code and type(e).__name__ == "Failed"][:2]
         return finished.exit_code
 
     def _in_peace(self) -> None:
@@ -274,7 +274,7 @@ def _about(row: dict[str, Any]) -> str:
     return f"{row['ad_id']} {row['stat_time_day']}"
 
 
-def _killed(destination: BigQuery, at: int, *, sent: bool) -> None:
+def killed(destination: BigQuery, at: int, *, sent: bool) -> None:
     """Let a destination's client die at a request, and nobody clean up: before it is sent, or before its answer."""
     session = destination._client._http
     send: Callable[..., Any] = session.request

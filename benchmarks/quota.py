@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -50,12 +50,12 @@ def clock() -> float:
 FAST = replace(LIMITS, clock=clock, sleep=lambda seconds: time.sleep(seconds / FASTER))
 
 
-def made(server: google.Server, advertiser_ids: list[str]) -> str:
+def made(server: google.Server, advertiser_ids: list[str], objects: Mapping[str, Sequence[str]] = OBJECTS) -> str:
     """Make a control Sheet and return its id."""
     config: list[list[object]] = [["Parameter", "Value"], ["Current Status"]]
     config += [["Advertiser IDs", ", ".join(advertiser_ids)], ["Start Date", (START - date(1899, 12, 30)).days]]
     fields: list[list[object]] = [["Import", "Object", "Field"]]
-    for name, chosen in OBJECTS.items():
+    for name, chosen in objects.items():
         fields += [[True, name], *([True, name, field] for field in chosen)]
     tabs = [
         {"title": "Config", "values": config, "rows": 20, "columns": 3},

@@ -7,8 +7,11 @@
 #   NAME-invoker          the account of the queue and the schedule: may call the worker, nothing else
 #   NAME-build            the account that builds the source
 #   NAME-token-ALIAS      a secret per TikTok token; NAME-registry, NAME-slack-webhook … where they are used
-#   NAME                  a Cloud Tasks queue; NAME-SPREADSHEET, a Cloud Scheduler job per Sheet
+#   NAME, NAME-background two Cloud Tasks queues, the second for schedules and backfills; NAME-SPREADSHEET, a Cloud Scheduler job per Sheet
 #   NAME-NUMBER-REGION    a bucket: the record of all runs; NAME-watch, the job that looks after them
+#   NAME-connect          with --connect: a public function of the same source and its account, which stores tokens
+#   NAME-task-key         a secret by which the worker knows the service's own tasks
+#   NAME-runs             a log metric; two alert policies and a dashboard whose titles begin with NAME (monitoring/)
 #
 # `gcloud run deploy --function` and not `gcloud functions deploy`: only the first knows custom audiences, which the menu
 # of a Sheet needs. A token never stands on a command line: it goes from the environment or standard input into a pipe.
@@ -35,12 +38,17 @@ When imports start automatically (omit it to keep the current schedule):
   --no-schedule           never
   --zone ZONE             whose clock --daily means, such as Europe/Berlin [UTC]
 
+  --operator WHO          who may see the page of all Sheets, GET /fleet; may be repeated, and named each time
   --client-id ID          OAuth client id of a Sheet's script, which "Set up…" in its menu shows; may be repeated
   --forget-client-id ID   one that shall not count any more
   --new-token             store the token in the environment as a new version, though there is one
   --name NAME             what everything is named after [owox-tiktok]
   --queue NAME            name of the queue, when the old one was deleted in the last days [NAME]
-  --imports-at-once N     [the number of TikTok tokens]
+  --imports-at-once N     [20 for each TikTok token]
+  --connect               make "Connect TikTok…" in the menu work, by a small public function; needs TIKTOK_APP_ID and
+                          TIKTOK_APP_SECRET once, and then no token has to be given. Name it each time
+  --alerts-to ADDRESS     who gets an e-mail when an import needs somebody; may be repeated, and named each time
+  --audit-dataset P.D     a BigQuery dataset that gets the audit log as the table tiktok_runs
   --memory SIZE           of the worker [1Gi]
   --dry-run               print every command and run none; takes for granted that nothing is there yet
   --uninstall             list what was made, ask, and delete it; Sheets and datasets stay. With --dry-run: only list it
@@ -69,16 +77,16 @@ stop() {
 # --- what was asked for ------------------------------------------------------------------------------------------------
 
 project='' region='' name=owox-tiktok queue='' spreadsheet='' registry='' schedule='' at='' zone=UTC at_once='' memory=1Gi
-callers='' datasets='' client_ids='' forgotten='' mistakes='' # lists: one entry per line
-dry_run='' uninstall='' yes='' new_token=''
+callers='' operators='' datasets='' client_ids='' forgotten='' gone='' alerts_to='' mistakes='' # lists: one entry per line
+audit='' dry_run='' uninstall='' yes='' new_token='' connect=''
 line=$'\n'
 
 wrong() { mistakes+="  • $1: $2$line"; }
 
 while [ $# -gt 0 ]; do
   case $1 in
-    --project | --region | --name | --queue | --spreadsheet | --registry | --daily | --zone | --caller | --dataset | \
-      --client-id | --forget-client-id | --imports-at-once | --memory)
+    --project | --region | --name | --queue | --spreadsheet | --registry | --daily | --zone | --caller | --operator | --dataset | \
+      --client-id | --forget-client-id | --imports-at-once | --memory | --alerts-to | --audit-dataset)
       if [ $# -lt 2 ] || [[ $2 == --* ]]; then
         wrong "$1" 'needs a value after it.'
         shift
@@ -97,11 +105,14 @@ while [ $# -gt 0 ]; do
         --daily) schedule+=daily at=$2 ;;
         --zone) zone=$2 ;;
         --caller) callers+=$2$line ;;
+        --operator) operators+=$2$line ;;
         --dataset) datasets+=$2$line ;;
         --client-id) client_ids+=$2$line ;;
         --forget-client-id) forgotten+=$2$line ;;
         --imports-at-once) at_once=$2 ;;
         --memory) memory=$2 ;;
+        --alerts-to) alerts_to+=$2$line ;;
+        --audit-dataset) audit=$2 ;;
       esac
       shift 2
       continue
@@ -109,6 +120,7 @@ while [ $# -gt 0 ]; do
     --hourly) schedule+=hourly ;;
     --no-schedule) schedule+=off ;;
     --new-token) new_token=yes ;;
+    --connect) connect=yes ;;
     --dry-run) dry_run=yes ;;
     --uninstall) uninstall=yes ;;
     --yes) yes=yes ;;
@@ -135,8 +147,8 @@ each() { # each LIST PATTERN OPTION ADVICE: every entry has this shape
 
 like "$project" '[a-z][a-z0-9-]{4,28}[a-z0-9]' || wrong --project 'name the project by its id, such as my-project.'
 like "$region" '[a-z]+-[a-z]+[0-9]{1,2}' || wrong --region 'name a region, such as europe-west1.'
-like "$name" '[a-z][a-z0-9-]{0,15}[a-z0-9]' && [[ $name != *-worker ]] ||
-  wrong --name 'takes 2 to 17 small letters, digits and hyphens, and does not end in -worker.'
+like "$name" '[a-z][a-z0-9-]{0,15}[a-z0-9]' && [[ $name != *-worker && $name != *-connect ]] ||
+  wrong --name 'takes 2 to 17 small letters, digits and hyphens, and ends neither in -worker nor in -connect.'
 like "${queue:=$name}" '[A-Za-z0-9-]{1,100}' || wrong --queue 'takes letters, digits and hyphens.'
 if [ -z "$uninstall" ]; then
   if [ -n "$registry" ]; then
@@ -148,11 +160,15 @@ if [ -z "$uninstall" ]; then
       wrong --spreadsheet 'name the Sheet by the long text in its address after /d/, or give a --registry.'
     [ -n "$callers" ] || wrong --caller 'name at least one person who may use the menu.'
   fi
-  each "$callers" "$known" --caller 'is neither an e-mail address nor @domain of plain letters, digits and . _ % + -'
+  plain='is neither an e-mail address nor @domain of plain letters, digits and . _ % + -'
+  each "$callers" "$known" --caller "$plain"
+  each "$operators" "$known" --operator "$plain"
   for variable in SMTP_HOST SMTP_PORT SMTP_USER SMTP_FROM; do
     like "${!variable:-}" '[A-Za-z0-9 ._%+@<>:-]*' ||
       wrong "$variable" 'takes letters, digits and . _ % + @ : - only.'
   done
+  each "$alerts_to" '[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+' --alerts-to 'is not an e-mail address of plain letters.'
+  each "$audit" '[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]+' --audit-dataset 'is not project.dataset.'
   each "$datasets" '[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]+' --dataset 'is not project.dataset.'
   client='[0-9]+-[a-z0-9]+\.apps\.googleusercontent\.com'
   each "$client_ids$forgotten" "$client" --client-id 'is not a client id; it ends in .apps.googleusercontent.com.'
@@ -161,27 +177,39 @@ if [ -z "$uninstall" ]; then
     daily) like "$at" '([01][0-9]|2[0-3]):[0-5][0-9]' || wrong --daily 'takes a time such as 06:15.' ;;
     *) wrong '--daily, --hourly, --no-schedule' 'use only one of them.' ;;
   esac
+  [ -z "$connect" ] || [[ ${TIKTOK_APP_ID:-0} =~ ^[0-9]{1,30}$ ]] || wrong TIKTOK_APP_ID 'is a number.'
   like "$zone" '[A-Za-z_+-]+(/[A-Za-z0-9_+-]+)*' || wrong --zone 'takes a time zone such as Europe/Berlin.'
   like "${at_once:-1}" '[1-9][0-9]?' || wrong --imports-at-once 'takes a number from 1 to 99.'
   like "$memory" '[0-9]+[MG]i' || wrong --memory 'takes a size such as 1Gi.'
 fi
 
-# What a registry names. Its entries are checked by the service; here only names are picked out, comments left aside.
-aliases=default spreadsheets=$spreadsheet
+# What a registry names, as the service itself reads it.
+aliases=default spreadsheets=$spreadsheet listed=''
+program() { # the program of this very source, by a Python that has what it needs
+  local python
+  for python in "${OWOX_PYTHON:-}" .venv/bin/python python3; do
+    if [ -z "$python" ] || ! "$python" -c 'import click, msgspec, yaml' 2>/dev/null; then continue; fi
+    "$python" -m owox_tiktok "$@"
+    return
+  done
+  say 'Reading a registry needs the program itself: pip install owox-tiktok, and run owox-tiktok deploy.'
+  return 2
+}
+named() { # named LIST KIND: what a registry names of a kind
+  awk -F '\t' -v kind="$2" '$1 == kind { print $2 }' <<<"$1"
+}
 if [ -n "$registry" ] && [ -r "$registry" ]; then
-  entries=$(sed -E 's/(^|[[:space:]])#.*$//' "$registry")
-  aliases=$(grep -oE "secret[\"']?:[[:space:]]*[\"']?[a-z][a-z0-9-]{0,62}" <<<"$entries" | grep -oE '[a-z0-9-]+$' | sort -u) || true
-  spreadsheets=$(grep -oE "^[\"']?[A-Za-z0-9_-]{20,100}[\"']?:" <<<"$entries" | tr -d "\"':" | sort -u) || true
-  odd=$(grep -oE "[^][[:space:],\"{}]+['|\`][^][[:space:],\"{}]*@[^][[:space:],\"'{}]*|.*[\\].*" <<<"$entries") || true
-  [ -z "$odd" ] ||
-    wrong --registry "${odd:0:60} holds a character that no address may have here; letters, digits and . _ % + - may."
-  callers=$(grep -oE "[^][[:space:],\"'{}]*@[^][[:space:],\"'{}]+" <<<"$entries" | sort -u) || true
-  [ -n "$spreadsheets" ] || wrong --registry "$registry lists no spreadsheet."
-  [ -n "$aliases" ] || wrong --registry "$registry lists no secret."
-  [ -n "$callers" ] || wrong --registry "$registry lists no caller."
-  each "$callers" "$known" --registry 'is neither an e-mail address nor @domain of plain letters, digits and . _ % + -'
+  if listed=$(program registry list --plain "$registry" 2>&1); then
+    aliases=$(named "$listed" secret) spreadsheets=$(named "$listed" spreadsheet) callers=$(named "$listed" caller)
+    datasets=$(named "$listed" dataset) client_ids+=$(named "$listed" 'client id')$line
+    [ -n "$spreadsheets" ] || wrong --registry "$registry lists no spreadsheet."
+    [ -n "$callers" ] || wrong --registry "$registry lists no caller."
+  else
+    wrong --registry "is not sound.$line$listed"
+  fi
 fi
-: "${at_once:=$(grep -c . <<<"$aliases")}"
+: "${at_once:=$((20 * $(grep -c . <<<"$aliases")))}"
+[ "$at_once" -le 48 ] || at_once=48 # of each queue, so that both keep within Cloud Run's usual 100 instances
 
 if [ -n "$mistakes" ]; then
   say 'To fix:'
@@ -194,11 +222,12 @@ fi
 
 runtime=$name-runtime@$project.iam.gserviceaccount.com
 invoker=$name-invoker@$project.iam.gserviceaccount.com
+connector=$name-connect@$project.iam.gserviceaccount.com # runs the public function, if there is one
 build=$name-build@$project.iam.gserviceaccount.com
 worker_s=1800 # Cloud Tasks and Cloud Scheduler wait no longer
 sheets_s=300
-number=PROJECT_NUMBER
-queue_path=projects/$project/locations/$region/queues/$queue
+number=\$PROJECT_NUMBER # a dry run asks for nothing, so that its commands look it up
+queues_path=projects/$project/locations/$region/queues
 
 # --- asking and doing ---------------------------------------------------------------------------------------------------
 
@@ -208,10 +237,13 @@ step() {
   say "== $1"
 }
 
-shown() { # a command as a shell would take it
-  local word command=''
+shown() { # a command as a shell takes it: what is printed can be pasted
+  local word command='' quote="'\\''" known="'\"\$PROJECT_NUMBER\"'"
   for word in "$@"; do
-    like "$word" '[A-Za-z0-9_./:=@,-]+' || word="'$word'" # no word of ours holds a quotation mark
+    if ! like "$word" '[A-Za-z0-9_./:=@,-]+'; then
+      word="'${word//\'/$quote}'"
+      word=${word//\$PROJECT_NUMBER/$known}
+    fi
     command+="$word "
   done
   printf '%s\n' "${command% }"
@@ -232,6 +264,27 @@ run_again() { # the same for what may need some seconds to be known everywhere, 
     sleep "$try"
   done
   run "$@"
+}
+
+run_while_roles_spread() { # the same for what says no until new roles are known everywhere, which takes minutes at worst
+  local try errors failed
+  if [ -n "$dry_run" ]; then
+    run "$@"
+    return
+  fi
+  errors=$(mktemp)
+  for try in 20 40 60 120 0; do
+    failed=''
+    { "$@" 2>&1 >/dev/null || failed=$?; printf '%s' "$failed" >"$errors.code"; } | tee "$errors" >&2
+    failed=$(cat "$errors.code")
+    if [ -z "$failed" ] || [ "$try" = 0 ] || ! grep -qiE 'permission.?denied|does not have .*(access|permission)' "$errors"; then
+      break
+    fi
+    say "   the new accounts' roles are not known everywhere yet; again in $try s"
+    sleep "$try"
+  done
+  rm -f "$errors" "$errors.code"
+  [ -z "$failed" ] || stop "could not $step. gcloud says why above. Fix that and run the same command again: what is done stays done."
 }
 
 ask() { # print what a command prints, or nothing where the thing is not there; in a dry run nothing is there
@@ -280,7 +333,11 @@ in_region=("${in_project[@]}" --region="$region")
 in_location=("${in_project[@]}" --location="$region")
 
 look_up_number() { # the project's number is part of addresses, and of the bucket's name, which nobody else may have
-  [ -z "$dry_run" ] || return 0
+  if [ -n "$dry_run" ]; then
+    # shellcheck disable=SC2016
+    printf 'PROJECT_NUMBER=$(%s)\n' "$(shown gcloud projects describe "$project" --format='value(projectNumber)')"
+    return
+  fi
   number=$(ask gcloud projects describe "$project" --format='value(projectNumber)')
   [ -n "$number" ] || stop "there is no project $project that you may see. gcloud projects list shows yours."
 }
@@ -292,7 +349,7 @@ uninstall() {
   dry_run='' # to list what is there, Google has to be asked
   keep() { found+="$1$line"; }
   step 'find what was created'
-  for one in "$name" "$name-worker"; do
+  for one in "$name" "$name-worker" "$name-connect"; do
     listed=$(ask gcloud run services describe "$one" "${in_region[@]}" --format='value(metadata.name)') || exit 1
     [ -z "$listed" ] || keep "run services delete $one ${in_region[*]}"
   done
@@ -300,11 +357,24 @@ uninstall() {
   listed=$(ask gcloud scheduler jobs list "${in_location[@]}" \
     --format='value(name.basename(),httpTarget.oidcToken.serviceAccountEmail)' | just "$invoker" 2 1) || exit 1
   for one in $listed; do keep "scheduler jobs delete $one ${in_location[*]}"; done
-  listed=$(ask gcloud tasks queues describe "$queue" "${in_location[@]}" --format='value(name)') || exit 1
-  [ -z "$listed" ] || keep "tasks queues delete $queue ${in_location[*]}"
+  for one in "$queue" "$queue-background"; do
+    listed=$(ask gcloud tasks queues describe "$one" "${in_location[@]}" --format='value(name)') || exit 1
+    [ -z "$listed" ] || keep "tasks queues delete $one ${in_location[*]}"
+  done
   listed=$(ask gcloud secrets list "${in_project[@]}" --format='value(name.basename(),labels.owox-tiktok)' |
     just "$name" 2 1) || exit 1
   for one in $listed; do keep "secrets delete $one ${in_project[*]}"; done
+  listed=$(ask gcloud logging metrics describe "$name-runs" "${in_project[@]}" --format='value(name)') || exit 1
+  [ -z "$listed" ] || keep "logging metrics delete $name-runs ${in_project[*]}"
+  listed=$(ask gcloud alpha monitoring policies list "${in_project[@]}" --filter="userLabels.owox-tiktok=$name" \
+    --format='value(name)') || exit 1
+  for one in $listed; do keep "alpha monitoring policies delete $one ${in_project[*]}"; done
+  listed=$(ask gcloud beta monitoring channels list "${in_project[@]}" --filter="userLabels.owox-tiktok=$name" \
+    --format='value(name)') || exit 1
+  for one in $listed; do keep "beta monitoring channels delete $one ${in_project[*]}"; done
+  listed=$(ask gcloud monitoring dashboards list "${in_project[@]}" --format='value(displayName,name)' |
+    just "$name: imports" 1 2) || exit 1
+  for one in $listed; do keep "monitoring dashboards delete $one ${in_project[*]}"; done
   look_up_number
   listed=$(ask gcloud storage buckets describe "gs://$name-$number-$region" "${in_project[@]}" --format='value(name)') || exit 1
   [ -z "$listed" ] || keep "storage rm gs://$name-$number-$region --recursive ${in_project[*]}"
@@ -383,6 +453,12 @@ token() { # token ALIAS
     store "$secret" "printf %s \"\$$access\""
   elif [ -n "$new_token" ] && [ -n "${!access:-}" ] || ! secret_there "$secret"; then
     local value=${!access:-}
+    if [ -z "$value" ] && [ -n "$connect" ]; then
+      # The first one comes from TikTok; until then the secret holds what says that there is none.
+      printf '\n' | store "$secret" ''
+      mount "$secret" "/secrets/$1/token"
+      return
+    fi
     if [ -z "$value" ]; then
       printf 'TikTok access token for %s (it stays invisible): ' "$1" >&2
       IFS= read -rs value || true
@@ -439,10 +515,12 @@ deploy() { # deploy SERVICE OPTION…: unless just this is deployed already
     say "   unchanged"
     return
   fi
-  run gcloud run deploy "$service" "${in_region[@]}" --source=. --function=owox --base-image=python313 \
+  local deploy=run
+  [ -n "$deployed" ] || deploy=run_while_roles_spread
+  $deploy gcloud run deploy "$service" "${in_region[@]}" --source=. --function=owox --base-image=python313 \
     --set-build-env-vars=GOOGLE_FUNCTION_SOURCE=cloud_function/main.py \
-    --build-service-account="projects/$project/serviceAccounts/$build" --service-account="$runtime" \
-    --no-allow-unauthenticated --ingress=all --min-instances=0 --cpu=1 --cpu-boost \
+    --build-service-account="projects/$project/serviceAccounts/$build" --service-account="$as" \
+    "$admits" --min-instances=0 --cpu=1 --cpu-boost \
     --update-labels="owox-tiktok=$name,owox-digest=$digest" "$@" --quiet
 }
 
@@ -466,10 +544,28 @@ look_up_number
 sheets_url=https://$name-$number.$region.run.app
 worker_url=https://$name-worker-$number.$region.run.app
 
+kept=''
+if [ -n "$registry" ] && [ -z "$dry_run" ]; then
+  step 'look at the registry'
+  before=$(mktemp)
+  kept=$(ask gcloud secrets versions access latest --secret="$name-registry" "${in_project[@]}") || exit 1
+  if [ -n "$kept" ]; then
+    printf '%s\n' "$kept" >"$before"
+    if was=$(program registry list --plain "$before" 2>&1); then
+      program registry diff "$registry" "$before" | sed 's/^/   /' >&2
+      # Scripts that only the old one names do not count any more.
+      forgotten+=$(named "$was" 'client id' | grep -vxF "${client_ids:-none}") || true
+      gone=$(named "$was" dataset | grep -vxF "${datasets:-none}") || true
+    fi
+  fi
+  rm -f "$before"
+fi
+
 step 'switch on the APIs'
 missing=()
 enabled=$(ask gcloud services list "${in_project[@]}" --enabled --format='value(config.name)')
-for api in run cloudbuild artifactregistry secretmanager cloudtasks cloudscheduler storage sheets iam ${datasets:+bigquery}; do
+for api in run cloudbuild artifactregistry secretmanager cloudtasks cloudscheduler storage sheets iam logging monitoring \
+  ${datasets:+bigquery}; do
   grep -qx "$api.googleapis.com" <<<"$enabled" || missing+=("$api.googleapis.com")
 done
 [ ${#missing[@]} -eq 0 ] || run gcloud services enable "${missing[@]}" "${in_project[@]}"
@@ -484,6 +580,7 @@ account() { # account ID WHAT-FOR
 account "$name-runtime" 'TikTok Ads imports: runs them'
 account "$name-invoker" 'TikTok Ads imports: starts them'
 account "$name-build" 'TikTok Ads imports: builds the service'
+[ -z "$connect" ] || account "$name-connect" 'TikTok Ads imports: stores tokens that people grant'
 grant "serviceAccount:$build" roles/run.builder projects -- "$project"
 grant "serviceAccount:$runtime" roles/iam.serviceAccountUser iam service-accounts -- "$invoker" "${in_project[@]}"
 [ -z "$datasets" ] || grant "serviceAccount:$runtime" roles/bigquery.jobUser projects -- "$project"
@@ -494,28 +591,53 @@ step 'keep the other secrets'
 if [ -n "$registry" ]; then
   secret=$name-registry
   if [ -n "$dry_run" ]; then
-    store "$secret" "cat $registry"
+    store "$secret" "$(shown cat "$registry")"
   else
-    secret_there "$secret" && kept=$(gcloud secrets versions access latest --secret="$secret" "${in_project[@]}" 2>/dev/null) || kept=''
     [ "$kept" = "$(cat "$registry")" ] || store "$secret" '' <"$registry"
   fi
   mount "$secret" /registry/registry.yaml
 fi
+random="head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \\n'"
+if [ -n "$dry_run" ]; then
+  store "$name-task-key" "$random"
+elif ! secret_there "$name-task-key"; then
+  head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' | store "$name-task-key" ''
+fi
+mount "$name-task-key" OWOX_TASK_KEY
+[ -z "$connect" ] || {
+  grant "serviceAccount:$connector" roles/secretmanager.secretAccessor secrets -- "$name-task-key" "${in_project[@]}"
+  [ -z "$registry" ] ||
+    grant "serviceAccount:$connector" roles/secretmanager.secretAccessor secrets -- "$name-registry" "${in_project[@]}"
+  if [ -n "$dry_run" ]; then
+    store "$name-app-secret" "printf %s \"\$TIKTOK_APP_SECRET\""
+  elif [ -n "${TIKTOK_APP_SECRET:-}" ] && { [ -n "$new_token" ] || ! secret_there "$name-app-secret"; }; then
+    printf %s "$TIKTOK_APP_SECRET" | store "$name-app-secret" ''
+  elif ! secret_there "$name-app-secret"; then
+    stop 'there is no TIKTOK_APP_SECRET in the environment, and --connect needs it once.' 2
+  fi
+  grant "serviceAccount:$connector" roles/secretmanager.secretAccessor secrets -- "$name-app-secret" "${in_project[@]}"
+  for alias in $aliases; do
+    grant "serviceAccount:$connector" roles/secretmanager.secretVersionAdder secrets -- "$name-token-$alias" "${in_project[@]}"
+  done
+}
 optional GOOGLE_CHAT_WEBHOOK_URL "$name-google-chat-webhook"
 optional SLACK_WEBHOOK_URL "$name-slack-webhook"
 optional SMTP_PASSWORD "$name-smtp-password"
 
-step 'create the queue'
-# As many imports at once as there are TikTok apps; an import that fails is tried again after 10 s, 20 s … 5 minutes.
-wanted="$at_once 1.0 10 10s 300s 3"
-there=$(ask gcloud tasks queues describe "$queue" "${in_location[@]}" --format='value(rateLimits.maxConcurrentDispatches,rateLimits.maxDispatchesPerSecond,retryConfig.maxAttempts,retryConfig.minBackoff,retryConfig.maxBackoff,retryConfig.maxDoublings)')
-if [ "$(tr '\t' ' ' <<<"$there")" != "$wanted" ]; then
-  verb=create
-  [ -z "$there" ] || verb=update
-  run gcloud tasks queues $verb "$queue" "${in_location[@]}" --max-concurrent-dispatches="$at_once" \
-    --max-dispatches-per-second=1 --max-attempts=10 --min-backoff=10s --max-backoff=300s --max-doublings=3
-fi
-grant "serviceAccount:$runtime" roles/cloudtasks.enqueuer tasks queues -- "$queue" "${in_location[@]}"
+step 'create the queues'
+# People's imports wait in one, schedules and backfills in the other; the service itself bounds how many use a TikTok token
+# at once. An import that fails is tried again after 10 s, 20 s … 5 minutes.
+wanted="$at_once 5.0 10 10s 300s 3"
+for one in "$queue" "$queue-background"; do
+  there=$(ask gcloud tasks queues describe "$one" "${in_location[@]}" --format='value(rateLimits.maxConcurrentDispatches,rateLimits.maxDispatchesPerSecond,retryConfig.maxAttempts,retryConfig.minBackoff,retryConfig.maxBackoff,retryConfig.maxDoublings)')
+  if [ "$(tr '\t' ' ' <<<"$there")" != "$wanted" ]; then
+    verb=create
+    [ -z "$there" ] || verb=update
+    run gcloud tasks queues $verb "$one" "${in_location[@]}" --max-concurrent-dispatches="$at_once" \
+      --max-dispatches-per-second=5 --max-attempts=10 --min-backoff=10s --max-backoff=300s --max-doublings=3
+  fi
+  grant "serviceAccount:$runtime" roles/cloudtasks.enqueuer tasks queues -- "$one" "${in_location[@]}"
+done
 
 step 'create the bucket for the record of runs'
 bucket=gs://$name-$number-$region
@@ -524,6 +646,8 @@ there=$(ask gcloud storage buckets describe "$bucket" "${in_project[@]}" --forma
 [ -n "$there" ] || run gcloud storage buckets create "$bucket" "${in_project[@]}" --location="$region" \
   --uniform-bucket-level-access --public-access-prevention --soft-delete-duration=0
 grant "serviceAccount:$runtime" roles/storage.objectUser storage buckets -- "$bucket" "${in_project[@]}"
+[ -z "$connect" ] ||
+  grant "serviceAccount:$connector" roles/storage.objectCreator storage buckets -- "$bucket" "${in_project[@]}"
 
 if [ -n "$registry" ]; then
   config=(OWOX_REGISTRY=/registry/registry.yaml)
@@ -538,11 +662,19 @@ for variable in SMTP_HOST SMTP_PORT SMTP_USER SMTP_FROM; do
   [ -z "${!variable:-}" ] || mail+=("$variable=${!variable}")
 done
 
-queue_knows=("OWOX_TASKS_QUEUE=$queue_path" "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_WORKER_URL=$worker_url" "OWOX_STORE=$bucket")
+queue_knows=("OWOX_TASKS_QUEUE=$queues_path/$queue" "OWOX_BACKGROUND_QUEUE=$queues_path/$queue-background"
+  "OWOX_TASKS_ACCOUNT=$invoker" "OWOX_WORKER_URL=$worker_url" "OWOX_STORE=$bucket")
+
+as=$runtime admits=--no-allow-unauthenticated # whom deploy has a function run as, and whether everybody may call it
+connects=() # what tells the service for Sheets where people connect TikTok
+if [ -n "$connect" ]; then
+  connects=("OWOX_CONNECT_URL=https://$name-connect-$number.$region.run.app")
+fi
 
 step 'deploy the worker, which imports (some minutes)'
-# One import per instance; two instances more, for a start that comes while all imports run.
-deploy "$name-worker" --timeout="$worker_s" --concurrency=1 --max-instances=$((at_once + 2)) --memory="$memory" \
+# One import per instance; some instances more, for starts that come while all imports run.
+# Only Google's own services in this project reach it: Cloud Tasks and Cloud Scheduler.
+deploy "$name-worker" --ingress=internal --timeout="$worker_s" --concurrency=1 --max-instances=$((2 * at_once + 4)) --memory="$memory" \
   --set-secrets="$(joined "$mounts")" "${other[@]}" --update-env-vars="$(variables OWOX_ROLE=worker "${config[@]}" \
     "${queue_knows[@]}" "OWOX_AUDIENCES=$worker_url" OWOX_PLATFORM_ADMITS=yes "OWOX_TIMEOUT_SECONDS=$worker_s" ${mail[@]+"${mail[@]}"})"
 expect_address "$name-worker" "$worker_url"
@@ -554,11 +686,26 @@ client_ids=$({ printf '%s' "$client_ids" && grep -oE "$client" <<<"$there"; } | 
 audiences=(--clear-custom-audiences)
 [ -z "$client_ids" ] || audiences=(--set-custom-audiences="$(joined "$client_ids")")
 # The framework starts 4 threads on a CPU; the one for Sheets waits for Google most of the time, and answers 8 at once.
-deploy "$name" --timeout="$sheets_s" --concurrency=8 --max-instances=5 --memory=512Mi \
+deploy "$name" --ingress=all --timeout="$sheets_s" --concurrency=8 --max-instances=5 --memory=512Mi \
   --set-secrets="$(joined "$mounts")" "${other[@]}" "${audiences[@]}" \
   --update-env-vars="$(variables OWOX_ROLE=sheets "${config[@]}" "${queue_knows[@]}" \
-    "OWOX_AUDIENCES=$(joined "$sheets_url$line$client_ids")" "OWOX_TIMEOUT_SECONDS=$sheets_s" THREADS=8 ${mail[@]+"${mail[@]}"})"
+    "OWOX_AUDIENCES=$(joined "$sheets_url$line$client_ids")" "OWOX_TIMEOUT_SECONDS=$sheets_s" THREADS=8 \
+    "OWOX_OPERATORS=$(joined "$operators")" ${connects[@]+"${connects[@]}"} ${mail[@]+"${mail[@]}"})"
 expect_address "$name" "$sheets_url"
+
+if [ -n "$connect" ]; then
+  step 'deploy the public function of "Connect TikTok…" (some minutes)'
+  there=$(ask gcloud run services describe "$name-connect" "${in_region[@]}" --format=json | tr -d ' \n')
+  app_id=${TIKTOK_APP_ID:-$(grep -oE 'TIKTOK_APP_ID[^0-9]{1,60}[0-9]{1,30}' <<<"$there" | grep -oE '[0-9]+$' | head -n 1)} || true
+  [ -n "$app_id$dry_run" ] || stop 'there is no TIKTOK_APP_ID in the environment, and --connect needs it once.' 2
+  public="OWOX_TASK_KEY=$name-task-key:latest,TIKTOK_APP_SECRET=$name-app-secret:latest"
+  [ -z "$registry" ] || public+=",/registry/registry.yaml=$name-registry:latest"
+  as=$connector admits=--allow-unauthenticated
+  deploy "$name-connect" --ingress=all --timeout=60 --concurrency=8 --max-instances=2 --memory=512Mi \
+    --set-secrets="$public" "${other[@]}" --update-env-vars="$(variables OWOX_ROLE=connect "${config[@]}" "${connects[@]}" \
+      "OWOX_STORE=$bucket" "OWOX_SECRET_PREFIX=projects/$project/secrets/$name-token-" "TIKTOK_APP_ID=${app_id:-APP_ID}")"
+  expect_address "$name-connect" "https://$name-connect-$number.$region.run.app"
+fi
 
 step 'set who may call'
 only() { # only SERVICE MEMBERS: these may call the service, and nobody else
@@ -574,8 +721,15 @@ only() { # only SERVICE MEMBERS: these may call the service, and nobody else
   done <<<"$have"
 }
 only "$name-worker" "serviceAccount:$invoker"
-only "$name" "$(grep . <<<"$callers" |
+only "$name" "$(awk 'length && !seen[$0]++' <<<"$callers$line$operators" |
   sed -E -e 's/^@/domain:/' -e t -e 's/(.*\.gserviceaccount\.com)$/serviceAccount:\1/' -e t -e 's/^/user:/')"
+
+inherited=$(ask gcloud projects get-iam-policy "$project" --flatten='bindings[].members' \
+  --format='value(bindings.role,bindings.members)' | awk -F '\t' '$1 ~ /^roles\/run\.(invoker|admin)$/ { print "     " $2 " (" $1 ")" }')
+[ -z "$inherited" ] || say "   Warning: these may call the worker and the service as well, since the project gives them a role on everything:
+$inherited
+   The worker lets in $invoker alone, and takes only tasks that the service has signed.
+   Roles of the organisation and of folders were not looked at."
 
 step 'have runs looked after'
 watch() { # the job that has dead runs found and told, every ten minutes
@@ -589,6 +743,67 @@ watch() { # the job that has dead runs found and told, every ten minutes
     --attempt-deadline=300s --max-retry-attempts=0
 }
 watch
+
+step 'watch over it: a metric, alerts, a dashboard'
+filled() { # filled FILE: a file of monitoring/ with the names of this deployment, beside its fingerprint
+  sed -e "s/NAME/$name/g" -e "s/QUEUE/$queue/g" -e "s#BUCKET#$bucket#g" -e "s/DATASET/$audit/g" "cloud_function/monitoring/$1"
+}
+made_file() { # the same as a file that stays until the end, for gcloud
+  local file=$monitoring/$1
+  filled "$1" >"$file"
+  printf %s "$file"
+}
+channels() { # the notification channels of --alerts-to, made where they are not there, separated by commas
+  local address listed found='' one
+  [ -n "$alerts_to" ] || return 0
+  listed=$(ask gcloud beta monitoring channels list "${in_project[@]}" --filter="userLabels.owox-tiktok=$name" \
+    --format='value(labels.email_address,name)')
+  while IFS= read -r address; do
+    [ -n "$address" ] || continue
+    one=$(just "$address" 1 2 <<<"$listed" | head -n 1)
+    [ -n "$one" ] || one=$(gcloud beta monitoring channels create "${in_project[@]}" --display-name="$name: $address" --type=email \
+      --channel-labels="email_address=$address" --user-labels="owox-tiktok=$name" --format='value(name)') || exit 1
+    found+=${found:+,}$one
+  done <<<"$alerts_to"
+  printf %s "$found"
+}
+watch_over() {
+  local file there listed digest title found
+  monitoring=$(mktemp -d)
+  # A metric that is there is brought up to date without asking: it keeps no more than its filter.
+  there=$(ask gcloud logging metrics describe "$name-runs" "${in_project[@]}" --format='value(filter)')
+  if [ "$there" != "$(filled runs.metric.yaml | sed -n 's/^filter: //p')" ]; then
+    run gcloud logging metrics "$([ -z "$there" ] && printf create || printf update)" "$name-runs" "${in_project[@]}" \
+      --config-from-file="$(made_file runs.metric.yaml)"
+  fi
+  found=''
+  [ -n "$dry_run" ] || found=$(channels) || exit 1
+  listed=$(ask gcloud alpha monitoring policies list "${in_project[@]}" --filter="userLabels.owox-tiktok=$name" \
+    --format='value(displayName,name,userLabels.owox-digest)')
+  for file in needs_somebody.policy.json nothing_starts.policy.json; do
+    digest=$(filled "$file" | cat - <(printf %s "$found") | cksum | tr ' ' -)
+    title=$(filled "$file" | sed -n 's/^  "displayName": "\(.*\)",$/\1/p')
+    there=$(awk -F '\t' -v title="$title" '$1 == title { print $2, $3 }' <<<"$listed" | head -n 1)
+    [ "${there#* }" != "$digest" ] || continue
+    local labels="owox-tiktok=$name,owox-digest=$digest"
+    if [ -z "$there" ]; then
+      run gcloud alpha monitoring policies create "${in_project[@]}" --policy-from-file="$(made_file "$file")" \
+        --user-labels="$labels" ${found:+--notification-channels="$found"}
+    else
+      run gcloud alpha monitoring policies update "${there%% *}" "${in_project[@]}" --policy-from-file="$(made_file "$file")" \
+        --update-user-labels="$labels" "$([ -z "$found" ] && printf %s --clear-notification-channels || printf %s "--set-notification-channels=$found")"
+    fi
+  done
+  listed=$(ask gcloud monitoring dashboards list "${in_project[@]}" --format='value(displayName,name)')
+  [ -n "$(just "$name: imports" 1 2 <<<"$listed")" ] ||
+    run gcloud monitoring dashboards create "${in_project[@]}" --config-from-file="$(made_file imports.dashboard.json)"
+  [ -n "$dry_run" ] || rm -rf "$monitoring"
+}
+watch_over
+if [ -n "$audit" ]; then
+  step 'show the audit log in BigQuery'
+  run bq query --project_id="$project" --use_legacy_sql=false "$(filled audit.sql | sed 's/^--.*//')"
+fi
 
 step 'set the schedule'
 # The same job as `owox-tiktok schedule` makes.
@@ -611,7 +826,44 @@ for sheet in $spreadsheets; do
   fi
 done
 
+take_away() { # what a registry does not name any more: jobs and secrets; roles were revoked above
+  local found='' one listed answer
+  listed=$(ask gcloud scheduler jobs list "${in_location[@]}" \
+    --format='value(name.basename(),httpTarget.oidcToken.serviceAccountEmail)' | just "$invoker" 2 1) || exit 1
+  for one in $listed; do
+    like "$one" "$name-[A-Za-z0-9_-]{20,100}" || continue # the job that looks after runs
+    grep -qxF "${one#"$name-"}" <<<"$spreadsheets" || found+="scheduler jobs delete $one ${in_location[*]}$line"
+  done
+  listed=$(ask gcloud secrets list "${in_project[@]}" --format='value(name.basename(),labels.owox-tiktok)' |
+    just "$name" 2 1) || exit 1
+  for one in $listed; do
+    [[ $one == "$name-token-"* ]] || continue
+    grep -qxF "${one#"$name-token-"}" <<<"$aliases" || found+="secrets delete $one ${in_project[*]}$line"
+  done
+  [ -n "$found" ] || return 0
+  say 'The registry does not name these any more:'
+  printf '%s' "$found" | sed 's/^/   gcloud /' >&2
+  if [ -z "$yes" ]; then
+    printf 'Delete them for good? Type yes: ' >&2
+    IFS= read -r answer || answer=''
+    if [ "$answer" != yes ]; then
+      say 'They stay. Run this again to delete them.'
+      return
+    fi
+  fi
+  while IFS= read -r one; do
+    step "gcloud $one"
+    # shellcheck disable=SC2086
+    run gcloud $one --quiet </dev/null
+  done <<<"${found%"$line"}"
+}
+if [ -n "$registry" ] && [ -z "$dry_run" ]; then
+  step 'take away what is not named any more'
+  take_away
+fi
+
 say "Deployed to $sheets_url"
+[ -z "$connect" ] || say "In your TikTok app, name this redirect address: https://$name-connect-$number.$region.run.app/connected"
 say "Left for you to do:
   1. Share each Sheet with $runtime as an editor.
   2. In the Sheet: OWOX > Set up…, give it the address above. It shows the client id of its script; run this once more
@@ -620,3 +872,7 @@ while IFS= read -r dataset; do
   [ -z "$dataset" ] || say "  3. Let it fill $dataset:
      bq query --use_legacy_sql=false 'GRANT \`roles/bigquery.dataEditor\` ON SCHEMA \`$dataset\` TO \"serviceAccount:$runtime\"'"
 done <<<"$datasets"
+while IFS= read -r dataset; do
+  [ -z "$dataset" ] || say "  4. It need not fill $dataset any more:
+     bq query --use_legacy_sql=false 'REVOKE \`roles/bigquery.dataEditor\` ON SCHEMA \`$dataset\` FROM \"serviceAccount:$runtime\"'"
+done <<<"$gone"

@@ -1,4 +1,4 @@
-"""TikTok Ads into DuckDB, PostgreSQL, BigQuery, Google Sheets and data frames: exact, incremental, at TikTok's speed.
+"""TikTok Ads into DuckDB, PostgreSQL, BigQuery, Parquet, Sheets and data frames: exact, incremental, at TikTok's speed.
 
 ``from owox_tiktok import TikTokAds`` is the door for programs; see docs/python.md. What ``__all__`` lists may be relied
 on. Each name is imported from its module when it is first used, so that importing this package costs nothing.

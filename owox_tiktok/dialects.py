@@ -32,6 +32,7 @@ class Dialect:
     hash in hexadecimal digits, ``all_digits`` says whether a text is digits throughout, ``lines_of`` gives the lines of
     a text as rows, and ``part_of_line`` one of the parts of such a line, the first being 1; ``from_hex`` makes eight
     hexadecimal digits a number, ``list_of_texts`` writes a list, and ``joined`` puts texts that are not null together.
+    ``expiry_of_link`` is the moment that a temporary link of TikTok's names as its end, null where it names none.
     ``longest`` is how many characters of a name the database keeps.
     """
 
@@ -48,6 +49,7 @@ class Dialect:
     lines_of: str
     part_of_line: str
     all_digits: str
+    expiry_of_link: str
     escapes: bool = False
     within: str = ""
     from_hex: str = "CAST(CONCAT('0x', {}) AS BIGINT)"
@@ -142,6 +144,7 @@ DUCKDB = Dialect(
     lines_of="(SELECT string_split(unnest(string_split({}, chr(10))), '|') AS line)",
     part_of_line="line[{}]",
     all_digits="regexp_full_match({}, '[0-9]+')",
+    expiry_of_link="to_timestamp(CAST(NULLIF(regexp_extract({}, 'x-expires=([0-9]{{1,10}})', 1), '') AS BIGINT))",
 )
 
 BIGQUERY = Dialect(
@@ -180,6 +183,7 @@ BIGQUERY = Dialect(
     lines_of="(SELECT SPLIT(one, '|') AS line FROM UNNEST(SPLIT({}, CHR(10))) AS one)",
     part_of_line="line[ORDINAL({})]",
     all_digits="REGEXP_CONTAINS({}, '^[0-9]+$')",
+    expiry_of_link="TIMESTAMP_SECONDS(CAST(REGEXP_EXTRACT({}, 'x-expires=([0-9]{{1,10}})') AS INT64))",
     escapes=True,
     from_hex="CAST(CONCAT('0x', {}) AS INT64)",
 )
@@ -228,6 +232,7 @@ POSTGRESQL = Dialect(
     lines_of="(SELECT string_to_array(unnest(string_to_array({}, chr(10))), '|') AS line) AS lines",
     part_of_line="line[{}]",
     all_digits="({} ~ '^[0-9]+$')",
+    expiry_of_link="to_timestamp(CAST(substring({} from 'x-expires=([0-9]{{1,10}})') AS bigint))",
     from_hex="CAST(CAST('x' || {} AS bit(32)) AS bigint)",
     list_of_texts="CAST(ARRAY[{}] AS text[])",
     operator=" || ",  # a call of CONCAT may have 100 arguments

@@ -24,12 +24,16 @@ TikTok's support asks for. Nothing here ever holds a token or a URL.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
 class Problem(Exception):
     """Something a person should know: what happened, ``where``, and ``what_to_do``."""
+
+    lasts = False
+    """Whether it stays as it is until a person does something."""
 
     def __init__(self, message: str, *, where: str = "", what_to_do: str = "", request_id: str = "") -> None:
         self.message = message
@@ -79,6 +83,8 @@ class BadInput(Problem):
 
 class Refused(Problem):
     """TikTok said no and would say it again. ``code`` is TikTok's."""
+
+    lasts = True
 
     def __init__(self, message: str, *, code: int, what_to_do: str = "", request_id: str = "", where: str = "") -> None:
         self.code = code
@@ -141,9 +147,13 @@ class StoreBusy(StoreFailed):
 class StoreDenied(StoreFailed):
     """The destination refused a step for a reason that is not in its rows: it would refuse a part of them as well."""
 
+    lasts = True
+
 
 class StoreGone(StoreFailed):
     """The destination cannot take anything more (its disk is full, say), whatever is read for it."""
+
+    lasts = True
 
 
 class StoreTaken(StoreGone):
@@ -153,6 +163,39 @@ class StoreTaken(StoreGone):
 class StoreSilent(StoreGone):
     """The destination did not answer, however often it was asked; it would not answer for another window either."""
 
+    lasts = False
+
 
 class Halted(Problem):
     """The work was asked to end, before it had a result. ``message`` is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why most of what failed did: a sentence, how many times, and whether a person has to do something first."""
+
+    sentence: str
+    count: int
+    lasts: bool
+    of_token: bool = False
+    """Whether TikTok refused the token: a new one is what helps."""
+
+
+MOST_OF_CAUSE = 400
+"""Characters of a cause's sentence: a status has room for little more."""
+
+
+def main_cause(problems: Sequence[Problem]) -> Cause | None:
+    """Return the problem that most of ``problems`` are; None without any. The first of several that are as many.
+
+    The same thing at several places is one: then no place is named.
+    """
+    if not problems:
+        return None
+    (what, count), *_ = Counter((p.message, p.what_to_do, p.lasts) for p in problems).most_common(1)
+    alike = [p for p in problems if (p.message, p.what_to_do, p.lasts) == what]
+    where = alike[0].where if len({p.where for p in alike}) == 1 else ""
+    sentence = " ".join(Problem(what[0], where=where, what_to_do=what[1]).sentence.split())
+    if len(sentence) > MOST_OF_CAUSE:
+        sentence = sentence[: MOST_OF_CAUSE - 1] + "…"
+    return Cause(sentence, count, what[2], isinstance(alike[0], TokenRefused))

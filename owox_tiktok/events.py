@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
-from owox_tiktok.errors import Problem
+from owox_tiktok.errors import Cause, Problem
 from owox_tiktok.states import ABOUT, Reason, State, outcome
 
 
@@ -156,6 +156,8 @@ class Finished:
     """What people had changed in the destination and is right again, in sentences without a full stop."""
     proof: Proof = field(default_factory=Proof)
     """What TikTok's own totals confirm of it."""
+    cause: Cause | None = None
+    """Why most of what failed did, where that is known."""
 
     def after(self, earlier: Finished) -> Finished:
         """Return what came of a whole run of which this is the last part, and ``earlier`` all before it."""
@@ -220,13 +222,22 @@ class Finished:
             parts.append(f"{size(self.bytes_billed)}{money(self.cost)} billed in the destination")
         if self.warnings:
             parts.append(counted(self.warnings, "warning"))
-        if self.failed:
-            parts.append(f"{self.failed} of {self.pairs} not complete (the next run continues there)")
         if self.left:
             parts.append(f"{self.stopped} with {counted(self.left, 'window')} left (the next run continues there)")
         elif self.stopped:
             parts.append(f"{self.stopped} before it was known what to read (the next run starts there)")
-        return " ".join([", ".join(parts) + ".", *(f"{sentence}." for sentence in self.healed)])
+        if self.failed:
+            parts.append(f"{self.failed} of {self.pairs} not complete{self._why}")
+        return " ".join([", ".join(parts).rstrip(".") + ".", *(f"{sentence}." for sentence in self.healed)])
+
+    @property
+    def _why(self) -> str:
+        """What the summary says of the pairs that failed: why most of them did, and whether the next run can go on."""
+        goes_on = "" if self.cause and self.cause.lasts else " (the next run continues there)"
+        if self.cause is None:
+            return goes_on
+        of_them = f", {self.cause.count} of them" if self.cause.count < self.failed else ""
+        return f"{goes_on}{of_them}: {self.cause.sentence}"
 
 
 def size(count: int) -> str:

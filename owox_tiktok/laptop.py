@@ -1,29 +1,33 @@
 """The whole product on one machine, without an account at TikTok or Google: the Sheet, its menu, the service.
 
-Emulators of TikTok, Google Sheets, Cloud Tasks and Google's sign-in, and the function itself, twice as it is deployed:
-one that Sheets call and a worker that tasks call, under functions-framework, with tokens that are really signed and
-really verified. A page shows the template Sheet with the OWOX menu over it, which runs the script that people put into
-their Sheets.
+Emulators of TikTok, Google Sheets, Cloud Tasks, Secret Manager and Google's sign-in, and the function itself, thrice as
+it is deployed: one that Sheets call, a worker that tasks call, and the public one of *Connect TikTok…*, under
+functions-framework, with tokens that are really signed and really verified. A page shows the template Sheet with the
+OWOX menu over it, which runs the script that people put into their Sheets.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import requests
 
 from owox_tiktok.errors import Problem
-from owox_tiktok.local import menu
+from owox_tiktok.local import menu, secret_manager
 from owox_tiktok.local import sheets as local_sheets
 from owox_tiktok.local import tasks as local_tasks
 from owox_tiktok.local import tiktok as local_tiktok
@@ -48,6 +52,22 @@ DAYS = 75
 IMPORTED_DAYS = 30
 """So long ago the first day lies that the Sheet asks for."""
 READY_S = 60.0
+TICK_S = 30.0
+"""So often the clock, in place of Cloud Scheduler, has the worker start what is due."""
+SECRETS = "projects/local/secrets/owox-tiktok-token-"
+"""What the tokens are called in the simulated Secret Manager."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where everything behind the page listens; 0 takes any free one."""
+
+    tiktok: int = 0
+    google: int = 0
+    tasks: int = 0
+    service: int = 0
+    worker: int = 0
+    connect: int = 0
 
 
 class Laptop(Emulator):
@@ -66,8 +86,10 @@ class Laptop(Emulator):
         qps: int = 10,
         latency_s: float = 0.0,
         days: int = IMPORTED_DAYS,
+        ports: Ports = Ports(),
     ) -> None:
         super().__init__(port)
+        self._ports = ports
         self._stack = ExitStack()
         self._world = world
         self._timeout_s = timeout_s
@@ -75,6 +97,7 @@ class Laptop(Emulator):
         self._limits = local_tiktok.Limits(qps=qps, per_minute=None)
         self._faults = local_tiktok.Faults(latency_s=latency_s)
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._starting: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -82,18 +105,32 @@ class Laptop(Emulator):
             world = self._world or local_tiktok.World(
                 37, 3, campaigns=12, ad_groups=20, ads=40, start=start, hidden_kinds=True, pleasant_names=True
             )
-            self.tiktok = stack.enter_context(local_tiktok.serve(world, limits=self._limits, faults=self._faults))
-            self.google = stack.enter_context(local_sheets.serve())
+            self.tiktok = stack.enter_context(
+                local_tiktok.serve(world, limits=self._limits, faults=self._faults, port=self._ports.tiktok)
+            )
+            self.google = stack.enter_context(local_sheets.serve(self._ports.google))
             self.issuer = stack.enter_context(Issuer())
-            self.cloud_tasks = stack.enter_context(local_tasks.Server(self.issuer))
+            self.cloud_tasks = stack.enter_context(local_tasks.Server(self.issuer, port=self._ports.tasks))
             self.queue = self.cloud_tasks.add(min_backoff_s=1.0, max_concurrent_dispatches=2)
             self.book = self.google.create("TikTok Ads")
             self.first_day = world.now().date() - timedelta(days=self._days)
             self._set_up(world)
             self._folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="owox-tiktok-"))
+            self.task_key = secrets.token_hex(32)
+            folder = Path(self._folder, "secrets")
+            (folder / "default").mkdir(parents=True)
+            (folder / "default" / "token").write_text(self.tiktok.token, encoding="utf-8")
+            self.vault = stack.enter_context(secret_manager.Server(folder, SECRETS, {"default"}))
             stack.callback(self._end)
-            worker = self._deploy("worker", _free_port())
-            self.for_sheets = self._deploy("sheets", _free_port(), worker)
+            connect = self._ports.connect or _free_port()
+            self.connect_url = f"http://127.0.0.1:{connect}"
+            self.worker = self._deploy("worker", self._ports.worker or _free_port())
+            self.for_sheets = self._deploy("sheets", self._ports.service or _free_port(), self.worker)
+            self._deploy("connect", connect)
+            self._wait_for_all()
+            over = threading.Event()
+            stack.callback(over.set)
+            threading.Thread(target=self._tick, args=(self.worker, over), daemon=True).start()
             super().__enter__()
             stack.callback(super().close)
             self._stack = stack.pop_all()
@@ -132,7 +169,7 @@ class Laptop(Emulator):
     # --- the function -------------------------------------------------------------------------------------------------
 
     def _deploy(self, role: str, port: int, worker: str = "") -> str:
-        """Start the function in a process of its own; return its address."""
+        """Begin to start the function in a process of its own; return its address."""
         source = shipped("cloud_function", "main.py")
         url = f"http://127.0.0.1:{port}"
         environment = {
@@ -151,7 +188,13 @@ class Laptop(Emulator):
             "OWOX_STORE": f"sqlite://{self._folder}/store.db",
             "SHEETS_API_URL": self.google.url,
             "TIKTOK_API_URL": self.tiktok.url,
-            "TIKTOK_ACCESS_TOKEN": self.tiktok.token,
+            "TIKTOK_APP_ID": self.tiktok.app_id,
+            "TIKTOK_APP_SECRET": self.tiktok.app_secret,
+            "OWOX_SECRETS": f"{self._folder}/secrets",
+            "OWOX_TASK_KEY": self.task_key,
+            "OWOX_CONNECT_URL": self.connect_url,
+            "OWOX_SECRET_PREFIX": SECRETS,
+            "SECRET_MANAGER_API_URL": self.vault.url,
         }
         words = [sys.executable, "-m", "functions_framework", "--source", str(source), "--target", "owox"]
         process = subprocess.Popen(
@@ -161,18 +204,31 @@ class Laptop(Emulator):
             stderr=subprocess.DEVNULL,
         )
         self._processes.append(process)
+        self._starting[url] = role, process
+        return url
+
+    def _wait_for_all(self) -> None:
+        """Wait until all functions answer; raises Problem."""
         end = time.monotonic() + READY_S
-        while True:
-            try:
-                requests.get(f"{url}/health", timeout=5).raise_for_status()
-                return url
-            except requests.RequestException:
-                if process.poll() is not None or time.monotonic() > end:
-                    raise Problem(
-                        f"the {role} does not start",
-                        what_to_do="pip install 'owox-tiktok[local]', and try again.",
-                    ) from None
-                time.sleep(0.05)
+        for url, (role, process) in self._starting.items():
+            while True:
+                try:
+                    requests.get(f"{url}/health", timeout=5).raise_for_status()
+                    break
+                except requests.RequestException:
+                    if process.poll() is not None or time.monotonic() > end:
+                        raise Problem(
+                            f"the {role} does not start",
+                            what_to_do="pip install 'owox-tiktok[local]', and try again.",
+                        ) from None
+                    time.sleep(0.05)
+
+    def _tick(self, worker: str, over: threading.Event) -> None:
+        while not over.wait(TICK_S):
+            token = self.issuer.token(TASKS_ACCOUNT, worker)
+            with suppress(requests.RequestException):
+                said = {"Authorization": f"Bearer {token}"}
+                requests.post(worker, json={"action": "sweep"}, headers=said, timeout=60)
 
     def _end(self) -> None:
         for process in self._processes:

@@ -176,12 +176,19 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """How a stream is asked for by the ids of another: ``size`` values of ``stream``'s ``field`` in ``parameter``."""
+    """How a stream is asked for by the ids of another: ``size`` values of ``stream``'s ``field`` in ``parameter``.
+
+    "filtering." stands before a parameter of the filter. ``alone``: there is one id, and no list around it. ``living``:
+    of what can be deleted, only what is not. ``gives``: its column in the rows, where TikTok's rows do not name the id.
+    """
 
     stream: str
     field: str
     parameter: str
     size: int
+    alone: bool = False
+    living: bool = False
+    gives: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +200,10 @@ class Listing:
     the word of ``tiktok.shop``. ``dimensions``: its rows are shaped like a report's, told apart by these, and are of
     so many days (``span_days``) at most where none of them is a day. ``filters`` are always asked with.
     ``info``: names that come with metrics without being metrics. ``by_id``: the rows are an object by this id.
-    ``days_in``: the parameters for the first and the last day, "filtering." before those of the filter.
+    ``days_in``: the parameters for the first and the last day, "filtering." before those of the filter; the last day
+    is not included where ``end_excluded``. ``asks`` are parameters that are always the same, and ``recent_days`` how
+    many days, today among them, TikTok still knows. ``until_empty``: TikTok does not say how many pages there are, and
+    the last is the first that is empty.
     """
 
     rows_at: str = "list"
@@ -208,6 +218,10 @@ class Listing:
     info: tuple[str, ...] = ()
     by_id: str = ""
     days_in: tuple[str, str] = ("start_date", "end_date")
+    end_excluded: bool = False
+    asks: Mapping[str, str] = field(default_factory=dict)
+    recent_days: int | None = None
+    until_empty: bool = False
 
 
 Period = Literal["week", "month"]
@@ -319,6 +333,11 @@ class Stream:
     def has_window(self) -> bool:
         """Whether it is asked for days: its rows are dated, or all of them are about one range."""
         return self.time is not None or self.span_days is not None
+
+    @property
+    def recent_days(self) -> int | None:
+        """How many days, today among them, TikTok still knows; None where it knows all."""
+        return self.kind.recent_days if isinstance(self.kind, Listing) else None
 
     @property
     def span_days(self) -> int | None:

@@ -221,8 +221,11 @@ def _windows(
     start = settings.start_date
     if pair.oldest_kept:
         start = max(start, pair.oldest_kept)  # reading what pruning deletes would be for nothing
+    if stream.recent_days:
+        start = max(start, oldest_kept(today, stream.recent_days))
     if backfill is not None:
         first, last = max(backfill[0], pair.oldest_kept or backfill[0]), min(backfill[1], today)
+        first = max(first, start) if stream.recent_days else first
     else:
         first, last = _first(pair, start), min(settings.end_date or today, today)
     most = stream.max_days or 365

@@ -104,6 +104,8 @@ class Outcome:
     rows: dict[str, int] = field(default_factory=dict)
     replaced: dict[str, int] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    """Why pairs failed, where that is known: one for each of them."""
     work: int = 0
     kept: int = 0
     rows_kept: int = 0
@@ -688,6 +690,8 @@ class _Writer:
             self._outcome.failed[pair.key] = message
             request_id = getattr(error, "request_id", "")
             problem = error if isinstance(error, Problem) else None
+            if problem:
+                self._outcome.problems.append(problem)
             self._listen(Failed(pair.stream.name, pair.advertiser.id, message, request_id, left, problem))
         if isinstance(error, StoreGone):
             return

@@ -362,9 +362,11 @@ SETTINGS: tuple[Setting, ...] = (
             label="Destination Location", filled=True, only_bigquery=True, in_file=False),
     Setting("personal_data", _personal, "hash",
             "What to do with e-mail addresses, telephone numbers and the like where they are among the fields: "
-            + ", ".join(PERSONAL_DATA)),
+            + ", ".join(PERSONAL_DATA),
+            label="Personal Data", form="choice", choices=PERSONAL_DATA, filled=True),
     Setting("history", _raw, "[campaigns, ad_groups, ads]",
-            "Lists of which every version of a row is kept (DuckDB, BigQuery); true for campaigns, ad groups and ads"),
+            "Lists of which every version of a row is kept (not in a Sheet); true for campaigns, ad groups and ads",
+            label="History", form="switch", only_bigquery=True),
     Setting("views", _switch, "true", "Refresh the views after each import; `owox-tiktok views` does it by hand"),
     Setting("check_every_run", _switch, "true",
             "Compare the last 30 days with TikTok's totals after each import, whatever it costs; otherwise for at most "
@@ -629,9 +631,8 @@ def _history(given: Value | None, streams: Sequence[Stream], mistakes: list[Mist
     for item in _items(given, mistakes):
         found = find(item.text)
         if found is None or found.name not in possible:
-            mistakes.append(
-                unknown(item, "object", "list with a history", possible, "Choose campaigns, ad_groups or ads; so")
-            )
+            what = f"{item.shown} is not a list whose history can be kept"
+            mistakes.append(Mistake(item.where, what, f"Use some of: {', '.join(sorted(possible))}."))
         elif found not in streams:
             mistakes.append(Mistake(item.where, f"{found.name} is not imported", "Add it to objects."))
         else:

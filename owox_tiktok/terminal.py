@@ -37,6 +37,7 @@ from owox_tiktok.events import (
 )
 from owox_tiktok.model import Seal, Stream
 from owox_tiktok.states import ABOUT
+from owox_tiktok.streams import permission_for
 from owox_tiktok.trust.seals import CONTROLS
 from owox_tiktok.trust.verdicts import (
     PAGE,
@@ -498,11 +499,16 @@ def show_views_sql(console: Console, found: Sequence[Viewed]) -> None:
 
 
 def show_objects(console: Console, streams: Iterable[Stream]) -> None:
-    """Print every object with a word on it."""
-    table = _table("object", ">fields", "what it holds")
+    """Print every object with a word on it, those about one subject together."""
+    families: dict[str, list[Stream]] = {}
     for s in streams:
-        table.add_row(s.name, str(len(s.fields)), s.description)
-    console.print(table)
+        families.setdefault(s.family, []).append(s)
+    for family, members in families.items():
+        table = _table("object", ">fields", "what it holds")
+        for s in members:
+            table.add_row(s.name, str(len(s.fields)), s.description)
+        console.print(Text(f"{family.replace('_', ' ')} ({len(members)})", "bold"))
+        console.print(table)
 
 
 def show_object(console: Console, stream: Stream, default: Sequence[str], aliases: Sequence[str]) -> None:
@@ -513,6 +519,10 @@ def show_object(console: Console, stream: Stream, default: Sequence[str], aliase
         console.print(f"read in windows of at most {stream.max_days} day{'s' if stream.max_days > 1 else ''}")
     if not stream.in_sandbox:
         console.print("not in the sandbox")
+    if permission := permission_for(stream.path):
+        console.print(f"permission of the developer app: {permission}", markup=False)
+    if stream.time:
+        console.print(f"days of {'UTC' if stream.utc_days else 'the ad account'}")
     if aliases:
         console.print(f"also called {', '.join(aliases)}", markup=False)
     table = _table("field", "kind", "unit", "sums", "default", "description")

@@ -15,7 +15,7 @@ def now() -> datetime:
     return datetime.fromisoformat(os.environ["TEST_NOW"])
 
 
-service = Service(os.environ, now=now)
+service = Service(os.environ, now=now, body_s=float(os.environ.get("TEST_BODY_SECONDS") or 10))
 
 
 @functions_framework.http

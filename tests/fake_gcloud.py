@@ -56,7 +56,8 @@ class World:
 
 
 KINDS = ("projects", "services", "iam service-accounts", "secrets versions", "secrets", "tasks queues", "run services",
-         "run", "scheduler jobs", "storage buckets", "storage")  # fmt: skip
+         "run", "scheduler jobs", "storage buckets", "storage", "logging metrics", "alpha monitoring policies",
+         "beta monitoring channels", "monitoring dashboards")  # fmt: skip
 
 
 def main(arguments: list[str]) -> None:
@@ -67,6 +68,12 @@ def main(arguments: list[str]) -> None:
         log.write(json.dumps({"argv": arguments, "stdin": sent}) + "\n")
     if (bad := os.environ.get("FAKE_GCLOUD_FAILS")) and bad in " ".join(arguments):
         refuse("ERROR: (gcloud) PERMISSION_DENIED: you may not do this.")
+    passing = HOME / "fail_times"
+    times = json.loads(passing.read_text()) if passing.exists() else {}
+    for what, left in times.items():
+        if what in " ".join(arguments) and left:
+            passing.write_text(json.dumps({**times, what: left - 1}))
+            refuse("ERROR: (gcloud) PERMISSION_DENIED: the account does not have access yet.")
     kind = next((k for k in KINDS if words[: len(k.split())] == k.split()), "")
     verb, *rest = words[len(kind.split()) :] or [""]
     world = World()
@@ -128,6 +135,20 @@ def do(world: World, kind: str, verb: str, rest: list[str], given: dict[str, str
             world.kinds["members"].pop(f"storage buckets {name}", None)
         case "scheduler jobs", "list":
             print("\n".join(f"{n}\t{j['oidc-service-account-email']}" for n, j in world.of(kind).items()))
+        case "logging metrics", "describe":
+            metric = world.get(kind, name)
+            print(metric["filter"] if "filter" in given["format"] else name)
+        case "logging metrics", "create" | "update":
+            text = Path(given["config-from-file"]).read_text()
+            world.of(kind)[name] = {"filter": text.partition("filter: ")[2].splitlines()[0]}
+        case "alpha monitoring policies" | "beta monitoring channels" | "monitoring dashboards", "create" | "update":
+            watched(world, kind, name if verb == "update" else "", given)
+        case "alpha monitoring policies" | "beta monitoring channels" | "monitoring dashboards", "list":
+            wanted = given.get("filter", "").partition("=")[2]
+            columns = given["format"].removeprefix("value(").removesuffix(")").split(",")
+            for one in world.kinds.get(kind, {}).values():
+                if not wanted or one["userLabels.owox-tiktok"] == wanted:
+                    print("\t".join(one.get(column, "") for column in columns))
         case _, "describe":
             world.get(kind, name)
             print(name)
@@ -137,6 +158,26 @@ def do(world: World, kind: str, verb: str, rest: list[str], given: dict[str, str
             world.kinds["members"] = {k: v for k, v in world.of("members").items() if k != f"{kind} {name}"}
         case _:
             complain(f"unknown: {kind} {verb}")
+
+
+def watched(world: World, kind: str, name: str, given: dict[str, str]) -> None:
+    """Make or change what Cloud Monitoring keeps: its names are Google's."""
+    file = given.get("policy-from-file") or given.get("config-from-file")
+    facts = json.loads(Path(file).read_text()) if file else {"displayName": given["display-name"]}
+    labels = dictionary(given.get("user-labels") or given.get("update-user-labels") or "")
+    name = name or f"projects/p/{kind.rsplit(maxsplit=1)[-1]}/{len(world.of(kind)) + 1}"
+    told = given.get("notification-channels") or given.get("set-notification-channels") or ""
+    if any(channel not in world.of("beta monitoring channels") for channel in told.split(",") if channel):
+        complain(f"no such channel: {told}")
+    world.of(kind)[name] = {
+        "displayName": facts["displayName"],
+        "name": name,
+        "told": told,
+        "conditions": json.dumps(facts.get("conditions") or facts.get("mosaicLayout") or ""),
+        **{f"userLabels.{label}": value for label, value in labels.items()},
+        **{f"labels.{label}": value for label, value in dictionary(given.get("channel-labels", "")).items()},
+    }
+    print(name)
 
 
 def policy(world: World, kind: str, verb: str, name: str, given: dict[str, str]) -> None:

@@ -21,7 +21,7 @@ import duckdb
 
 from owox_tiktok import app, config_file, settings
 from owox_tiktok.events import Event, Failed, Finished, Warned
-from owox_tiktok.local.tiktok import Server, World, centers, oracle, shop
+from owox_tiktok.local.tiktok import Server, World, centers, insights, more_lists, oracle, shop
 from owox_tiktok.local.tiktok.api import LISTS
 from owox_tiktok.local.tiktok.assets import entity_rows
 from owox_tiktok.model import Destination, Field, Kind, Stream
@@ -35,8 +35,19 @@ START = date(2026, 1, 28)
 Row = dict[str, Any]
 
 _PATHS = {
-    f"{path}/" for path in (*LISTS, *shop.PATHS, *centers.OF_CENTERS, *centers.OF_CREATIVES, *centers.REVIEWS)
+    f"{path}/"
+    for paths in (
+        LISTS,
+        shop.PATHS,
+        centers.OF_CENTERS,
+        centers.OF_CREATIVES,
+        centers.REVIEWS,
+        insights.PATHS,
+        more_lists.PATHS,
+    )
+    for path in paths
 } | {
+    "bc/balance/get/",
     "advertiser/info/",
     "oauth2/advertiser/get/",
     "report/integrated/get/",
@@ -252,10 +263,23 @@ def expected(
         today = world.today(advertiser)[0]
         metrics = [f.name for f in fields if f.name in catalogue()]
         rows = oracle.creative_rows(world, advertiser_id, stream.name, metrics, start, min(last or today, today))
+    elif stream.name in ("video_insights", "creative_fatigue"):
+        today = world.today(advertiser)[0]
+        rows = oracle.insight_rows(world, advertiser_id, stream.name, start, min(last or today, today))
+    elif f"{stream.path}".rstrip("/") in more_lists.PATHS:
+        today = world.today(advertiser)[0]
+        rows = oracle.more_rows(world, advertiser_id, stream.name)
+        if stream.span_days:
+            oldest = max(start, today - timedelta(days=stream.span_days - 1))
+            moments = [datetime.fromtimestamp(row["create_time"], UTC).date() for row in rows]
+            rows = [row for row, day in zip(rows, moments, strict=True) if oldest <= day <= today]
+    elif stream.name == "bc_report_daily":
+        rows = oracle.center_report_rows(world, advertiser_id, start, last or world.today(advertiser)[0])
     elif stream.family == "money" or (stream.listing and stream.listing.by_id):
         rows = oracle.center_rows(world, "" if stream.per_app else advertiser_id, stream.name)
         if stream.per_app:
-            rows = [row for row in rows if row["advertiser_id"] == advertiser_id]
+            mine = (advertiser_id, centers.BC_ID if advertiser_id == world.advertiser_ids[0] else "")
+            rows = [row for row in rows if row["advertiser_id"] in mine]
     elif stream.listing and stream.listing.each:
         today = world.today(advertiser)[0]
         asked = [f.name for f in fields if f.name not in stream.keys and f.origin != "ours"]

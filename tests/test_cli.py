@@ -320,6 +320,8 @@ def test_check_tells_once_what_several_accounts_have_in_common(project: Project)
     assert one in fails[0]
     assert two in fails[0]
     assert "2 accounts" in fails[0]
+    assert "Creative Management > Video Management" in fails[0]
+    assert "authorise again" in fails[0]
     assert ran.stdout.count("without likes") == 1
     assert "2 of 8 do not work." in ran.stdout
     quiet = project.cli("check", path, "--quiet")

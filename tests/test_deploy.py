@@ -22,6 +22,7 @@ import pytest
 
 from owox_tiktok.local.tiktok import Server
 from owox_tiktok.schedule import end_on_computer, line_for_computer
+from owox_tiktok.service import deployment
 from tests.fake_gcloud import NUMBER
 from tests.helpers import Project
 
@@ -29,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHEET = "1aBcDeFgHiJkLmNoPqRsTuVwXyZ"
 OTHER_SHEET = "1zYxWvUtSrQpOnMlKjIhGfEdCbA"
 TOKEN = "planted-access-token"
+TASK_KEY = "planted-key-" + 32 * "5"
 APP_SECRET = "planted-app-secret"
 HOOK = "https://hooks.slack.com/services/planted-hook"
 CLIENT = "111-abc.apps.googleusercontent.com"
@@ -55,6 +57,7 @@ class Cloud:
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
             "FAKE_GCLOUD": str(self.folder),
             "HOME": str(self.folder),
+            "OWOX_PYTHON": sys.executable,
         }
 
     def run(self, command: list[str], given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -116,10 +119,13 @@ def changing(commands: list[list[str]]) -> list[list[str]]:
 def made(folder: Path) -> Cloud:
     upload(folder / "source")
     shutil.copy(ROOT / "cloud_function" / "deploy.sh", folder / "source" / "cloud_function")
+    shutil.copytree(ROOT / "cloud_function" / "monitoring", folder / "source" / "cloud_function" / "monitoring")
     programs = folder / "bin"
     programs.mkdir()
     fake = f'exec {sys.executable} -IS {ROOT / "tests" / "fake_gcloud.py"} "$@"'
-    for name, line in (("gcloud", fake), ("sleep", "exit 0")):
+    # One key for all: what was made can be compared.
+    key = f"cat > {os.devnull}; echo {TASK_KEY}"
+    for name, line in (("gcloud", fake), ("sleep", "exit 0"), ("od", key), ("bq", 'echo "$@" >> "$FAKE_GCLOUD/bq"')):
         (programs / name).write_text(f"#!/bin/sh\n{line}\n")
         (programs / name).chmod(0o755)
     (folder / "world.json").write_text(json.dumps({"projects": {"my-project": {"number": NUMBER}}}))
@@ -176,6 +182,7 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
         "OWOX_CALLERS": "anna@example.com",
         "OWOX_DATASETS": "",
         "OWOX_TASKS_QUEUE": "projects/my-project/locations/europe-west1/queues/owox-tiktok",
+        "OWOX_BACKGROUND_QUEUE": "projects/my-project/locations/europe-west1/queues/owox-tiktok-background",
         "OWOX_TASKS_ACCOUNT": INVOKER,
         "OWOX_WORKER_URL": WORKER,
         "OWOX_STORE": BUCKET,
@@ -185,16 +192,21 @@ def test_the_first_run_makes_everything(first_run: Cloud) -> None:
         "OWOX_AUDIENCES": FOR_SHEETS,
         "OWOX_TIMEOUT_SECONDS": "300",
         "THREADS": "8",
+        "OWOX_OPERATORS": "",
     }
     admits = {"OWOX_PLATFORM_ADMITS": "yes", "OWOX_TIMEOUT_SECONDS": "1800"}
     assert worker["env"] == both | admits | {"OWOX_ROLE": "worker", "OWOX_AUDIENCES": WORKER}
     for service in (for_sheets, worker):
-        assert service["secrets"] == {"/secrets/default/token": "owox-tiktok-token-default:latest"}
+        assert service["secrets"] == {
+            "/secrets/default/token": "owox-tiktok-token-default:latest",
+            "OWOX_TASK_KEY": "owox-tiktok-task-key:latest",
+        }
         assert service["options"]["base-image"] == "python313"
         assert service["options"]["function"] == "owox"
         assert service["options"]["min-instances"] == "0"
         assert "no-allow-unauthenticated" in service["options"]
         assert service["options"]["service-account"] == RUNTIME
+    assert (worker["options"]["ingress"], for_sheets["options"]["ingress"]) == ("internal", "all")
     assert (worker["options"]["concurrency"], worker["options"]["timeout"]) == ("1", "1800")
     assert int(for_sheets["options"]["concurrency"]) > 1
     job = world["scheduler jobs"][f"owox-tiktok-{SHEET}"]
@@ -219,7 +231,9 @@ def test_each_account_may_do_its_own_work_and_nothing_else(cloud: Cloud) -> None
         ("projects my-project", "roles/bigquery.jobUser", runtime),
         (f"iam service-accounts {INVOKER}", "roles/iam.serviceAccountUser", runtime),
         ("secrets owox-tiktok-token-default", "roles/secretmanager.secretAccessor", runtime),
+        ("secrets owox-tiktok-task-key", "roles/secretmanager.secretAccessor", runtime),
         ("tasks queues owox-tiktok", "roles/cloudtasks.enqueuer", runtime),
+        ("tasks queues owox-tiktok-background", "roles/cloudtasks.enqueuer", runtime),
         (f"storage buckets {BUCKET}", "roles/storage.objectUser", runtime),
         ("run services owox-tiktok-worker", "roles/run.invoker", invoker),
         ("run services owox-tiktok", "roles/run.invoker", "user:anna@example.com"),
@@ -309,6 +323,63 @@ def test_messages_about_runs_get_what_they_need(deployed: Cloud) -> None:
             assert deployed.service(name)[what] == before["run services"][name][what]
 
 
+def test_alerts_go_to_whom_is_named_and_are_made_once(cloud: Cloud) -> None:
+    cloud.ready(*ONE, "--alerts-to", "ops@example.com")
+    (channel,) = cloud.world["beta monitoring channels"].values()
+    policies = cloud.world["alpha monitoring policies"].values()
+    assert {p["displayName"]: p["told"] for p in policies} == {
+        "owox-tiktok: an import needs somebody": channel["name"],
+        "owox-tiktok: a schedule cannot start imports": channel["name"],
+    }
+    everything = json.dumps([*policies, *cloud.world["monitoring dashboards"].values()])
+    assert "owox-tiktok-worker" in everything
+    assert "NAME" not in everything
+    assert cloud.ready(*ONE, "--alerts-to", "ops@example.com") == []
+    later = cloud.ready(*ONE, "--alerts-to", "boss@example.com", "--audit-dataset", "my-project.audit")
+    assert [c[:4] for c in later] == [
+        ["beta", "monitoring", "channels", "create"],
+        *2 * [["alpha", "monitoring", "policies", "update"]],
+    ]
+    sql = (cloud.folder / "bq").read_text("utf-8")
+    assert "CREATE OR REPLACE EXTERNAL TABLE `my-project.audit.tiktok_runs`" in sql
+    assert f"uris = ['{BUCKET}/audit/*']" in sql
+
+
+def test_the_public_function_adds_tokens_and_may_do_nothing_else(cloud: Cloud) -> None:
+    ran = cloud.deploy(*ONE, "--connect", TIKTOK_APP_ID="7", TIKTOK_APP_SECRET=APP_SECRET)
+    assert ran.returncode == 0, ran.stderr
+    service = cloud.service("owox-tiktok-connect")
+    address = f"https://owox-tiktok-connect-{NUMBER}.europe-west1.run.app"
+    assert f"name this redirect address: {address}/connected" in ran.stderr
+    found = deployment.read({**service["env"], "OWOX_TASK_KEY": TASK_KEY, "K_SERVICE": "x"})
+    assert (found.role, found.connect_url, found.queue) == ("connect", address, "")
+    assert found.secret_prefix == "projects/my-project/secrets/owox-tiktok-token-"
+    assert cloud.service("owox-tiktok")["env"]["OWOX_CONNECT_URL"] == address
+    assert ("allow-unauthenticated" in service["options"], service["env"]["TIKTOK_APP_ID"]) == (True, "7")
+    assert service["secrets"] == {
+        "OWOX_TASK_KEY": "owox-tiktok-task-key:latest",
+        "TIKTOK_APP_SECRET": "owox-tiktok-app-secret:latest",
+    }
+    who = service["options"]["service-account"]
+    members = cloud.world["members"].items()
+    assert {(what, one.split()[0]) for what, all_ in members for one in all_ if one.endswith(who)} == {
+        ("secrets owox-tiktok-token-default", "roles/secretmanager.secretVersionAdder"),
+        ("secrets owox-tiktok-task-key", "roles/secretmanager.secretAccessor"),
+        ("secrets owox-tiktok-app-secret", "roles/secretmanager.secretAccessor"),
+        (f"storage buckets {BUCKET}", "roles/storage.objectCreator"),
+    }
+    assert cloud.world["secrets"]["owox-tiktok-token-default"]["versions"] == ["\n"], "no token yet"
+    assert cloud.ready(*ONE, "--connect", TIKTOK_ACCESS_TOKEN="") == []
+
+
+def test_who_may_call_the_worker_by_a_role_of_the_project_is_told(deployed: Cloud) -> None:
+    world = deployed.world
+    world["members"]["projects my-project"]["roles/run.invoker group:all@example.com"] = True
+    (deployed.folder / "world.json").write_text(json.dumps(world))
+    assert deployed.ready(*ONE) == []
+    assert "group:all@example.com (roles/run.invoker)" in deployed.said[-1]
+
+
 # --- many Sheets ------------------------------------------------------------------------------------------------------
 
 REGISTRY = f"""\
@@ -341,13 +412,15 @@ def test_a_registry_is_mounted_with_a_secret_for_each_alias(cloud: Cloud) -> Non
             "/secrets/acme/token": "owox-tiktok-token-acme:latest",
             "/secrets/beta-shop/token": "owox-tiktok-token-beta-shop:latest",
             "/registry/registry.yaml": "owox-tiktok-registry:latest",
+            "OWOX_TASK_KEY": "owox-tiktok-task-key:latest",
         }
         assert service["env"]["OWOX_REGISTRY"] == "/registry/registry.yaml"
         assert "OWOX_SPREADSHEET_ID" not in service["env"]
     assert sorted(cloud.world["scheduler jobs"]) == sorted(
         f"owox-tiktok-{what}" for what in (SHEET, OTHER_SHEET, "watch")
     )
-    assert cloud.world["tasks queues"]["owox-tiktok"]["max-concurrent-dispatches"] == "2"
+    queues = cloud.world["tasks queues"].values()
+    assert [q["max-concurrent-dispatches"] for q in queues] == ["40", "40"], "twenty for each of two tokens"
     assert set(cloud.who_may("roles/run.invoker", "run services owox-tiktok")) == {
         "user:anna@acme.example",
         "domain:acme.example",
@@ -366,6 +439,85 @@ def test_a_changed_registry_is_a_new_version_and_an_unchanged_one_is_not(cloud: 
     ]
 
 
+GROWN = REGISTRY.replace("secret: acme", f"secret: acme\n  client_ids: [{CLIENT}]")
+SHRUNK = f"{SHEET}: {{secret: acme, callers: ['@acme.example']}}\n"
+
+
+def test_a_registrys_datasets_and_client_ids_are_made_ready(cloud: Cloud) -> None:
+    many(cloud, text=GROWN)
+    assert "bigquery.googleapis.com" in cloud.world["apis"]
+    assert cloud.who_may("roles/bigquery.jobUser", "projects my-project") == [f"serviceAccount:{RUNTIME}"]
+    assert "ON SCHEMA `my-project.tiktok_ads` TO" in cloud.said[-1]
+    assert cloud.service("owox-tiktok")["audiences"] == [CLIENT]
+
+
+@pytest.mark.parametrize("yes", [False, True])
+def test_what_a_registry_names_no_more_is_listed_and_taken_away_after_a_yes(cloud: Cloud, yes: bool) -> None:
+    many(cloud, "--hourly", text=GROWN)
+    many(cloud, *(["--yes"] if yes else []), text=SHRUNK)
+    said = cloud.said[-1]
+    for line in (
+        f"spreadsheet {OTHER_SHEET}: taken away",
+        f"client id {CLIENT}: taken away",
+        f"gcloud scheduler jobs delete owox-tiktok-{OTHER_SHEET} ",
+        "gcloud secrets delete owox-tiktok-token-beta-shop ",
+        "REVOKE `roles/bigquery.dataEditor` ON SCHEMA `my-project.tiktok_ads` FROM",
+    ):
+        assert line in said
+    world = cloud.world
+    assert (f"owox-tiktok-{OTHER_SHEET}" in world["scheduler jobs"]) is not yes
+    assert ("owox-tiktok-token-beta-shop" in world["secrets"]) is not yes
+    assert {"owox-tiktok-watch", f"owox-tiktok-{SHEET}"} <= world["scheduler jobs"].keys()
+    assert {"owox-tiktok-token-acme", "owox-tiktok-registry"} <= world["secrets"].keys()
+    assert cloud.who_may("roles/run.invoker", "run services owox-tiktok") == ["domain:acme.example"]
+    assert cloud.service("owox-tiktok")["audiences"] == []
+
+
+# --- owox-tiktok registry ---------------------------------------------------------------------------------------------
+
+
+def registry(cloud: Cloud, *words: str) -> subprocess.CompletedProcess[str]:
+    return cloud.run([sys.executable, "-m", "owox_tiktok", "registry", *words], PYTHONPATH=str(ROOT))
+
+
+def test_a_registry_is_edited_by_commands_and_the_rest_of_it_stays(cloud: Cloud) -> None:
+    file = cloud.folder / "registry.yaml"
+    many(cloud)
+    new = "1" + "n" * 30
+    for words in (
+        ("add", "registry.yaml", new, "--secret", "gamma", "--caller", "@g.example", "--requests-per-second", "20"),
+        ("add", "registry.yaml", SHEET, "--secret", "acme", "--caller", "eve@acme.example", "--replace"),
+    ):
+        assert registry(cloud, *words).returncode == 0
+    assert registry(cloud, "remove", "registry.yaml", OTHER_SHEET).returncode == 0
+    assert file.read_text().splitlines() == [
+        "# who may do what; secret: not-an-alias",
+        f"{new}:",
+        '  secret: "gamma"',
+        '  callers: ["@g.example"]',
+        "  requests_per_second: 20.0",
+        f"{SHEET}:",
+        '  secret: "acme"',
+        '  callers: ["eve@acme.example"]',
+    ]
+    shown = registry(cloud, "diff", "registry.yaml", "--project", "my-project").stdout.splitlines()
+    assert f"spreadsheet {SHEET}: callers: anna@acme.example, @acme.example → eve@acme.example" in shown
+    assert {"secret gamma: new", "secret beta-shop: taken away", "dataset my-project.tiktok_ads: taken away"} <= {
+        *shown
+    }
+
+
+def test_every_mistake_of_a_registry_is_named_with_its_line(cloud: Cloud) -> None:
+    (cloud.folder / "r.yaml").write_text(
+        f"# ours\n{SHEET}:\n  secret: Acme\n  callers: [a@b.de]\n{OTHER_SHEET}: {{secret: b, callers: [o'b@c.de]}}\n"
+    )
+    ran = registry(cloud, "check", "r.yaml")
+    assert ran.returncode == 2
+    assert f"r.yaml:2 {SHEET}: secret: 'Acme' is not an alias" in ran.stderr
+    assert f'r.yaml:5 {OTHER_SHEET}: callers: "o\'b@c.de" is not an address' in ran.stderr
+    assert registry(cloud, "add", "r.yaml", SHEET, "--secret", "a", "--caller", "a@b.de").returncode == 2
+
+
 def test_one_sheet_can_become_many(deployed: Cloud) -> None:
     many(deployed)
     assert "OWOX_SPREADSHEET_ID" not in deployed.service("owox-tiktok")["env"]
@@ -378,7 +530,7 @@ def test_the_functions_understand_what_they_are_told(deployed: Cloud) -> None:
     for name, role, seconds in (("owox-tiktok", "sheets", 300), ("owox-tiktok-worker", "worker", 1800)):
         found = service.read(deployed.service(name)["env"] | {"K_SERVICE": name})
         assert (found.role, found.timeout_s, found.account, found.worker_url) == (role, seconds, INVOKER, WORKER)
-        (place,) = deployed.service(name)["secrets"]
+        place, _ = deployed.service(name)["secrets"]
         assert place == f"{found.secrets}/default/token"
     for text in (REGISTRY, documented_registry()):
         assert set(registry.read_registry(text)) == {SHEET, OTHER_SHEET}
@@ -436,6 +588,7 @@ def test_what_is_said_of_the_mail_server_cannot_break_a_list(cloud: Cloud) -> No
         ("roles/run.invoker", "could not set who may call"),
         ("storage buckets create", "could not create the bucket"),
         ("scheduler jobs create", "could not have runs looked after"),
+        ("policies create", "could not watch over it"),
     ],
 )
 def test_a_step_that_fails_stops_with_a_sentence_and_the_next_run_goes_on(
@@ -458,16 +611,24 @@ def test_a_project_that_is_not_there_is_told(cloud: Cloud) -> None:
     assert "Stopped: there is no project no-project that you may see." in ran.stderr
 
 
-def test_a_dry_run_shows_every_command_and_runs_none(cloud: Cloud) -> None:
+def test_a_dry_run_runs_nothing_and_what_it_prints_can_be_pasted(cloud: Cloud, first_run: Cloud) -> None:
     ran = cloud.deploy(*ONE, "--dry-run", TIKTOK_ACCESS_TOKEN=TOKEN)
     assert ran.returncode == 0
     assert cloud.log == []
-    shown = [shlex.split(line.split(" | ")[-1])[1:] for line in ran.stdout.splitlines()]
-    real = [
-        [word.replace(NUMBER, "PROJECT_NUMBER") for word in command if not word.startswith("--update-labels")]
-        for command in cloud.ready(*ONE)
-    ]
-    assert [[word for word in c if not word.startswith("--update-labels")] for c in shown] == real
+    pasted = cloud.run(["/bin/sh", "-ec", ran.stdout], TIKTOK_ACCESS_TOKEN=TOKEN)
+    assert pasted.returncode == 0, pasted.stderr
+    worlds = [cloud.world, first_run.world]
+    for services in (world["run services"] for world in worlds):
+        for service in services.values():  # the fingerprint of a dry run, whose number is a variable, is another one
+            service.pop("labels"), service["options"].pop("update-labels")
+    assert worlds[0] == worlds[1]
+
+
+def test_roles_that_are_not_known_everywhere_yet_are_waited_for_the_first_time(cloud: Cloud, first_run: Cloud) -> None:
+    (cloud.folder / "fail_times").write_text(json.dumps({"run deploy owox-tiktok-worker": 2}))
+    cloud.ready(*ONE)
+    assert cloud.world == first_run.world
+    assert "again in 40 s" in "".join(cloud.said)
 
 
 def test_no_secret_is_in_a_command_or_in_an_output(cloud: Cloud) -> None:
@@ -483,7 +644,7 @@ def test_no_secret_is_in_a_command_or_in_an_output(cloud: Cloud) -> None:
     cloud.ready(*ONE, "--new-token", **given)
     assert cloud.deploy(*ONE, FAKE_GCLOUD_FAILS="secrets", TIKTOK_ACCESS_TOKEN=TOKEN, **given).returncode == 1
     stored = [version for secret in cloud.world["secrets"].values() for version in secret["versions"]]
-    assert len(stored) == 8
+    assert len(stored) == 9
     assert all("planted" in version for version in stored)
     assert "planted" not in json.dumps(cloud.commands) + "".join(cloud.said)
 
@@ -611,7 +772,8 @@ def test_the_documents_deploy(cloud: Cloud) -> None:
     commands = [*documented("cloud_function/deploy.sh"), *documented("owox-tiktok deploy")]
     assert len(commands) >= 9
     for words in commands:
-        ran = cloud.deploy(*words, given="owox-tiktok\n", TIKTOK_ACCESS_TOKEN=TOKEN, TIKTOK_ACCESS_TOKEN_ACME=TOKEN)
+        given = {"TIKTOK_ACCESS_TOKEN": TOKEN, "TIKTOK_ACCESS_TOKEN_ACME": TOKEN, "TIKTOK_APP_ID": "7"}
+        ran = cloud.deploy(*words, given="owox-tiktok\n", TIKTOK_APP_SECRET=APP_SECRET, **given)
         assert ran.returncode == 0, (words, ran.stderr)
 
 

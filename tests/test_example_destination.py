@@ -98,7 +98,10 @@ def test_another_packages_destination_is_found_by_its_scheme(tmp_path: Path) -> 
     [
         ("sqlight:///x", "Did you mean sqlite://?"),
         ("postgres:///x", "Did you mean postgresql://?"),
-        ("oracle:///x", "Use one of bigquery://, duckdb://, lacking://, postgresql://, sheets://, sqlite://."),
+        (
+            "oracle:///x",
+            "Use one of bigquery://, duckdb://, lacking://, parquet://, postgresql://, sheets://, sqlite://.",
+        ),
         ("lacking:///x", "pip install 'nobody_has_this_package'"),
     ],
 )

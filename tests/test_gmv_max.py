@@ -11,6 +11,7 @@ import pytest
 from owox_tiktok.streams import STREAMS
 from tests.helpers import Project, differences, expected
 from tests.local_tiktok.conftest import Client
+from tests.test_views import rows
 
 FIRST = date(2026, 2, 24)
 ALL = [s for s in STREAMS.values() if s.family == "shop" and s.time != "stat_time_hour"]
@@ -34,6 +35,25 @@ def test_all_of_gmv_max_is_what_tiktok_has_also_after_costs_have_fallen(project:
     # What another account holds exclusively is not counted here, nor what GMV Max is not available for.
     counted = {r["store_id"] for r in project.table("gmv_max_account_report_daily")}
     assert len(counted) == 4 < len(project.table("gmv_max_stores")) == 8
+
+
+def test_the_view_of_spend_keeps_gmv_max_apart_and_adds_both_up(project: Project) -> None:
+    objects = ["ad_report_daily", "gmv_max_account_report_daily"]
+    ran = project.import_(objects=objects, fields={"ad_report_daily": ["spend"]}, start_date="2026-02-27", views=True)
+    assert (ran.exit_code, ran.warnings) == (0, [])
+    sums: dict[tuple[str, date], list[Any]] = {}
+    for place, (stream, column) in enumerate(zip(objects, ("spend", "cost"), strict=True)):
+        for row in project.table(stream):
+            into = sums.setdefault((row["advertiser_id"], row["stat_time_day"]), [0, 0])
+            into[place] += row[column]
+    found = rows(project.database, "SELECT * FROM v_spend_with_gmv_max_daily")
+    assert {(r["advertiser_id"], r["stat_time_day"]): r["total_spend"] for r in found} == {
+        key: ads + shops for key, (ads, shops) in sums.items()
+    }
+    for row in found:
+        ads, shops = sums[row["advertiser_id"], row["stat_time_day"]]
+        assert (row["ads_spend"] or 0, row["gmv_max_cost"] or 0) == (ads, shops)
+    assert len(found) == len(sums) > 4
 
 
 def test_hours_are_what_tiktok_has(project: Project) -> None:

@@ -6,19 +6,25 @@ import json
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import trustme
 
 from owox_tiktok.central.store import open_store
+from owox_tiktok.errors import Problem
 from owox_tiktok.notify import Whom
 from owox_tiktok.service import ledger as ledgers
+from owox_tiktok.service.due import Due, minute_of, next_after
 from owox_tiktok.service.ledger import GONE_AFTER, Entry, Ledger, Ledgers, Phase
 from owox_tiktok.service.queued import MOST_DEATHS, MOST_FAILURES
+from owox_tiktok.service.seats import BACKFILL_SEATS, KEPT_FOR_PEOPLE, SEATS, Kind, Seat, Seats, choose
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.states import State
 from tests.control_sheet import config_rows
@@ -416,3 +422,121 @@ def test_the_service_lets_another_programs_run_finish_first(place: Place) -> Non
     release(place)
     assert place.cloud_tasks.wait_idle(place.queue)
     assert place.status(function)["state"] == "done"
+
+
+# --- who comes first --------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_that_a_person_joins_comes_before_other_schedules_and_runs_once(place: Place) -> None:
+    background = place.cloud_tasks.add("projects/local/locations/local/queues/background", min_backoff_s=0.2)
+    place.cloud_tasks.pause(background)
+    function = place.deploy(queued=True, OWOX_BACKGROUND_QUEUE=background.name)
+    body = {"action": "import", "spreadsheet_id": place.sheet.book}
+    scheduled = [function.ask(place.issuer.token(ACCOUNT, AUDIENCE), body).json() for _ in range(3)]
+    assert [s["state"] for s in scheduled] == ["started", "joined", "joined"], "thirteen hours behind are one import"
+    assert (len(background.tasks), len(place.tasks())) == (1, 0)
+    assert place.ask(function, "import").json() == {**scheduled[1], "message": ANY}
+    assert place.cloud_tasks.wait_idle(place.queue)
+    assert place.status(function)["state"] == "done"
+    requests_sent = place.project.server.counts["requests"]
+    place.cloud_tasks.pause(background, False)
+    assert place.cloud_tasks.wait_idle(background)
+    assert place.project.server.counts["requests"] == requests_sent
+    assert place.wrong() == []
+
+
+def test_a_run_without_a_seat_comes_again_by_itself(place: Place) -> None:
+    function = place.deploy(queued=True)
+    seats = Seats(open_store(f"sqlite://{place.secrets.parent}/store.db", {}))
+    for number in range(BACKFILL_SEATS):
+        assert seats.take("acme", f"another-{number}", Kind.BACKFILL, 60)
+    place.cloud_tasks.on_dispatch = lambda task: place.cloud_tasks.pause(place.queue)
+    run_id = place.ask(function, "backfill", start_date="2026-02-27").json()["run_id"]
+    until(lambda: len(place.tasks()) == 2)
+    assert place.status(function)["message"].endswith("Other imports with the same TikTok token come first.")
+    assert place.tasks()[1].due - time.monotonic() > 30
+    wanted = [kind for kind in Kind if seats.wanted("acme", kind)]
+    assert wanted == [Kind.BACKFILL], "only backfills make room for a backfill"
+    seats.leave("acme", "another-0")
+    place.cloud_tasks.on_dispatch = None
+    place.cloud_tasks.pause(place.queue, False)
+    release(place)
+    assert place.cloud_tasks.wait_idle(place.queue, 60)
+    assert place.status(function, run_id=run_id)["state"] == "done"
+    assert seats.take("acme", "another", Kind.BACKFILL, 60), "its seat is free again"
+
+
+def test_people_find_a_seat_when_schedules_and_backfills_have_all_of_theirs(tmp_path: Path) -> None:
+    store = open_store(f"sqlite://{tmp_path}/store.db", {})
+    seats = Seats(store)
+
+    def taken(kind: Kind, count: int) -> int:
+        with ThreadPoolExecutor(count) as pool:  # all at the same moment
+            return sum(pool.map(lambda n: seats.take("acme", f"{kind}-{n}", kind, 100), range(count)))
+
+    assert taken(Kind.BACKFILL, 7) == BACKFILL_SEATS
+    assert taken(Kind.SCHEDULE, 30) == SEATS - KEPT_FOR_PEOPLE - BACKFILL_SEATS
+    assert taken(Kind.PERSON, 9) == KEPT_FOR_PEOPLE
+    assert taken(Kind.PERSON, 9) == KEPT_FOR_PEOPLE, "the next delivery of a part sits where the first sat"
+    assert taken(Kind.BACKFILL, 7) == BACKFILL_SEATS
+    every = [seat for number in range(SEATS) if (seat := Seat(f"{number}", 100.0))]
+    assert choose(every, "p", Kind.PERSON, now=99) == []
+    assert sorted(choose(every, "s", Kind.SCHEDULE, now=101)) == list(range(SEATS - KEPT_FOR_PEOPLE)), (
+        "who died has left"
+    )
+    assert seats.take("another-token", "b", Kind.BACKFILL, 100)
+
+
+# --- the schedule -----------------------------------------------------------------------------------------------------
+
+
+def test_one_tick_starts_what_is_due_once_however_long_it_was_behind(place: Place) -> None:
+    function = place.deploy(queued=True)
+    assert place.ask(function, "schedule").json()["schedule"] == "Off"
+    said = place.ask(function, "schedule", schedule="Hourly").json()
+    assert (said["schedule"], said["by"]) == ("Hourly", ANNA)
+    assert datetime.fromisoformat(said["next"]).minute == said["minute"] == minute_of(place.sheet.book)
+    due = Due(open_store(f"sqlite://{place.secrets.parent}/store.db", {}))
+    long_ago, other = datetime.now(UTC) - timedelta(hours=13), "1" + "x" * 43
+    for book in (place.sheet.book, other):  # the second one was registered once
+        due.set(book, "Hourly", "UTC", ANNA, long_ago)
+    assert sweep(place, function)["started"] == 1
+    assert place.cloud_tasks.wait_idle(place.queue)
+    assert [r["state"] for r in place.status(function)["runs"]] == ["done"]
+    assert sweep(place, function)["started"] == 0
+    assert datetime.fromisoformat(place.ask(function, "schedule").json()["next"]) > datetime.now(UTC)
+    assert due.get(other) is None
+    assert ledger(place).runs[0].asked.by == ACCOUNT
+
+
+def test_a_tick_that_is_repeated_or_cannot_reach_the_queue_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    due, now = Due(open_store(f"sqlite://{tmp_path}/store.db", {})), datetime(2026, 3, 1, 12, tzinfo=UTC)
+    books = {f"{number:044}": "Hourly" for number in range(600)}
+    begun: Counter[tuple[str, datetime]] = Counter()
+
+    def refuse(book: str, moment: datetime) -> None:
+        raise Problem("no queue")
+
+    assert due.tick(now, books, refuse)["not_started"] > 50
+    for minutes in range(0, 180, 10):  # at 12:00 again, and so on
+        due.tick(now + timedelta(minutes=minutes), books, lambda *what: begun.update([what]))
+    assert len(begun) == 3 * len(books)
+    assert set(begun.values()) == {1}
+    of_a_minute = Counter(moment.minute for _, moment in begun)
+    assert len(of_a_minute) == 60
+    assert max(of_a_minute.values()) < 3 * 25, "ten are to be expected"
+
+
+@pytest.mark.parametrize(
+    ("words", "zone", "after", "then"),
+    [
+        ("Daily at 06:00", "Europe/Berlin", "2026-03-28T12:00Z", "2026-03-29T04:{}Z"),  # clocks went forward that night
+        ("Daily at 02:00", "Europe/Berlin", "2026-03-28T12:00Z", "2026-03-29T01:{}Z"),  # an hour that there is not
+        ("Weekdays at 07:00", "America/New_York", "2026-03-06T13:00Z", "2026-03-09T11:{}Z"),  # Friday, then Monday
+        ("Off", "UTC", "2026-03-06T13:00Z", None),
+    ],
+)
+def test_a_schedule_follows_the_sheets_own_clock(words: str, zone: str, after: str, then: str | None) -> None:
+    book = "1" + "a" * 43
+    found = next_after(datetime.fromisoformat(after), words, zone, book)
+    assert found == (then and datetime.fromisoformat(then.format(f"{minute_of(book):02}")))

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from owox_tiktok.local.http import Answer, in_json
 from owox_tiktok.local.identity import Issuer
 from owox_tiktok.local.sheets import serve as serve_sheets
 from owox_tiktok.local.tiktok import World, serve
+from owox_tiktok.service.due import minute_of
 from owox_tiktok.streams import STREAMS
 from tests.apps_script.page import MenuPage
 from tests.apps_script.platform import Platform
@@ -249,7 +251,8 @@ def test_every_item_of_the_menu_names_a_function(script: Script) -> None:
     labels = [item["label"] for item in items if item]
     assert labels == [
         "Run import", "Backfill…", "Choose data…", "Choose accounts…", "Schedule…", "Show progress", "Cancel run",
-        "Test connection", "Clean up old data…", "Set up…",
+        "Check my numbers", "Why is this number different?", "Test connection", "Clean up old data…", "Connect TikTok…",
+        "Set up…",
     ]  # fmt: skip
     assert {item["name"] for item in items if item} <= set(names)
 
@@ -288,6 +291,36 @@ def test_a_run_is_cancelled_only_after_a_yes(script: Script, service: Platform) 
     until(lambda: script.ask("status", run_id=run_id)["body"]["state"] == "cancelled")
     script.call("cancelRun", answers=("YES",))
     assert "No import is running." in script.shown("alert")[-1][1]
+
+
+@needs_node
+def test_numbers_are_checked_and_explained(
+    script: Script, service: Platform, place: Place, function: Function, sheet: ControlSheet
+) -> None:
+    set_up(script, service)
+    place.ask(function, "import")
+    until(lambda: not place.queue.waiting)
+    found = script.ask("verify")["body"]
+    assert found["tone"] == "good", found
+    assert re.match(r"All \d+ closed days equal TikTok's totals\.", found["message"])
+    accounts = place.project.server.advertiser_ids
+    assert [one["closed"] == one["equal"] > 20 for one in found["accounts"]] == [True] * len(accounts)
+    said = next(str(row[1]) for row in sheet.values("Numbers") if row and row[0] == "In short")
+    assert said.startswith("Your numbers equal TikTok's through")
+
+    report = expected(
+        place.project.server.world, STREAMS["advertiser_report_daily"], accounts[0], ("stat_time_day", "spend")
+    )
+    spend = next(Decimal(str(row["spend"])) for row in report if str(row["stat_time_day"]).startswith("2026-02-20"))
+    order = {"advertiser_ids": accounts[:1], "start_date": "2026-02-20", "value": f"€ {spend:,.2f}"}
+    explained = script.ask("explain", **order)["body"]
+    assert explained["readings"], explained
+    assert script.ask("explain", **{**order, "value": "99,999,999.99"})["body"]["readings"] == []
+    error = script.ask("explain", metric="ctr", **order)["error"]
+    assert (error["where"], "cannot be added up" in error["message"]) == ("metric", True)
+    assert [one["where"] for one in script.ask("explain")["error"]["mistakes"]] == [
+        "start_date", "advertiser_ids", "value",
+    ]  # fmt: skip
 
 
 @needs_node
@@ -349,12 +382,14 @@ def test_a_schedule_is_one_for_all_and_its_owners_alone(
 ) -> None:
     set_up(script, platform)
     answered = Answer(200, b'{"state": "started"}', "application/json")
-    platform.replies |= {"fill": answered, "import": answered}
+    no_clock = in_json({"error": {"message": "this service keeps no schedules"}}, 501)
+    platform.replies |= {"fill": answered, "import": answered, "schedule": no_clock}
     script.call("saveSchedule", "daily", 6)
     [[trigger]] = clocks(script).values()
     assert (trigger["handler"], trigger["atHour"], trigger["everyDays"]) == ("importOnSchedule", 6, 1)
     assert script.call("scheduleState") == {
         "schedule": {"kind": "daily", "hour": 6, "owner": ANNA}, "mine": True, "zone": "Etc/UTC",
+        "served": False, "error": None,
     }  # fmt: skip
     script.call("importOnSchedule")
     # Eve takes over: Anna's trigger is Google's to keep, and does nothing but end itself.
@@ -365,8 +400,9 @@ def test_a_schedule_is_one_for_all_and_its_owners_alone(
     script.token = place.issuer.token(ANNA, AUDIENCE)
     script.call("importOnSchedule")
     assert set(clocks(script)) == {EVE}
-    assert [order["action"] for order in platform.orders] == ["fill", "import", "fill"]
-    assert [order["schedule"] for order in platform.orders if "schedule" in order] == [
+    orders = [order for order in platform.orders if order["action"] != "schedule"]
+    assert [order["action"] for order in orders] == ["fill", "import", "fill"]
+    assert [order["schedule"] for order in orders if "schedule" in order] == [
         f"Daily at 06:00 · by {ANNA}", f"Hourly · by {EVE}",
     ]  # fmt: skip
     # A start that fails is an exception: Google writes to its owner.
@@ -387,7 +423,10 @@ def test_the_schedule_and_the_accounts_stand_in_config(
 ) -> None:
     set_up(script, service)
     assert script.call("saveSchedule", "weekdays", 7)["error"] is None
-    assert sheet.get("Schedule") == f"Weekdays at 07:00 · by {ANNA}"
+    assert sheet.get("Schedule") == f"Weekdays at 07:{minute_of(sheet.book):02} · by {ANNA}"
+    kept = script.call("scheduleState")
+    assert (kept["schedule"], kept["mine"]) == ({"kind": "weekdays", "hour": 7, "owner": ANNA}, True)
+    assert (kept["served"], clocks(script)) == (True, {}), "the service starts these imports"
     found = script.ask("accounts")["body"]["accounts"]
     world = place.project.server.world
     assert [(one["id"], one["name"], one["chosen"]) for one in found] == [
@@ -528,6 +567,18 @@ def test_the_identity_goes_to_no_other_address(script: Script, address: str) -> 
     assert "not allowed" in script.ask("status")["error"]["message"]
 
 
+@needs_node
+def test_a_domain_of_ones_own_gets_an_identity_only_after_a_yes(script: Script, platform: Platform) -> None:
+    own = "https://tiktok.acme.example"
+    assert script.call("saveAddress", own, answers=("NO",))["address"] == ""
+    assert script.properties == {}
+    answer = script.call("saveAddress", own, answers=("YES",), reach={own: platform.url})
+    assert answer["address"] == own
+    assert script.properties == {"service_address": own, "service_address_confirmed": own}
+    script.properties["service_address"] = "https://tiktok.evil.example"
+    assert "not allowed" in script.ask("status")["error"]["message"]
+
+
 NUMBERED = "https://owox-tiktok-123456789.europe-west1.run.app"
 HASHED = "https://owox-tiktok-abc12def3q-ew.a.run.app"
 CALLED = "https://europe-west1-my-project.cloudfunctions.net/owox-tiktok"
@@ -615,6 +666,7 @@ def page(service: Platform, sheet: ControlSheet, token: str) -> Iterator[MenuPag
         "the_menu_opens_by_keyboard",
         "a_backfill_starts_only_after_its_plan",
         "the_checks_are_a_table",
+        "numbers_are_checked_and_one_is_asked_about",
         "nothing_is_asked_while_nobody_looks",
     ],
 )

@@ -45,6 +45,7 @@ class TestPostgreSQL(DestinationPromises):
 # --- whole imports ----------------------------------------------------------------------------------------------------
 
 OBJECTS = ["advertisers", "campaigns", "ad_groups", "ads", "ad_report_daily", "campaign_report_hourly"]
+CREATIVES = ["videos", "images", "creative_report_daily", "creative_fatigue"]
 SAY: dict[str, Any] = {"objects": OBJECTS, "start_date": "2026-02-10", "views": True}
 
 
@@ -100,9 +101,10 @@ def test_imports_refreshes_kills_and_a_new_field_end_as_tiktok_has_it(
 
 def test_views_hold_what_the_tables_hold_and_are_described(tmp_path: Path, tiktok: Server, kit: PostgreSQLKit) -> None:
     project = importing(tmp_path, tiktok, kit)
-    assert project.import_().warnings == []
+    say: dict[str, Any] = {"objects": [*OBJECTS, *CREATIVES], "start_date": "2026-02-26"}
+    assert project.import_(**say).warnings == []
     duckdb = Project(tmp_path, tiktok, "beside", {**SAY})
-    assert duckdb.import_().exit_code == 0
+    assert duckdb.import_(**say).exit_code == 0
     views = views_in(duckdb.database)
     assert len(views) > 8
     for name in views:
@@ -110,6 +112,14 @@ def test_views_hold_what_the_tables_hold_and_are_described(tmp_path: Path, tikto
         theirs = rows(duckdb.database, f"SELECT * FROM {name}")
         assert [n for n in json.loads(mine[0][0]) if n not in theirs[0]] == [] if mine else not theirs
         assert len(mine) == len(theirs), name
+    creatives = (
+        "SELECT material_id, material_name, video_link, thumbnail_link, thumbnail_expires_at, days_running, spend, "
+        "round(hook_rate, 4), round(cost_per_conversion, 4), round(roas, 4), is_fatigued, fatigue_index "
+        "FROM v_creatives ORDER BY advertiser_id, material_id"
+    )
+    theirs = rows(duckdb.database, creatives)
+    assert [tuple(map(str, row)) for row in kit.run(creatives)] == [tuple(map(str, r.values())) for r in theirs]
+    assert theirs
     (spend,) = kit.run("SELECT sum(spend) FROM v_campaign_performance_daily")[0]
     assert spend == sum(row["spend"] for row in kit.read(STREAMS["ad_report_daily"]))
     comments = kit.run("SELECT obj_description('v_ad_performance_daily'::regclass), "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +18,10 @@ from owox_tiktok.local.sheets.api import quota_kind
 from owox_tiktok.local.sheets.faults import Quota
 from owox_tiktok.local.tiktok import Server as TikTok
 from owox_tiktok.retry import Limits
-from owox_tiktok.sheets.client import LIMITS, Spreadsheet
-from owox_tiktok.sheets.errors import OverQuota
+from owox_tiktok.sheets.client import LIMITS, WRITER_VARIABLE, Spreadsheet
+from owox_tiktok.sheets.errors import OverQuota, SheetRefused
 from owox_tiktok.sheets.pace import PER_MINUTE_VARIABLE, WINDOW_S, Pace
+from owox_tiktok.sheets.shared_pace import GOOD_S, STORE_VARIABLE, Leases, lease, spent
 from owox_tiktok.streams import STREAMS
 from tests.control_sheet import control_sheet, run
 from tests.helpers import Project
@@ -194,3 +197,65 @@ def test_who_waits_for_the_quota_is_heard_of(google: Server, project: Project, t
     sheet = control_sheet(google, project)
     assert run(sheet, project, limits=limits(time)).exit_code == 0
     assert any("quota" in message for message in sheet.messages("INFO"))
+
+
+# --- across processes -------------------------------------------------------------------------------------------------
+
+
+def test_processes_that_lease_calls_keep_the_quota_together_and_all_get_on() -> None:
+    """Twenty processes without an end of work, each call half a second, in virtual time."""
+    leases, sent = Leases(), {f"p{n}": list[float]() for n in range(20)}
+    ready = [(0.0, who) for who in sorted(sent)]
+    count, used = dict.fromkeys(sent, 2), dict.fromkeys(sent, 0)
+    while ready[0][0] < 1200:
+        now, who = heapq.heappop(ready)
+        at = lease(leases, who, most=55, wanted=count[who], used=used[who], now=now)
+        sent[who] += [at + 0.5 * n for n in range(count[who])]
+        used[who] = count[who]
+        count[who] = min(10, 2 * count[who])
+        heapq.heappush(ready, (at + 0.5 * used[who], who))
+    every = sorted(moment for moments in sent.values() for moment in moments)
+    assert all(later - moment > 60 for moment, later in zip(every, every[55:], strict=False))
+    assert len(every) / 20 > 0.8 * 55, "calls of a minute"
+    shares = [len(moments) for moments in sent.values()]
+    assert max(shares) <= 1.5 * min(shares)
+
+
+def test_who_dies_takes_few_calls_along_and_what_was_not_sent_comes_back() -> None:
+    leases = Leases()
+    assert lease(leases, "dies", most=55, wanted=10, used=0, now=0.0) == 0
+    assert lease(leases, "a", most=55, wanted=10, used=0, now=0.0) == 0
+    assert lease(leases, "a", most=55, wanted=10, used=1, now=10.0) == 10
+    assert spent(leases, 10.0) == 21
+    assert lease(leases, "b", most=55, wanted=34, used=0, now=10.0) == 10
+    assert lease(leases, "c", most=55, wanted=1, used=0, now=10.0) == pytest.approx(WINDOW_S + GOOD_S)
+
+
+def test_each_writer_has_a_quota_of_its_own_and_only_what_is_shared_with_it(tmp_path: Path) -> None:
+    writers = [f"writer-{n}@project.iam.gserviceaccount.com" for n in (1, 2)]
+    with serve() as server:
+        server.quota = Quota(60)
+        book = server.create("Clients", ["A"], owner="anna@example.com")
+        server.share(book, writers[0])
+        said = {
+            "SHEETS_API_URL": server.url,
+            STORE_VARIABLE: f"sqlite://{tmp_path}/store.db",
+            PER_MINUTE_VARIABLE: "60",
+        }
+
+        def opened(writer: str) -> Spreadsheet:
+            return Spreadsheet(book, environment={**said, WRITER_VARIABLE: writer})
+
+        with pytest.raises(SheetRefused, match=f"may not act for {writers[0]}.*Service Account Token Creator"):
+            opened(writers[0]).structure(())
+        server.tokens.lent |= set(writers)
+        first = opened(writers[0])
+        for _ in range(3):
+            first.structure(())
+        assert first.account == writers[0]
+        assert first.quota() == (60, 6, 0), "two, and four more because those were spent quickly"
+        assert opened(writers[0]).quota() is None
+        other = opened(writers[1])
+        with pytest.raises(SheetRefused, match=f"press Share and add {writers[1]}"):
+            other.structure(())
+        assert other.quota() == (60, 2, 0)

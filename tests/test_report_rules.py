@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from owox_tiktok.model import Stream
-from owox_tiktok.streams import STREAMS, metrics
+from owox_tiktok.streams import AD_ID_V2, STREAMS, metrics
 
 RULES: dict[str, Any] = json.loads(Path(__file__).with_name("report_rules.json").read_text(encoding="utf-8"))
 REPORTS = pytest.mark.parametrize("stream", [s for s in STREAMS.values() if s.is_report], ids=lambda s: s.name)
@@ -51,15 +51,19 @@ def times(stream: Stream) -> list[str]:
     return [d for d in stream.dimensions if d.startswith("stat_time")]
 
 
+IDS = frozenset({*RULES["id_of_level"].values(), AD_ID_V2})
+"""An ad has two: of itself as a whole, and of a creative of it where it is an Upgraded Smart+ one."""
+
+
 def splits(stream: Stream) -> list[str]:
-    return [d for d in stream.dimensions if not d.startswith("stat_time") and d not in RULES["id_of_level"].values()]
+    return [d for d in stream.dimensions if not d.startswith("stat_time") and d not in IDS]
 
 
 @REPORTS
 def test_a_report_is_grouped_as_the_table_allows(stream: Stream) -> None:
     assert stream.level is not None
-    ids = [d for d in stream.dimensions if d in RULES["id_of_level"].values()]
-    assert ids == [RULES["id_of_level"][stream.level]]
+    ids = [d for d in stream.dimensions if d in IDS]
+    assert ids in ([RULES["id_of_level"][stream.level]], [AD_ID_V2] if stream.level == "ad" else [])
     assert len(times(stream)) <= 1
     if stream.report_type == "BASIC":
         assert splits(stream) in BASIC["splits"]

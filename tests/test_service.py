@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from owox_tiktok.service import deployment, logs
 from owox_tiktok.service.identity import Caller
 from owox_tiktok.service.messages import Refusal
 from owox_tiktok.service.registry import Entry, Registry
-from tests.function import ACCOUNT, ANNA, AUDIENCE, DEPLOYED, EVE, SCRIPT, Function, error_of
+from tests.function import ACCOUNT, ANNA, AUDIENCE, CLOCKED, DEPLOYED, EVE, SCRIPT, Function, error_of
 from tests.helpers import process_environment
 from tests.sheets import stand_in
 
@@ -220,6 +221,15 @@ def test_a_large_body_is_413_however_it_comes(function: Function, issuer: Issuer
         timeout=10,
     )
     assert chunks.status_code == 413
+
+
+def test_a_body_that_trickles_holds_nobody_up(issuer: Issuer) -> None:
+    with Function(deployed(issuer, TEST_BODY_SECONDS="0.3"), source=CLOCKED) as function:
+        head = f"POST / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {issuer.token(ANNA, AUDIENCE)}\r\n"
+        with socket.create_connection(("127.0.0.1", function.port), 30) as slow:
+            slow.sendall(f'{head}Content-Length: 40000\r\n\r\n{{"action":'.encode())
+            slow.settimeout(20)
+            assert slow.recv(40).startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b'"import"', b"\xff\xfe", b"[" * 20_000])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,13 +17,17 @@ import msgspec
 import pytest
 import requests
 
+from owox_tiktok import app
+from owox_tiktok.central.store import open_store
 from owox_tiktok.events import Finished
 from owox_tiktok.local import tasks
 from owox_tiktok.local.identity import Issuer, without_signature
 from owox_tiktok.local.sheets import Server as Google
 from owox_tiktok.local.sheets import serve as serve_sheets
 from owox_tiktok.local.tasks import Queue
-from owox_tiktok.local.tiktok import World
+from owox_tiktok.local.tiktok import World, serve
+from owox_tiktok.secret import Secret
+from owox_tiktok.service.tasks import SIGNATURE_HEADER, signature
 from owox_tiktok.sheets.client import Spreadsheet
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.sheets.record import RECORD, RECORD_ID, Record, Run
@@ -476,6 +481,8 @@ def test_the_deadline_strikes_again_and_again_and_the_run_goes_on_to_its_end(pla
     assert len(parts) >= 2
     assert all(t.gone == "done" for t in parts)
     assert {json.loads(t.body)["run_id"] for t in parts} == {run_id}
+    assert all("done" not in json.loads(t.body) for t in parts), "what was read is in the store, and in no request"
+    assert list(open_store(f"sqlite://{place.secrets.parent}/store.db", {}).names("parts/")) == []
     status = place.status(function, run_id=run_id)
     assert (status["state"], [r["run_id"] for r in status["runs"]]) == ("done", [run_id])
     # What is reported at the end is about all parts.
@@ -669,17 +676,38 @@ def test_the_door_runs_nothing_and_the_worker_answers_nobody_but_imports(place: 
     task = {"action": "import", "spreadsheet_id": place.sheet.book, "run_id": "run-1"}
     ours = place.issuer.token(ACCOUNT, AUDIENCE)
     assert for_sheets.ask(ours, task).status_code == 400
-    assert worker.ask(place.issuer.token(ANNA, AUDIENCE), task).status_code == 400
+    for body in (task, {**task, "run_id": ""}, {"action": "sweep"}):
+        assert worker.ask(place.issuer.token(ANNA, AUDIENCE), body).status_code == 403
     assert worker.ask(place.issuer.token(EVE, AUDIENCE), task).status_code == 403
     assert worker.ask(ours, {**task, "spreadsheet_id": "1" + "z" * 43}).status_code == 403
     for action in ("status", "plan", "cancel"):
-        assert place.ask(worker, action).status_code == 400
-        assert place.ask(worker, action, ACCOUNT).status_code == 403
+        assert place.ask(worker, action).status_code == place.ask(worker, action, ACCOUNT).status_code == 403
     # A schedule calls the worker without a run: that makes a task.
     scheduled = worker.ask(ours, {"action": "import", "spreadsheet_id": place.sheet.book})
     assert scheduled.status_code == 202
     assert place.cloud_tasks.wait_idle(place.queue)
     assert place.wrong() == []
+
+
+def test_a_task_counts_only_with_the_signature_of_the_service(place: Place) -> None:
+    key = "planted-key-" + "5" * 32
+    function = place.deploy(queued=True, OWOX_TASK_KEY=key)
+    task = {"action": "import", "spreadsheet_id": place.sheet.book, "run_id": "run-1"}
+    ours = place.issuer.token(ACCOUNT, AUDIENCE)
+    asked = place.project.server.counts["requests"]
+    for shown in (
+        "",
+        "0" * 64,
+        signature(Secret(key), b"another body"),
+        signature(Secret("x" * 32), json.dumps(task).encode()),
+    ):
+        assert function.ask(ours, task, **{SIGNATURE_HEADER: shown}).status_code == 403
+    assert place.project.server.counts["requests"] == asked
+    assert place.ask(function, "import").status_code == 202
+    assert place.cloud_tasks.wait_idle(place.queue)
+    assert place.wrong() == []
+    assert {line["severity"] for line in function.logged("without our signature")} == {"CRITICAL"}
+    assert key not in function.output
 
 
 def test_a_platform_that_strips_signatures_is_believed_only_where_it_admits_nobody_else(place: Place) -> None:
@@ -709,3 +737,32 @@ def test_cloud_tasks_that_does_not_answer_is_503(place: Place) -> None:
     assert "Retry-After" in answer.headers
     wrong = place.deploy(queued=True, OWOX_TASKS_QUEUE="projects/p/locations/r/queues/other")
     assert place.ask(wrong, "import").status_code == 500
+
+
+# --- very many accounts -----------------------------------------------------------------------------------------------
+
+
+def test_with_very_many_accounts_a_plan_and_a_check_ask_some_and_answer_in_time(tmp_path: Path) -> None:
+    world = World(seed=1, advertisers=300, campaigns=1, ad_groups=1, ads=1, as_of=NOW, start=NOW.date() - timedelta(5))
+    with serve(world) as source, serve_sheets() as google:
+        source.faults.latency_s = 0.05
+        sheet = control_sheet(google, Project(tmp_path, source), {"ads": ["ad_name"], "ad_report_daily": ["spend"]})
+        said = {"SHEETS_API_URL": google.url, "TIKTOK_API_URL": source.url, "TIKTOK_ACCESS_TOKEN": source.token}
+        said["TIKTOK_REQUESTS_PER_SECOND"] = "40"
+        with app.open_sheet(sheet.book, environment=said) as control:
+            settings = control.read(NOW).settings
+        whole = [(p.object, p.advertiser.id) for p in app.plan(settings, now=NOW, environment=said, until=0.0)]
+        assert len(whole) == len(set(whole)) == 2 * 300
+        began = time.monotonic()
+        planned = app.plan(settings, now=NOW, environment=said, until=began + 2)
+        asked = [p for p in planned if not p.sampled]
+        assert 2 < len(asked) < 400
+        assert {p.object for p in asked} == {"ads", "ad_report_daily"}
+        ads = {p.rows for p in planned if p.object == "ads"}
+        assert ads == {1}, "every account has one ad, those that were not asked too"
+        checked = app.check(settings, now=NOW, environment=said, until=time.monotonic() + 2)
+        assert time.monotonic() - began < 15
+        lines = {c.what: c.detail for c in app.folded(checked)}
+        assert "300 ad accounts" in lines
+        assert re.fullmatch(r"tried with \d+ of 300 accounts, for want of time", lines["ads"])
+        assert len(lines) < 10

@@ -374,3 +374,10 @@ def test_a_token_that_cannot_be_one_is_refused_without_showing_it(token: str, tm
     mistake = the_mistake(GOOD, tmp_path, ENVIRONMENT | {"TIKTOK_ACCESS_TOKEN": token})
     assert mistake.where == "tiktok.yaml:1 access_token"
     assert token.strip() == "" or token not in str(mistake)
+
+
+def test_a_history_is_kept_of_lists_that_people_change(tmp_path: Path) -> None:
+    wrong = the_mistake(GOOD + "history: [ads, ad_report_daily]\n", tmp_path)
+    assert "ad_report_daily' is not a list whose history can be kept" in wrong.what
+    assert "ad_groups, ads, campaigns" in wrong.what_to_do
+    assert read(GOOD + "history: true\n", tmp_path).history == ("ads",)

@@ -8,6 +8,7 @@ import pytest
 
 from owox_tiktok.model import Kind, Stream
 from owox_tiktok.streams import (
+    AD_ID_V2,
     AUDIENCE_BREAKDOWNS,
     BASIC_BREAKDOWNS,
     ID_OF,
@@ -95,8 +96,9 @@ def test_a_report_groups_only_as_tiktok_permits(stream: Stream) -> None:
     assert stream.level is not None
     ids = [d for d in stream.dimensions if d in ID_OF.values()]
     times = [d for d in stream.dimensions if d.startswith("stat_time")]
-    splits = [d for d in stream.dimensions if d not in ids and d not in times]
-    assert ids == [ID_OF[stream.level]]
+    splits = [d for d in stream.dimensions if d not in ids and d not in times and d != AD_ID_V2]
+    ids += [d for d in stream.dimensions if d == AD_ID_V2]
+    assert ids == [AD_ID_V2 if stream.name.startswith("ad_v2_") else ID_OF[stream.level]]
     assert len(times) <= 1
     assert times == ([stream.time] if stream.time and not stream.period else [])
     if stream.report_type == "BASIC":

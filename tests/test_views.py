@@ -88,7 +88,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory, lasting_tiktok: Server) -
         "ad_report_hourly": ["performance", "video", "real_time_conversion", "total_purchase_value"],
         "campaign_report_daily": ["performance"],
     }
-    lists = [*LISTS, "videos", "images"]
+    lists = [*LISTS, "videos", "images", "creative_report_daily", "creative_fatigue"]
     project.say = {"objects": [*lists, *reports], "fields": fields, "start_date": START.isoformat()}
     ran = project.import_(views=True)
     assert ran.exit_code == 0
@@ -230,6 +230,51 @@ def test_a_creative_has_its_ads_results_and_the_rates_of_those_who_watched(impor
     assert ("video", True) in kinds
 
 
+def test_each_creative_is_one_row_with_the_sums_of_its_report_and_what_the_library_says(imported: Project) -> None:
+    days: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for day in imported.table("creative_report_daily"):
+        days[day["advertiser_id"], day["material_id"]].append(day)
+    library = {
+        (r["advertiser_id"], r[key]): (r["file_name"], r[link])
+        for stream, key, link in (("videos", "video_id", "video_cover_url"), ("images", "image_id", "image_url"))
+        for r in imported.table(stream)
+    }
+    ads = imported.table("ads")
+    tired: dict[tuple[str, str], tuple[date, bool, Decimal]] = {}
+    for row in sorted(imported.table("creative_fatigue"), key=lambda r: r["stat_time_day"]):
+        tired[row["advertiser_id"], row["ad_id"]] = row["stat_time_day"], row["has_fatigue"], row["fatigue_index"]
+    seen = rows(imported.database, "SELECT * FROM v_creatives")
+    assert len(seen) == len(days) > 8
+    told: set[str] = set()
+    for row in seen:
+        of, account = days[row["advertiser_id"], row["material_id"]], row["advertiser_id"]
+        for measure in ("spend", "impressions", "clicks", "conversion", "video_watched_2s", "video_views_p100"):
+            assert row[measure] == sum(day[measure] for day in of), measure
+        value = sum(d["total_complete_payment_rate"] + d["total_onsite_shopping_value"] for d in of)
+        for rate, over, under in (
+            ("ctr", 100 * row["clicks"], row["impressions"]),
+            ("cost_per_conversion", row["spend"], row["conversion"]),
+            ("roas", value, row["spend"]),
+            ("hook_rate", 100 * row["video_watched_2s"], row["impressions"]),
+        ):
+            assert row[rate] == (pytest.approx(Decimal(over) / Decimal(under)) if under else None), rate
+        spent = sorted(day["stat_time_day"] for day in of if day["spend"])
+        assert (row["days_running"], row["first_day"], row["last_day"]) == (len(spent), spent[0], spent[-1])
+        name, link = library[account, row["video_id"] or row["image_id"]]
+        assert (row["material_name"], row["thumbnail_link"]) == (name, link)
+        expires = re.search(r"x-expires=(\d+)", link)
+        at = row["thumbnail_expires_at"]
+        assert at == (datetime.fromtimestamp(int(expires[1]), at.tzinfo) if expires else None)
+        mine = [a for a in ads if row["video_id"] and (a["advertiser_id"], a["video_id"]) == (account, row["video_id"])]
+        posts = [ad["tiktok_item_id"] for ad in mine if ad["tiktok_item_id"]]
+        assert row["video_link"] == (f"https://www.tiktok.com/player/v1/{max(posts)}" if posts else None)
+        states = [tired[account, ad["ad_id"]] for ad in mine if (account, ad["ad_id"]) in tired]
+        assert row["is_fatigued"] == (any(state[1] for state in states) if states else None)
+        assert row["fatigue_index"] == (max(state[2] for state in states) if states else None)
+        told |= {name for name, value in row.items() if value is not None}
+    assert told == set(seen[0]), "each column has a value somewhere"
+
+
 def test_a_day_is_provisional_as_long_as_the_next_import_reads_it_again(imported: Project) -> None:
     read_on = {
         (object_, a): day
@@ -357,12 +402,17 @@ def test_what_is_not_imported_is_null_and_named_and_the_next_refresh_has_it(proj
 CANDIDATES = [
     *LISTS, "ad_report_daily", "ad_group_report_daily", "campaign_report_daily", "ad_report_hourly",
     "ad_group_report_hourly", "campaign_report_hourly", "campaign_report_daily_by_country", "videos", "images",
+    "creative_report_daily", "creative_report_lifetime", "smart_plus_material_breakdown_daily", "creative_fatigue",
+    "gmv_max_account_report_daily",
 ]  # fmt: skip
 READ = {
     "secondary_status", "status", "name", "campaign_name", "ad_name", "adgroup_name", "campaign_id", "adgroup_id",
     "objective_type", "currency", "create_time", "modify_time", "spend", "impressions", "clicks", "conversion",
     "video_views_p25", "conversion_rate_v2", "languages", "landing_page_url", "reach", "video_id", "image_ids",
     "file_name", "duration", "video_watched_2s", "video_watched_6s", "video_views_p100", "video_play_actions",
+    "image_id", "material_id", "video_cover_url", "image_url", "tiktok_item_id", "total_complete_payment_rate",
+    "total_onsite_shopping_value", "main_material_name", "has_fatigue", "fatigue_index",
+    "cost", "orders", "gross_revenue",
 }  # fmt: skip
 
 
@@ -647,15 +697,21 @@ def test_the_dbt_package_runs_unchanged_and_its_sums_are_tiktoks(for_dbt: Projec
     words += ["--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")]
     ran = subprocess.run([DBT, "run", *words], capture_output=True, text=True, cwd=tmp_path, timeout=600, check=False)
     assert ran.returncode == 0, ran.stdout[-3000:]
-    for level in ("ad", "campaign"):
-        wanted = oracle(for_dbt, f"{level}_report_daily", ["spend", "impressions", "clicks"])
+    for report, stream in (
+        ("ad_report", "ad_report_daily"),
+        ("ad_group_report", "ad_group_report_daily"),
+        ("campaign_report", "campaign_report_daily"),
+        ("advertiser_report", "ad_report_daily"),
+        ("campaign_country_report", "campaign_report_daily_by_country"),
+    ):
+        wanted = oracle(for_dbt, stream, ["spend", "impressions", "clicks"])
         (model,) = rows(
             database,
-            f"SELECT table_schema AS at FROM information_schema.tables WHERE table_name = 'tiktok_ads__{level}_report'",
+            f"SELECT table_schema AS at FROM information_schema.tables WHERE table_name = 'tiktok_ads__{report}'",
         )
         sums = "sum(spend) AS spend, sum(impressions) AS impressions, sum(clicks) AS clicks"
-        (found,) = rows(database, f"SELECT {sums} FROM {model['at']}.tiktok_ads__{level}_report")
-        assert found == {name: sum(r[name] for r in wanted) for name in ("spend", "impressions", "clicks")}
+        (found,) = rows(database, f"SELECT {sums} FROM {model['at']}.tiktok_ads__{report}")
+        assert found == {name: sum(r[name] for r in wanted) for name in ("spend", "impressions", "clicks")}, report
 
 
 @pytest.mark.parametrize(("hours", "stream"), [(False, "ad_report_daily"), (True, "ad_report_hourly")])
@@ -687,6 +743,12 @@ def test_an_entity_has_one_version_that_says_when_it_was_changed_and_read(for_db
             for_dbt.database, f"SELECT DISTINCT epoch(read_at) AS t FROM {CURSORS} WHERE object = '{stream}'"
         )
         assert read == cursors
+
+
+def test_a_place_has_a_name_and_a_country_one_row_so_that_nothing_counts_twice(for_dbt: Project) -> None:
+    places = rows(for_dbt.database, "SELECT * FROM location WHERE upper(region_level) = 'COUNTRY'")
+    assert {(r["country_code"], r["region_name"]) for r in places} >= {("US", "United States"), ("DE", "Germany")}
+    assert len(places) == len({(r["advertiser_id"], r["country_code"]) for r in places})
 
 
 def test_lists_are_json_text(for_dbt: Project) -> None:

@@ -24,7 +24,7 @@ from owox_tiktok.streams import STREAMS, metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), *(ROOT / "templates").glob("**/*.md")])
-GUIDES = tuple(ROOT / "docs" / f"{name}.md" for name in ("sheets", "bigquery", "postgresql", "laptop"))
+GUIDES = tuple(ROOT / "docs" / f"{name}.md" for name in ("sheets", "bigquery", "postgresql", "parquet", "laptop"))
 """The pages that explain destinations."""
 
 _MARKED = re.compile(r"(<!-- begin: (?P<name>[a-z ]+) -->\n?)(?P<text>.*?)(<!-- end: (?P=name) -->)", re.S)

@@ -171,6 +171,14 @@ const scenarios = {
     await tab(page, "template-data", "Ad report daily", WIDE, 560, "1,6");
   },
 
+  async numbers(page) {
+    await page.goto(url);
+    await page.locator("#grid td").first().waitFor();
+    await resize(page, "Numbers", [150, 150, 70, 92, 92, 64, 180, 112, 92, ...Array(30).fill(26)]);
+    await page.locator("#reload").click();
+    await tab(page, "template-numbers", "Numbers", 1830, 372, "4,1");
+  },
+
   async dashboard(page) {
     await page.setViewportSize({ width: 1530, height: 1240 });
     await page.goto(url);
@@ -202,7 +210,7 @@ const scenarios = {
 (async () => {
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--font-render-hinting=none"] });
   try {
-    const sharp = ["dashboard"].includes(scenario) ? 1 : 1.5;
+    const sharp = ["dashboard", "numbers"].includes(scenario) ? 1 : 1.5;
     const page = await browser.newPage({ locale: "en-GB", timezoneId: "UTC", reducedMotion: "reduce", deviceScaleFactor: sharp });
     await scenarios[scenario](page);
   } finally {

@@ -291,6 +291,23 @@ def sheet() -> None:
         photograph("logs", f"{laptop.google.url}/view/{laptop.book}")
 
 
+def numbers() -> None:
+    """The tab Numbers after an import and a check, with a day that TikTok has restated meanwhile."""
+    with Laptop(world=world(), days=45) as laptop:
+        environment = {
+            "TIKTOK_API_URL": laptop.tiktok.url,
+            "TIKTOK_ACCESS_TOKEN": laptop.tiktok.token,
+            API_VARIABLE: laptop.google.url,
+        }
+        seen, now = laptop.tiktok.world, laptop.tiktok.world.now()
+        with app.open_sheet(laptop.book, environment=environment) as control:
+            app.import_sheet(control, now=now, listen=lambda _: None, environment=environment)
+        seen.restate(seen.advertiser_ids[0], now.date() - timedelta(days=8), 97)
+        with app.open_sheet(laptop.book, environment=environment) as control:
+            app.verify_sheet(control, now=now, listen=lambda _: None, environment=environment)
+        photograph("numbers", f"{laptop.google.url}/view/{laptop.book}")
+
+
 def _choose_more(laptop: Laptop) -> None:
     """Tick what the Dashboard shows besides: covers of videos, and the value of purchases."""
     with closing(Spreadsheet(laptop.book, environment={API_VARIABLE: laptop.google.url})) as book:
@@ -394,6 +411,7 @@ PICTURES: Mapping[str, Callable[[], None]] = {
     "demo": demo,
     "bigquery": bigquery_tables,
     "sheet": sheet,
+    "numbers": numbers,
     "set_up": set_up,
     "message": message,
 }

@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PLAYED = (
     README,
-    *(ROOT / name for name in ("docs/GETTING_STARTED.md", "docs/laptop.md", "docs/queries.md", "docs/python.md")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("GETTING_STARTED", "laptop", "queries", "python", "parquet")),
 )
 """The documents whose blocks are a story that can be followed without an account."""
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -15,8 +15,8 @@
 Everything a surface may pass in comes as arguments: settings, ``now``, a listener for events. No surface is known here.
 """
 
-from owox_tiktok.app.checks import Checked, check
-from owox_tiktok.app.common import PACE_STORE, PACE_WEIGHT, Selection, backfill_range, connect, only
+from owox_tiktok.app.checks import Checked, check, folded
+from owox_tiktok.app.common import PACE_STORE, PACE_WEIGHT, Selection, amount_of, backfill_range, connect, only, unless
 from owox_tiktok.app.explaining import Explained, Said, explain, history
 from owox_tiktok.app.freshness import Freshness, Standing, status
 from owox_tiktok.app.imports import Part, import_
@@ -43,10 +43,12 @@ __all__ = [
     "Verified",
     "Viewed",
     "accounts",
+    "amount_of",
     "backfill_range",
     "check",
     "connect",
     "explain",
+    "folded",
     "forget",
     "history",
     "import_",
@@ -58,6 +60,7 @@ __all__ = [
     "prune_",
     "reset",
     "status",
+    "unless",
     "verify",
     "verify_sheet",
     "views",

@@ -10,9 +10,12 @@ import math
 import os
 import re
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from owox_tiktok.central.store import open_store
@@ -222,29 +225,76 @@ def side_by_side(
     halted: Callable[[], Reason | None],
 ) -> list[T]:
     """Return what ``ask`` says of each pair, asked at the permitted rate; raises Halted."""
-    left = iter(enumerate(pairs))
+    said = sampled(api, ask, pairs, settings, halted, math.inf)
+    return [said[n] for n in range(len(pairs))]
+
+
+def sampled(
+    api: TikTok,
+    ask: Callable[[Pair], T],
+    pairs: Sequence[Pair],
+    settings: Settings,
+    halted: Callable[[], Reason | None],
+    until: float,
+) -> dict[int, T]:
+    """Return what ``ask`` says of as many pairs as can be asked until a moment of ``time.monotonic``, by their numbers.
+
+    Objects take turns, so that each has been asked about when the time is over. Raises Halted.
+    """
+    turns: Counter[str] = Counter()
+    order: list[tuple[int, int, Pair]] = []
+    for number, pair in enumerate(pairs):
+        order.append((turns[pair.stream.name], number, pair))
+        turns[pair.stream.name] += 1
+    if until < math.inf:
+        order.sort(key=lambda one: one[:2])
+    left = iter(order)
     lock = threading.Lock()
     said: dict[int, T] = {}
     faults: list[Exception] = []
 
     def reader() -> None:
-        while not faults:
+        while not faults and time.monotonic() < until:
             with lock:
-                number, pair = next(left, (0, None))
+                _, number, pair = next(left, (0, 0, None))
             if pair is None:
                 return
             try:
-                said[number] = ask(pair)
+                answer = ask(pair)
             except Exception as error:
                 faults.append(error)
+                return
+            with lock:
+                said[number] = answer
+
+    def over() -> Reason | None:
+        if reason := halted():
+            return reason
+        return Reason.OUT_OF_TIME if time.monotonic() >= until else None
 
     # Daemons: one that waits for an answer must not keep the program from ending.
     count = min(len(pairs), readers_for(settings.requests_per_second))
     threads = [threading.Thread(target=reader, daemon=True) for _ in range(count)]
     try:
-        join(threads, halted)
+        join(threads, over)
+    except Halted:
+        if halted():
+            raise
     finally:
+        with lock:
+            answers, raised = dict(said), list(faults)
         api.stop()
-    if faults:
-        raise faults[0]
-    return [said[n] for n in range(len(pairs))]
+    if raised:
+        raise raised[0]
+    return answers
+
+
+def amount_of(text: str) -> Decimal:
+    """Return an amount as people copy it: 1234.56, 1,234.56, 1.234,56, with a currency around it; else ValueError."""
+    digits = re.sub(r"[^\d.,-]", "", text)
+    if re.fullmatch(r"-?\d{1,3}(\.\d{3})+(,\d+)?|-?\d+,\d{1,2}", digits):
+        digits = digits.replace(".", "").replace(",", ".")
+    try:
+        return Decimal(digits.replace(",", ""))
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a number") from None

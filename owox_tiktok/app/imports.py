@@ -18,7 +18,7 @@ from owox_tiktok.app.proofs import verified_through
 from owox_tiktok.app.report_views import holding_views, refresh_views
 from owox_tiktok.attribution import LongestWindow
 from owox_tiktok.destinations import open_destination
-from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed
+from owox_tiktok.errors import BadInput, Halted, Mistake, Problem, StoreBusy, StoreFailed, main_cause
 from owox_tiktok.events import Event, Failed, Finished, Listener, Proof, Warned, cost_of
 from owox_tiktok.model import Audited, Destination, KeepsHistory, Metered, Reading, ShowsAccounts, Stamps, Window
 from owox_tiktok.notify import mistakes, notify
@@ -37,12 +37,14 @@ class Part:
     """A part of a run: of which run, when it has to end, and what the parts before it have read.
 
     It ends after what it has stored, at ``until`` (a moment of ``time.monotonic``) or when ``halted`` gives a reason;
-    who says ``until`` is expected to start the next one. ``earlier`` is what came of all parts before it.
+    who says ``until`` is expected to start the next one. When it ``makes_room`` for others it ends as if
+    ``until`` were over. ``earlier`` is what came of all parts before it.
     """
 
     run: str = ""
     until: float | None = None
     halted: Callable[[], Reason | None] = lambda: None
+    makes_room: Callable[[], bool] = lambda: False
     done: Done = field(default_factory=dict)
     earlier: Finished | None = None
     tells: bool = True
@@ -50,7 +52,7 @@ class Part:
 
     def why_stop(self) -> Reason | None:
         """Return a reason once the part has to end."""
-        if self.until is not None and time.monotonic() >= self.until:
+        if (self.until is not None and time.monotonic() >= self.until) or self.makes_room():
             return Reason.TO_BE_CONTINUED
         return self.halted()
 
@@ -171,6 +173,8 @@ def import_(
             finished = _finished(
                 outcome, requests, checked, api, len(pairs) + lost, failed, warnings, began, billed, price
             )
+            problems = [*outcome.problems, *(error for error in refused.values() for _ in per_account)]
+            finished = replace(finished, cause=main_cause(problems))
             if not outcome.left:
                 finished = replace(finished, healed=healing.in_words())
             if isinstance(destination, KeepsChecks):
@@ -203,7 +207,9 @@ def keep_history(destination: Destination, settings: Settings) -> None:
         return
     if not isinstance(destination, KeepsHistory):
         what = f"{settings.destination.partition('://')[0]}:// keeps no history of lists"
-        raise BadInput([Mistake(f"{settings.source} history", what, "Omit it, or use duckdb:// or bigquery://.")])
+        raise BadInput(
+            [Mistake(f"{settings.source} history", what, "Omit it, or use duckdb://, postgresql:// or bigquery://.")]
+        )
     destination.history = frozenset(settings.history)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, side_by_side, unless
+from owox_tiktok.app.common import Days, accounts_of, check_kept, connect, question, sampled, side_by_side, unless
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Problem
 from owox_tiktok.events import cost_of
@@ -39,6 +39,8 @@ class Planned:
     bytes_billed: int = 0
     cost: float | None = None
     steps: int = 0
+    sampled: bool = False
+    """Whether it was not asked about, and is taken to be like the others of its object."""
 
 
 def plan(
@@ -48,8 +50,11 @@ def plan(
     backfill: Days | None = None,
     environment: Mapping[str, str] | None = None,
     halted: Callable[[], Reason | None] = lambda: None,
+    until: float = math.inf,
 ) -> list[Planned]:
     """Return what an import would do now. TikTok is asked one small question per pair; nothing is written.
+
+    Pairs that could not be asked about ``until`` a moment of ``time.monotonic`` are taken to be like those that were.
 
     Raises Halted as soon as ``halted`` gives a reason.
     """
@@ -60,7 +65,8 @@ def plan(
         cursors = destination.cursors()
         accounts = unless(halted, lambda: accounts_of(source, settings))
         pairs = make_plan(settings, accounts.found, cursors, now, backfill)
-        planned = side_by_side(api, lambda pair: _expect(source, pair), pairs, settings, halted)
+        known = sampled(api, lambda pair: _expect(source, pair), pairs, settings, halted, until)
+        planned = [known.get(n) or _like(pair, known.values()) for n, pair in enumerate(pairs)]
         for number, count in _look_ups(source, pairs).items():
             planned[number] = replace(planned[number], requests=planned[number].requests + count)
         for number, count, bytes_billed in _estimated(destination, pairs, planned, settings.requests_per_second):
@@ -149,6 +155,25 @@ def _estimated(
         steps = destination.step.count(values, sum(planned[n].requests for n in of) / rate)
         if billed := destination.estimate(stream, spans, steps=steps):
             yield of[0], steps, billed
+
+
+def _like(pair: Pair, known: Iterable[Planned]) -> Planned:
+    """Return what a pair that was not asked about would read, were it like those of its object that were."""
+    windows = [w for w in pair.windows if w is not None]
+    first, last = (windows[0].first, windows[-1].last) if windows else (None, None)
+    alike = [p for p in known if p.object == pair.stream.name and not p.problem and p.windows]
+    count, of = len(pair.windows), sum(p.windows for p in alike)
+    rows = [p.rows for p in alike if p.rows is not None]
+    return Planned(
+        pair.stream.name,
+        pair.advertiser,
+        first,
+        last,
+        count,
+        round(count * sum(p.requests for p in alike) / of) if of else count,
+        round(count * sum(rows) / of) if rows else None,
+        sampled=True,
+    )
 
 
 def _expect(source: Source, pair: Pair) -> Planned:

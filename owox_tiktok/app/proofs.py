@@ -16,18 +16,7 @@ from owox_tiktok.app.common import Days, accounts_of, connect, side_by_side, unl
 from owox_tiktok.destinations import open_destination
 from owox_tiktok.errors import Problem, RequestRefused
 from owox_tiktok.events import Listener
-from owox_tiktok.model import (
-    Advertiser,
-    Cursor,
-    Destination,
-    Known,
-    Seal,
-    Sealed,
-    Seals,
-    ShowsAccounts,
-    Stream,
-    Window,
-)
+from owox_tiktok.model import Advertiser, Cursor, Destination, Known, Seal, Sealed, Seals, ShowsAccounts, Stream, Window
 from owox_tiktok.plan import Pair, oldest_kept, unsettled_from
 from owox_tiktok.settings import Settings
 from owox_tiktok.spool import Spool

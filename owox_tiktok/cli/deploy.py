@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -49,7 +50,8 @@ def deploy(folder: Path | None, words: tuple[str, ...]) -> None:
         with tempfile.TemporaryDirectory(prefix="owox-tiktok-deploy-") as made:
             _write(Path(made) / "service")
             script = Path(made) / "service" / "cloud_function" / "deploy.sh"
-            return subprocess.run(["bash", str(script), *words], check=False).returncode  # noqa: S607 -- as the system has it
+            ours = {**os.environ, "OWOX_PYTHON": sys.executable}
+            return subprocess.run(["bash", str(script), *words], env=ours, check=False).returncode  # noqa: S607 -- as the system has it
 
     guarded(
         work, how=How.BY_EXCEPTION, interrupted="interrupted. Run it again: it completes what is there, and no more."

@@ -36,6 +36,8 @@ COMMANDS: Mapping[str, Listed] = {
     "auth": Listed("auth:auth", "Get an access token, or revoke one."),
     "schedule": Listed("schedule:schedule", "Start imports on a schedule."),
     "deploy": Listed("deploy:deploy", "Deploy the service to Google Cloud."),
+    "registry": Listed("registry:registry", "Check and edit the registry of a service with many Sheets."),
+    "fleet": Listed("fleet:fleet", "Look at all Sheets of a deployed service."),
     "completion": Listed("completion:completion", "Print the completion script for your shell."),
     "demo": Listed("local:demo", "Import twice from a simulated TikTok, into DuckDB."),
     "local": Listed("local:local", "Run emulators on this machine, for trying and testing."),

@@ -63,10 +63,16 @@ def _serve(serve: Callable[[], None]) -> NoReturn:
     guarded(work, how=How.BY_EXCEPTION, interrupted="interrupted.")
 
 
-@local.command("up", epilog=examples("local up", "local up --port 0 --latency-ms 0"))
+@local.command("up", epilog=examples("local up", "local up --port 0 --latency-ms 0", "local up --sheets-port 8081"))
 @click.option("--port", type=int, default=8080, show_default=True, help="Of the page; 0 picks a free one.")
 @click.option("--latency-ms", type=float, default=300.0, show_default=True, help="How long TikTok takes to answer.")
-def local_up(port: int, latency_ms: float) -> None:
+@click.option("--tiktok-port", type=int, default=0, show_default=True, help="Of the simulated TikTok; 0: a free one.")
+@click.option("--sheets-port", type=int, default=0, show_default=True, help="Of the emulator of Google Sheets.")
+@click.option("--tasks-port", type=int, default=0, show_default=True, help="Of the emulator of Cloud Tasks.")
+@click.option("--service-port", type=int, default=0, show_default=True, help="Of the function that the Sheet calls.")
+def local_up(
+    port: int, latency_ms: float, tiktok_port: int, sheets_port: int, tasks_port: int, service_port: int
+) -> None:
     """Serve the whole product on this machine.
 
     A Sheet with its menu in the browser, the service, and simulated ad accounts.
@@ -74,7 +80,8 @@ def local_up(port: int, latency_ms: float) -> None:
 
     def serve() -> None:
         click.echo("Starting …", err=True)
-        with laptops.Laptop(port, latency_s=latency_ms / 1000) as laptop:
+        ports = laptops.Ports(tiktok=tiktok_port, google=sheets_port, tasks=tasks_port, service=service_port)
+        with laptops.Laptop(port, latency_s=latency_ms / 1000, ports=ports) as laptop:
             click.echo(f"The Sheet with its menu is at {laptop.url}   (open it in a browser; Ctrl-C ends it)")
             click.echo(
                 f"  TikTok {laptop.tiktok.url} · Google Sheets {laptop.google.url} · function {laptop.for_sheets}"

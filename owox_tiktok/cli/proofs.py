@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
@@ -75,13 +74,10 @@ def verify(given: Asked, first: date | None, last: date | None, as_json: bool, q
 
 
 def _amount(ctx: click.Context, param: click.Parameter, value: str) -> Decimal:
-    """Read an amount as people copy it: 1234.56, 1,234.56, 1.234,56, with a currency around it."""
-    text = re.sub(r"[^\d.,-]", "", value)
-    if re.fullmatch(r"-?\d{1,3}(\.\d{3})+(,\d+)?|-?\d+,\d{1,2}", text):
-        text = text.replace(".", "").replace(",", ".")
+    """Read an amount as people copy it."""
     try:
-        return Decimal(text.replace(",", ""))
-    except InvalidOperation:
+        return app.amount_of(value)
+    except ValueError:
         raise click.BadParameter(f"{value!r} is not a number; write one such as 1234.56", ctx, param) from None
 
 

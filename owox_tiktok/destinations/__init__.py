@@ -21,6 +21,7 @@ GROUP = "owox_tiktok.destinations"
 SCHEMES: Mapping[str, str] = {
     "bigquery": "owox_tiktok.destinations.bigquery",
     "duckdb": "owox_tiktok.destinations.duckdb",
+    "parquet": "owox_tiktok.destinations.parquet",
     "postgresql": "owox_tiktok.destinations.postgresql",
     "sheets": "owox_tiktok.sheets.destination",
 }

@@ -42,7 +42,7 @@ def statements(
     name, columns, keys = dialect.name, chunks[0].columns, stream.keys
     table, instant = dialect.table(table_of(stream)), dialect.types[Kind.INSTANT]
     at = f"CAST({dialect.text(_moment(chunks[0].read_at))} AS {instant})"
-    today = _today(dialect, chunks, "{}.advertiser_id")
+    today, of_version = (_today(dialect, chunks, f"{alias}.advertiser_id") for alias in ("l", "h"))
     whose = f"advertiser_id IN ({', '.join(dialect.text(c.advertiser_id) for c in chunks)})"
     same_key = " AND ".join(f"l.{name(key)} = h.{name(key)}" for key in keys)
     same = " AND ".join(f"{_value(dialect, 'l', f)} IS NOT DISTINCT FROM {_value(dialect, 'h', f)}" for f in columns)
@@ -52,12 +52,12 @@ def statements(
     made = ["valid_from", "valid_from_day", *(n for n, _ in stamps)]
     return [
         f"UPDATE {table} AS h SET valid_to = GREATEST({at}, h.valid_from), "
-        f"valid_to_day = GREATEST({today.format('h')}, h.valid_from_day) WHERE h.{whose} AND h.valid_to IS NULL "
+        f"valid_to_day = GREATEST({of_version}, h.valid_from_day) WHERE h.{whose} AND h.valid_to IS NULL "
         f"AND NOT EXISTS (SELECT 1 FROM {listed} AS l WHERE {same_key} AND {same})",
         # A clock that was set back must not let two versions hold at once.
         f"INSERT INTO {table} ({', '.join([*names, *made])}) SELECT {', '.join(f'l.{n}' for n in names)}, "
         f"GREATEST({at}, COALESCE(h.at, {at})), "
-        f"GREATEST({today.format('l')}, COALESCE(h.day, {today.format('l')})), {', '.join(sql for _, sql in stamps)} "
+        f"GREATEST({today}, COALESCE(h.day, {today})), {', '.join(sql for _, sql in stamps)} "
         f"FROM {listed} AS l LEFT JOIN ({ended}) AS h ON {same_key} "
         f"WHERE NOT EXISTS (SELECT 1 FROM {table} AS h WHERE {same_key} AND h.valid_to IS NULL)",
     ]

@@ -8,10 +8,16 @@
     sheet        the spreadsheet a request is about
     identity     who asks: Google-signed identity tokens
     registry     who may do what to which spreadsheet, and with which secret
+    registry_file  … as a file on the operator's machine, which the command line checks and edits
     queued       imports that wait in a queue: started, run part by part, put back, given up
     runs         imports within the time of one request
     progress     how far runs are, for those who look
     watch        … and runs that end without a word: the schedule has them looked for
+    connect      a person connects TikTok: the public function's pages
+    vault        Secret Manager: a token becomes a new version
+    fleet        all Sheets at a glance, for operators
+    seats        how many runs use one TikTok token at once
+    due          when Sheets import without anybody, in one table
     endings      how a run ends: one message, one line in the log, one in the audit log
     ledger       the record of each Sheet's runs, in the central store
     tasks        Cloud Tasks, where imports wait for their turn

@@ -15,7 +15,7 @@ from owox_tiktok.streams import STREAMS, expand, find
 
 Action = Literal[
     "import", "backfill", "prune", "check", "plan", "fields", "choices", "measure", "choose", "accounts", "fill",
-    "status", "cancel", "sweep",
+    "schedule", "verify", "explain", "status", "cancel", "connect", "sweep",
 ]  # fmt: skip
 ACTIONS: tuple[str, ...] = get_args(Action)
 SWEEP = "sweep"
@@ -39,6 +39,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     choice: dict[str, list[str]] = {}
     advertiser_ids: list[str] | None = None
     schedule: str = ""
+    metric: str = "spend"
+    value: str = ""
     done: dict[str, dict[str, date]] = {}
     part: int = 0
 
@@ -58,18 +60,22 @@ _SHAPES: Mapping[str, tuple[type[Any], str, str]] = {
     "run_id": (str, "a run's id", "Copy it from the answer that started the run."),
     "advertiser_ids": (list, "a list of ids", 'Write one such as ["7012345678901234567"].'),
     "schedule": (str, "a schedule", "Write Off, Hourly, Daily at 06:00 or Weekdays at 06:00, and by whom."),
+    "metric": (str, "a metric that adds up", "Write one such as spend, impressions, clicks or conversion."),
+    "value": (str, "a number as a text", 'Write one such as "1234.56".'),
     "choice": (dict, "fields by object", 'Write one such as {"ad_report_daily": ["spend", "clicks"]}.'),
 }
 _SCHEDULE = r"Off|(Hourly|(Daily|Weekdays) at ([01]\d|2[0-3]):00)( · by [^\s·]{1,100})?"
 _ONLY: Mapping[str, tuple[str, ...]] = {
-    "start_date": ("backfill", "plan"),
+    "start_date": ("backfill", "plan", "explain"),
     "end_date": ("backfill", "plan"),
     "objects": ("import", "backfill", "plan", "check", "prune"),
     "dry_run": ("prune",),
     "run_id": ("import", "backfill", "status", "cancel"),
     "choice": ("choose",),
-    "advertiser_ids": ("fill",),
-    "schedule": ("fill",),
+    "advertiser_ids": ("fill", "explain"),
+    "schedule": ("fill", "schedule"),
+    "metric": ("explain",),
+    "value": ("explain",),
 }
 """The actions that know what to do with a field; anywhere else it would be ignored, so it is a mistake."""
 
@@ -147,6 +153,8 @@ def _wrong(name: str, value: Any) -> str:
             return f"should be {what}"
         case "schedule" if not re.fullmatch(_SCHEDULE, value):
             return f"should be {what}"
+        case "metric" | "value" if len(value) > 100:
+            return f"should be {what}"
         case "run_id" if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", value):
             return f"{value[:40]!r} is not a run's id"
     return ""
@@ -166,6 +174,13 @@ def _between(values: Mapping[str, Any]) -> list[Mistake]:
         mistakes.append(Mistake("end_date", "needs a first day as well", "Add start_date."))
     if action == "backfill" and not first:
         mistakes.append(Mistake("start_date", "is missing, and a backfill needs it", "Give its first day."))
+    if action == "explain":
+        needs = (("advertiser_ids", "the account"), ("start_date", "the day"), ("value", "the number to explain"))
+        mistakes += [
+            Mistake(name, f"is missing, and explain needs {what}", _SHAPES[name][2])
+            for name, what in needs
+            if not values.get(name)
+        ]
     if action == "choose" and not values.get("choice"):
         mistakes.append(Mistake("choice", "is empty", _SHAPES["choice"][2]))
     return mistakes

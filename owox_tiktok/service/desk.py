@@ -12,8 +12,9 @@ from owox_tiktok.service.asked import SWEEP, Asked, read
 from owox_tiktok.service.deployment import Deployment
 from owox_tiktok.service.identity import Caller
 from owox_tiktok.service.messages import Answer
-from owox_tiktok.service.registry import Entry, Registry, forbidden
+from owox_tiktok.service.registry import Entry, Registry, forbidden, operators_only
 from owox_tiktok.service.stopping import Stopping
+from owox_tiktok.service.tasks import signed
 
 
 class Desk:
@@ -27,11 +28,17 @@ class Desk:
         now: Callable[[], datetime],
     ) -> None:
         self._deployment = deployment
+        logs.hide([deployment.task_key])
         self._registry = Registry(deployment, environment)
         self._actions = Actions(deployment, environment, self._registry, stopping, now)
 
-    def answer(self, body: bytes, caller: Caller, log: logs.Log, task: str) -> Answer:
-        """Answer what ``caller`` asks; ``task`` is the name of the task that asks, if one does."""
+    def answer(self, body: bytes, caller: Caller, log: logs.Log, task: str, shown: str = "") -> Answer:
+        """Answer what ``caller`` asks; ``task`` is the name of the task that asks, if one does.
+
+        ``shown`` is the signature that it came with.
+        """
+        if self._deployment.role == "worker" and caller.email != self._deployment.account:
+            raise forbidden(caller)  # a person asks the service for Sheets, which has the same work done by a task
         asked, spreadsheet_id, mistakes = read(body)
         if asked and asked.action == SWEEP:
             return self._sweep(caller, log)
@@ -40,8 +47,19 @@ class Desk:
         if asked is None or entry is None:
             raise BadInput(mistakes)
         self._check_role(asked, entry, caller)
+        key = self._deployment.task_key
+        if asked.run_id and asked.action in ("import", "backfill") and key and not signed(key, body, shown):
+            log.critical("a task without our signature was refused: somebody has the identity of the queue")
+            raise forbidden(caller)
         log = log.about(caller=caller.email, action=asked.action, spreadsheet_id=asked.spreadsheet_id)
         return self._actions.answer(asked, entry, caller, log, task)
+
+    def fleet(self, caller: Caller, log: logs.Log, *, as_json: bool) -> Answer:
+        """Show all Sheets to an operator; a Refusal of 403 for anybody else."""
+        if self._deployment.role == "worker" or not caller.is_among(self._deployment.operators):
+            raise operators_only(caller)
+        log.about(caller=caller.email).info("the page of all Sheets was shown")
+        return self._actions.fleet(as_json=as_json)
 
     def _sweep(self, caller: Caller, log: logs.Log) -> Answer:
         """Look after all Sheets, for the schedule."""

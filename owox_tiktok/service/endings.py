@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from owox_tiktok import notify
-from owox_tiktok.errors import Problem
+from owox_tiktok.errors import Problem, TokenRefused
 from owox_tiktok.events import Finished
 from owox_tiktok.service import ledger as ledgers
 from owox_tiktok.service import logs
@@ -24,7 +24,7 @@ from owox_tiktok.states import ABOUT, State
 AT_ONCE_S = 1.2
 """A status that no run writes may take so long; somebody may be waiting for an answer."""
 
-What = Literal["run_failed", "run_died", "run_given_up", "run_recovered", "sheet_stale"]
+What = Literal["run_done", "run_failed", "run_died", "run_given_up", "run_recovered", "run_not_queued", "sheet_stale"]
 """What the field ``owox_event`` of a log line says; alerts rest on it."""
 
 
@@ -39,18 +39,27 @@ class End:
     rows: Mapping[str, int] = field(default_factory=dict)
     """Rows by ad account, as far as this part knows."""
     finished: Finished | None = None
+    of_token: bool = False
+    """Whether it ended because TikTok refused the token."""
 
 
 def of_finished(finished: Finished, rows: Mapping[str, int]) -> End:
     """Return the end of a run that came to an end by itself."""
     level, sentence = notify.outcome(finished)
-    return End(finished.state, level, sentence, rows=rows, finished=finished)
+    return End(
+        finished.state,
+        level,
+        sentence,
+        rows=rows,
+        finished=finished,
+        of_token=bool(finished.cause and finished.cause.of_token),
+    )
 
 
 def of_problem(problem: Problem) -> End:
     """Return the end of a run that could not go on."""
     level, sentence = notify.outcome(problem)
-    return End(State.ERROR, level, sentence)
+    return End(State.ERROR, level, sentence, of_token=isinstance(problem, TokenRefused))
 
 
 def tally(entry: Entry, rows: Mapping[str, int], finished: Finished | None) -> None:
@@ -72,6 +81,7 @@ def end(kept: Ledgers, sheet: Sheet, run: str, how: End, log: logs.Log, whom: no
         ledger.whom = whom or ledger.whom
         if entry is None or not ledgers.end(ledger, entry, how.state, how.sentence, now):
             return None, "done", notify.Whom()
+        entry.remedy = "connect" if how.of_token else ""
         tally(entry, how.rows, how.finished)
         return entry, _level(ledger, how), ledger.whom or notify.Whom()
 
@@ -83,6 +93,8 @@ def end(kept: Ledgers, sheet: Sheet, run: str, how: End, log: logs.Log, whom: no
         log.error("%s", how.sentence, facts={**facts, "owox_event": how.what})
     elif level == "recovered":
         log.info("%s", how.sentence, facts={**facts, "owox_event": "run_recovered"})
+    else:
+        log.info("%s", how.sentence, facts={**facts, "owox_event": "run_done"})
     sentence = f"Imports work again. {how.sentence}" if level == "recovered" else how.sentence
     tell(told, level, sentence, sheet.environment, log)
     try:

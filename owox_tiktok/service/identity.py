@@ -9,7 +9,7 @@ then a request with a stripped token comes from that account because it came at 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ OWN_HEADER = "X-Owox-Identity"
 ISSUERS = frozenset({"https://accounts.google.com", "accounts.google.com"})
 STRIPPED = "SIGNATURE_REMOVED_BY_GOOGLE"
 """What stands in the place of a signature that the platform has taken off."""
+GCLOUD = "32555940559.apps.googleusercontent.com"
+"""The audience of the tokens that ``gcloud auth print-identity-token`` prints for a person, whatever they are for."""
 SKEW_S = 10
 """Clocks differ a little: a token may be this much too young or too old."""
 CERTS_TIMEOUT_S = 5.0
@@ -43,6 +45,10 @@ class Caller:
     domain: str = ""
     audience: str = ""
 
+    def is_among(self, known: Collection[str]) -> bool:
+        """Whether the person is named, or belongs to a domain that is: by Google's word, not by the address."""
+        return self.email in known or bool(self.domain and f"@{self.domain}" in known)
+
 
 class Identity:
     """Checks identity tokens. Google's certificates are kept as long as their answer permits; safe for threads."""
@@ -52,8 +58,11 @@ class Identity:
         self._lock = threading.Lock()
         self._request: Request | None = None
 
-    def caller(self, headers: Headers) -> Caller:
-        """Return who sent ``headers``; a Refusal of 401 when that is not proven, 503 when it cannot be just now."""
+    def caller(self, headers: Headers, also: str = "") -> Caller:
+        """Return who sent ``headers``; a Refusal of 401 when that is not proven, 503 when it cannot be just now.
+
+        A token for the audience ``also`` counts as well.
+        """
         token = _token(headers.get(OWN_HEADER, "")) or _token(headers.get("Authorization", ""))
         if not token:
             raise _unknown("the request has no identity token", "Send one as Authorization: Bearer …")
@@ -63,7 +72,7 @@ class Identity:
         if claims.get("iss") not in ISSUERS:
             raise _unknown("the identity token was not issued by Google", "Sign in with a Google account.")
         audience = claims.get("aud")
-        if not isinstance(audience, str) or audience not in self._deployment.audiences:
+        if not isinstance(audience, str) or audience not in {*self._deployment.audiences, also} - {""}:
             raise _unknown(
                 f"the identity token is meant for {str(audience)[:200]}, not for this service",
                 "Whoever deployed it can add that audience to OWOX_AUDIENCES and to the service's custom audiences.",

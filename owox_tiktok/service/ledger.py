@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,7 +30,7 @@ ASK_AGAIN_AFTER = timedelta(minutes=30)
 """A run that waits to begin for so long is put into the queue again, in case it is not there."""
 LOST_AFTER = timedelta(hours=12)
 """A run that waits for its next part for so long has been dropped by the queue."""
-SHEETS, AUDIT = "sheets", "audit"
+SHEETS, AUDIT, PARTS = "sheets", "audit", "parts"
 
 T = TypeVar("T")
 
@@ -50,6 +50,13 @@ class Asker(msgspec.Struct):
     by: str
     at: datetime
     script: str = ""
+
+
+class Read(msgspec.Struct):
+    """What the first ``part`` parts of a run have read: per object and ad account the last day (see ``plan``)."""
+
+    part: int = 0
+    done: dict[str, dict[str, date]] = {}
 
 
 class OfAccount(msgspec.Struct):
@@ -86,6 +93,8 @@ class Entry(msgspec.Struct):
     ended: datetime | None = None
     state: State | None = None
     message: str = ""
+    remedy: str = ""
+    """What the menu offers to put it right: connect, where TikTok refused the token."""
     rows: int = 0
     requests: int = 0
     accounts: dict[str, OfAccount] = {}
@@ -94,6 +103,13 @@ class Entry(msgspec.Struct):
     def action(self) -> str:
         """What was asked for: import or backfill."""
         return str(self.asks.get("action", ""))
+
+    @property
+    def goes_on(self) -> str:
+        """How to come by what is left of it, as a sentence."""
+        if self.action == "backfill":
+            return "A backfill starts from its first day again: ask for the days that are left."
+        return "The next import continues where it ended."
 
     def same(self, asks: Mapping[str, Any]) -> bool:
         """Whether this run reads what ``asks`` ask for."""
@@ -239,18 +255,46 @@ class Ledgers:
         """Return the spreadsheets that have a ledger."""
         return [name.removeprefix(f"{SHEETS}/").removesuffix(".json") for name in self._store.names(f"{SHEETS}/")]
 
+    def read_so_far(self, book: str, run: str) -> Read:
+        """Return what the parts of a run have read; of a run with one part, or that has ended: nothing."""
+        held = self._store.get(_parts(book, run))
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(held.body, type=Read) if held else Read()
+        return Read()
+
+    def keep_read(self, book: str, run: str, read: Read) -> None:
+        """Keep what the parts of a run have read for the next one; what more of them have read stays."""
+
+        def to(before: bytes | None) -> bytes | None:
+            known = Read()
+            with suppress(msgspec.DecodeError):
+                known = msgspec.json.decode(before, type=Read) if before else known
+            return None if known.part > read.part else msgspec.json.encode(read)
+
+        change(self._store, _parts(book, run), to)
+
     def file(self, book: str, entry: Entry) -> None:
-        """Put a run that has ended into the audit log, once: an object of one line of JSON, by the day it ended."""
+        """Put a run that has ended into the audit log, once: an object of one line of JSON, by the day it ended.
+
+        What its parts have read is forgotten.
+        """
         line = {"spreadsheet_id": book, **msgspec.to_builtins(entry)}
         line["accounts"] = [{"advertiser_id": one, **sums} for one, sums in line["accounts"].items()]
         line["asks"] = msgspec.json.encode(line["asks"]).decode()
         day = (entry.ended or datetime.now(UTC)).astimezone(UTC)
         with suppress(Changed):  # another delivery was quicker
             self._store.put(f"{AUDIT}/{day:%Y-%m-%d}/{book}.{entry.run}.json", msgspec.json.encode(line) + b"\n", 0)
+        if entry.part and (held := self._store.get(_parts(book, entry.run))):
+            with suppress(Changed):
+                self._store.delete(_parts(book, entry.run), held.generation)
 
 
 def _name(book: str) -> str:
     return f"{SHEETS}/{book}.json"
+
+
+def _parts(book: str, run: str) -> str:
+    return f"{PARTS}/{book}/{run}.json"
 
 
 def _decoded(body: bytes | None, book: str) -> Ledger:

@@ -7,22 +7,28 @@ mistake of the request; of a bug only its request id is given away.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed, Unavailable
+from owox_tiktok.errors import BadInput, Problem, StoreBusy, StoreFailed, TokenRefused, Unavailable
 from owox_tiktok.sheets.errors import SheetRefused, TooManyCells
 
 MOST_BYTES = 64 * 1024
+BODY_S = 10.0
+"""So long a body may take to arrive: it is a few kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer: status, JSON body, further headers."""
+    """An answer: status, JSON body (or the text of a page), further headers."""
 
     status: int
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | str
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def and_(self, **facts: object) -> Answer:
+        """Return the same answer with more facts in its JSON body; a page takes none."""
+        return self if isinstance(self.body, str) else replace(self, body={**self.body, **facts})
 
 
 class Refusal(Problem):
@@ -77,6 +83,8 @@ def of_problem(problem: Problem, request_id: str) -> Answer:
     message = " ".join(str(m) for m in mistakes) or problem.message
     if problem.request_id:
         message = f"{message.rstrip('.')}. (TikTok request {problem.request_id})"
+    if isinstance(problem, TokenRefused):
+        more = {**more, "remedy": "connect"}
     error = {
         "message": message,
         "where": mistakes[0].where if len(mistakes) == 1 else problem.where,

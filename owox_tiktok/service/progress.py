@@ -51,7 +51,8 @@ def _of_ledger(known: Ledger, wanted: str) -> Answer:
     if found is None:
         raise messages.no_run(wanted)
     label = _label(entry, datetime.now(UTC)) if entry else ""
-    return Answer(200, _answer(found, newest, _lines(known), label))
+    shown = known.find(found.run)
+    return Answer(200, {**_answer(found, newest, _lines(known), label), "remedy": shown.remedy if shown else ""})
 
 
 def _run(entry: Entry, recorded: Run | None, zone: str) -> Run:

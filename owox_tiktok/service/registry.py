@@ -5,6 +5,8 @@
       callers: [anna@example.com, "@example.com", schedule@project.iam.gserviceaccount.com]
       datasets: [my-project.tiktok_ads]        # BigQuery; left out: none
       requests_per_second: 20                  # what TikTok permits that app; left out: 10
+      writer: writer-1@my-project.iam.gserviceaccount.com   # whom the Sheet is shared with; left out: the service
+      schedule: Hourly                         # or Daily at 06:00 in Europe/Berlin, Weekdays at …; left out: none
       client_ids: [1-a.apps.googleusercontent.com]   # of its script; left out: any that OWOX_AUDIENCES names
 
 ``@example.com`` means everybody whose account that Workspace domain manages. A spreadsheet can name no secret, project
@@ -23,7 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import yaml
@@ -31,19 +33,25 @@ import yaml
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.secret import Secret
 from owox_tiktok.service.deployment import Deployment, words
-from owox_tiktok.service.identity import Caller
+from owox_tiktok.service.due import WORDS
 from owox_tiktok.service.messages import Refusal
+
+if TYPE_CHECKING:
+    from owox_tiktok.service.identity import Caller
 
 KEPT_S = 60.0
 """How long a registry is used before it is read again."""
 TOKEN, APP_ID, APP_SECRET = "TIKTOK_ACCESS_TOKEN", "TIKTOK_APP_ID", "TIKTOK_APP_SECRET"
 RATE = "TIKTOK_REQUESTS_PER_SECOND"
 
-Alias = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-Known = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]*@[^@\s]+\.[^@\s]+$")]
-Dataset = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]{1,1024}$")]
-SpreadsheetId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{20,100}$")]
-ClientId = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+-[a-z0-9]+\.apps\.googleusercontent\.com$")]
+Alias = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,62}\Z")]
+Known = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+\Z")]
+"""No letters of a shell, of YAML or of gcloud's lists, so that none becomes another on its way into a role."""
+Dataset = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]\.[A-Za-z0-9_]{1,1024}\Z")]
+SpreadsheetId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{20,100}\Z")]
+ClientId = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+-[a-z0-9]+\.apps\.googleusercontent\.com\Z")]
+Schedule = Annotated[str, msgspec.Meta(pattern=rf"^({WORDS}(?: in [A-Za-z_+-]+(/[A-Za-z0-9_+-]+)*)?)?\Z")]
+Writer = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9.-]+@[a-z0-9.-]+\.gserviceaccount\.com)?\Z")]
 Rate = Annotated[float, msgspec.Meta(ge=0.01, le=1000)]
 
 
@@ -55,6 +63,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     datasets: list[Dataset] = []
     requests_per_second: Rate | None = None
     client_ids: list[ClientId] = []
+    schedule: Schedule = ""
+    writer: Writer = ""
 
     def admits(self, caller: Caller) -> bool:
         """Whether ``caller`` is named, or belongs to a domain that is: by Google's word, not by the address.
@@ -63,8 +73,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         if self.client_ids and caller.audience not in self.client_ids:
             return False
-        named = {known.lower() for known in self.callers}
-        return caller.email in named or bool(caller.domain and f"@{caller.domain}" in named)
+        return caller.is_among({known.lower() for known in self.callers})
 
 
 class Registry:
@@ -96,12 +105,19 @@ class Registry:
         """Return token, app id and app secret of the entry by their variables' names; a Refusal of 500 without any."""
         found = self._read_secret(entry.secret)
         if not found.get(TOKEN):
-            raise Refusal(
-                500,
-                f"the service has no TikTok token called {entry.secret}",
-                what_to_do=f"Whoever deployed it can mount one at {self._deployment.secrets}/{entry.secret}/token.",
-            )
+            what = f"the service has no TikTok token called {entry.secret}"
+            if self._deployment.connect_url:
+                raise Refusal(500, what, what_to_do="Choose OWOX › Connect TikTok… in the Sheet.", remedy="connect")
+            place = f"{self._deployment.secrets}/{entry.secret}/token"
+            raise Refusal(500, what, what_to_do=f"Whoever deployed it can mount one at {place}.")
         return found
+
+    def app(self, entry: Entry) -> tuple[str, Secret]:
+        """Return id and secret of the entry's TikTok app: its own, else the deployment's; empty where there is none."""
+        found = self._read_secret(entry.secret)
+        if found.get(APP_ID) and found.get(APP_SECRET):
+            return found[APP_ID].reveal(), found[APP_SECRET]
+        return self._environment.get(APP_ID, "").strip(), Secret(self._environment.get(APP_SECRET, "").strip())
 
     def _known(self) -> Mapping[str, Entry]:
         with self._lock:
@@ -152,23 +168,69 @@ def forbidden(caller: Caller) -> Refusal:
     )
 
 
-def read_registry(text: str) -> Mapping[str, Entry]:
-    """Return the entries of a registry's YAML; raises BadInput for one that is not as the module says."""
+def operators_only(caller: Caller) -> Refusal:
+    """Return that somebody is no operator."""
+    what_to_do = "Whoever deployed the service can name operators: deploy.sh --operator."
+    return Refusal(403, f"{caller.email} is not an operator of this service", what_to_do=what_to_do)
+
+
+def read_registry(text: str, where: str = "OWOX_REGISTRY") -> Mapping[str, Entry]:
+    """Return the entries of a registry's YAML; raises BadInput with every mistake of one that is not as it should be.
+
+    ``where`` is what the mistakes call it: a file's name, say.
+    """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError):
-        raise BadInput([Mistake("OWOX_REGISTRY", "cannot be read as YAML", "Correct it.")]) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}" if mark else where
+        raise BadInput([Mistake(place, "cannot be read as YAML", "Correct it.")]) from None
+    except (RecursionError, ValueError):  # too deep; a day that there is not
+        raise BadInput([Mistake(where, "cannot be read as YAML", "Correct it.")]) from None
+    lines: dict[str, int] = {}
     if isinstance(root, yaml.MappingNode):
         keys = [str(key.value) for key, _ in root.value]
+        lines = {str(key.value): key.start_mark.line + 1 for key, _ in root.value}
         if twice := sorted({key for key in keys if keys.count(key) > 1}):
-            raise BadInput([Mistake(f"OWOX_REGISTRY {name}", "appears twice", "Keep one.") for name in twice])
-    return _typed(content, "OWOX_REGISTRY")
+            raise BadInput([Mistake(f"{where} {name}", "appears twice", "Keep one.") for name in twice])
+    return _typed(content, where, lines)
 
 
-def _typed(content: object, where: str) -> Mapping[str, Entry]:
-    try:
-        entries = msgspec.convert(content, dict[SpreadsheetId, Entry])
-    except msgspec.ValidationError as error:
-        raise BadInput([Mistake(where, str(error), "Correct it as the documentation shows.")]) from None
+def _typed(content: object, where: str, lines: Mapping[str, int] | None = None) -> Mapping[str, Entry]:
+    """Return the entries; ``lines`` are those of the file on which they begin."""
+    advice = "Correct it as the documentation shows."
+    if not isinstance(content, dict):
+        raise BadInput([Mistake(where, "lists no spreadsheet", advice)])
+    entries: dict[str, Entry] = {}
+    mistakes = []
+    for name, given in content.items():
+        try:
+            entries[msgspec.convert(name, SpreadsheetId)] = msgspec.convert(given, Entry)
+        except msgspec.ValidationError as error:
+            line = f":{lines[str(name)]}" if lines and str(name) in lines else ""
+            mistakes.append(Mistake(f"{where}{line} {str(name)[:44]}", _in_words(str(error), given), advice))
+    if mistakes:
+        raise BadInput(mistakes)
     return entries
+
+
+_SHAPES = {
+    "secret": "an alias: small letters, digits and hyphens",
+    "callers": "an address or @domain of letters, digits and . _ % + -",
+    "datasets": "a dataset, such as my-project.tiktok_ads",
+    "client_ids": "a client id, which ends in .apps.googleusercontent.com",
+    "requests_per_second": "a number from 0.01 to 1000",
+}
+
+
+def _in_words(error: str, given: object) -> str:
+    """Return what msgspec says of an entry, for people."""
+    found = re.search(r"`\$\.(\w+)(?:\[(\d+)\])?`", error)
+    if found is None:
+        return f"{error[0].lower()}{error[1:]}" if error.startswith("Object") else "is no entry"
+    name, at = found[1], found[2]
+    value = given.get(name) if isinstance(given, dict) else None
+    if at is not None and isinstance(value, list):
+        value = value[int(at)]
+    return f"{name}: {str(value)[:60]!r} is not {_SHAPES.get(name, 'right')}"

@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from owox_tiktok import app
+from owox_tiktok import app, notify
+from owox_tiktok.errors import Problem, StoreBusy
 from owox_tiktok.events import Event, Failed, Finished, Listener, Started, Stored, Waiting, Warned
-from owox_tiktok.plan import EVERY_ADVERTISER, NO_DAYS, NOT_DONE
+from owox_tiktok.plan import EVERY_ADVERTISER, NO_DAYS, NOT_DONE, Done
 from owox_tiktok.service import logs
 from owox_tiktok.service.asked import Asked
 from owox_tiktok.service.deployment import Deployment
@@ -30,8 +31,8 @@ from owox_tiktok.states import Reason
 DOUBLE_CLICK_S = 10
 """The same thing asked for again so soon is the same run."""
 COME_AGAIN_S = 60
-MOST_PAIRS = 1_500
-"""So many pairs of finished and unfinished work fit into a task; of more, some are read again."""
+MOST_PAIRS = 100_000
+"""So many pairs of finished work are remembered between two parts, some megabytes; of more, some are read again."""
 
 
 class Runs:
@@ -48,8 +49,17 @@ class Runs:
         """Run at once and as far as the time of a request goes. ``ended`` are the names of runs that are over."""
         app.backfill_range(*sheet.asked.days, self.now())
         run_id = new_run_id(sheet.asked, ended)
-        with sheet.open() as control:
-            finished, _ = self.run(sheet, control, run_id, log.about(run_id=run_id))
+        log = log.about(run_id=run_id)
+        try:
+            with sheet.open() as control:
+                finished, _ = self.run(sheet, control, run_id, log)
+        except StoreBusy:
+            raise
+        except Problem as problem:
+            log.error("%s", problem.sentence, facts={"owox_event": "run_failed"})
+            raise
+        if notify.outcome(finished)[0] == "error":
+            log.error("%s", finished.summary, facts={"owox_event": "run_failed", "state": str(finished.state)})
         return _inline(sheet.asked, run_id, finished)
 
     def run(
@@ -62,11 +72,17 @@ class Runs:
         also: Listener = lambda event: None,
         mirror: report.Mirror | None = None,
         on_settings: Callable[[Settings], object] = lambda settings: None,
+        done: Done | None = None,
+        others_wait: Callable[[], bool] = lambda: False,
     ) -> tuple[Finished, Progress]:
-        """Import; return what came of it, and how far it is. With a ``mirror`` it sends no message by itself."""
+        """Import; return what came of it, and how far it is. With a ``mirror`` it sends no message by itself.
+
+        ``done`` is what earlier parts have read. Once something is stored the part ends early when ``others_wait``.
+        """
         self._stopping.arm()
         asked, now = sheet.asked, self.now()
-        progress = Progress(asked.done)
+        done = done or asked.done
+        progress = Progress(done)
 
         def listen(event: Event) -> None:
             progress(event)
@@ -82,7 +98,8 @@ class Runs:
                 run_id,
                 until=time.monotonic() + self._deployment.budget_s,
                 halted=lambda: Reason.TO_BE_CONTINUED if self._stopping.asked() else None,
-                done=asked.done,
+                makes_room=lambda: progress.moved and others_wait(),
+                done=done,
                 tells=mirror is None,
             ),
             environment=sheet.environment,
@@ -120,7 +137,7 @@ class Progress:
         """Return per object and advertiser the last day that is stored.
 
         Of an object that is complete there is one entry, after one for each advertiser that failed: a large agency has
-        more pairs than a task has room for, and if no part knew what the others have read, there would be no end.
+        very many pairs.
         """
         known = dict(self._through)
         for name, left in self._left.items():

@@ -34,7 +34,7 @@ def dead(ledger: Ledger, now: datetime) -> list[tuple[Entry, str]]:
         began, silent = entry.started or entry.asked.at, now - entry.alive
         since = f"The import that began at {clock_time(began, ledger.zone)}"
         last = clock_time(entry.alive, ledger.zone)
-        go_on = "The next one continues where it ended."
+        go_on = entry.goes_on
         if entry.phase is Phase.RUNNING and silent > GONE_AFTER:
             found.append((entry, f"{since} ended without a word at about {last}. {go_on}"))
         elif entry.phase is Phase.CONTINUED and silent > LOST_AFTER:

@@ -29,8 +29,9 @@ from owox_tiktok.errors import BadInput, Mistake, StoreBusy, StoreFailed
 from owox_tiktok.retry import Limits, retrying
 from owox_tiktok.sheets.cells import ENCODER, Cell, Json
 from owox_tiktok.sheets.errors import ArrivedLate, OverQuota, Passing, SheetRefused, TooManyCells
-from owox_tiktok.sheets.pace import Kind, Pace, pace_of, per_minute
+from owox_tiktok.sheets.pace import Kind, Pace, per_minute
 from owox_tiktok.sheets.requests import Block, create_metadata, delete_metadata
+from owox_tiktok.sheets.shared_pace import pace_for
 from owox_tiktok.sheets.tabs import (
     ON_LINES,
     PLEASE_WAIT,
@@ -58,6 +59,8 @@ API_VARIABLE = "SHEETS_API_URL"
 LIMITS = Limits(attempts=12, deadline_s=300.0, first_s=1.0, longest_s=64.0)
 """Within which a call must succeed, waiting for the quota apart."""
 
+WRITER_VARIABLE = "SHEETS_WRITER"
+"""Environment variable: the service account that reads and writes the spreadsheet, if not that of this machine."""
 QUOTA_S = 3600.0
 """So long a call waits for Google's quota where ``until`` says nothing: one that is still used up then is no matter of
 waiting."""
@@ -140,6 +143,7 @@ class Spreadsheet:
         self._credentials = credentials
         self._base = environment.get(API_VARIABLE, "").rstrip("/") or API
         self._transport: Transport | None = None
+        self._environment = environment
         self._pace, self._per_minute = pace, per_minute(environment, google=self._base == API)
         self._seen: Structure | None = None
         """Tabs, and the tags on them and on the spreadsheet, as they were last seen."""
@@ -193,6 +197,16 @@ class Spreadsheet:
     def account(self) -> str:
         """Whom to share with, or to let edit: an address, or words for it."""
         return self._transport.editor if self._transport is not None else "this program"
+
+    def quota(self) -> tuple[int, int, int] | None:
+        """Return how many reads, and writes, a minute has, and how many of each the last minute used, by all it knows.
+
+        None where there is no limit, or nothing was called yet.
+        """
+        if self._pace is None or self._pace.per_minute is None:
+            return None
+        now = self.limits.clock()
+        return self._pace.per_minute, self._pace.spent("read", now), self._pace.spent("write", now)
 
     def close(self) -> None:
         """Close the connections."""
@@ -523,9 +537,16 @@ class Spreadsheet:
             from owox_tiktok.sheets.transport import Transport
 
             self._transport = Transport(
-                self.id, self._base, self._credentials, anonymous=self._base != API, clock=self.limits.clock
+                self.id,
+                self._base,
+                self._credentials,
+                anonymous=self._base != API,
+                writer=self._environment.get(WRITER_VARIABLE, "").strip(),
+                clock=self.limits.clock,
             )
-        pace = self._pace = self._pace or pace_of(self._base, self._transport.account, self._per_minute)
+        pace = self._pace = self._pace or pace_for(
+            self._base, self._transport.account, self._per_minute, self._environment
+        )
         kind: Kind = "write" if path == ":batchUpdate" else "read"
         left_s = QUOTA_S
         while True:

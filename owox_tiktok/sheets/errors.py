@@ -29,6 +29,8 @@ class OverQuota(Passing):
 class SheetRefused(StoreFailed):
     """Google said no and would say it again; ``code`` is the HTTP status."""
 
+    lasts = True
+
     def __init__(self, message: str, *, code: int, where: str, what_to_do: str) -> None:
         self.code = code
         super().__init__(message, where=where, what_to_do=what_to_do)
@@ -37,8 +39,11 @@ class SheetRefused(StoreFailed):
 class ArrivedLate(SheetRefused):
     """A batch that was given up, its answer lost, has been applied meanwhile: look again at what is there."""
 
+    lasts = False
+
 
 class TooManyCells(StoreFailed):
     """The spreadsheet has no room for so many cells; ``limit`` is how many it takes, where Google has said so."""
 
+    lasts = True
     limit: int | None = None

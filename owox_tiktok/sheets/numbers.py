@@ -56,7 +56,7 @@ _STYLES = ("text", "plain", "note", "money", "money", "rate", "note", "day", "da
 _WIDTHS = (190, 170, 70, 110, 110, 76, 330, 110, 100)
 _ABOUT = (
     "Spend, impressions and clicks of each day, here and at TikTok. Point at a day to see its figures. "
-    "= equal   ~ TikTok still changes it   i explained   ! wrong or missing   ? not compared yet"
+    "= equal · ~ TikTok still changes it · i explained · ! wrong or missing · ? not compared yet"
 )
 _WHY = "What each word means, and what to do: the page Why your numbers differ of the documentation"
 
@@ -91,7 +91,7 @@ def page() -> Page:
     widths = (*_WIDTHS, *[34] * SHOWN_DAYS)
     styles = {**dict(enumerate(_STYLES)), **{len(_STYLES) + n: "strip" for n in range(SHOWN_DAYS)}}
     return Page(
-        NUMBERS, "(numbers)", widths, tuple(lines), (*HEADINGS[:2], IN_SHORT), "#34a853", frozen=len(lines),
+        NUMBERS, "(numbers)", widths, tuple(lines), (*HEADINGS[:2], IN_SHORT), "#34a853",
         gridlines=False, heights={0: 44, 4: 30, 6: 34}, column_styles=styles,
     )  # fmt: skip
 

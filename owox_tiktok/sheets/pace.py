@@ -95,6 +95,16 @@ class Pace:
             if sent > calls.held_since:
                 calls.in_a_row = 0
 
+    @property
+    def per_minute(self) -> int | None:
+        """How many reads, and writes, a minute has; None for no limit."""
+        return self._most
+
+    def spent(self, kind: Kind, now: float) -> int:
+        """Return how many calls were sent in the minute before ``now``."""
+        with self._lock:
+            return sum(now - WINDOW_S < sent <= now for sent in self._calls[kind].sent)
+
     @staticmethod
     def _note(calls: _Calls, at: float) -> None:
         later = []

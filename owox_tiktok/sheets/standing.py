@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-_SCHEDULE = re.compile(r"(?P<when>Hourly|Daily|Weekdays)(?: at (?P<hour>\d\d):00)?")
+_SCHEDULE = re.compile(r"(?P<when>Hourly|Daily|Weekdays)(?: at (?P<hour>\d\d):(?P<minute>[0-5]\d))?")
 """What *Schedule…* in the menu writes into Config, before the name of who set it."""
 
 
@@ -30,7 +30,7 @@ def next_import(schedule: str, now: datetime) -> str:
         return "next import within an hour"
     if found["hour"] is None or int(found["hour"]) > 23:
         return ""
-    then = now.replace(hour=int(found["hour"]), minute=0, second=0, microsecond=0)
+    then = now.replace(hour=int(found["hour"]), minute=int(found["minute"]), second=0, microsecond=0)
     while then <= now or (found["when"] == "Weekdays" and then.weekday() > 4):
         then += timedelta(days=1)
     days = (then.date() - now.date()).days

@@ -290,6 +290,13 @@ _USUAL: Mapping[str, tuple[str, ...]] = {
         "budget_mode", "optimization_goal", "optimization_event", "bid_type", "bid_price", "conversion_bid_price",
         "schedule_start_time", "schedule_end_time", "create_time", "modify_time",
     ),
+    **dict.fromkeys(
+        ("smart_plus_material_report_daily", "smart_plus_material_breakdown_daily"),
+        ("main_material_type", "main_material_name", "spend", "impressions", "clicks", "ctr", "cpc", "cpm",
+         "conversion", "cost_per_conversion", "video_play_actions", "video_watched_2s", "video_watched_6s",
+         "video_views_p100", "complete_payment", "total_complete_payment_rate", "complete_payment_roas",
+         "total_onsite_shopping_value", "currency"),
+    ),
 }  # fmt: skip
 
 

@@ -19,7 +19,9 @@ import google.auth
 import msgspec
 import requests
 from google.auth.credentials import AnonymousCredentials, Credentials
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
+from google.auth.impersonated_credentials import Credentials as LentCredentials
+from google.oauth2.credentials import Credentials as PersonCredentials
 from gspread.exceptions import APIError
 from gspread.http_client import HTTPClient
 
@@ -28,6 +30,9 @@ from owox_tiktok.sheets.cells import Json
 from owox_tiktok.sheets.errors import WAYS_OUT, OverQuota, Passing, SheetRefused, TooManyCells
 
 SCOPE = "https://www.googleapis.com/auth/spreadsheets"
+CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+MACHINE = "machine@local.iam.gserviceaccount.com"
+"""Whose credentials stand for this machine's before an emulator."""
 
 CONNECT_TIMEOUT_S = 10.0
 TIMEOUT_S = 190.0
@@ -47,7 +52,10 @@ AS_A_SERVICE_ACCOUNT = (
 
 
 class Transport:
-    """The connection to one spreadsheet: with ``credentials``, else with those of this machine, else with none."""
+    """The connection to one spreadsheet: with ``credentials``, else with those of this machine, else with none.
+
+    ``writer`` is the service account that this machine's account acts for (impersonates), each with a quota of its own.
+    """
 
     def __init__(
         self,
@@ -56,6 +64,7 @@ class Transport:
         credentials: Credentials | None = None,
         *,
         anonymous: bool = False,
+        writer: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._where = f"Spreadsheet {spreadsheet_id}"
@@ -66,6 +75,7 @@ class Transport:
         """Whether Google takes compressed requests: None until it has answered one."""
         self._credentials = credentials
         self._anonymous = anonymous and credentials is None
+        self._base, self._writer = base, writer
         self._http: HTTPClient | None = None
 
     def close(self) -> None:
@@ -122,6 +132,8 @@ class Transport:
                 f"no connection to Google ({type(error).__name__})", where=self._where, unsure=False
             ) from None
         except GoogleAuthError as error:
+            if self._writer and isinstance(error, RefreshError) and not error.retryable:
+                raise _not_lent(self._writer, self._where) from None
             if error.retryable or isinstance(error.__cause__, TransportError):
                 # The sign-in, not the request: on a Google machine its own service may be slow.
                 raise Passing("Google's sign-in does not answer", where=self._where, unsure=False) from None
@@ -140,7 +152,12 @@ class Transport:
 
     def _signed_in(self) -> Credentials:
         if self._credentials is None:
-            self._credentials = AnonymousCredentials() if self._anonymous else _default_credentials()  # type: ignore[no-untyped-call]
+            if self._writer:
+                self._credentials = _acting_for(self._writer, self._base if self._anonymous else "")
+            elif self._anonymous:
+                self._credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
+            else:
+                self._credentials = _default_credentials()
         return self._credentials
 
     def _client(self) -> HTTPClient:
@@ -201,9 +218,35 @@ def _explained(code: int, status: str, message: str, details: Iterable[Any], acc
     return f"Google refused: {message or code}", "If it happens again, report it with the log."
 
 
-def _default_credentials() -> Credentials:
+def _acting_for(writer: str, emulator: str) -> Credentials:
+    """Return credentials of another service account, which this machine's account may act for."""
+    if emulator:
+        # Its refresh tokens are addresses, and whose machine it is does not matter.
+        source: Credentials = PersonCredentials(  # type: ignore[no-untyped-call]
+            None, refresh_token=MACHINE, token_uri=f"{emulator}/token", client_id="local", client_secret=MACHINE
+        )
+        place = f"{emulator}/v1/projects/-/serviceAccounts/{writer}:generateAccessToken"
+    else:
+        source, place = _default_credentials(CLOUD_SCOPE), None
+    lent: Credentials = LentCredentials(  # type: ignore[no-untyped-call]
+        source_credentials=source, target_principal=writer, target_scopes=[SCOPE], iam_endpoint_override=place
+    )
+    return lent
+
+
+def _not_lent(writer: str, where: str) -> StoreFailed:
+    return SheetRefused(
+        f"this program may not act for {writer}",
+        code=403,
+        where=where,
+        what_to_do="Whoever deployed it grants its own account the role Service Account Token Creator on that one, and "
+        "switches on the IAM Service Account Credentials API.",
+    )
+
+
+def _default_credentials(scope: str = SCOPE) -> Credentials:
     try:
-        found: Credentials = google.auth.default(scopes=[SCOPE])[0]
+        found: Credentials = google.auth.default(scopes=[scope])[0]
     except DefaultCredentialsError as error:
         raise _no_credentials(error) from None
     return found

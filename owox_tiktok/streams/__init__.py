@@ -11,10 +11,12 @@ from collections.abc import Mapping
 
 from owox_tiktok.model import Stream
 from owox_tiktok.names import bare, resolve, squeezed, synonym, synonyms
-from owox_tiktok.streams.common import ADVERTISER_ID, CURRENCY, ID_OF, LEVELS
-from owox_tiktok.streams.creatives import creative_reports
+from owox_tiktok.streams.common import AD_ID_V2, ADVERTISER_ID, CURRENCY, ID_OF, LEVELS
+from owox_tiktok.streams.creatives import creative_insights, creative_reports
 from owox_tiktok.streams.lists import lists
 from owox_tiktok.streams.metrics import MAX_METRICS, PRESETS, Metric, metrics
+from owox_tiktok.streams.money import money_reports
+from owox_tiktok.streams.permissions import permission_for
 from owox_tiktok.streams.reports import (
     AUDIENCE_BREAKDOWNS,
     BASIC_BREAKDOWNS,
@@ -27,12 +29,15 @@ from owox_tiktok.streams.reports import (
 from owox_tiktok.streams.shop import shop_reports
 
 __all__ = [
-    "ADVERTISER_ID", "ALIASES", "AUDIENCE_BREAKDOWNS", "BASIC_BREAKDOWNS", "CURRENCY", "ID_OF", "LEVELS",
+    "ADVERTISER_ID", "AD_ID_V2", "ALIASES", "AUDIENCE_BREAKDOWNS", "BASIC_BREAKDOWNS", "CURRENCY", "ID_OF", "LEVELS",
     "LIFETIME_AUDIENCE_DAYS", "MAX_METRICS", "PRESETS", "STREAMS", "Breakdown", "Metric", "default_fields", "expand",
-    "find", "metrics",
+    "find", "metrics", "permission_for",
 ]  # fmt: skip
 
-STREAMS: Mapping[str, Stream] = {s.name: s for s in (*lists(), *reports(), *shop_reports(), *creative_reports())}
+STREAMS: Mapping[str, Stream] = {
+    s.name: s
+    for s in (*lists(), *reports(), *shop_reports(), *money_reports(), *creative_reports(), *creative_insights())
+}
 """Everything that can be imported, by name: entities first, in the order in which they are read."""
 
 

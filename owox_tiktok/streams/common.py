@@ -18,6 +18,9 @@ ID_OF: Mapping[Level, str] = {
 }
 """TikTok's id dimension of each report level."""
 
+AD_ID_V2 = "ad_id_v2"
+"""TikTok's other dimension of ads: an Upgraded Smart+ ad as a whole, where ``ad_id`` is one of its creatives."""
+
 WORD_OF: Mapping[Level, str] = {"advertiser": "Advertiser", "campaign": "Campaign", "ad_group": "Ad group", "ad": "Ad"}
 
 CURRENCY = Field("currency", Kind.TEXT, "ISO 4217 currency of the money on this row, the ad account's", origin="ours")
@@ -31,6 +34,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 PERSONAL: Mapping[str, Collection[str]] = {
+    "comments": {"user_name", "user_id", "user_avatar_url"},
     "advertisers": {"address", "contacter", "email", "cellphone_number", "telephone_number"},
 }
 """Fields by which a person can be found or reached. (The numbers that ads show to everybody are none.)"""

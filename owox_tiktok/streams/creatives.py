@@ -1,12 +1,13 @@
-"""Reports on creatives that have addresses of their own: materials of Upgraded Smart+ ads, and the creative report."""
+"""Reports on creatives that have addresses of their own: on materials, and what is said of a single video or ad."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from functools import cache, partial
 from typing import NamedTuple
 
-from owox_tiktok.model import Field, Kind, Listing, Stream
+from owox_tiktok.model import Batch, Field, Kind, Listing, Stream
 from owox_tiktok.streams.common import ADVERTISER_ID, CURRENCY, listed_fields
 
 
@@ -80,3 +81,65 @@ def _stream(report: _Report) -> Stream:
 def creative_reports() -> Iterable[Stream]:
     """Return the reports on creatives."""
     return map(_stream, _REPORTS)
+
+
+# --- one request per video or ad --------------------------------------------------------------------------------------
+
+_SECONDS = ("clicks", "conversions", "drop_off", "retain", "ctr", "cvr")
+_FATIGUE = ("has_fatigue", "fatigue_index", "dnu", "dnu_ratio", "spend", "cost_per_conversion",
+            "skan_cost_per_conversion")  # fmt: skip
+FATIGUE_DAYS = 60
+
+
+def _own_fields(name: str) -> Mapping[str, Field]:
+    return {**listed_fields()[name], "advertiser_id": ADVERTISER_ID}
+
+
+def creative_insights() -> Iterable[Stream]:
+    """Return what TikTok is asked for one by one: the seconds of each video, the fatigue of each ad."""
+    yield Stream(
+        name="video_insights",
+        family="creatives",
+        title="Video insights",
+        description="Clicks, conversions and viewers in each second of a video over its life, in UTC; a request per "
+        "video, so not among what is usually imported",
+        path="report/video_performance/get/",
+        verb="upsert",
+        keys=("advertiser_id", "video_id"),
+        build_fields=cache(partial(_own_fields, "video_insights")),
+        default=("*",),
+        kind=Listing(
+            lifted={"video_id": "info.video_id", "duration": "info.duration"} | {n: f"metrics.{n}" for n in _SECONDS},
+            batch=Batch("videos", "video_id", "filtering.video_ids", 1),
+            asks={"report_type": "VIDEO", "metrics_fields": json.dumps(_SECONDS)},
+        ),
+        page_size=500,
+        in_sandbox=False,
+    )
+    yield Stream(
+        name="creative_fatigue",
+        family="creatives",
+        title="Creative fatigue",
+        description=f"Whether people are tired of an ad, by day, of the last {FATIGUE_DAYS} days; for apps that TikTok "
+        "has enabled for it. A request per ad, so not among what is usually imported",
+        path="creative_fatigue/get/",
+        verb="replace",
+        keys=("advertiser_id", "stat_time_day", "ad_id"),
+        build_fields=cache(partial(_with_currency, "creative_fatigue")),
+        default=("*",),
+        kind=Listing(
+            lifted={"stat_time_day": "date"} | {n: f"metrics.{n}" for n in _FATIGUE},
+            batch=Batch("ads", "ad_id", "ad_id", 1, alone=True, living=True),
+            days_in=("filtering.start_date", "filtering.end_date"),
+            end_excluded=True,
+            recent_days=FATIGUE_DAYS,
+        ),
+        page_size=500,
+        time="stat_time_day",
+        max_days=FATIGUE_DAYS,
+        in_sandbox=False,
+    )
+
+
+def _with_currency(name: str) -> Mapping[str, Field]:
+    return {**_own_fields(name), "currency": CURRENCY}

@@ -7,11 +7,12 @@ what for which split is there or in ``metrics``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from typing import Literal, NamedTuple
 
 from owox_tiktok.model import Family, Field, Kind, Level, Period, Report, Stream
-from owox_tiktok.streams.common import ADVERTISER_ID, CURRENCY, ID_OF, LEVELS, WORD_OF
+from owox_tiktok.streams.common import AD_ID_V2, ADVERTISER_ID, CURRENCY, ID_OF, LEVELS, WORD_OF
 from owox_tiktok.streams.metrics import PRESETS, Metric, metrics
 
 ReportType = Literal["BASIC", "AUDIENCE"]
@@ -23,6 +24,7 @@ _DIMENSIONS: Mapping[str, Field] = {
         Field("campaign_id", Kind.ID, "Campaign identifier", origin="dimension"),
         Field("adgroup_id", Kind.ID, "Ad group identifier", origin="dimension"),
         Field("ad_id", Kind.ID, "Ad identifier (a creative, for Upgraded Smart+ ads)", origin="dimension"),
+        Field(AD_ID_V2, Kind.ID, "Ad identifier, of an Upgraded Smart+ ad as a whole", origin="dimension"),
         Field("stat_time_day", Kind.DAY, "Day in the ad account's own time zone", origin="dimension"),
         Field("stat_time_hour", Kind.HOUR, "Hour in the ad account's own time zone", origin="dimension"),
         Field("country_code", Kind.TEXT, "Two-letter country of the audience, NONE when unknown", origin="dimension"),
@@ -304,6 +306,7 @@ def reports() -> Iterable[Stream]:
         for granularity in _TIMES:
             yield report(level, granularity)
         yield from _split("BASIC", "country", level)
+    yield from _whole_ads()
     for split in BASIC_BREAKDOWNS:
         for level in LEVELS if split != "country" else ():
             yield from _split("BASIC", split, level)
@@ -318,3 +321,36 @@ def _split(report_type: ReportType, split: str, level: Level) -> Iterator[Stream
     for granularity in _TIMES:
         if level in found.levels and found.has(granularity):
             yield report(level, granularity, split, report_type)
+
+
+LISTS_OF_WHOLE_ADS = frozenset(
+    ("ad_text", "call_to_action", "ad_profile_image", "ad_url", "image_mode", "profile_image")
+)
+"""What a whole Smart+ ad has several of: a list there, also for ads with one."""
+
+
+def _whole_ads() -> Iterator[Stream]:
+    """Return the reports about ads in which an Upgraded Smart+ ad is one row, not one per creative."""
+    for granularity in ("daily", "lifetime"):
+        of_ads = report("ad", granularity)
+        assert of_ads.report is not None
+        dimensions = (AD_ID_V2, *of_ads.dimensions[1:])
+        per = _TIMES[granularity].words
+        yield replace(
+            of_ads,
+            name=f"ad_v2_report_{granularity}",
+            title=f"Ad report {granularity}, Smart+ ads as a whole",
+            description=f"Results of each ad, {per}; an Upgraded Smart+ ad is one row with its true totals, and what "
+            "it has several of is a list",
+            keys=("advertiser_id", *dimensions),
+            build_fields=cache(partial(_fields_of_whole_ads, granularity, dimensions)),
+            kind=replace(of_ads.report, dimensions=dimensions),
+            in_sandbox=False,
+        )
+
+
+def _fields_of_whole_ads(granularity: Granularity, dimensions: tuple[str, ...]) -> Mapping[str, Field]:
+    fields = dict(_fields("ad", "BASIC", granularity, "", dimensions))
+    del fields["ad_id"]
+    lists = {n: replace(fields[n], kind=Kind.JSON) for n in LISTS_OF_WHOLE_ADS if n in fields}
+    return fields | lists

@@ -14,7 +14,17 @@ from owox_tiktok.tiktok.client import TikTok
 from owox_tiktok.tiktok.once import Once
 from owox_tiktok.tiktok.questions import Part, Question
 
-EACH = frozenset({"center", "center of accounts", "center of one", "center and one", "material type"})
+EACH = frozenset(
+    {
+        "center",
+        "center of accounts",
+        "center of one",
+        "center and one",
+        "center report",
+        "center itself",
+        "material type",
+    }
+)
 """The words of streams that are asked for here."""
 _PAGE_SIZE = 50
 
@@ -55,8 +65,17 @@ def _of_centers(api: TikTok, advertiser: Advertiser, each: str, known: Once[Foun
             yield Part(asks=(*asks, ("asset_type", "ADVERTISER")), gives=(*given, ("bc_name", name)))
         elif each == "center of one":
             yield Part(asks=asks, filters=(("account_ids", (advertiser.id,)),), gives=given)
+        elif each == "center itself":
+            yield Part(asks=asks, gives=(*given, ("advertiser_id", center)))
+        elif each == "center report":
+            only = {"field_name": "advertiser_id", "filter_type": "IN", "filter_value": _json([advertiser.id])}
+            yield Part(asks=(*asks, ("filtering", _json([only]))), gives=given)
         else:  # the account itself is a parameter where there is one
             yield Part(asks=asks, gives=given)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _ask(api: TikTok) -> Iterator[tuple[str, ...]]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from owox_tiktok.errors import Senseless
-from owox_tiktok.model import Field, Listing, Stream
+from owox_tiktok.model import Field, Kind, Listing, Stream
 from owox_tiktok.rows import NOTHING, Column, column, hashed
 from owox_tiktok.spool import Writer
 from owox_tiktok.streams import ID_OF
@@ -83,7 +83,8 @@ def extractor(stream: Stream, names: tuple[str, ...], dimensions: tuple[str, ...
 
     def checked(body: bytes) -> Page:
         page = extract(body)
-        if stream.page_size is not None and page.info is None:
+        counted = not (stream.listing and stream.listing.until_empty)
+        if stream.page_size is not None and page.info is None and counted:
             raise Senseless("an answer without a count of its pages")
         return page
 
@@ -208,8 +209,10 @@ def _incomplete(data: _Items, dimensions: Sequence[str], names: Sequence[str]) -
         if msgspec.UNSET in found:
             raise Senseless(f"a row without {name}")
         values[name] = found
-    absent = frozenset(n for n in names if all(n not in item.metrics for item in data.items))
-    values |= {n: [item.metrics.get(n) for item in data.items] for n in names if n not in absent}
+    # Of an Upgraded Smart+ ad as a whole, what it has several of comes under the name ad_text_list.
+    metrics = [item.metrics for item in data.items]
+    absent = frozenset(n for n in names if all(n not in m and f"{n}_list" not in m for m in metrics))
+    values |= {n: [m.get(n, m.get(f"{n}_list")) for m in metrics] for n in names if n not in absent}
     return Page(values, len(data.items), data.page_info, absent)
 
 
@@ -239,6 +242,8 @@ def columns_of(question: Question, page: Page) -> list[Column]:
         else:
             if stream.report and stream.report.split == _UNDISCLOSED_IN and _FEW in values:
                 values = [None if v == _FEW else v for v in values]
+            if stream.is_report and field.kind is Kind.JSON:
+                values = [v if v is None or isinstance(v, list) else [v] for v in values]
             texts = column(field, values, metric=field.origin == "metric")
             data.append(hashed(texts) if field.personal and question.hash_personal else texts)
     return data

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from owox_tiktok.model import Advertiser, Level, Stream
-from owox_tiktok.streams import STREAMS
+from owox_tiktok.streams import AD_ID_V2, STREAMS
 from owox_tiktok.tiktok import centers, shop
 from owox_tiktok.tiktok.client import TikTok
 from owox_tiktok.tiktok.kinds import HIDDEN, ORDINARY, AdKind
@@ -64,15 +64,19 @@ class Parts:
         batch = listing.batch if listing else None
         if batch is None:
             return (WHOLE,)
-        ids = self._ids(STREAMS[batch.stream], question.advertiser, batch.field, {})
-        return Part(batch.parameter, ids).divided(batch.size)
+        only = {"primary_status": "STATUS_NOT_DELETE"} if batch.living else {}
+        ids = self._ids(STREAMS[batch.stream], question.advertiser, batch.field, only)
+        parts = Part(batch.parameter, ids).divided(batch.size)
+        return tuple(replace(p, gives=((batch.gives, p.ids[0]),)) for p in parts) if batch.gives else parts
 
     def can_divide(self, series: Series) -> bool:
         """Whether ``smaller`` may find something; nothing is asked for to say so."""
         level, part = series.question.stream.level, series.part
         if not series.question.stream.is_report or level is None or level == "advertiser":
             return False
-        return len(part.ids) > 1 or part.parameter != _LOWEST[level]
+        # By ids of ads TikTok cannot be asked where rows are about whole Smart+ ads.
+        lowest = "adgroup_ids" if AD_ID_V2 in series.question.stream.dimensions else _LOWEST[level]
+        return len(part.ids) > 1 or part.parameter != lowest
 
     def smaller(self, series: Series) -> tuple[Part, ...]:
         """Return two parts or more that together hold the series' part; none when there is nothing smaller."""

@@ -171,18 +171,20 @@ class Series:
         params: dict[str, Any] = {}
         if stream.listing and stream.listing.by_accounts:
             params["advertiser_ids"] = [advertiser.id]
-        elif not stream.per_app and not (stream.listing and stream.listing.each == "center of one"):
+        elif not stream.per_app and not (stream.listing and stream.listing.each in ("center of one", "center report")):
             params["advertiser_id"] = advertiser.id
         params |= self._of_list(stream.listing) if stream.listing else self._of_report()
         if stream.page_size is not None:
             params |= {"page": page, "page_size": page_size or stream.page_size}
+        elif page > 1:  # TikTok says of an answer without pages that there are more
+            params["page"] = page
         if with_totals:
             params["enable_total_metrics"] = True
         return params
 
     def _of_list(self, listing: Listing) -> dict[str, Any]:
         stream, window = self.question.stream, self.question.window
-        params: dict[str, Any] = dict(self.part.asks)
+        params: dict[str, Any] = {**listing.asks, **dict(self.part.asks)}
         filters: dict[str, Any] = {name: list(values) for name, values in listing.filters.items()}
         filters |= {n: values[0] if n == "primary_status" else list(values) for n, values in self.part.filters}
         metrics = [n for n in self.asked if n not in listing.info]
@@ -201,19 +203,13 @@ class Series:
         if filters:
             params["filtering"] = filters
         if self.part.ids:
-            params[self.part.parameter] = list(self.part.ids)
-        if (listing.dimensions or listing.info or listing.span_days) and window:
-            params |= self._days(listing.days_in, params)
-        if listing.batch and window:
-            params["date_range"] = {"start_date": f"{window.first}", "end_date": f"{window.last}"}
+            alone = listing.batch is not None and listing.batch.alone
+            _put(params, self.part.parameter, self.part.ids[0] if alone else list(self.part.ids))
+        if window:
+            after_last = window.last + timedelta(days=1)
+            _put(params, listing.days_in[0], f"{window.first}")
+            _put(params, listing.days_in[1], f"{after_last if listing.end_excluded else window.last}")
         return params
-
-    def _days(self, names: tuple[str, str], params: dict[str, Any]) -> dict[str, Any]:
-        window = self.question.window
-        assert window is not None
-        first, last = (name.removeprefix("filtering.") for name in names)
-        days = {first: f"{window.first}", last: f"{window.last}"}
-        return {"filtering": {**params.get("filtering", {}), **days}} if names[0].startswith("filtering.") else days
 
     def _of_report(self) -> dict[str, Any]:
         stream, window = self.question.stream, self.question.window
@@ -245,6 +241,15 @@ class Series:
                 for name, values in filters
             ]
         return params
+
+
+def _put(params: dict[str, Any], name: str, value: object) -> None:
+    """Set a parameter, or one that is inside another: "filtering.start_date"."""
+    outer, _, inner = name.rpartition(".")
+    if outer:
+        params[outer] = {**params.get(outer, {}), inner: value}
+    else:
+        params[inner] = value
 
 
 def of_at_most(names: Sequence[str], most: int) -> tuple[tuple[str, ...], ...]:

@@ -151,7 +151,8 @@ class Source:
         """Ask for one row, for ``every_kind`` of ads one of each; raises what reading would raise."""
         refused: frozenset[str] = frozenset()
         parts = self._parts.first(question)
-        each = bool(question.stream.listing and question.stream.listing.each)
+        listing = question.stream.listing
+        each = bool(listing and (listing.each or listing.batch))
         if not parts:
             return Expected(None, groups=0 if each else 1)
         while True:
@@ -489,6 +490,9 @@ class Source:
                     continue
                 raise blamed from None
             if info is None:
+                if rows and stream.listing and stream.listing.until_empty:
+                    page += 1
+                    continue
                 return None
             if page == 1 and series.question.can_halve and info.total_page > most_pages:
                 raise Halve

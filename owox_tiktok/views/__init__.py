@@ -9,11 +9,12 @@ dates a row, so that a filter on it still reads only the days it names.
 from __future__ import annotations
 
 from owox_tiktok.dialects import Dialect
-from owox_tiktok.views.creatives import creative_performance
+from owox_tiktok.views.creatives import creative_performance, creatives
 from owox_tiktok.views.dbt import dbt_views
 from owox_tiktok.views.lists import by_day, latest_entities
 from owox_tiktok.views.performance import RATIOS, performance, rolled_up
 from owox_tiktok.views.select import Columns, HoldsViews, There, View
+from owox_tiktok.views.shop import spend_with_gmv_max
 from owox_tiktok.views.status import import_status
 from owox_tiktok.views.trust import trust_views
 
@@ -39,6 +40,8 @@ def definitions(columns: Columns, dialect: Dialect, lookback_days: int = 7) -> l
         rolled_up(there, campaigns, "v_campaign_performance_weekly", "week"),
         rolled_up(there, campaigns, "v_campaign_performance_monthly", "month"),
         creative_performance(there, ads),
+        creatives(there),
+        *spend_with_gmv_max(there),
         latest_entities(there),
         *by_day(there),
         *import_status(there),

@@ -154,24 +154,27 @@ def _dbt_report(there: There, wanted: _DbtReport) -> View:
 
 
 _LOCATION = (
-    Field("region_id", Kind.ID, "The place"),
-    Field("advertiser_id", Kind.ID, "Ad account"),
-    Field("country_code", Kind.TEXT, "Two-letter country"),
-    Field("parent_id", Kind.ID, "The place it is in"),
-    Field("region_name", Kind.TEXT, "Its name"),
-    Field("region_level", Kind.TEXT, "COUNTRY, PROVINCE …"),
-    Field("area_type", Kind.TEXT, "ADMINISTRATIVE or another kind"),
-    Field("support_below_18", Kind.BOOLEAN, "Whether people under 18 can be targeted there"),
-    _SYNCED,
-)
+    "region_id", "advertiser_id", "country_code", "parent_id", "region_name", "region_level", "area_type",
+    "support_below_18",
+)  # fmt: skip
 
 
 def _locations(there: There) -> View:
-    """Return the table of places that the package joins since version 1.3: empty, as places are not imported."""
-    select = Select(there, "(SELECT 1 AS nothing) AS nothing\nWHERE FALSE")
-    for made in _LOCATION:
-        select.add(made, [])
-    return select.view("location", "Places for the dbt package tiktok_ads: none, so countries have no names there")
+    """Return the table of places that the package joins since version 1.3; empty where places are not imported.
+
+    It joins countries, of which TikTok lists one for each code: a second one would count a campaign's results twice.
+    """
+    about = "Places for the dbt package tiktok_ads"
+    if there.has("regions"):
+        select = Select(there, f"{there.table('regions')} AS entity")
+    else:
+        select = Select(there, "(SELECT 1 AS nothing) AS nothing\nWHERE FALSE")
+        select.lacks("regions")
+        about += ": none are imported, so countries have no names there"
+    for name in _LOCATION:
+        select.add(STREAMS["regions"].fields[name], select.of("entity", "regions", name))
+    select.add(_SYNCED, select.last_read("entity", "regions", "read_at") if there.has("regions") else [])
+    return select.view("location", about)
 
 
 def dbt_views(there: There) -> list[View]:

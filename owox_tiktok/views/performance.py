@@ -170,7 +170,9 @@ def ratio_of(dialect: Dialect, parts: Ratio) -> str:
     """Return SQL for a ratio of the row called ``report``; null where there is nothing to divide by."""
     over, under = (f"report.{dialect.name(n)}" for n in (parts.numerator, parts.denominator))
     times = f"{parts.factor} * " if parts.factor != 1 else ""
-    return f"CAST({times}{over} / NULLIF({under}, 0) AS {dialect.types[Kind.RATE]})"
+    # PostgreSQL cuts a whole number divided by a whole number down to a whole number.
+    rate = dialect.types[Kind.RATE]
+    return f"CAST({times}CAST({over} AS {rate}) / NULLIF({under}, 0) AS {rate})"
 
 
 def _summed(there: There, source: str, key: Sequence[str], sums: Iterable[Field]) -> str:

@@ -9,11 +9,12 @@
  * Names that end in _ can not be called from the HTML files: that is Apps Script's rule.
  *
  * @typedef {{action: string, start_date?: string, end_date?: string, objects?: string[], dry_run?: boolean, run_id?: string,
- *   choice?: Object<string, string[]>, advertiser_ids?: string[], schedule?: string}} Order
+ *   choice?: Object<string, string[]>, advertiser_ids?: string[], schedule?: string, metric?: string, value?: string}} Order
  *   what the service is asked to do; the Sheet's id is added here
  * @typedef {{where: string, what: string, what_to_do: string}} Mistake
  * @typedef {{message: string, where: string, what_to_do: string, request_id: string, mistakes: Mistake[],
- *   commands: string[]}} Failure  commands: what an administrator types into a terminal to put it right
+ *   commands: string[], remedy: string}} Failure  commands: what an administrator types into a terminal to put it right;
+ *   remedy: connect, where a new token is what helps
  * @typedef {{status: number, body: Object<string, any>, error: ?Failure, retry_after: number}} Reply
  *   status: HTTP's, or 0 when the service could not be reached; retry_after: seconds, 0 when the service named none
  * @typedef {{audience: string, email: string}} Identity
@@ -21,10 +22,13 @@
  */
 
 const ADDRESS = 'service_address';
+const CONFIRMED = 'service_address_confirmed';
 const SCHEDULE = 'schedule';
 
 // A private service of Google's, or one on this computer. Nothing else gets the identity token.
 const CLOUD = /^https:\/\/(?:[a-z0-9-]+\.)+(?:run\.app|cloudfunctions\.net)(?:\/[A-Za-z0-9_-]+)*\/?$/;
+// A domain of one's own, or a load balancer: only once a person has said that it is theirs, see saveAddress.
+const OWN = /^https:\/\/(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}(?:\/[A-Za-z0-9_-]+)*\/?$/;
 const COMPUTER = /^http:\/\/(?:127\.0\.0\.1|localhost)(?::\d{1,5})?\/?$/;
 
 const CLIENT_ID = /^[0-9]+-[a-z0-9]+[.]apps[.]googleusercontent[.]com$/;
@@ -45,9 +49,13 @@ function onOpen() {
     .addItem('Show progress', 'showProgress')
     .addItem('Cancel run', 'cancelRun')
     .addSeparator()
+    .addItem('Check my numbers', 'checkNumbers')
+    .addItem('Why is this number different?', 'explainNumber')
+    .addSeparator()
     .addItem('Test connection', 'testConnection')
     .addItem('Clean up old data…', 'showCleanUp')
     .addSeparator()
+    .addItem('Connect TikTok…', 'connectTikTok')
     .addItem('Set up…', 'showSetUp')
     .addToUi();
 }
@@ -82,6 +90,16 @@ function showSchedule() {
   dialog_('Schedule', 'Schedule', 420, 380);
 }
 
+/** Compare the Sheet with TikTok's totals, and show what came of it. */
+function checkNumbers() {
+  dialog_('Verify', 'Check my numbers', 640, 480);
+}
+
+/** Ask for a number that is seen in Ads Manager, and show what it is. */
+function explainNumber() {
+  dialog_('Explain', 'Why is this number different?', 520, 560);
+}
+
 /** Show whether everything that an import needs is there. */
 function testConnection() {
   dialog_('Check', 'Test connection', 560, 400);
@@ -109,6 +127,11 @@ function cancelRun() {
     return;
   }
   watch(null);
+}
+
+/** Lead to TikTok, where ad accounts are ticked; the service keeps the token, and nobody sees it. */
+function connectTikTok() {
+  dialog_('Connect', 'Connect TikTok', 460, 300);
 }
 
 /** Ask for the address of the service and test it. */
@@ -160,18 +183,23 @@ function showCell(place) {
 }
 
 /**
- * The schedule of this Sheet: one for all its people.
+ * The schedule of this Sheet: one for all its people. The service keeps it, or, where it keeps none, this script.
  *
- * @return {{schedule: Schedule, mine: boolean, zone: string}}
+ * @return {{schedule: Schedule, mine: boolean, zone: string, served: boolean, error: ?Failure}}
  */
 function scheduleState() {
-  const schedule = schedule_();
-  return {schedule, mine: schedule.owner === identity_(ScriptApp.getIdentityToken()).email, zone: zone_()};
+  const reply = ask({action: 'schedule'});
+  const served = reply.status !== 501;
+  const kept = schedule_(); // by a trigger, until somebody saves it again
+  const schedule = served && (reply.body.by || kept.kind === 'off') ? fromWords_(reply.body.schedule || 'Off', reply.body.by || '') : kept;
+  const mine = schedule.owner === identity_(ScriptApp.getIdentityToken()).email;
+  return {schedule, mine, zone: (served && reply.body.zone) || zone_(), served, error: served ? reply.error : null};
 }
 
 /**
- * Import by a clock: an installable trigger of the person who sets it, which needs nobody who runs the service. What
- * another person has scheduled ends with it, so that two never import twice: only its owner's trigger does anything.
+ * Import by a clock. The service starts these imports; where it keeps no schedules, an installable trigger of the person
+ * who sets it does. What another person has scheduled ends with it, so that two never import twice: only its owner's
+ * trigger does anything, and none where the service keeps the schedule.
  *
  * @param {string} kind off, hourly, daily or weekdays
  * @param {number} hour 0 to 23, in the Sheet's time zone
@@ -179,21 +207,30 @@ function scheduleState() {
  */
 function saveSchedule(kind, hour) {
   const owner = identity_(ScriptApp.getIdentityToken()).email;
-  forgetTriggers_();
+  const properties = PropertiesService.getDocumentProperties();
   const text = {off: 'Off', hourly: 'Hourly', daily: 'Daily at ', weekdays: 'Weekdays at '}[kind] || 'Off';
   const at = ('0' + hour).slice(-2) + ':00';
+  const words = text + (text.endsWith(' ') ? at : '');
+  const reply = ask({action: 'schedule', schedule: words});
+  if (reply.error && reply.status !== 501) {
+    return reply;
+  }
+  forgetTriggers_();
+  if (!reply.error) {
+    properties.deleteProperty(SCHEDULE);
+    return reply;
+  }
   if (kind === 'hourly') {
     ScriptApp.newTrigger('importOnSchedule').timeBased().everyHours(1).create();
   } else if (kind === 'daily' || kind === 'weekdays') {
     ScriptApp.newTrigger('importOnSchedule').timeBased().everyDays(1).atHour(hour).nearMinute(0).inTimezone(zone_()).create();
   }
-  const properties = PropertiesService.getDocumentProperties();
   if (kind === 'off') {
     properties.deleteProperty(SCHEDULE);
   } else {
     properties.setProperty(SCHEDULE, JSON.stringify({kind, hour, owner}));
   }
-  const shown = kind === 'off' ? text : text + (kind === 'hourly' ? '' : at) + (owner ? ' · by ' + owner : '');
+  const shown = kind !== 'off' && owner ? words + ' · by ' + owner : words;
   return ask({action: 'fill', schedule: shown});
 }
 
@@ -228,11 +265,16 @@ function setUpState() {
 /**
  * Keep the address of the service for everybody at this Sheet, and test it.
  *
+ * An address outside of Google Cloud gets nobody's identity before a person has confirmed it.
+ *
  * @param {string} text
  * @return {{address: string, identity: Identity, reply: Reply}} an empty address when it was refused
  */
 function saveAddress(text) {
   const address = String(text).trim().replace(/\/+$/, '');
+  if (!allowed_(address) && OWN.test(address) && isTheirs_(address)) {
+    PropertiesService.getDocumentProperties().setProperty(CONFIRMED, address);
+  }
   const identity = identity_(ScriptApp.getIdentityToken());
   if (!allowed_(address)) {
     const reply = failed_(0, {
@@ -240,6 +282,7 @@ function saveAddress(text) {
       where: 'Address',
       what_to_do:
         'It begins with https:// and its host ends in .run.app or .cloudfunctions.net; the deployment printed it. ' +
+        'A domain of your own has to be confirmed. ' +
         'A service on this computer is http://127.0.0.1 with its port.',
     });
     return {address: '', identity, reply};
@@ -425,6 +468,18 @@ function schedule_() {
   return text ? JSON.parse(text) : {kind: 'off', hour: 6, owner: ''};
 }
 
+/**
+ * A schedule as the service says it.
+ *
+ * @param {string} words such as Daily at 06:00
+ * @param {string} owner
+ * @return {Schedule}
+ */
+function fromWords_(words, owner) {
+  const found = /^(Hourly|Daily|Weekdays)(?: at ([0-9]{2}):00)?$/.exec(words);
+  return found ? {kind: found[1].toLowerCase(), hour: Number(found[2] || 6), owner} : {kind: 'off', hour: 6, owner: ''};
+}
+
 /** Delete this person's triggers; those of others Google does not show. */
 function forgetTriggers_() {
   ScriptApp.getProjectTriggers()
@@ -444,7 +499,24 @@ function zone_() {
  * @param {string} address
  */
 function allowed_(address) {
-  return CLOUD.test(address) || COMPUTER.test(address);
+  const confirmed = PropertiesService.getDocumentProperties().getProperty(CONFIRMED);
+  return CLOUD.test(address) || COMPUTER.test(address) || (OWN.test(address) && confirmed === address);
+}
+
+/**
+ * Whether the person says that a domain is their company's.
+ *
+ * @param {string} address
+ */
+function isTheirs_(address) {
+  const ui = SpreadsheetApp.getUi();
+  const answer = ui.alert(
+    'Is this the address of your own service?',
+    address + ' is not an address of Google Cloud. Everybody who uses this menu would show it who they are. ' +
+      'Answer Yes only if your company runs it.',
+    ui.ButtonSet.YES_NO
+  );
+  return answer === ui.Button.YES;
 }
 
 /**
@@ -483,6 +555,7 @@ function failed_(status, failure, wait) {
     request_id: failure.request_id || '',
     mistakes,
     commands: [],
+    remedy: failure.remedy || '',
   };
   return {status, body: {}, error, retry_after: wait || 0};
 }

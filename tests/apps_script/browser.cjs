@@ -127,6 +127,19 @@ const scenarios = {
     assert.ok((await box.getByText("✓").count()) >= 1);
   },
 
+  async numbers_are_checked_and_one_is_asked_about(page) {
+    await choose(page, "Check my numbers");
+    await dialog(page).getByText(/closed days equal TikTok's totals|no report by day to compare|not read yet/).first().waitFor();
+    await dialog(page).getByRole("button", { name: "Close" }).click();
+    await choose(page, "Why is this number different?");
+    const box = dialog(page);
+    await box.getByRole("button", { name: "Find out" }).waitFor();
+    await box.getByLabel("Day, in the account's time zone").fill("2026-02-20");
+    await box.getByLabel("Number in Ads Manager").fill("99,999,999.99");
+    await box.getByRole("button", { name: "Find out" }).click();
+    await box.getByText(/is nothing that TikTok's API gives/).waitFor();
+  },
+
   /** Search, tick, read how much it is, save: by keyboard where a person may use it. */
   async data_is_searched_and_ticked(page) {
     await choose(page, "Choose data…");

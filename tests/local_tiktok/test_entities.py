@@ -33,6 +33,7 @@ LISTS = [
     ("tool/language", "languages", "languages", None),
     ("tool/interest_category", "interest_categories", "interest_categories", None),
     ("tool/action_category", "action_categories", "action_categories", None),
+    ("search/region", "regions", "region_list", None),
 ]
 MANAGED = LISTS[:6]
 

@@ -271,25 +271,23 @@ class BigQuery(Tables, Proofs):
             self._read_kept()
         self._staging.find_left()
 
-    def _make_lock(self, stream: Stream) -> str:
-        """Return the table that a step of an object changes first, made if it is not there.
+    def _lock(self, stream: Stream) -> tuple[str, list[str]]:
+        """Return the table that a step of an object changes first, and what makes it where it is not there.
 
         Transactions that change rows of one table exclude each other. Those that only insert into the object's own
         table do not, and a step of new days does just that; so each changes the row of a table that is the object's.
         """
         name = f"{LOCK}_{stream.name}"
-        if self._looked_at(name) is None:
-            # Made with its row in one step. If there were two rows it would lock as well.
-            with suppress(refusals.Conflict):  # another import has made it this very moment
-                self._jobs.query(
-                    f"CREATE TABLE IF NOT EXISTS {self.dialect.table(name)} (turn INT64) OPTIONS (description = "
-                    f"'{MARK}: keeps imports of an object at the same time apart', "
-                    f"labels = [('app', '{LABEL['app']}')]) AS SELECT 0 AS turn",
-                    stream=stream,
-                    what="lock",
-                )
-            self._tables[name] = self._lasting(self._client.get_table(self._reference(name), **self._call))
-        return name
+        if self._looked_at(name):
+            return name, []
+        # Made with its row in one statement, in the job of the object's first step: if there were two rows it would
+        # lock as well. A transaction cannot make tables, so it stands before it.
+        make = (
+            f"CREATE TABLE IF NOT EXISTS {self.dialect.table(name)} (turn INT64) OPTIONS (description = "
+            f"'{MARK}: keeps imports of an object at the same time apart', "
+            f"labels = [('app', '{LABEL['app']}')]) AS SELECT 0 AS turn;"
+        )
+        return name, [make]
 
     def prepare(self, stream: Stream, columns: Sequence[Field]) -> None:
         """Create the stream's table, or add the columns it lacks; refuse a table that is not ours."""
@@ -299,7 +297,6 @@ class BigQuery(Tables, Proofs):
         super().prepare(stream, columns)
         with self._sentences(stream):
             self._name_key(stream)
-            self._make_lock(stream)
 
     # --- the two verbs ------------------------------------------------------------------------------------------------
 
@@ -543,9 +540,17 @@ class BigQuery(Tables, Proofs):
         while True:
             before = (self._began_with or {}) if seen is None else seen
             try:
-                script = self._script(stream, cursors, changes, before)
                 with self._turns[stream.name]:
-                    return int(self._jobs.query(script, parameters, stream=stream, what="store")[0][0])
+                    lock, make = self._lock(stream)
+                    script = self._script(stream, cursors, changes, before, lock, make)
+                    replaced = int(self._jobs.query(script, parameters, stream=stream, what="store")[0][0])
+                    if make and (made := self._looked_at(lock)):
+                        self._tables[lock] = self._lasting(made)
+                    return replaced
+            except refusals.Conflict:
+                if self._looked_at(lock) is None:
+                    raise
+                # Another import has made the lock this very moment, so the script ended before it changed anything.
             except refusals.BadRequest as error:
                 if OVERTAKEN not in str(error) or seen is not None:
                     raise
@@ -569,8 +574,13 @@ class BigQuery(Tables, Proofs):
         advertiser_ids: Iterable[str],
         changes: Sequence[str],
         seen: Moments,
+        lock: str,
+        make: Sequence[str],
     ) -> str:
-        """Return the script that makes ``changes`` if nobody else has moved the cursors of these pairs."""
+        """Return the script that makes ``changes`` if nobody else has moved the cursors of these pairs.
+
+        ``make`` are the statements before its transaction, which make ``lock``.
+        """
         text = self.dialect.text
         since: dict[datetime | None, list[str]] = {}
         for advertiser_id in sorted(advertiser_ids):
@@ -583,8 +593,9 @@ class BigQuery(Tables, Proofs):
         return "\n".join(
             [
                 "DECLARE replaced, held INT64 DEFAULT 0;",
+                *make,
                 "BEGIN TRANSACTION;",
-                f"UPDATE {self.dialect.table(self._make_lock(stream))} SET turn = turn + 1 WHERE TRUE;",
+                f"UPDATE {self.dialect.table(lock)} SET turn = turn + 1 WHERE TRUE;",
                 # A transaction may ask, so it asks for an error.
                 f"SELECT IF(EXISTS (SELECT 1 FROM {self.dialect.table(CURSORS)} WHERE object = {text(stream.name)} "
                 f"AND run != {text(self._jobs.run)} AND read_on IS NOT NULL AND ({moved})), "

@@ -143,10 +143,13 @@ class Staging:
 
     @contextmanager
     def noticing(self, full: str) -> Iterator[None]:
-        """Raise SweptError where what is done inside fails because the staging table is no longer there."""
+        """Raise SweptError where what is done inside fails and the staging table is no longer there.
+
+        Whatever BigQuery says of it: a job that loses its table while it reads may get another error than NotFound.
+        """
         try:
             yield
-        except refusals.NotFound as error:
+        except refusals.GoogleAPICallError as error:
             try:
                 self._client.get_table(full, **self._call)
             except refusals.NotFound:

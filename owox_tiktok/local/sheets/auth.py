@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl
 
 from owox_tiktok.local.sheets.errors import ApiError, Json, scope_insufficient, unauthenticated
@@ -42,6 +43,8 @@ class Tokens:
     def __init__(self, seconds: float = 3600.0, required: bool = False) -> None:
         self.seconds = seconds
         self.required = required
+        self.lent: set[str] = set()
+        """Service accounts that anybody with a token may act for."""
         self._tokens: dict[str, _Token] = {}
         self._lock = threading.Lock()
 
@@ -70,6 +73,19 @@ class Tokens:
         if known is None or time.monotonic() > known.good_until:
             raise unauthenticated(missing=False)
         return known.caller
+
+    def lend(self, email: str, header: str, body: bytes) -> Json:
+        """Answer ``POST /v1/projects/-/serviceAccounts/EMAIL:generateAccessToken`` of IAM."""
+        who = self.caller(header)
+        if email not in self.lent:
+            raise ApiError(
+                403,
+                "PERMISSION_DENIED",
+                f"Permission 'iam.serviceAccounts.getAccessToken' denied on resource for {who.email}.",
+            )
+        scopes = frozenset(json.loads(body or b"{}").get("scope", ()))
+        until = datetime.now(UTC) + timedelta(seconds=self.seconds)
+        return {"accessToken": self.issue(email, scopes or None), "expireTime": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
 
     def grant(self, body: bytes) -> Json:
         """Answer ``POST /token``."""

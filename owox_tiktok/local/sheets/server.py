@@ -6,6 +6,7 @@ Query strings are never written anywhere.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,7 @@ from owox_tiktok.local.sheets.faults import AFTER, Faults, FaultState, Quota
 from owox_tiktok.local.sheets.model import Caller, Sheet, Spreadsheet
 
 _LOG_LIMIT = 200_000
+_LENT = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken")
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -153,6 +155,8 @@ class Server(Emulator):
         method, path, size = call.method, call.path, len(call.body)
         if call.raw_path == "/token" and method == "POST":
             return self._record(method, path, self._grant(call.body), "", size)
+        if (lent := _LENT.fullmatch(call.path)) and method == "POST":
+            return self._record(method, path, self._lend(lent[1], call), "", size)
         try:
             caller = self.tokens.caller(call.headers.get("authorization", ""))
             kind = quota_kind(method, call.raw_path)
@@ -180,6 +184,12 @@ class Server(Emulator):
         if failure:
             return self._fail(failure, method, path, size, answer.requests)
         return self._record(method, path, answer, "", size)
+
+    def _lend(self, email: str, call: http.Call) -> Answer:
+        try:
+            return Answer(200, to_bytes(self.tokens.lend(email, call.headers.get("authorization", ""), call.body)))
+        except ApiError as error:
+            return Answer(error.code, to_bytes(error.body()))
 
     def _grant(self, body: bytes) -> Answer:
         try:

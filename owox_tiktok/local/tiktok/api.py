@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from owox_tiktok.local.tiktok import centers, gmv_max, shop
+from owox_tiktok.local.tiktok import centers, insights, more_lists, shop
 from owox_tiktok.local.tiktok.assets import MANAGED, Row, entity_rows, kind_of, managed_row, pixel_statistics, visible
 from owox_tiktok.local.tiktok.attributes import objective
 from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos, stream_fields
@@ -65,6 +65,7 @@ LISTS: dict[str, tuple[str, str]] = {
     "tool/language": ("languages", "languages"),
     "tool/interest_category": ("interest_categories", "interest_categories"),
     "tool/action_category": ("action_categories", "action_categories"),
+    "search/region": ("regions", "region_list"),
 }
 """Path to (stream, key of the rows in ``data``)."""
 
@@ -211,9 +212,16 @@ class Api:
             return method == TASK_PATHS[path]
         if method == "POST":
             return path in ("oauth2/access_token", "oauth2/revoke_token")
-        if path in {**shop.PATHS, **centers.OF_CENTERS, **centers.OF_CREATIVES, **centers.REVIEWS}:
+        if path in {
+            **shop.PATHS,
+            **insights.PATHS,
+            **more_lists.PATHS,
+            **centers.OF_CENTERS,
+            **centers.OF_CREATIVES,
+            **centers.REVIEWS,
+        }:
             return True
-        return path in LISTS or path in self._plain or path in (REPORT, "pixel/event/stats")
+        return path in LISTS or path in self._plain or path in (REPORT, "pixel/event/stats", "bc/balance/get")
 
     def check_sandbox(self, path: str) -> None:
         """Refuse an endpoint that the sandbox does not have."""
@@ -232,6 +240,10 @@ class Api:
             for one in asked:
                 self._check_access(one)
             return self._report_of_several([self.world.advertiser(one) for one in asked], params)
+        if path == "bc/balance/get":
+            return self._answer(json.dumps(centers.balance_asked(params, self.rules)))
+        if path == REPORT and params.get("report_type") == "BC":
+            return self._rows_paged(path, "list", centers.report_asked(self.world, params), params)
         if path in centers.OF_CENTERS:
             found = centers.center_asked(self.world, path, params, self.rules)
             return self._rows_paged(path, centers.OF_CENTERS[path], found, params)
@@ -244,13 +256,15 @@ class Api:
         advertiser = self.world.advertiser(advertiser_id)
         if path == REPORT:
             return self._report(advertiser, params)
-        if path == gmv_max.PATH and any(ad.campaign.only_account for ad in advertiser.ads):
-            stores = [str(row["store_id"]) for row in entity_rows(self.world, advertiser_id, "gmv_max_stores")]
-            return self._answer(gmv_max.answer(self.world, advertiser, stores, params))
         if path == "pixel/event/stats":
             return self._pixel_statistics(advertiser, params)
         if path in shop.PATHS:
             return self._shop(path, advertiser, params)
+        if path in more_lists.PATHS:
+            return self._more_list(path, advertiser, params)
+        if path in insights.PATHS:
+            found = insights.rows_asked(self.world, advertiser, path, params, self.rules)
+            return self._rows_paged(path, insights.PATHS[path], found, params)
         if path in centers.REVIEWS:
             return self._answer(centers.reviews_asked(advertiser, path, params))
         if path in centers.OF_CREATIVES:
@@ -384,6 +398,15 @@ class Api:
         if path not in shop.PAGED:
             return self._answer(shop.data_text(shop.PATHS[path], rows))
         return self._rows_paged(path, shop.PATHS[path], rows, params)
+
+    def _more_list(self, path: str, advertiser: Advertiser, params: Mapping[str, str]) -> Answer:
+        key, rows = more_lists.PATHS[path], more_lists.rows_asked(self.world, advertiser, path, params)
+        if path not in PAGE_SIZES:
+            return self._answer(json.dumps({key: rows}, ensure_ascii=False))
+        if path in more_lists.WITHOUT_A_COUNT:
+            page, size = page_of(path, params)
+            return self._answer(json.dumps({key: rows[(page - 1) * size : page * size]}, ensure_ascii=False))
+        return self._rows_paged(path, key, rows, params)
 
     def _rows_paged(self, path: str, key: str, rows: Sequence[Row], params: Mapping[str, str]) -> Answer:
         page, size = page_of(path, params)

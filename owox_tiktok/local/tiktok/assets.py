@@ -8,6 +8,7 @@ kind from the seed, or null.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -183,6 +184,7 @@ def _ad(one: Ad, now: datetime) -> Row:
         video_id=None if image else _video_id(advertiser, _in_library(one, "videos")),
         landing_page_url=f"https://shop.example.com/?utm_content={one.index}",
         landing_page_urls=None,
+        tiktok_item_id=_asset_id(188, advertiser, one.index % 11) if one.index % 5 == 1 and not image else None,
         identity_type="CUSTOMIZED_USER" if one.index % 2 else "UNSET",
         tracking_pixel_id=0 if one.index % 2 else int(_asset_id(186, advertiser, 0)),
         page_id=0 if one.index % 2 else 7_200_000_000_000_000_000 + one.index,
@@ -282,6 +284,28 @@ def _in_library(ad: Ad, stream: str) -> int:
     return hash64(advertiser.seed, stream, ad.index % _MAKERS[stream][0])
 
 
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A video or image of the library, as reports on creatives name it. Several ads use the same."""
+
+    id: str
+    kind: str
+    name: str
+    video_id: str | None = None
+    image_id: str | None = None
+
+
+def material_of(ad: Ad) -> Material:
+    """The video or image that an ad shows."""
+    advertiser, stream = ad.campaign.advertiser, "images" if ad.index % 3 == 0 else "videos"
+    number, seed = ad.index % _MAKERS[stream][0], _in_library(ad, stream)
+    if stream == "images":
+        row = _image(advertiser, number, seed)
+        return Material(row["material_id"], "IMAGE", row["file_name"], image_id=row["image_id"])
+    row = _video(advertiser, number, seed)
+    return Material(row["material_id"], "VIDEO", row["file_name"], video_id=row["video_id"])
+
+
 def _image_id(seed: int) -> str:
     return f"ad-site-i18n-sg/{seed:016x}"
 
@@ -298,7 +322,7 @@ def _image(one: Advertiser, number: int, seed: int) -> Row:
         image_id=_image_id(seed),
         material_id=_asset_id(182, one, number),
         format="jpeg",
-        image_url=f"https://img.example.com/{seed:x}.jpeg?x-expires=1&x-signature=a%2Bb",
+        image_url=f"https://img.example.com/{seed:x}.jpeg?x-expires={1_772_000_000 + seed % 10**6}&x-signature=a%2Bb",
         height=720 + number,
         width=1280,
         signature=f"{seed:016x}" * 2,
@@ -331,7 +355,8 @@ def _video(one: Advertiser, number: int, seed: int) -> Row:
         file_name=f"відео, {number}.mp4",
         preview_url=f"https://vid.example.com/{seed:x}?a=1&b=2",
         preview_url_expire_time=_text(made + timedelta(hours=6)),
-        video_cover_url=f"https://img.example.com/{seed:x}.jpeg",
+        video_cover_url=f"https://img.example.com/{seed:x}.jpeg"
+        + ("" if number % 4 == 3 else f"?x-expires={1_772_000_000 + seed % 10**6}"),
         create_time=_iso(made),
         modify_time=_iso(made + timedelta(hours=number)),
     )
@@ -472,6 +497,31 @@ def _action(one: Advertiser, number: int, seed: int) -> Row:
     )
 
 
+_PLACES = (
+    ("6252001", "United States", "COUNTRY", "US", "0"),
+    ("2921044", "Germany", "COUNTRY", "DE", "0"),
+    ("690791", "Україна", "COUNTRY", "UA", "0"),
+    ("5332921", "California", "PROVINCE", "US", "6252001"),
+    ("5391959", "San Francisco, “the City”", "CITY", "US", "5332921"),
+    ("501", "New York, DMA", "PROVINCE", "US", "6252001"),
+)
+
+
+def _region(one: Advertiser, number: int, seed: int) -> Row:
+    identity, name, level, country, parent = _PLACES[number]
+    return _row(
+        "regions",
+        number,
+        region_id=identity,
+        region_name=name,
+        region_level=level,
+        country_code=country,
+        parent_id=parent,
+        area_type="METROPOLITAN_OR_DMA" if name.endswith("DMA") else "ADMIN",
+        support_below_18=number % 2 == 0,
+    )
+
+
 def _instant_page_event(one: Advertiser, number: int, seed: int) -> Row:
     return {
         "business_type": ("SHOPPING", "FORM", "GAME")[number],
@@ -495,6 +545,7 @@ _MAKERS: dict[str, tuple[int, Callable[[Advertiser, int, int], Row]]] = {
     "languages": (len(_LANGUAGES), _language),
     "interest_categories": (12, _interest),
     "action_categories": (8, _action),
+    "regions": (len(_PLACES), _region),
 }
 
 

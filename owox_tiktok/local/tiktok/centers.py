@@ -1,7 +1,7 @@
 """Business Centers, their money, reviews, and reports on creatives: rows, and what the API refuses.
 
 There is one Business Center with all accounts of the world. Who reads its money needs a finance role
-(``Rules.finance_role``). A material belongs to one ad, so reports on materials are reports of ads under other names.
+(``Rules.finance_role``). Reports on materials are reports of ads, those with the same video or image taken together.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from owox_tiktok.local.tiktok.assets import Row, entity_row
+from owox_tiktok.local.tiktok.assets import Row, entity_row, material_of
 from owox_tiktok.local.tiktok.catalogue import metric_infos, stream_fields
 from owox_tiktok.local.tiktok.reports import report_table, select_ads
 from owox_tiktok.local.tiktok.rules import Refusal, day_of, list_of, object_of, truth_of, wrong
@@ -26,6 +26,7 @@ OF_CENTERS: Mapping[str, str] = {
     "advertiser/balance/get": "advertiser_account_list",
     "bc/account/transaction/get": "transaction_list",
     "bc/account/budget/changelog/get": "changelog_list",
+    "bc/invoice/get": "list",
 }
 """Addresses that name no ad account, or a Business Center beside one; each with the place of its rows."""
 _MONEY = frozenset(OF_CENTERS) - {"bc/get", "bc/asset/get"}
@@ -47,6 +48,13 @@ MOST_REVIEWS = 20
 
 def center_rows(world: World, stream: str) -> list[Row]:
     """The rows of a list that belongs to the whole authorisation, with what a loader adds."""
+    if stream == "bc_balances":
+        row = entity_row("bc_balances", 1, currency="USD", account_balance=1234.5, valid_account_balance=1200.0)
+        return [{**row, "bc_id": BC_ID, "advertiser_id": BC_ID}]
+    if stream == "bc_invoices":
+        return [
+            {**row, "bc_id": BC_ID, "advertiser_id": BC_ID, "currency": row["currency_code"]} for row in _invoices()
+        ]
     rows = _accounts(world) if stream == "bc_ad_accounts" else _balances(world)
     if stream == "bc_ad_accounts":
         return [{**row, "advertiser_id": row["asset_id"], "bc_id": BC_ID, "bc_name": "Center, one"} for row in rows]
@@ -116,17 +124,88 @@ def _changes(one: Advertiser) -> list[Row]:
     return rows
 
 
+def balance_asked(params: Mapping[str, str], rules: Rules) -> Row:
+    """What is on the Business Center; raises Refusal."""
+    _check_center(params, rules, money=True)
+    row = entity_row("bc_balances", 1, currency="USD", account_balance=1234.5, valid_account_balance=1200.0)
+    row.pop("advertiser_id")
+    return {**row, "bc_id": BC_ID}
+
+
+def report_asked(world: World, params: Mapping[str, str]) -> list[Row]:
+    """The days of a Business Center's report, of the ad accounts that the filter names."""
+    if params.get("bc_id") != BC_ID:
+        raise wrong("bc_id: Missing data for required field.")
+    dimensions = [str(one) for one in list_of(params, "dimensions", required=True) or []]
+    if dimensions not in (["advertiser_id"], ["advertiser_id", "country_code"], ["stat_time_day"]):
+        raise wrong("dimensions: This grouping is not supported.")
+    first, last = day_of(params, "start_date"), day_of(params, "end_date")
+    if not timedelta() <= last - first < timedelta(days=365):
+        raise wrong("max time span is 365 days")
+    accounts = {one.id: one for one in world.advertisers}
+    for one in list_of(params, "filtering") or []:
+        if one.get("field_name") == "advertiser_id":
+            accounts = {n: a for n, a in accounts.items() if n in json.loads(one["filter_value"])}
+    if len(accounts) != 1 or dimensions != ["stat_time_day"]:
+        raise wrong("filtering: this simulated TikTok adds up one account at a time.")
+    metrics = [str(one) for one in list_of(params, "metrics") or []]
+    rows = report_rows(world, next(iter(accounts.values())), first, last)
+    return [
+        {
+            "dimensions": {"stat_time_day": f"{row['stat_time_day']} 00:00:00"},
+            "metrics": {name: str(row[name]) for name in metrics},
+        }
+        for row in rows
+    ]
+
+
+def report_rows(world: World, advertiser: Advertiser, first: date, last: date) -> list[Row]:
+    """What an account spent on each day, by how it was paid."""
+    names = ["spend", "impressions", "reach"]
+    table = report_table(
+        world, advertiser, advertiser.ads, "advertiser", ["advertiser_id", "stat_time_day"], names, first, last
+    )
+    rows = []
+    for at, day in enumerate(table.days):
+        spend = table.numbers["spend"][at] or 0
+        parts = {"cash_spend": spend - spend // 5, "voucher_spend": spend // 5, "cashback_coupon_spend": 0}
+        money = {"spend": spend, **parts, "tax_spend": spend // 10}
+        rows.append(
+            {"stat_time_day": date.fromordinal(day), "bc_id": BC_ID}
+            | {name: f"{amount // 100}.{amount % 100:02}" for name, amount in money.items()}
+            | {name: table.numbers[name][at] for name in ("impressions", "reach")}
+        )
+    return rows
+
+
+def _invoices() -> list[Row]:
+    rows = []
+    for number in range(3):
+        row = entity_row("bc_invoices", number, invoice_id=str(7_000_000 + number), currency="USD", amount=100.25)
+        del row["bc_id"], row["advertiser_id"]
+        rows.append({**row, "currency_code": row.pop("currency")})
+    return rows
+
+
+def _check_center(params: Mapping[str, str], rules: Rules, *, money: bool) -> None:
+    if not params.get("bc_id"):
+        raise wrong("bc_id: Missing data for required field.")
+    if params["bc_id"] != BC_ID:
+        raise Refusal(40001, "No permission to operate this Business Center.")
+    if money and not rules.finance_role:
+        raise Refusal(40001, "Permission error: the user lacks the finance role in this Business Center.")
+
+
 def center_asked(world: World, path: str, params: Mapping[str, str], rules: Rules) -> list[Row]:
     """The rows that answer a question to a Business Center; raises Refusal."""
     if path == "bc/get":
         info = {"bc_id": BC_ID, "name": "Center, one", "currency": "USD", "timezone": "UTC", "status": "ENABLE"}
         return [{"bc_info": info, "user_role": "ADMIN", "ext_user_role": {"finance_role": "MANAGER"}}]
-    if not params.get("bc_id"):
-        raise wrong("bc_id: Missing data for required field.")
-    if params["bc_id"] != BC_ID:
-        raise Refusal(40001, "No permission to operate this Business Center.")
-    if path in _MONEY and not rules.finance_role:
-        raise Refusal(40001, "Permission error: the user lacks the finance role in this Business Center.")
+    _check_center(params, rules, money=path in _MONEY)
+    if path == "bc/invoice/get":
+        if not list_of(params, "invoice_types"):
+            raise wrong("invoice_types: Missing data for required field.")
+        return _invoices()
     filters = object_of(params, "filtering")
     for pair in (("start_time", "end_time"), ("start_date", "end_date")):
         if (pair[0] in filters) != (pair[1] in filters):
@@ -182,15 +261,6 @@ def reviews_asked(advertiser: Advertiser, path: str, params: Mapping[str, str]) 
 # --- reports on creatives ---------------------------------------------------------------------------------------------
 
 
-def material_of(ad: Ad) -> str:
-    """The material of an ad."""
-    return str(176 * 10**16 + ad.seed % 10**12)
-
-
-def _is_image(ad: Ad) -> bool:
-    return ad.index % 3 == 0
-
-
 _MATERIAL_IDS = {"main_material_id", "ad_text_entity_id", "call_to_action_entity_id", "interactive_add_on_entity_id"}
 _OWNERS = {"advertiser_id", "campaign_id", "adgroup_id", "smart_plus_ad_id"}
 _TIMES = {"stat_time_day", "stat_time_hour", "stat_time_week", "stat_time_month"}
@@ -230,10 +300,13 @@ def _metrics(params: Mapping[str, str], name: str) -> list[str]:
 
 def _report(
     world: World, advertiser: Advertiser, ads: Sequence[Ad], metrics: Sequence[str],
-    days: tuple[date | None, date | None], *, by_day: bool,
+    days: tuple[date | None, date | None], *, by_day: bool, by_material: bool,
 ) -> list[tuple[Ad, Row, Row]]:  # fmt: skip
+    """Rows of ads, or of materials: each under the first ad that has it."""
     dimensions = ["ad_id", "stat_time_day"] if by_day else ["ad_id"]
-    table = report_table(world, advertiser, ads, "ad", dimensions, metrics, *days)
+    first: dict[str, Ad] = {}
+    as_one = {ad.id: first.setdefault(material_of(ad).id, ad) for ad in ads} if by_material else None
+    table = report_table(world, advertiser, ads, "ad", dimensions, metrics, *days, as_one=as_one)
     of = {ad.id: ad for ad in ads}
     texts = map(json.loads, report_texts(table, dimensions, metrics, 0, table.size))
     return [(of[row["dimensions"]["ad_id"]], row["dimensions"], row["metrics"]) for row in texts]
@@ -249,11 +322,16 @@ def material_rows(
 ) -> list[Row]:
     """The rows of a report on materials of Upgraded Smart+ ads; every ad of the account is one here."""
     ads = select_ads(advertiser, "ad", deleted="include", kinds=("ordinary",))
-    found = _report(world, advertiser, ads, metrics, (first, last), by_day="stat_time_day" in dimensions)
+    found = _report(
+        world, advertiser, ads, metrics, (first, last),
+        by_day="stat_time_day" in dimensions, by_material="smart_plus_ad_id" not in dimensions,
+    )  # fmt: skip
     rows = []
     for ad, keys, numbers in found:
-        about = {"main_material_type": "VIDEO", "main_material_name": f"Material, {ad.name}"}
-        named = {"smart_plus_ad_id": ad.id, "main_material_id": material_of(ad), **keys, **about}
+        material = material_of(ad)
+        kind = "SINGLE_IMAGE_NON_SPARK_ADS" if material.kind == "IMAGE" else "VIDEO_NON_SPARK_ADS"
+        about = {"main_material_type": kind, "main_material_name": material.name}
+        named = {"smart_plus_ad_id": ad.id, "main_material_id": material.id, **keys, **about}
         rows.append({"dimensions": {n: named[n] for n in (*dimensions, *about)}, "metrics": numbers})
     return rows
 
@@ -267,13 +345,17 @@ def creative_rows(
     ads = [
         ad
         for ad in select_ads(advertiser, "ad", deleted="include", kinds=("ordinary",))
-        if _is_image(ad) == (kind == "IMAGE")
+        if material_of(ad).kind == kind
     ]
+    of: dict[str, list[str]] = {}
+    for ad in ads:
+        of.setdefault(material_of(ad).id, []).append(ad.id)
     rows = []
-    for ad, _, numbers in _report(world, advertiser, ads, metrics, (first, last), by_day=False):
+    for ad, _, numbers in _report(world, advertiser, ads, metrics, (first, last), by_day=False, by_material=True):
+        material = material_of(ad)
         info: Row = {name: None for name in stream_fields()["creative_report_lifetime"] if name not in metric_infos()}
-        info |= {"material_id": material_of(ad), "num_ads": 1, "related_ad_ids": [ad.id]}
-        info |= {"image_id" if kind == "IMAGE" else "video_id": f"v10033g5{ad.seed % 10**8:08d}"}
+        info |= {"material_id": material.id, "num_ads": len(of[material.id]), "related_ad_ids": of[material.id]}
+        info |= {"video_id": material.video_id, "image_id": material.image_id}
         info.pop("material_type")
         rows.append({"info": info, "metrics": numbers})
     return rows

@@ -11,14 +11,24 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from owox_tiktok.local.tiktok import centers, shop
+from owox_tiktok.local.tiktok import centers, insights, more_lists, shop
 from owox_tiktok.local.tiktok.assets import entity_rows as _entity_rows
 from owox_tiktok.local.tiktok.catalogue import ID_DIMENSIONS, metric_infos
 from owox_tiktok.local.tiktok.hidden import kinds_in_all
 from owox_tiktok.local.tiktok.reports import report_table, select_ads
 from owox_tiktok.local.tiktok.world import KINDS_OF_ADS, ORDINARY, World
 
-__all__ = ["center_rows", "creative_rows", "entity_rows", "report_rows", "shop_rows", "total_by_kind"]
+__all__ = [
+    "center_report_rows",
+    "center_rows",
+    "creative_rows",
+    "entity_rows",
+    "insight_rows",
+    "more_rows",
+    "report_rows",
+    "shop_rows",
+    "total_by_kind",
+]
 
 
 def report_rows(
@@ -107,6 +117,30 @@ def creative_rows(
             found = centers.material_rows(world, advertiser, dimensions, metrics, day, day)
             rows += [{**r["metrics"], **r["dimensions"], "stat_time_day": day} for r in found]
     return rows
+
+
+def insight_rows(world: World, advertiser_id: str, stream: str, first: date, last: date) -> list[dict[str, Any]]:
+    """What is known of each video, or of each living ad on each day, of one account."""
+    advertiser = world.advertiser(advertiser_id)
+    if stream == "video_insights":
+        return [{**row["info"], **row["metrics"]} for row in insights.video_rows(world, advertiser)]
+    ads = {row["ad_id"] for row in _entity_rows(world, advertiser_id, "ads", include_deleted=False)}
+    return [
+        {**row, **row["metrics"], "stat_time_day": row["date"]}
+        for ad in advertiser.ads
+        if ad.id in ads
+        for row in insights.fatigue_rows(world, ad, first, last)
+    ]
+
+
+def more_rows(world: World, advertiser_id: str, stream: str) -> list[dict[str, Any]]:
+    """The rows of a list of :mod:`.more_lists` of one account, with what a loader adds."""
+    return more_lists.rows_of(world, world.advertiser(advertiser_id), stream)
+
+
+def center_report_rows(world: World, advertiser_id: str, first: date, last: date) -> list[dict[str, Any]]:
+    """The days of one account in the report of its Business Center."""
+    return centers.report_rows(world, world.advertiser(advertiser_id), first, last)
 
 
 def center_rows(world: World, advertiser_id: str, stream: str) -> list[dict[str, Any]]:

@@ -165,8 +165,11 @@ def report_table(
     *,
     zero_rows: bool = False,
     drop_zero_rows: bool = False,
+    as_one: Mapping[str, Ad] | None = None,
 ) -> Table:
     """The table of a report over these ads; ``first`` and ``last`` are days of the account's calendar.
+
+    ``as_one``: by the id of each ad the one under which it is counted, where several ads are one thing.
 
     Without dates everything up to the world's clock is covered. Today is known up to the last
     ``refreshed_h`` hours' mark: tasks see it less often than pages do. ``zero_rows`` adds rows of zeros for some
@@ -253,14 +256,14 @@ def report_table(
         hours = _pick(hours, source) if by_hour else hours
 
     keep: Callable[[Ad], Entity] = {
-        "ad": lambda ad: ad,
+        "ad": lambda ad: as_one[ad.id] if as_one else ad,
         "ad_group": lambda ad: ad.group,
         "campaign": lambda ad: ad.campaign,
         "advertiser": lambda ad: advertiser,
         "": lambda ad: advertiser,
     }[id_level]
-    entities: list[Entity] = [keep(ad) for ad in owners] if id_level != "ad" else list(owners)
-    unique_rows = id_level == "ad" and (by_day or by_hour)
+    entities: list[Entity] = [keep(ad) for ad in owners] if id_level != "ad" or as_one else list(owners)
+    unique_rows = id_level == "ad" and (by_day or by_hour) and not as_one
     if not unique_rows:
         keys = list(
             zip(

@@ -54,6 +54,16 @@ PAGE_SIZES: dict[str, tuple[int, int]] = {
     "smart_plus/material_report/overview": (10, 100),
     "smart_plus/material_report/breakdown": (10, 100),
     "creative/report/get": (10, 1000),
+    "campaign_label/get": (10, 1000),
+    "optimizer/rule/list": (10, 50),
+    "search_ad/negative_keyword/get": (10, 50),
+    "dmp/saved_audience/list": (10, 100),
+    "custom_conversion/list": (10, 1000),
+    "page/get": (10, 100),
+    "comment/list": (10, 100),
+    "bc/invoice/get": (10, 50),
+    "creative_fatigue/get": (10, 500),
+    "report/video_performance/get": (10, 500),
 }
 """Default and largest ``page_size`` by path; paths not named here are not paged."""
 

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from html import escape
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from owox_tiktok.local import http
 from owox_tiktok.local.http import Call, Emulator, in_json, no_answer, run_until_stopped
@@ -74,6 +75,8 @@ class Server(Emulator):
         self.sandbox = sandbox
         self.cache = cache
         self.credentials = Credentials(sandbox)
+        self.redirects: set[str] = set()
+        """The redirect addresses of the app; empty: any."""
         self.log: list[dict[str, Any]] = []
         self.on_request: Callable[[str], object] | None = None
         self._api = Api(world, self.credentials, self.faults, self.rules, self.limits, sandbox, clock)
@@ -140,6 +143,8 @@ class Server(Emulator):
         if path.startswith(FILES) and method == "GET":
             content = self._api.tasks.file(path)
             return http.Answer(404 if content is None else 200, (content or "").encode(), "text/csv; charset=utf-8")
+        if path == "/portal/auth" and method == "GET":
+            return self._portal(call)
         if path.startswith("/_"):
             return self._control(method, path, call.body)
         name = path[len(PREFIX) : -1] if path.startswith(PREFIX) and path.endswith("/") else ""
@@ -299,6 +304,24 @@ class Server(Emulator):
         if kind != "cut_json":
             sent.length, sent.then = len(answer.body), "reset" if kind == "reset" else "close"
         return sent
+
+    # --- the page at which a person grants access ---------------------------------------------------------------------
+
+    def _portal(self, call: Call) -> http.Answer:
+        """Ask the person, who is signed in already, to confirm; the button leads back with a new auth code."""
+        query = call.query
+        back = urlsplit(query.get("redirect_uri", ""))
+        known = query.get("app_id") == self.app_id and back.scheme in ("http", "https") and back.netloc
+        if not known or (self.redirects and query["redirect_uri"] not in self.redirects):
+            return http.Answer(400, b"The app_id or redirect_uri is not registered.", "text/plain; charset=utf-8")
+        given = {"auth_code": self.credentials.new_auth_code(), "state": query.get("state", "")}
+        onward = escape(f"{query['redirect_uri']}?{urlencode(given)}")
+        accounts = "".join(f"<li>{escape(one)}</li>" for one in self.advertiser_ids)
+        page = (
+            '<!doctype html><meta charset="utf-8"><title>Simulated TikTok</title><h1>Simulated TikTok</h1>'
+            f'<p>Grant the app access to:</p><ul>{accounts}</ul><p><a href="{onward}">Confirm</a></p>'
+        )
+        return http.Answer(200, page.encode(), "text/html; charset=utf-8")
 
     # --- steering from another process --------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """GMV Max: the campaigns of each account's shops, what each post and LIVE of them brought, and what the API refuses.
 
 As everywhere in this world the smallest things are stored (a post of a product of a campaign on a day, a LIVE on a
-day) and everything else is a sum of them. Costs of the last days fall from day to day, as TikTok takes invalid traffic
-out of them.
+day) and everything else is a sum of them. In a world whose accounts have ads that only the account's own report shows,
+those ads are what GMV Max cost, and nothing was sold. Elsewhere costs of the last days fall from day to day, as TikTok
+takes invalid traffic out of them.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any
 
 from owox_tiktok.local.tiktok.assets import Row, entity_row, entity_rows
 from owox_tiktok.local.tiktok.catalogue import stream_fields
+from owox_tiktok.local.tiktok.reports import report_table
 from owox_tiktok.local.tiktok.rules import Refusal, day_of, ids_of, list_of, object_of, wrong
 from owox_tiktok.local.tiktok.switches import Rules
-from owox_tiktok.local.tiktok.world import Advertiser, World, hash64, mix
+from owox_tiktok.local.tiktok.world import Ad, Advertiser, World, hash64, mix
 
 REPORT = "gmv_max/report/get"
 PATHS: Mapping[str, str] = {
@@ -143,6 +145,9 @@ Leaf = tuple[GmvCampaign, str, str, int, int, dict[str, int]]
 
 
 def _leaves(world: World, advertiser: Advertiser, first: date, last: date, *, by_hour: bool) -> Iterator[Leaf]:
+    if of_ads := _ads(advertiser):
+        yield from _leaves_of_ads(world, advertiser, of_ads, first, last, by_hour=by_hour)
+        return
     today, hours_done = world.today(advertiser)
     for one in campaigns(world, advertiser):
         places = (
@@ -162,6 +167,43 @@ def _leaves(world: World, advertiser: Advertiser, first: date, last: date, *, by
                     part = {n: v * share[1] // 24 - v * share[0] // 24 for n, v in numbers.items()}
                     if any(part.values()):
                         yield one, place, item, day, hour, part
+
+
+def _ads(advertiser: Advertiser) -> list[Ad]:
+    """The ads that no report has but the account's own: those of GMV Max, in a world that has such."""
+    return [ad for ad in advertiser.ads if ad.campaign.only_account]
+
+
+def _leaves_of_ads(
+    world: World, advertiser: Advertiser, ads: Sequence[Ad], first: date, last: date, *, by_hour: bool
+) -> Iterator[Leaf]:
+    """What these ads cost, all of it at one product of the first shop."""
+    one = campaigns(world, advertiser)[0]
+    dimensions = ["advertiser_id", "stat_time_hour" if by_hour else "stat_time_day"]
+    table = report_table(world, advertiser, ads, "advertiser", dimensions, ["spend"], first, last)
+    for at, day in enumerate(table.days):
+        numbers = dict.fromkeys(_PARTS, 0) | {"cost": table.numbers["spend"][at] or 0}
+        yield one, _products(one)[0], "-1", day, table.hours[at] if by_hour else -1, numbers
+
+
+def _account_of_ads(
+    world: World, advertiser: Advertiser, ads: Sequence[Ad], dimensions: Sequence[str], metrics: Sequence[str],
+    first: date, last: date,
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:  # fmt: skip
+    """The account's own rows about these ads: added up before they are rounded."""
+    one = campaigns(world, advertiser)[0]
+    table = report_table(world, advertiser, ads, "advertiser", dimensions, ["spend"], first, last)
+    rows = []
+    for at, amount in enumerate(table.numbers["spend"]):
+        hour = f"{table.hours[at]:02}" if table.hours else "00"
+        named = {"advertiser_id": advertiser.id}
+        if table.days:
+            named["stat_time_hour" if table.hours else "stat_time_day"] = (
+                f"{date.fromordinal(table.days[at])} {hour}:00:00"
+            )
+        part = dict.fromkeys(_PARTS, 0) | {"cost": amount or 0}
+        rows.append(({d: named[d] for d in dimensions}, {m: _metric(m, part, one) for m in metrics}))
+    return rows
 
 
 def _numbers(one: GmvCampaign, place: str, item: str, day: int, age: int) -> dict[str, int] | None:
@@ -196,6 +238,9 @@ def report_rows(
     filters: Mapping[str, Sequence[str]],
 ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """The rows of a report as (dimensions, metrics); money and rates are Decimal, counts int."""
+    if "advertiser_id" in dimensions and (of_ads := _ads(advertiser)):
+        is_first = store == stores(world, advertiser)[0]["store_id"]
+        return _account_of_ads(world, advertiser, of_ads, dimensions, metrics, first, last) if is_first else []
     by_hour = "stat_time_hour" in dimensions
     types = [TYPES.get(t, t) for t in filters.get("gmv_max_promotion_types", TYPES.values())]
     statuses = filters.get("campaign_statuses", ())

@@ -22,6 +22,8 @@ class Rules:
 
     ``finance_role``: whether the user has one in the Business Center, without which its money is refused.
 
+    ``fatigue_allowed``: whether TikTok has enabled the app to ask for the fatigue of creatives.
+
     ``gmv_max_status_all``: whether GMV Max reports have one word for every status of a campaign, as TikTok's pages say,
     or its four statuses, as its specification does. ``gmv_max_refused``: metrics of it that accounts do not get.
 
@@ -61,6 +63,7 @@ class Rules:
     country_hourly: bool = True
     unlisted_splits_by_day: bool = True
     finance_role: bool = True
+    fatigue_allowed: bool = True
     gmv_max_status_all: bool = False
     gmv_max_refused: tuple[str, ...] = ()
     country_metrics: str = "docs"
