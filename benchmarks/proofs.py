@@ -143,16 +143,16 @@ def kills(seed: int, wanted: int, into: str, figures: Figures) -> None:
                 days_ago = chance.randrange(1, 6)
                 account = chance.choice(world.advertiser_ids)
                 world.restate(account, world.now().date() - timedelta(days=days_ago), chance.randrange(80, 130))
-            figures.killed += _kill(project, chance.uniform(0.3, 1.0) * longest_s)
-            table = there.table()
+            figures.killed += _kill(project, chance.uniform(0.4, 1.3) * longest_s)
+            table, kept = there.table(), there.kept()
             figures.compared += len(table)
-            if differ := [key for key, sums in table.items() if there.kept().get(key) != sums]:
+            if differ := [key for key in {**table, **kept} if kept.get(key) != table.get(key)]:
                 figures.wrong.append(f"{into}: after kill {figures.killed} what is kept of {differ[0]} is another sum")
             earlier.append((world.now(), table))
-        changes = there.changes()
+        changes, now = there.changes(), there.table()
         figures.changes += len(changes)
         for moment, sums in earlier:
-            state = there.table()
+            state = dict(now)
             for at, key, before in changes:
                 if at > moment:
                     state[key] = before
