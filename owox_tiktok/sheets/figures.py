@@ -17,6 +17,7 @@ from owox_tiktok.model import Advertiser
 from owox_tiktok.sheets.months import Kept
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust.closing import is_closed
+from owox_tiktok.trust.totals import WITHOUT_DECIMALS
 from owox_tiktok.trust.verdicts import SEVERITY, VERIFIED, Severity, Verdict
 from owox_tiktok.trust_views import COMPARED
 
@@ -125,7 +126,7 @@ def _account(
         advertiser,
         sum((_spend(of_main[day]) for day in (asked or [d for d in shown if d in of_main])), Decimal()),
         theirs,
-        _why(reports, shown),
+        _why(reports, main, shown),
         _through(compared.values()),
         min((one.day for one in days if one.look is Look.MOVING), default=None),
         sum((_spend(one) for one in over), Decimal()),
@@ -166,7 +167,7 @@ def _day(advertiser: Advertiser, reports: Mapping[str, Days], main: str, day: da
         figures = ""
         if one.sealed:
             rows = one.sealed.seal.rows
-            spend = f"{_spend(one):,.2f} {advertiser.currency}".strip()
+            spend = _money(_spend(one), advertiser.currency)
             figures = f", {spend} in {rows:,} row{'' if rows == 1 else 's'}"
         at = one.mark.verified_at
         when = f" (confirmed {at.astimezone(UTC):%d %b %H:%M} UTC)" if at and verdict in VERIFIED else ""
@@ -174,7 +175,7 @@ def _day(advertiser: Advertiser, reports: Mapping[str, Days], main: str, day: da
         lines.append(f"{STREAMS[name].title}: {said}{figures}{when}{why}")
         account = one.mark.account if account is None else account
     if account is not None:
-        lines.append(f"The account itself: {account:,.2f} {advertiser.currency}".strip())
+        lines.append(f"The account itself: {_money(account, advertiser.currency)}")
     look = next((look for look in Look if look in looks), Look.NONE)
     return DayFigures(day, look, tuple(lines))
 
@@ -190,19 +191,21 @@ def _look(one: Kept, closed: bool) -> Look:
     return Look.OPEN
 
 
-def _why(reports: Mapping[str, Days], shown: Sequence[date]) -> str:
-    """Return why the account's figures differ, in a few words: the reasons of what is wrong, else those with a name."""
-    for wanted in (_BAD, frozenset({Verdict.EXPLAINED})):
+def _why(reports: Mapping[str, Days], main: str, shown: Sequence[date]) -> str:
+    """Return why the account's figures differ, in a few words.
+
+    That is what is wrong with any report; else the reasons with a name of the one whose figures are shown.
+    """
+    for wanted, some in ((_BAD, list(reports)), (frozenset({Verdict.EXPLAINED}), [main])):
+        marks = (reports[name][day].mark for name in some for day in shown if day in reports[name])
         reasons: dict[str, None] = {}
-        for days in reports.values():
-            for day in shown:
-                mark = days[day].mark if day in days else None
-                if mark and mark.verdict in wanted:
-                    said = mark.reason.partition("; see ")[0]
-                    reasons[said if mark.verdict is Verdict.EXPLAINED else f"{mark.verdict}: {said}"] = None
+        for mark in marks:
+            if mark.verdict in wanted:
+                said = mark.reason.partition("; see ")[0]
+                reasons[said if mark.verdict is Verdict.EXPLAINED else f"{mark.verdict}: {said}"] = None
         if reasons:
-            some = list(reasons)[:2]
-            return "; ".join(some) + (f" … {len(reasons) - 2} more, see the notes" if len(reasons) > 2 else "")
+            more = f" … {len(reasons) - 2} more, see the notes" if len(reasons) > 2 else ""
+            return "; ".join(list(reasons)[:2]) + more
     return ""
 
 
@@ -265,8 +268,12 @@ def _checked(accounts: Sequence[AccountFigures]) -> str:
     whole = sum((all_ for all_, _ in spend.values()), Decimal())
     if not whole:
         return ""
-    parts = [f"{_percent(fine, all_)} of {all_:,.2f} {currency}".strip() for currency, (all_, fine) in spend.items()]
+    parts = [f"{_percent(fine, all_)} of {_money(all_, currency)}" for currency, (all_, fine) in spend.items()]
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts) + " checked"
+
+
+def _money(amount: Decimal, currency: str) -> str:
+    return f"{amount:,.{0 if currency in WITHOUT_DECIMALS else 2}f} {currency}".strip()
 
 
 def _percent(part: Decimal, whole: Decimal) -> str:
