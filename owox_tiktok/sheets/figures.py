@@ -76,6 +76,8 @@ class AccountFigures:
     """Of all days that are stored and over for TikTok, too."""
     verified: Decimal
     """How much of it TikTok's totals confirm."""
+    wrong: tuple[date, ...]
+    """All days on which something is wrong with a report, also those that are not shown."""
     days: tuple[DayFigures, ...]
 
     @property
@@ -131,8 +133,13 @@ def _account(
         min((one.day for one in days if one.look is Look.MOVING), default=None),
         sum((_spend(one) for one in over), Decimal()),
         sum((_spend(one) for one in over if one.mark.verdict in VERIFIED), Decimal()),
+        tuple(sorted(day for day in set().union(*reports.values()) if _is_wrong(reports.values(), day))),
         tuple(days),
     )
+
+
+def _is_wrong(reports: Iterable[Days], day: date) -> bool:
+    return any(day in days and days[day].mark.verdict in _BAD for days in reports)
 
 
 def _rank(name: str) -> tuple[int, str]:
@@ -196,13 +203,14 @@ def _why(reports: Mapping[str, Days], main: str, shown: Sequence[date]) -> str:
 
     That is what is wrong with any report; else the reasons with a name of the one whose figures are shown.
     """
-    for wanted, some in ((_BAD, list(reports)), (frozenset({Verdict.EXPLAINED}), [main])):
-        marks = (reports[name][day].mark for name in some for day in shown if day in reports[name])
+    of_bad = [one.mark for days in reports.values() for _, one in sorted(days.items()) if one.mark.verdict in _BAD]
+    of_main = [reports[main][day].mark for day in shown if day in reports[main]]
+    named = [mark for mark in of_main if mark.verdict is Verdict.EXPLAINED]
+    for marks in (of_bad, named):
         reasons: dict[str, None] = {}
         for mark in marks:
-            if mark.verdict in wanted:
-                said = mark.reason.partition("; see ")[0]
-                reasons[said if mark.verdict is Verdict.EXPLAINED else f"{mark.verdict}: {said}"] = None
+            said = mark.reason.partition("; see ")[0]
+            reasons[said if mark.verdict is Verdict.EXPLAINED else f"{mark.verdict}: {said}"] = None
         if reasons:
             more = f" … {len(reasons) - 2} more, see the notes" if len(reasons) > 2 else ""
             return "; ".join(list(reasons)[:2]) + more
@@ -232,29 +240,28 @@ def sentence(accounts: Sequence[AccountFigures]) -> str:
     """Return what the tab says in a sentence or three."""
     if not accounts:
         return "Nothing of a report by day is imported yet."
-    days = [(account, one) for account in accounts for one in account.days]
-    wrong = [(account, one) for account, one in days if one.look is Look.WRONG]
+    wrong = [account for account in accounts if account.wrong]
     through = [account.through for account in accounts]
     whole = min((day for day in through if day), default=None) if None not in through else None
     parts = []
     if wrong:
-        parts.append(_wrong(wrong, [account.advertiser for account in accounts]))
+        parts.append(_wrong(wrong, of_several=len(accounts) > 1))
     checked = _checked(accounts)
     if whole:
         parts.append(f"Your numbers equal TikTok's through {_short(whole)}{checked and ': '}{checked}.")
     elif checked:
         parts.append(f"{checked[0].upper()}{checked[1:]}.")
-    moving = sorted({one.day for _, one in days if one.look is Look.MOVING})
+    moving = sorted({one.day for account in accounts for one in account.days if one.look is Look.MOVING})
     if moving:
         parts.append(f"{_span(moving)} {'is' if len(moving) == 1 else 'are'} still moving.")
     return " ".join(parts)
 
 
-def _wrong(wrong: Sequence[tuple[AccountFigures, DayFigures]], accounts: Sequence[Advertiser]) -> str:
-    days = sorted({one.day for _, one in wrong})
+def _wrong(accounts: Sequence[AccountFigures], *, of_several: bool) -> str:
+    days = sorted({day for account in accounts for day in account.wrong})
     some = ", ".join(_short(day) for day in days[:MOST_SAID]) + (", …" if len(days) > MOST_SAID else "")
-    names = list(dict.fromkeys(account.advertiser.name or account.advertiser.id for account, _ in wrong))
-    whose = f" of {', '.join(names[:MOST_SAID])}{', …' if len(names) > MOST_SAID else ''}" if len(accounts) > 1 else ""
+    names = [account.advertiser.name or account.advertiser.id for account in accounts]
+    whose = f" of {', '.join(names[:MOST_SAID])}{', …' if len(names) > MOST_SAID else ''}" if of_several else ""
     one = len(days) == 1
     return f"{len(days)} day{'' if one else 's'}{whose} {'is' if one else 'are'} not what TikTok has: {some}."
 
