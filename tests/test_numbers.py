@@ -161,6 +161,11 @@ def test_the_sentence_says_what_is_wrong_first_and_never_100_percent_too_early()
     figures = account_figures(accounts, {(ADS.name, "7"): {**days, **moving}}, NOW)
     said = "1 day is not what TikTok has: Fri 20 Feb. Your numbers equal TikTok's through Thu 19 Feb: 99.9 % of"
     assert sentence(figures).startswith(said)
+    # A day before the 30 that are shown counts as well.
+    days[DAY], days[date(2026, 1, 5)] = kept(Verdict.EQUAL), kept(Verdict.DAMAGED)
+    figures = account_figures(accounts, {(ADS.name, "7"): {**days, **moving}}, NOW)
+    assert sentence(figures).startswith("1 day is not what TikTok has: Mon 5 Jan. ")
+    assert figures[0].why == "damaged here: why"
 
 
 # --- a Sheet and its people -------------------------------------------------------------------------------------------

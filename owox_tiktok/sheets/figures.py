@@ -17,6 +17,7 @@ from owox_tiktok.model import Advertiser
 from owox_tiktok.sheets.months import Kept
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust.closing import is_closed
+from owox_tiktok.trust.totals import WITHOUT_DECIMALS
 from owox_tiktok.trust.verdicts import SEVERITY, VERIFIED, Severity, Verdict
 from owox_tiktok.views.trust import COMPARED
 
@@ -75,6 +76,8 @@ class AccountFigures:
     """Of all days that are stored and over for TikTok, too."""
     verified: Decimal
     """How much of it TikTok's totals confirm."""
+    wrong: tuple[date, ...]
+    """All days on which something is wrong with a report, also those that are not shown."""
     days: tuple[DayFigures, ...]
 
     @property
@@ -125,13 +128,18 @@ def _account(
         advertiser,
         sum((_spend(of_main[day]) for day in (asked or [d for d in shown if d in of_main])), Decimal()),
         theirs,
-        _why(reports, shown),
+        _why(reports, main, shown),
         _through(compared.values()),
         min((one.day for one in days if one.look is Look.MOVING), default=None),
         sum((_spend(one) for one in over), Decimal()),
         sum((_spend(one) for one in over if one.mark.verdict in VERIFIED), Decimal()),
+        tuple(sorted(day for day in set().union(*reports.values()) if _is_wrong(reports.values(), day))),
         tuple(days),
     )
+
+
+def _is_wrong(reports: Iterable[Days], day: date) -> bool:
+    return any(day in days and days[day].mark.verdict in _BAD for days in reports)
 
 
 def _rank(name: str) -> tuple[int, str]:
@@ -166,7 +174,7 @@ def _day(advertiser: Advertiser, reports: Mapping[str, Days], main: str, day: da
         figures = ""
         if one.sealed:
             rows = one.sealed.seal.rows
-            spend = f"{_spend(one):,.2f} {advertiser.currency}".strip()
+            spend = _money(_spend(one), advertiser.currency)
             figures = f", {spend} in {rows:,} row{'' if rows == 1 else 's'}"
         at = one.mark.verified_at
         when = f" (confirmed {at.astimezone(UTC):%d %b %H:%M} UTC)" if at and verdict in VERIFIED else ""
@@ -174,7 +182,7 @@ def _day(advertiser: Advertiser, reports: Mapping[str, Days], main: str, day: da
         lines.append(f"{STREAMS[name].title}: {said}{figures}{when}{why}")
         account = one.mark.account if account is None else account
     if account is not None:
-        lines.append(f"The account itself: {account:,.2f} {advertiser.currency}".strip())
+        lines.append(f"The account itself: {_money(account, advertiser.currency)}")
     look = next((look for look in Look if look in looks), Look.NONE)
     return DayFigures(day, look, tuple(lines))
 
@@ -190,19 +198,22 @@ def _look(one: Kept, closed: bool) -> Look:
     return Look.OPEN
 
 
-def _why(reports: Mapping[str, Days], shown: Sequence[date]) -> str:
-    """Return why the account's figures differ, in a few words: the reasons of what is wrong, else those with a name."""
-    for wanted in (_BAD, frozenset({Verdict.EXPLAINED})):
+def _why(reports: Mapping[str, Days], main: str, shown: Sequence[date]) -> str:
+    """Return why the account's figures differ, in a few words.
+
+    That is what is wrong with any report; else the reasons with a name of the one whose figures are shown.
+    """
+    of_bad = [one.mark for days in reports.values() for _, one in sorted(days.items()) if one.mark.verdict in _BAD]
+    of_main = [reports[main][day].mark for day in shown if day in reports[main]]
+    named = [mark for mark in of_main if mark.verdict is Verdict.EXPLAINED]
+    for marks in (of_bad, named):
         reasons: dict[str, None] = {}
-        for days in reports.values():
-            for day in shown:
-                mark = days[day].mark if day in days else None
-                if mark and mark.verdict in wanted:
-                    said = mark.reason.partition("; see ")[0]
-                    reasons[said if mark.verdict is Verdict.EXPLAINED else f"{mark.verdict}: {said}"] = None
+        for mark in marks:
+            said = mark.reason.partition("; see ")[0]
+            reasons[said if mark.verdict is Verdict.EXPLAINED else f"{mark.verdict}: {said}"] = None
         if reasons:
-            some = list(reasons)[:2]
-            return "; ".join(some) + (f" … {len(reasons) - 2} more, see the notes" if len(reasons) > 2 else "")
+            more = f" … {len(reasons) - 2} more, see the notes" if len(reasons) > 2 else ""
+            return "; ".join(list(reasons)[:2]) + more
     return ""
 
 
@@ -229,29 +240,28 @@ def sentence(accounts: Sequence[AccountFigures]) -> str:
     """Return what the tab says in a sentence or three."""
     if not accounts:
         return "Nothing of a report by day is imported yet."
-    days = [(account, one) for account in accounts for one in account.days]
-    wrong = [(account, one) for account, one in days if one.look is Look.WRONG]
+    wrong = [account for account in accounts if account.wrong]
     through = [account.through for account in accounts]
     whole = min((day for day in through if day), default=None) if None not in through else None
     parts = []
     if wrong:
-        parts.append(_wrong(wrong, [account.advertiser for account in accounts]))
+        parts.append(_wrong(wrong, of_several=len(accounts) > 1))
     checked = _checked(accounts)
     if whole:
         parts.append(f"Your numbers equal TikTok's through {_short(whole)}{checked and ': '}{checked}.")
     elif checked:
         parts.append(f"{checked[0].upper()}{checked[1:]}.")
-    moving = sorted({one.day for _, one in days if one.look is Look.MOVING})
+    moving = sorted({one.day for account in accounts for one in account.days if one.look is Look.MOVING})
     if moving:
         parts.append(f"{_span(moving)} {'is' if len(moving) == 1 else 'are'} still moving.")
     return " ".join(parts)
 
 
-def _wrong(wrong: Sequence[tuple[AccountFigures, DayFigures]], accounts: Sequence[Advertiser]) -> str:
-    days = sorted({one.day for _, one in wrong})
+def _wrong(accounts: Sequence[AccountFigures], *, of_several: bool) -> str:
+    days = sorted({day for account in accounts for day in account.wrong})
     some = ", ".join(_short(day) for day in days[:MOST_SAID]) + (", …" if len(days) > MOST_SAID else "")
-    names = list(dict.fromkeys(account.advertiser.name or account.advertiser.id for account, _ in wrong))
-    whose = f" of {', '.join(names[:MOST_SAID])}{', …' if len(names) > MOST_SAID else ''}" if len(accounts) > 1 else ""
+    names = [account.advertiser.name or account.advertiser.id for account in accounts]
+    whose = f" of {', '.join(names[:MOST_SAID])}{', …' if len(names) > MOST_SAID else ''}" if of_several else ""
     one = len(days) == 1
     return f"{len(days)} day{'' if one else 's'}{whose} {'is' if one else 'are'} not what TikTok has: {some}."
 
@@ -265,8 +275,12 @@ def _checked(accounts: Sequence[AccountFigures]) -> str:
     whole = sum((all_ for all_, _ in spend.values()), Decimal())
     if not whole:
         return ""
-    parts = [f"{_percent(fine, all_)} of {all_:,.2f} {currency}".strip() for currency, (all_, fine) in spend.items()]
+    parts = [f"{_percent(fine, all_)} of {_money(all_, currency)}" for currency, (all_, fine) in spend.items()]
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts) + " checked"
+
+
+def _money(amount: Decimal, currency: str) -> str:
+    return f"{amount:,.{0 if currency in WITHOUT_DECIMALS else 2}f} {currency}".strip()
 
 
 def _percent(part: Decimal, whole: Decimal) -> str:

@@ -41,6 +41,7 @@ from owox_tiktok.sheets.pages import (
     colour,
 )
 from owox_tiktok.sheets.requests import Block
+from owox_tiktok.sheets.table import money_format
 from owox_tiktok.sheets.tabs import COLUMNS_WITHIN, Snapshot, Structure, Tab, find_headings, normal, tab_called
 
 NUMBERS = "Numbers"
@@ -164,7 +165,7 @@ class NumbersTab:
     def _line(
         self, row: int, columns: Sequence[int | None], strip: Sequence[int], account: AccountFigures
     ) -> list[Json]:
-        one = account.advertiser
+        one, amounts = account.advertiser, money_format(account.advertiser.currency)
         values: tuple[Cell, ...] = (
             one.name or one.id, one.id, one.currency, float(account.here),
             "not asked yet" if account.theirs is None else float(account.theirs),
@@ -175,14 +176,14 @@ class NumbersTab:
         batch = []
         for column, value, style in zip(columns, values, _STYLES, strict=True):
             if column is not None:
-                batch.append(_filled(self.tab.id, row, column, cell(value), _FORMATS.get(style)))
+                form = _FORMATS.get(style) if style != "money" else dict(zip(("type", "pattern"), amounts, strict=True))
+                batch.append(_filled(self.tab.id, row, column, cell(value), form))
         days = account.days[-len(strip) :] if strip else ()
         batch += [_painted(self.tab.id, row, column, day) for column, day in zip(strip, days, strict=True)]
         return _joined(batch)
 
 
 _FORMATS: Mapping[str, Json] = {
-    "money": {"type": "NUMBER", "pattern": "#,##0.00"},
     "rate": {"type": "PERCENT", "pattern": "0.00%"},
     "day": {"type": "DATE", "pattern": "ddd d mmm"},
     "plain": {"type": "TEXT", "pattern": "@"},
