@@ -39,7 +39,10 @@ def test_all_of_gmv_max_is_what_tiktok_has_also_after_costs_have_fallen(project:
 
 def test_the_view_of_spend_keeps_gmv_max_apart_and_adds_both_up(project: Project) -> None:
     objects = ["ad_report_daily", "gmv_max_account_report_daily"]
-    ran = project.import_(objects=objects, fields={"ad_report_daily": ["spend"]}, start_date="2026-02-27", views=True)
+    products = ["gmv_max_products", "gmv_max_product_report_daily"]
+    ran = project.import_(
+        objects=[*objects, *products], fields={"ad_report_daily": ["spend"]}, start_date="2026-02-27", views=True
+    )
     assert (ran.exit_code, ran.warnings) == (0, [])
     sums: dict[tuple[str, date], list[Any]] = {}
     for place, (stream, column) in enumerate(zip(objects, ("spend", "cost"), strict=True)):
@@ -54,6 +57,10 @@ def test_the_view_of_spend_keeps_gmv_max_apart_and_adds_both_up(project: Project
         ads, shops = sums[row["advertiser_id"], row["stat_time_day"]]
         assert (row["ads_spend"] or 0, row["gmv_max_cost"] or 0) == (ads, shops)
     assert len(found) == len(sums) > 4
+    names = {row["item_group_id"]: row["product_name"] for row in project.table("gmv_max_products")}
+    found = rows(project.database, "SELECT * FROM v_gmv_max_products_daily")
+    assert len(found) == len(project.table("gmv_max_product_report_daily")) > 4
+    assert all(row["product_name"] == names[row["item_group_id"]] for row in found)
 
 
 def test_hours_are_what_tiktok_has(project: Project) -> None:

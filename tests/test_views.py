@@ -403,7 +403,7 @@ CANDIDATES = [
     *LISTS, "ad_report_daily", "ad_group_report_daily", "campaign_report_daily", "ad_report_hourly",
     "ad_group_report_hourly", "campaign_report_hourly", "campaign_report_daily_by_country", "videos", "images",
     "creative_report_daily", "creative_report_lifetime", "smart_plus_material_breakdown_daily", "creative_fatigue",
-    "gmv_max_account_report_daily",
+    "gmv_max_account_report_daily", "gmv_max_product_report_daily", "gmv_max_products",
 ]  # fmt: skip
 READ = {
     "secondary_status", "status", "name", "campaign_name", "ad_name", "adgroup_name", "campaign_id", "adgroup_id",
@@ -412,7 +412,7 @@ READ = {
     "file_name", "duration", "video_watched_2s", "video_watched_6s", "video_views_p100", "video_play_actions",
     "image_id", "material_id", "video_cover_url", "image_url", "tiktok_item_id", "total_complete_payment_rate",
     "total_onsite_shopping_value", "main_material_name", "has_fatigue", "fatigue_index",
-    "cost", "orders", "gross_revenue",
+    "cost", "orders", "gross_revenue", "product_name", "product_image_url", "product_status",
 }  # fmt: skip
 
 

@@ -47,6 +47,9 @@ _REPORTS = (
     _Report("gmv_max_product_duration_report", "GMV Max duration report",
             "Results of each product by way of bidding, from start_date on, the last 365 days at most",
             ("campaign_id", "item_group_id", "duration"), "product"),
+    _Report("gmv_max_products", "GMV Max products",
+            "Name and picture of each product that GMV Max had results with from start_date on, the last 365 days at "
+            "most; a request per product, so not among what is usually imported", ("item_group_id",), "one product"),
     _Report("gmv_max_live_room_report_daily", "GMV Max LIVE room report daily",
             "Results of each LIVE, a row per day", ("campaign_id", "room_id", _DAY), "LIVE campaign"),
     _Report("gmv_max_live_room_report_hourly", "GMV Max LIVE room report hourly",
@@ -90,7 +93,7 @@ def _stream(report: _Report) -> Stream:
         time=time,
         max_days={"stat_time_day": 30, "stat_time_hour": 1}.get(time or ""),
         in_sandbox=False,
-        hides_deleted=report.dimensions[0] == "campaign_id",
+        hides_deleted=report.dimensions[0] in ("campaign_id", "item_group_id"),
     )
 
 

@@ -41,8 +41,8 @@ def parts(api: TikTok, question: Question, each: str, known: Once[Found]) -> tup
 
     ``type``: once for product campaigns and once for LIVE ones, living and deleted. ``store``: for each shop.
     ``PRODUCT campaign`` and ``LIVE campaign``: for each shop, its campaigns of a kind, 100 at most at a time.
-    ``product``: those with their products, 100 at most at a time. ``one campaign`` and ``one product campaign``: for
-    each campaign.
+    ``product``: those with their products, 100 at most at a time. ``one product``: each by itself.
+    ``one campaign`` and ``one product campaign``: for each campaign.
     """
     look = _Look(api, question, known)
     return tuple(_PARTS[each](look))
@@ -167,6 +167,18 @@ def _of_products(look: _Look) -> Iterator[Part]:
             yield Part(asks=part.asks, filters=(*part.filters, ("item_group_ids", some)), gives=part.gives)
 
 
+def _of_one_product(look: _Look) -> Iterator[Part]:
+    """Each product by itself, with one campaign of it: only so does TikTok give what is not a number."""
+    for store, _ in look.stores():
+        seen: set[str] = set()
+        for campaign in look.campaigns(store, "PRODUCT"):
+            for product in look.products(store, (campaign,)):
+                if product not in seen:
+                    seen.add(product)
+                    filters = (("campaign_ids", (campaign,)), ("item_group_ids", (product,)))
+                    yield Part(asks=(("store_ids", _json(store)),), filters=filters, gives=(("store_id", store),))
+
+
 def _of_one(*kinds: str) -> Callable[[_Look], Iterable[Part]]:
     def each(look: _Look) -> Iterator[Part]:
         for kind in kinds:
@@ -183,6 +195,7 @@ _PARTS: dict[str, Callable[[_Look], Iterable[Part]]] = {
     "PRODUCT campaign": _of_campaigns("PRODUCT"),
     "LIVE campaign": _of_campaigns("LIVE"),
     "product": _of_products,
+    "one product": _of_one_product,
     "one campaign": _of_one("PRODUCT", "LIVE"),
     "one product campaign": _of_one("PRODUCT"),
 }

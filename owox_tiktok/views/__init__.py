@@ -14,7 +14,7 @@ from owox_tiktok.views.dbt import dbt_views
 from owox_tiktok.views.lists import by_day, latest_entities
 from owox_tiktok.views.performance import RATIOS, performance, rolled_up
 from owox_tiktok.views.select import Columns, HoldsViews, There, View
-from owox_tiktok.views.shop import spend_with_gmv_max
+from owox_tiktok.views.shop import gmv_max_products, spend_with_gmv_max
 from owox_tiktok.views.status import import_status
 from owox_tiktok.views.trust import trust_views
 
@@ -42,6 +42,7 @@ def definitions(columns: Columns, dialect: Dialect, lookback_days: int = 7) -> l
         creative_performance(there, ads),
         creatives(there),
         *spend_with_gmv_max(there),
+        *gmv_max_products(there),
         latest_entities(there),
         *by_day(there),
         *import_status(there),

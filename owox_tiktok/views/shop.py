@@ -1,4 +1,4 @@
-"""The view that puts what GMV Max cost beside what all other ads cost: the two are never in each other."""
+"""Views of GMV Max: its cost beside what all other ads cost, and its products by name."""
 
 from __future__ import annotations
 
@@ -53,3 +53,27 @@ def spend_with_gmv_max(there: There) -> list[View]:
     total = Field("total_spend", Kind.MONEY, "Both together: neither holds the other", unit="account currency")
     select.add(total, ["COALESCE(report.ads_spend, 0) + COALESCE(report.gmv_max_cost, 0)"])
     return [select.view(name, f"{about}. Made from {ads} and {_GMV_MAX}")]
+
+
+def gmv_max_products(there: There) -> list[View]:
+    """Return the view of products by day with their names, which TikTok gives one by one; none where no product is."""
+    name, source, names = "v_gmv_max_products_daily", "gmv_max_product_report_daily", "gmv_max_products"
+    key = ("stat_time_day", "advertiser_id", "store_id", "campaign_id", "item_group_id")
+    if not there.has(source, *key):
+        return []
+    about = "One row per product of a GMV Max campaign and day, with the product's name and picture"
+    select = Select(there, f"{there.table(source)} AS report")
+    named = there.has(names, "advertiser_id", "store_id", "item_group_id")
+    if named:
+        same = ("advertiser_id", "store_id", "item_group_id")
+        select.join(there.table(names), "product", {column: f"report.{column}" for column in same})
+    else:
+        select.lacks(names)
+    for column in key:
+        select.add(STREAMS[source].fields[column], select.of("report", source, column))
+    for column in ("product_name", "product_image_url"):
+        select.add(STREAMS[names].fields[column], select.of("product", names, column) if named else [])
+    for column in STREAMS[source].fields:
+        if column not in key:
+            select.add(STREAMS[source].fields[column], select.of("report", source, column))
+    return [select.view(name, about)]

@@ -277,7 +277,7 @@ def report_rows(
                 into[name] += value * high // 3 - value * low // 3
     only_cost = "item_id" in dimensions and "stat_time_day" in dimensions
     return [
-        (dict(zip(dimensions, key, strict=True)), {m: _metric(m, part, of[key]) for m in metrics})
+        (keys := dict(zip(dimensions, key, strict=True)), {m: _metric(m, part, of[key], keys) for m in metrics})
         for key, part in sorted(sums.items())
         if part["cost"] or not only_cost
     ]
@@ -291,7 +291,8 @@ def _over(upper: int, lower: int, factor: int = 1) -> Decimal:
     return _money((2 * upper * factor * 100 + lower) // (2 * lower)) if lower else Decimal("0.00")
 
 
-def _metric(name: str, part: Mapping[str, int], one: GmvCampaign) -> Any:
+def _metric(name: str, part: Mapping[str, int], one: GmvCampaign, keys: Mapping[str, str] = {}) -> Any:
+    product = keys.get("item_group_id", "")
     cost, orders, revenue = part["cost"], part["orders"], part["gross_revenue"]
     shown, clicked = part["shown"], part["clicked"]
     known: dict[str, Callable[[], Any]] = {
@@ -315,6 +316,8 @@ def _metric(name: str, part: Mapping[str, int], one: GmvCampaign) -> Any:
         "product_impressions": lambda: shown,
         "product_clicks": lambda: clicked,
         "product_click_rate": lambda: _over(clicked, shown, 100),
+        "product_name": lambda: f"Product, “{product[-3:]}”",
+        "product_image_url": lambda: f"https://img.example.com/{product}.jpeg",
         "campaign_name": lambda: one.name,
         "operation_status": lambda: "DISABLE" if one.deleted else "ENABLE",
         "schedule_type": lambda: "Continuously",
