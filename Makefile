@@ -62,6 +62,7 @@ check: setup  ## lint, types, import floors, docs in step
 	$(BIN)/python tools/make_objects_doc.py --check
 	$(BIN)/python tools/make_commands_doc.py --check
 	$(BIN)/python tools/make_blocks.py --check
+	$(BIN)/python tools/make_notebook.py --check
 	$(BIN)/python tools/make_templates.py --check
 	$(BIN)/python tools/check_docs.py
 	$(BIN)/shellcheck cloud_function/deploy.sh .ci/run
@@ -76,6 +77,7 @@ docs: setup  ## write what the documents take from the program
 	$(BIN)/python tools/make_commands_doc.py
 	$(BIN)/python tools/make_blocks.py
 	$(BIN)/python tools/play_documents.py
+	$(BIN)/python tools/make_notebook.py
 
 templates: setup  ## rebuild the template Sheets
 	$(BIN)/python tools/make_templates.py

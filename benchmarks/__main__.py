@@ -9,7 +9,7 @@
     sheets     1 advertiser x 300 ads x 365 days into a Google Sheet with 15 columns, and the daily refresh on top of it
     quota      20 Sheets of one account import at once, 60 calls a minute; calls and bytes of a run
     bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
-    postgresql  1,000,000 rows x 25 columns into PostgreSQL and into DuckDB, a tenth of them, and the refresh on top
+    postgresql  1,000,000 rows x 25 columns into PostgreSQL, Parquet and DuckDB, a tenth, and the refresh on top
     agency     50 accounts x 20 objects into the BigQuery emulator behind a proxy that is as slow as Google, twice; not
                among those that run when none is named. BENCH_AGENCY="50 20 8 10": accounts, objects, days, requests
                per second
