@@ -14,7 +14,7 @@
     bigquery   1,000,000 rows x 25 columns into the BigQuery emulator, the refresh on top, and other formats
     memory     unlimited's 10 advertisers, and one of them, whole imports into the BigQuery emulator, to see memory stay
                flat; not among those that run when none is named
-    postgresql  1,000,000 rows x 25 columns into PostgreSQL and into DuckDB, a tenth of them, and the refresh on top
+    postgresql  1,000,000 rows x 25 columns into PostgreSQL, Parquet and DuckDB, a tenth, and the refresh on top
     agency     50 accounts x 20 objects into the BigQuery emulator behind a proxy that is as slow as Google, twice; not
                among those that run when none is named. BENCH_AGENCY="50 20 8 10": accounts, objects, days, requests
                per second

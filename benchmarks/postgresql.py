@@ -1,4 +1,4 @@
-"""PostgreSQL beside DuckDB: the same 1,000,000 rows x 25 columns into either, a tenth of them, and the refresh on top.
+"""PostgreSQL and Parquet beside DuckDB: the same 1,000,000 rows x 25 columns, a tenth of them, and the refresh on top.
 
 Each figure is of a process of its own, which does nothing but bring row files in: ``python -m benchmarks postgresql``.
 The server, from the system's package, runs on the same machine without fsync; its CPU is not in the figures.
@@ -15,14 +15,17 @@ from benchmarks.bigquery import ADS, COLUMNS, DAYS, FIRST, measured
 
 
 def run(say: Callable[[str, str, str], None]) -> None:
-    """Measure both and print it with ``say``."""
+    """Measure them and print it with ``say``."""
     from tests import postgresql
 
     print(f"postgresql: {DAYS * ADS:,} rows x {len(COLUMNS)} columns")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measured("write", folder, FIRST, DAYS, "")
-        places = {"DuckDB": (f"duckdb:///{folder}/tenth.duckdb", f"duckdb:///{folder}/all.duckdb")}
+        places = {
+            "DuckDB": (f"duckdb:///{folder}/tenth.duckdb", f"duckdb:///{folder}/all.duckdb"),
+            "Parquet": (f"parquet:///{folder}/tenth", f"parquet:///{folder}/all"),
+        }
         if postgresql.missing:
             print(f"PostgreSQL is not measured: {postgresql.missing}")
         else:

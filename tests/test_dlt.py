@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+import uuid
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,10 +16,13 @@ import duckdb
 import pytest
 
 from owox_tiktok import Incomplete, TikTokAds
+from owox_tiktok.dialects import POSTGRESQL
 from owox_tiktok.local.tiktok import Server
 from owox_tiktok.model import Kind, Stream
 from owox_tiktok.streams import STREAMS
-from tests.helpers import NOW, Row, differences, expected
+from tests import postgresql
+from tests.helpers import NOW, Project, Row, differences, expected, process_environment
+from tests.postgresql import PostgreSQLKit
 
 dlt = pytest.importorskip("dlt", reason="dlt is not installed (pip install 'owox-tiktok[dlt]')")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -136,3 +143,74 @@ def test_types_keys_and_descriptions_are_ours(loaded: Loaded) -> None:
     keys = [name for name, column in daily["columns"].items() if column.get("primary_key")]
     assert keys == list(STREAMS["ad_report_daily"].keys)
     assert [n for n, c in daily["columns"].items() if c.get("merge_key")] == ["advertiser_id", "stat_time_day"]
+
+
+# --- PostgreSQL through dlt -------------------------------------------------------------------------------------------
+
+KILLED = """\
+import os, sys, dlt
+from datetime import datetime
+from owox_tiktok import TikTokAds
+from owox_tiktok.dlt import load
+TikTokAds._now = datetime.fromisoformat(sys.argv[1])
+pipeline = dlt.pipeline("tiktok", pipelines_dir=sys.argv[2], dataset_name=sys.argv[3],
+                        destination=dlt.destinations.postgres(sys.argv[4]))
+load(pipeline, access_token=os.environ["TIKTOK_ACCESS_TOKEN"], advertiser_ids=sys.argv[6].split(","),
+     objects=sys.argv[5].split(","), start_date=sys.argv[7], requests_per_second=1000, rows_per_load=100)
+"""
+
+
+@postgresql.needs_server
+def test_postgresql_through_dlt_equals_our_own_tables_after_a_kill_two_refreshes_and_a_new_field(
+    tmp_path: Path, tiktok: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(
+        "psycopg2", reason="dlt's own driver of PostgreSQL is not installed (pip install 'dlt[postgres]')"
+    )
+    from owox_tiktok.dlt import load
+
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    theirs = f"d_{uuid.uuid4().hex[:12]}"
+    kit = PostgreSQLKit(tmp_path, f"s_{uuid.uuid4().hex[:12]}")
+    ours = Project(tmp_path, tiktok, say={"objects": OBJECTS, "start_date": str(SINCE), "destination": kit.address})
+    url = f"postgresql://{postgresql.USER}:any@127.0.0.1:{kit.server.port}/postgres"
+    folder = tmp_path / "work"
+
+    def differing() -> list[Any]:
+        """What is in one of the two alone, in our columns and types."""
+        found = []
+        for stream in (STREAMS[name] for name in OBJECTS):
+            columns = {n: POSTGRESQL.types[stream.fields[n].kind] for n in kit.columns(stream) if n in stream.fields}
+            mine = ", ".join(f'"{name}"' for name in columns)
+            cast = ", ".join(f'CAST("{name}" AS {kind})' for name, kind in columns.items())
+            a, b = f"SELECT {mine} FROM {kit.table(stream)}", f"SELECT {cast} FROM {theirs}.{stream.name}"
+            found += kit.run(f"(({a}) EXCEPT ALL ({b})) UNION ALL (({b}) EXCEPT ALL ({a}))")
+            found += [] if kit.run(a) else [f"{stream.name} is empty"]
+        return found
+
+    # It is killed once one load is in, and before the last is.
+    words = [NOW.isoformat(), str(folder), theirs, url, ",".join(OBJECTS), ",".join(tiktok.advertiser_ids), str(SINCE)]
+    environment = process_environment(ours.environment | {"RUNTIME__DLTHUB_TELEMETRY": "false"})
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", KILLED, *words], env=environment, stderr=subprocess.DEVNULL
+    )
+    stored = f"SELECT to_regclass('{theirs}._dlt_loads')"
+    while kit.run(stored) == [(None,)] or not kit.run(f"SELECT 1 FROM {theirs}._dlt_loads"):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    ads = TikTokAds(
+        tiktok.token, tiktok.advertiser_ids, requests_per_second=1000, environment={"TIKTOK_API_URL": tiktok.url}
+    )
+    given: dict[str, Any] = {"ads": ads, "access_token": "-", "advertiser_ids": "-", "objects": OBJECTS}
+    for later, fields in ((0, None), (2, None), (3, {"ad_report_daily": ["performance", "video"]})):
+        tiktok.world.as_of = NOW + timedelta(days=later)
+        ads._now = tiktok.world.now()
+        pipeline = dlt.pipeline(
+            "tiktok", pipelines_dir=str(folder), dataset_name=theirs, destination=dlt.destinations.postgres(url)
+        )
+        load(pipeline, **given, start_date=SINCE, fields=fields)
+        assert ours.import_(fields=fields).exit_code == 0
+        assert differing() == []
+    assert "video_play_actions" in kit.columns(STREAMS["ad_report_daily"])

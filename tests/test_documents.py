@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import date
 from pathlib import Path
@@ -14,7 +15,7 @@ from owox_tiktok.local.tiktok import Server
 from owox_tiktok.streams import STREAMS
 from tests.helpers import Project
 from tests.test_views import for_duckdb, rows
-from tools import check_docs, make_blocks, make_objects_doc
+from tools import check_docs, make_blocks, make_notebook, make_objects_doc
 from tools.play_documents import PLAYED, Different, blocks, play, settled, simulated
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +37,16 @@ def test_every_output_of_a_played_document_belongs_to_something_that_is_run_or_s
         for block in blocks(path.read_text(encoding="utf-8")):
             assert block.language != "text" or ran, f"{path.name}: {block.text}"
             ran = block.language in ("sh", "sql", "python")
+
+
+def test_the_notebook_is_the_page_that_is_played_with_all_its_outputs() -> None:
+    page = make_notebook.PAGE.read_text(encoding="utf-8")
+    book = json.loads(make_notebook.NOTEBOOK.read_text(encoding="utf-8"))
+    assert book == json.loads(make_notebook.made())
+    code = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+    shown = [block.text.strip() for block in blocks(page) if block.language == "python" and not block.order]
+    assert code == shown
+    assert all(cell["outputs"] for cell in book["cells"] if cell["cell_type"] == "code")
 
 
 DOCUMENT = """\

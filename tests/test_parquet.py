@@ -153,6 +153,16 @@ def test_a_manifest_of_a_later_version_is_refused_in_words(kit: ParquetKit) -> N
     assert "newer version" in str(caught.value)
 
 
+def test_a_folder_may_be_called_anything(tmp_path: Path) -> None:
+    folder = tmp_path / "it's a [folder] *"
+    folder.mkdir()
+    kit = ParquetKit(folder)
+    for _ in range(2):
+        kit.store(kit.whole())
+    assert (len(kit.days()), len(kit.files(DAILY)), kit.damaged(DAILY)) == (5, 1, [])
+    assert _listed(kit) == kit.files(DAILY)
+
+
 def test_files_of_an_account_that_are_gone_are_read_again(kit: ParquetKit) -> None:
     kit.store(kit.whole(), kit.whole("2"))
     Path(kit.files(DAILY)[0]).unlink()

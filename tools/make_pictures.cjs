@@ -199,6 +199,17 @@ const scenarios = {
     await page.locator(".owox-dialog").screenshot(to("menu-set-up"));
   },
 
+  /** An asset in Dagster's page, past what it asks a new person. */
+  async dagster(page) {
+    await page.setViewportSize({ width: WIDE, height: 700 });
+    await page.goto(`${url}/assets/tiktok_ads/ad_report_daily?view=overview`);
+    await page.getByRole("button", { name: "Skip" }).click({ timeout: 60000 });
+    await page.getByText("stat_time_day").first().waitFor();
+    await page.getByText("Row count").first().waitFor();
+    await wait(2000); // the icons of kinds come later
+    await page.screenshot(to("dagster"));
+  },
+
   /** One card on a page of our own. */
   async message(page) {
     await page.setViewportSize({ width: 760, height: 400 });

@@ -13,11 +13,14 @@ import os
 import pty
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -381,6 +384,64 @@ def message() -> None:
         photograph("message", page.url)
 
 
+DEFINITIONS = """\
+from pathlib import Path
+from dagster import definitions, load_from_defs_folder
+
+@definitions
+def defs():
+    return load_from_defs_folder(path_within_project=Path(__file__).parent)
+"""
+
+
+def dagster() -> None:
+    """An asset in Dagster's page, after all of them were materialised in a real project."""
+    programs, component = FOLDER.parent.parent / ".venv-dagster" / "bin", "owox_tiktok.dagster.TikTokAdsComponent"
+    seen = World(seed=1, ads=60)
+    with tempfile.TemporaryDirectory() as name, serve(seen, limits=Limits(qps=None, per_minute=None)) as server:
+        project = Path(name)
+        defs = project / "src" / "my_project" / "defs"
+        defs.mkdir(parents=True)
+        (defs.parent / "__init__.py").touch()
+        (defs.parent / "definitions.py").write_text(DEFINITIONS)
+        (project / "pyproject.toml").write_text(
+            '[project]\nname = "my_project"\nversion = "0"\n[tool.dg]\ndirectory_type = "project"\n'
+            '[tool.dg.project]\nroot_module = "my_project"\n'
+        )
+        (project / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        environment = {
+            **os.environ, "TIKTOK_API_URL": server.url, "TIKTOK_ACCESS_TOKEN": server.token, "DAGSTER_HOME": name,
+            "PYTHONPATH": f"{FOLDER.parent.parent}{os.pathsep}{project / 'src'}", "DO_NOT_TRACK": "1",
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        }  # fmt: skip
+
+        def dg(*words: str) -> subprocess.Popen[bytes]:
+            return subprocess.Popen([programs / "dg", *words], cwd=project, env=environment)
+
+        assert dg("scaffold", "defs", component, "tiktok_ads").wait() == 0
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)
+        assert dg("launch", "--job", "tiktok_ads", "--partition", str(yesterday)).wait() == 0
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        page = dg("dev", "--port", str(port))
+        try:
+            while not _answers(f"http://127.0.0.1:{port}/server_info"):
+                time.sleep(1)
+            photograph("dagster", f"http://127.0.0.1:{port}")
+        finally:
+            page.terminate()
+            page.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):  # noqa: S310 -- our own
+            return True
+    except OSError:
+        return False
+
+
 @contextmanager
 def webhook(authority: trustme.CA) -> Iterator[tuple[str, list[bytes]]]:
     """A host that takes messages over HTTPS; yields its name and what it received."""
@@ -414,6 +475,7 @@ PICTURES: Mapping[str, Callable[[], None]] = {
     "numbers": numbers,
     "set_up": set_up,
     "message": message,
+    "dagster": dagster,
 }
 
 

@@ -36,7 +36,10 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PLAYED = (
     README,
-    *(ROOT / "docs" / f"{name}.md" for name in ("GETTING_STARTED", "laptop", "queries", "python", "parquet")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("GETTING_STARTED", "laptop", "queries", "python", "parquet", "schedulers")
+    ),
 )
 """The documents whose blocks are a story that can be followed without an account."""
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

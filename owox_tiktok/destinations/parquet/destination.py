@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from owox_tiktok.cursors import RECORD, Part
 from owox_tiktok.destinations import history
-from owox_tiktok.destinations.duckdb import DuckDB
+from owox_tiktok.destinations.duckdb import LEAST_MOST_MB, DuckDB, memory_mb
 from owox_tiktok.destinations.parquet.folder import Folder
 from owox_tiktok.destinations.parquet.manifest import (
     FOLDER,
@@ -315,12 +315,14 @@ class Parquet(DuckDB):
     def prune(self, stream: Stream, keep_from: Mapping[str, date], *, dry_run: bool) -> int:
         """Delete rows dated before ``keep_from[advertiser]``; return how many there were. Dry: only count."""
         self._open_again_if_spoiled()
+        self._set_memory(max(LEAST_MOST_MB, memory_mb() // 2))  # a step is tried with more and more, this is not
         with self._about(self._of_windows(stream, [(a, Window(date.min, day)) for a, day in keep_from.items()])):
             return super().prune(stream, keep_from, dry_run=dry_run)
 
     def remove(self, advertiser_ids: Collection[str], *, dry_run: bool) -> dict[str, int]:
         """Delete all rows of these accounts, in every table of ours, all or nothing; dry: only count."""
         self._open_again_if_spoiled()
+        self._set_memory(max(LEAST_MOST_MB, memory_mb() // 2))
         accounts = {*advertiser_ids, WHOLE_APP}
         wanted = {
             table: [(f.account, f.month) for f in files if f.account in accounts]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,9 @@ except ImportError:  # Windows
 
 EXAMPLE = "parquet:///tiktok_ads or parquet://s3://my-bucket/tiktok_ads"
 LOCK = "_lock"
+AT_ONCE = 8
+"""So many files are read side by side."""
+_PATTERN = re.compile(r"[*?\[]")
 
 
 class Folder:
@@ -127,21 +132,23 @@ class Folder:
 
     def read(self, names: Collection[str]) -> Mapping[str, bytes]:
         """Return what is in files; those that are not there are left out."""
-        if not names:
-            return {}
-        with self._sentences("what is there cannot be read"):
-            answers = self._fs.cat([self._at(name) for name in names], on_error="return")
-            found = {}
-            for path, answer in answers.items():
-                if isinstance(answer, bytes):
-                    found[str(path)[len(self._root) + 1 :]] = answer
-                elif not isinstance(answer, FileNotFoundError):
-                    raise answer
-        return found
+        with self._sentences("what is there cannot be read"), ThreadPoolExecutor(AT_ONCE) as pool:
+            contents = pool.map(self._content, names)
+            return {name: content for name, content in zip(names, contents, strict=True) if content is not None}
+
+    def _content(self, name: str) -> bytes | None:
+        # fsspec's cat, which takes several, would read "*" and "[" in a folder's name as a pattern.
+        try:
+            return bytes(self._fs.cat_file(self._at(name)))
+        except FileNotFoundError:
+            return None
 
     def local(self, name: str, spare: Path) -> Path:
-        """Return the path of a file on this machine: its own, or ``spare``, to which it is copied."""
-        if self.is_local:
+        """Return the path of a file on this machine: its own, or ``spare``, to which it is copied.
+
+        What is returned is no pattern, as a name with "*" or "[" in it would be for DuckDB.
+        """
+        if self.is_local and not _PATTERN.search(self._root):
             return Path(self._at(name))
         with self._sentences(f"{name} cannot be read"):
             self._fs.get_file(self._at(name), str(spare))
@@ -211,6 +218,11 @@ class Folder:
                     for parent in path.relative_to(self._root).parents[:-1]:
                         with suppress(OSError):  # it is not empty
                             (Path(self._root) / parent).rmdir()
+                return
+            if _PATTERN.search(self._root):
+                for name in names:
+                    with suppress(FileNotFoundError):
+                        self._fs.rm_file(self._at(name))
                 return
             with suppress(FileNotFoundError):
                 self._fs.rm([self._at(name) for name in names])
