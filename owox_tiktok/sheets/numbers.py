@@ -116,24 +116,22 @@ class NumbersTab:
     def requests(
         self, seen: Snapshot, advertisers: Sequence[Advertiser], kept: Mapping[tuple[str, str], Days], now: datetime
     ) -> list[Json]:
-        """Return the writes that fill it, without the lines where its headings are gone.
+        """Return the writes that fill it; none where its headings are gone, or it is a person's own tab of that name.
 
         ``kept`` is what is known of days, also of accounts that are not among the ``advertisers`` of this run: those
         keep the name that they have here.
         """
         rows = seen.lines()
         place = find_headings(self.tab, rows, HEADINGS[:2])
-        columns = [place.columns.get(normal(h)) if place else None for h in HEADINGS]
-        id_at = columns[1]
-        there: dict[str, int] = {}
-        if place and id_at is not None:
-            there = {str(row[id_at]): n for n, row in enumerate(rows) if n > place.row and row[id_at] is not None}
+        if place is None:
+            return []
+        columns = [place.columns.get(normal(h)) for h in HEADINGS]
+        id_at = place.columns[normal(HEADINGS[1])]
+        there = {str(row[id_at]): n for n, row in enumerate(rows) if n > place.row and row[id_at] is not None}
         others = {who for _, who in kept} - {one.id for one in advertisers}
         known = [*advertisers, *(_as_written(who, rows, columns, there) for who in sorted(others))]
         accounts = account_figures(known, kept, now)
         batch = self._sentence(rows, sentence(accounts))
-        if place is None or id_at is None:
-            return batch
         strip = _strip(rows[place.row], [c for c in columns if c is not None])
         shown = accounts[0].days[-len(strip) :] if accounts and strip else ()
         strip = strip[-len(shown) :] if shown else []
