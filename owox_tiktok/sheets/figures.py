@@ -76,6 +76,8 @@ class AccountFigures:
     """Of all days that are stored and over for TikTok, too."""
     verified: Decimal
     """How much of it TikTok's totals confirm."""
+    since: date | None
+    """The first of these days, where it is before those that are shown."""
     wrong: tuple[date, ...]
     """All days on which something is wrong with a report, also those that are not shown."""
     days: tuple[DayFigures, ...]
@@ -117,11 +119,11 @@ def _account(
     main = min(compared, key=_rank)
     days = [_day(advertiser, reports, main, day, now) for day in shown]
     of_main = {day: one for day, one in compared[main].items() if one.sealed}
-    over = [
-        one
+    over = {
+        day: one
         for day, one in of_main.items()
         if one.mark.verdict is not Verdict.MOVING and is_closed(day, advertiser.zone, now)
-    ]
+    }
     asked = [day for day in shown if day in of_main and _is_known(of_main[day], day, advertiser, now)]
     theirs = sum((of_main[day].mark.account or Decimal() for day in asked), Decimal()) if asked else None
     return AccountFigures(
@@ -131,8 +133,9 @@ def _account(
         _why(reports, main, shown),
         _through(compared.values()),
         min((one.day for one in days if one.look is Look.MOVING), default=None),
-        sum((_spend(one) for one in over), Decimal()),
-        sum((_spend(one) for one in over if one.mark.verdict in VERIFIED), Decimal()),
+        sum((_spend(one) for one in over.values()), Decimal()),
+        sum((_spend(one) for one in over.values() if one.mark.verdict in VERIFIED), Decimal()),
+        min((day for day in over if day < shown[0]), default=None),
         tuple(sorted(day for day in set().union(*reports.values()) if _is_wrong(reports.values(), day))),
         tuple(days),
     )
@@ -267,7 +270,7 @@ def _wrong(accounts: Sequence[AccountFigures], *, of_several: bool) -> str:
 
 
 def _checked(accounts: Sequence[AccountFigures]) -> str:
-    """Return how much of the spend is confirmed: "100 % of 84,213.40 EUR checked"."""
+    """Return how much of the spend is confirmed: "100 % of 84,213.40 EUR since 1 Oct checked"."""
     spend: dict[str, tuple[Decimal, Decimal]] = {}
     for account in accounts:
         all_, fine = spend.get(account.advertiser.currency, (Decimal(), Decimal()))
@@ -276,7 +279,9 @@ def _checked(accounts: Sequence[AccountFigures]) -> str:
     if not whole:
         return ""
     parts = [f"{_percent(fine, all_)} of {_money(all_, currency)}" for currency, (all_, fine) in spend.items()]
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts) + " checked"
+    since = min((account.since for account in accounts if account.since), default=None)
+    more_than_shown = f" since {since.day} {since:%b}" if since else ""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[:-1] else parts) + f"{more_than_shown} checked"
 
 
 def _money(amount: Decimal, currency: str) -> str:

@@ -56,7 +56,7 @@ _DAY = re.compile(r"day|\d{1,2} [A-Z][a-z]{2}")
 _STYLES = ("text", "plain", "note", "money", "money", "rate", "note", "day", "day")
 _WIDTHS = (190, 170, 70, 110, 110, 76, 330, 110, 100)
 _ABOUT = (
-    "Spend, impressions and clicks of each day, here and at TikTok. Point at a day to see its figures. "
+    "Spend, impressions and clicks of 30 days, here and at TikTok. Point at a day to see its figures. "
     "= equal · ~ TikTok still changes it · i explained · ! wrong or missing · ? not compared yet"
 )
 _WHY = "What each word means, and what to do: the page Why your numbers differ of the documentation"
