@@ -660,8 +660,8 @@ def test_dbt_tiktok_ads_finds_a_value_where_tiktok_gives_one(for_dbt: Project) -
     gone = {"phone_number", "telephone", "display_name", "landing_page_url of an ad group"}
     gone |= {name for name, field in STREAMS["advertisers"].fields.items() if field.personal}
     for view in definitions(columns_of(for_dbt.database), DUCKDB):
-        assert view.sql, view.name
         if not view.name.startswith("v_"):
+            assert view.sql, view.name
             assert not view.missing, "docs/queries.md says what to import for all of it"
             for column in contract()[view.name]:
                 empty = the_only(rows(for_dbt.database, f"SELECT count({column}) AS n FROM {view.name}"))["n"] == 0
