@@ -40,6 +40,7 @@ from owox_tiktok.states import ABOUT
 from owox_tiktok.streams import permission_for
 from owox_tiktok.trust.seals import CONTROLS
 from owox_tiktok.trust.verdicts import (
+    NOT_COMPARED,
     PAGE,
     SEVERITY,
     TO_READ_AGAIN,
@@ -383,7 +384,7 @@ def show_verified(console: Console, found: Verified, *, quiet: bool = False) -> 
     table = _table("object", "account", ">closed days", ">equal", ">spend checked", "verified through", "moving since")
     for name, advertiser_id in dict.fromkeys((one.object, one.advertiser_id) for one in found.days):
         days = [one for one in found.days if (one.object, one.advertiser_id) == (name, advertiser_id)]
-        closed = [d for d in days if d.verdict not in (Verdict.MOVING, Verdict.NOT_READ, Verdict.NOT_CHECKABLE)]
+        closed = [d for d in days if d.verdict not in (Verdict.MOVING, Verdict.NOT_CHECKABLE, *NOT_COMPARED)]
         equal = [d for d in closed if d.verdict in VERIFIED]
         money_ = next((a.currency for a in found.accounts if a.id == advertiser_id), "")
         through = verified_through(days) or ""
@@ -423,6 +424,10 @@ def _verified_in_words(found: Verified) -> str:
     if count[Verdict.NOT_CHECKABLE]:
         said.append(
             f"Of {count[Verdict.NOT_CHECKABLE]:,} TikTok gives no totals; their rows are those that were stored."
+        )
+    if count[Verdict.NOT_ANSWERED]:
+        said.append(
+            f"Of {count[Verdict.NOT_ANSWERED]:,} nothing is known, since TikTok did not answer: check again later."
         )
     if again:
         said.append(f"The next import reads {again:,} of them again.")

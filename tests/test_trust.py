@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from benchmarks import trust as benchmark
 from owox_tiktok import app
 from owox_tiktok.app.proofs import Verified
-from owox_tiktok.local.tiktok import Faults, Rules, World, oracle, serve
+from owox_tiktok.local.tiktok import Fault, Faults, Rules, World, oracle, serve
 from owox_tiktok.model import Seal, Sealed, Window
 from owox_tiktok.trust.closing import closes_at, is_closed, last_closed
 from owox_tiktok.trust.like_for_like import LikeForLike, OurDay, Pair
@@ -244,6 +244,27 @@ def test_a_cut_that_tiktok_does_not_tell_is_missing(tmp_path: Path) -> None:
     assert of(found, DAY).verdict is Verdict.MISSING
     assert Reason.CUT in of(found, DAY).reason
     assert found.exit_code == 1
+
+
+def test_what_tiktok_does_not_answer_is_not_called_equal_and_takes_nothing_back(tmp_path: Path) -> None:
+    world = World(seed=3, advertisers=2, campaigns=3, ad_groups=4, ads=6, as_of=NOW)
+    with serve(world) as server:
+        project = Project(tmp_path, server)
+        project.import_()
+        silent = Fault(
+            "code_40301", "report/integrated/get", where={"advertiser_id": world.advertiser_ids[1]}, times=None
+        )
+        server.faults.at = (silent,)
+        found = verify(project)
+        assert {of(found, DAY).verdict, of(found, DAY, account=1).verdict} == {Verdict.EQUAL, Verdict.NOT_ANSWERED}
+        assert found.exit_code == 3
+        said = project.cli("verify", "--from", "2026-02-10", "--to", "2026-02-25")
+        assert (said.returncode, "nothing is known, since TikTok did not answer" in said.stdout) == (3, True)
+    with duckdb.connect(str(project.database)) as connection:
+        ((kept,),) = connection.execute(
+            "SELECT DISTINCT verdict FROM _owox_tiktok_days WHERE day = ? AND verdict IS NOT NULL", [DAY]
+        ).fetchall()
+    assert kept == "equal"
 
 
 def test_a_wrong_day_is_told_read_again_and_kept(tmp_path: Path) -> None:

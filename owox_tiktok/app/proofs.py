@@ -35,6 +35,7 @@ from owox_tiktok.trust.like_for_like import LONGEST_DAYS, LikeForLike, OurDay
 from owox_tiktok.trust.seals import CONTROLS, NOTHING
 from owox_tiktok.trust.totals import COMPARED, NoTotals, Total
 from owox_tiktok.trust.verdicts import (
+    NOT_COMPARED,
     NOT_RIGHT,
     TO_READ_AGAIN,
     VERIFIED,
@@ -156,8 +157,8 @@ def kept(destination: Destination, found: Sequence[DayChecked], now: datetime) -
     bad = any(one.verdict in NOT_RIGHT for one in found)
     before = destination.wrong_before(now - REMEMBERED) if bad else {}
     marked = [replace(one, again=one.day in before.get((one.object, one.advertiser_id), ())) for one in found]
-    if read := [one for one in marked if one.verdict is not Verdict.NOT_READ]:
-        destination.keep_checks(read, now, LIKE_FOR_LIKE)
+    if compared := [one for one in marked if one.verdict not in NOT_COMPARED]:
+        destination.keep_checks(compared, now, LIKE_FOR_LIKE)
     return marked
 
 
@@ -353,7 +354,7 @@ class Checks:
             return found
         except Problem as problem:
             return [
-                DayChecked(stream.name, advertiser.id, one.day, Verdict.NOT_CHECKABLE, problem.sentence, one.found)
+                DayChecked(stream.name, advertiser.id, one.day, Verdict.NOT_ANSWERED, problem.sentence, one.found)
                 for one in task.days
             ]
 

@@ -34,7 +34,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="The same as 
     )
     + "\n\n\b\nExit codes: 0 every closed day equals TikTok's totals (days that still move are only reported),\n"
     "1 something is wrong, damaged, missing or not explained, 2 bad input, 3 explained, not read yet,\n"
-    "or none of the days is closed yet."
+    "not answered, or none of the days is closed yet."
 )
 @asked()
 @click.option("--from", "first", callback=day, metavar="DAY", help="Check the days from this one …")

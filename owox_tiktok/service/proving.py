@@ -96,6 +96,8 @@ def _in_words(days: Sequence[DayChecked], left: int) -> str:
         said.append(f"{counted(count[Verdict.MOVING], 'day')} still move{'s' if count[Verdict.MOVING] == 1 else ''}.")
     if count[Verdict.NOT_CHECKABLE]:
         said.append(f"Of {counted(count[Verdict.NOT_CHECKABLE], 'day')} TikTok gives no total.")
+    if silent := count[Verdict.NOT_ANSWERED]:
+        said.append(f"Of {counted(silent, 'day')} nothing is known, since TikTok did not answer: check again later.")
     if unread := count[Verdict.NOT_READ]:
         said.append(f"{counted(unread, 'day')} {_are(unread)} not read yet.")
     if left:

@@ -51,9 +51,7 @@ class Mark:
     account: Decimal | None = None
 
     def of(self, checked: DayChecked, at: datetime) -> Mark:
-        """Return what is known after another check; one that TikTok did not answer takes nothing back."""
-        if checked.verdict is Verdict.NOT_CHECKABLE and self.verdict in VERIFIED:
-            return self
+        """Return what is known after another check."""
         return Mark(
             checked.verdict,
             checked.reason,

@@ -26,6 +26,7 @@ class Verdict(enum.StrEnum):
     NOT_READ = "not read yet"
     EARLY = "read too early"  # before TikTok's numbers were final, and no import would read it again by habit
     NOT_CHECKABLE = "not checkable"  # TikTok gives no total to compare with
+    NOT_ANSWERED = "not answered"  # TikTok was asked, and gave no answer that could be compared
     DAMAGED = "damaged here"  # the rows are not those that were stored
     WRONG = "wrong"  # TikTok says something else of a day that is over
     MISSING = "missing"  # the account has results that are not here
@@ -47,6 +48,7 @@ SEVERITY: Mapping[Verdict, Severity] = {
     Verdict.EXPLAINED: Severity.OPEN,
     Verdict.NOT_READ: Severity.OPEN,
     Verdict.EARLY: Severity.OPEN,
+    Verdict.NOT_ANSWERED: Severity.OPEN,
     Verdict.DAMAGED: Severity.BAD,
     Verdict.WRONG: Severity.BAD,
     Verdict.MISSING: Severity.BAD,
@@ -54,6 +56,8 @@ SEVERITY: Mapping[Verdict, Severity] = {
 }
 NOT_RIGHT = frozenset({Verdict.WRONG, Verdict.DAMAGED})
 """Where one of these comes again after such a day was read again, a person should know."""
+NOT_COMPARED = frozenset({Verdict.NOT_READ, Verdict.NOT_ANSWERED})
+"""Nothing is known of such a day that was not known before, and nothing is kept."""
 TO_READ_AGAIN = frozenset({*NOT_RIGHT, Verdict.EARLY})
 """The next import reads such a day again."""
 VERIFIED = frozenset({Verdict.EQUAL, Verdict.EXPLAINED, Verdict.NOT_EXPLAINED})
@@ -105,7 +109,7 @@ def verified_through(days: Iterable[DayChecked]) -> date | None:
     It is the last confirmed day before the first one that is over and is not confirmed.
     """
     found = list(days)
-    open_ = (Verdict.MOVING, Verdict.NOT_READ, Verdict.NOT_CHECKABLE)
+    open_ = (Verdict.MOVING, Verdict.NOT_CHECKABLE, *NOT_COMPARED)
     broken = min((d.day for d in found if d.verdict not in VERIFIED and d.verdict not in open_), default=date.max)
     return max((d.day for d in found if d.verdict in VERIFIED and d.day < broken), default=None)
 
