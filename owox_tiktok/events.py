@@ -196,15 +196,15 @@ class Finished:
     def confirmed(self) -> str:
         """What TikTok's own totals confirm of it, as one line for people; "" where it gave none.
 
-        It is the same in every log, in a Sheet and in the record of runs: "14,720 rows · spend 84,213.40 EUR = TikTok's
-        total · 267 of 267 closed days equal · 9 check requests (+3 % over all runs)".
+        It is the same in every log, in a Sheet and in the record of runs: "Confirmed by TikTok: 14,720 rows · spend
+        84,213.40 EUR = TikTok's total · 267 of 267 closed days equal · 9 check requests (+3 % over all runs)".
         """
         if not self.rows_confirmed:
             return ""
         every = sum(self.rows.values())
         of = "" if self.rows_confirmed == every else f"{self.rows_confirmed:,} of "
-        others = " (TikTok gives no totals of the others)" if of else ""
-        return " · ".join([f"{of}{rows_of(every)}{others}", *self.proof.parts])
+        others = " (it gives no totals of the others)" if of else ""
+        return "Confirmed by TikTok: " + " · ".join([f"{of}{rows_of(every)}{others}", *self.proof.parts])
 
     @property
     def summary(self) -> str:
