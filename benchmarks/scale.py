@@ -26,7 +26,7 @@ from owox_tiktok.sheets.shared_pace import FEWEST, MOST, Leases, lease
 SHEETS, ACCOUNTS, OBJECTS, RATE = 300, 2_000, 5, 10.0
 REQUESTS_PER_PAIR = 1.5
 """Requests of a refresh per ad account and object: 1.1 to 2.3 in ``benchmarks agency``."""
-READS, WRITES = 8, 5
+READS, WRITES = 9, 6
 """Calls of a refresh of five small objects, by ``benchmarks quota``."""
 CALL_S = 0.4
 START_S = 6.0
