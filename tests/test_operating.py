@@ -259,6 +259,13 @@ def test_a_secret_that_the_account_may_not_add_to_stays_as_it_is(connecting: Con
     assert "revoked-one" in (connecting.place.secrets / "acme" / "token").read_text("utf-8")
 
 
+def test_a_token_for_no_ad_account_replaces_none(connecting: Connecting) -> None:
+    connecting.place.project.server.credentials.ticks_none = True
+    done = connecting.back(*connecting.begin())
+    assert (done.status_code, "No ad account came with it" in done.text) == (200, True), done.text
+    assert connecting.vault.versions == {}
+
+
 def test_a_refused_token_is_answered_with_the_way_to_connect(connecting: Connecting) -> None:
     place = connecting.place
     place.ask(connecting.sheets, "import")

@@ -59,6 +59,12 @@ NEEDED = (1, 2, 4)
 """Without these most objects cannot be read."""
 
 
+NO_ACCOUNT = (
+    "<p>You ticked no ad account, or have access to none. Nothing has changed. "
+    "Choose OWOX › Connect TikTok… in the Sheet again.</p>"
+)
+
+
 class State(msgspec.Struct, frozen=True):
     """For which Sheet who asked (address, and the domain that manages it), until when, and a number that is used once.
 
@@ -162,12 +168,15 @@ class Connecting:
         api = client.TikTok(client.base_url(False, self._environment), Secret(""), pace, app=client.App("", app_secret))
         granted = login.exchange(api, app_id, app_secret, Secret(code))
         logs.hide([granted.token])
+        ids = granted.advertiser_ids
+        if not ids:  # it reads nothing, and the token before it may well read something
+            log.warning("a TikTok token came with no ad account, and was not stored")
+            return Answer(200, _page("No ad account came with it", NO_ACCOUNT))
         lines = {TOKEN: granted.token.reveal(), APP_ID: app_id, APP_SECRET: app_secret.reveal()}
         value = Secret("".join(f"{name}={one}\n" for name, one in lines.items()))
         add_version(f"{self._deployment.secret_prefix}{entry.secret}", value, self._environment)
-        ids = granted.advertiser_ids
         log.info("a TikTok token was stored for %s ad accounts", len(ids), facts={"owox_event": "connected"})
-        return Answer(200, _page("TikTok is connected" if ids else "No ad account came with it", _came(granted)))
+        return Answer(200, _page("TikTok is connected", _came(granted)))
 
     @property
     def _redirect(self) -> str:
@@ -197,10 +206,6 @@ class Connecting:
 def _came(granted: login.Authorisation) -> str:
     """Return which accounts and permissions came with a token."""
     ids = granted.advertiser_ids
-    if not ids:
-        return (
-            "<p>You ticked no ad account, or have access to none. Choose OWOX › Connect TikTok… in the Sheet again.</p>"
-        )
     accounts = "".join(f"<li>{escape(one)}</li>" for one in ids[:100])
     more = f"<p>… and {len(ids) - 100:,} more.</p>" if len(ids) > 100 else ""
     names = [PERMISSIONS.get(one, f"no. {one}") for one in granted.scope]

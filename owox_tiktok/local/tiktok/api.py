@@ -143,6 +143,8 @@ class Credentials:
         self.revoked: set[str] = set()
         self.others: set[str] = set()
         """Tokens of other users of the app, accepted as well."""
+        self.ticks_none = False
+        """Whether the user ticks no ad account when authorising."""
         self._codes = {self.auth_code}
 
     def exchange(self, app_id: object, secret: object, code: object) -> str:
@@ -284,7 +286,7 @@ class Api:
             token = self.credentials.exchange(body["app_id"], body["secret"], body["auth_code"])
             data: dict[str, Any] = {"access_token": token, "scope": [1, 2, 4, 7]}
             if body.get("return_advertiser_ids", True):
-                data["advertiser_ids"] = self.advertiser_ids
+                data["advertiser_ids"] = [] if self.credentials.ticks_none else self.advertiser_ids
         else:
             self.credentials.check_app(body["app_id"], body["secret"])
             self.credentials.check_token(str(body["access_token"]))
