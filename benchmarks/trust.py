@@ -34,7 +34,7 @@ from owox_tiktok.app.proofs import Verified
 from owox_tiktok.destinations.duckdb import DuckDB
 from owox_tiktok.destinations.duckdb import open_at as open_duckdb
 from owox_tiktok.local.tiktok import Faults, Rules, Server, World, serve
-from owox_tiktok.model import Sealed, Window
+from owox_tiktok.model import Chunk, Sealed, Window
 from owox_tiktok.states import Reason
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust.seals import NOTHING, forget_sql, insert_sql
@@ -132,7 +132,9 @@ class Bed:
                 opened._changed(forget_sql(opened.dialect, stream, [(advertiser_id, day, day)]))
                 days: dict[date | None, Sealed] = {day: Sealed(now, was.fields, was.read_at)}
                 sealed = {advertiser_id: days}
-                for statement in insert_sql(opened.dialect, stream, sealed, found.id):
+                columns = tuple(stream.fields[n] for n in was.fields)
+                read = Chunk(stream, advertiser_id, Window(day, day), columns, Path(), now.rows, None, {}, was.read_at)
+                for statement in insert_sql(opened.dialect, [read], sealed, found.id):
                     opened._changed(statement)
 
 

@@ -395,7 +395,9 @@ class Chunk:
     it. ``window`` is None where the stream has no days. ``cursor`` is None when the read must not move it (a backfill
     of a pair that has none). ``kept`` are the days whose rows are stored already as they are in the file: a destination
     that knows its own seals finds them (``trust.changes``), and neither deletes nor writes them again. ``confirmed``
-    are the days that were over for TikTok when they were read, and whose sums its own totals confirm.
+    are the days that were over for TikTok when they were read, and whose sums its own totals confirm. ``currency`` is
+    that of the account, "" for unknown; ``read_on`` its day when it was read, and ``lookback`` how many days after it
+    was over a day has settled.
     """
 
     stream: Stream
@@ -409,6 +411,9 @@ class Chunk:
     read_at: datetime
     kept: Collection[date | None] = ()
     confirmed: Window | None = None
+    currency: str = ""
+    read_on: date | None = None
+    lookback: int | None = None
 
     @property
     def rows_to_write(self) -> int:

@@ -53,6 +53,8 @@ class Pair:
     with_deleted: bool = True
     backfill: bool = False
     lost: str = ""
+    lookback: int | None = None
+    """How many days after it was over a day has settled; None where nobody needs to know."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -140,6 +142,7 @@ def plan(
                 cursor=cursor,
                 read_on=today,
                 unsettled=unsettled_from(cursor, settings.reimport_lookback_window),
+                lookback=settings.reimport_lookback_window,
                 oldest_kept=oldest_kept(today, keep) if keep and stream.time else None,
                 with_deleted=settings.include_deleted,
                 backfill=backfill is not None,

@@ -601,6 +601,9 @@ class _Writer:
                 a.reading.seals,
                 self._now,
                 confirmed=self._confirmed(a),
+                currency=a.task.pair.advertiser.currency,
+                read_on=a.task.pair.read_on,
+                lookback=a.task.pair.lookback,
             )
             for a in ready
         ]

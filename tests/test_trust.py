@@ -22,6 +22,7 @@ from owox_tiktok.app.proofs import Verified
 from owox_tiktok.local.tiktok import Fault, Faults, Rules, World, oracle, serve
 from owox_tiktok.model import Seal, Sealed, Window
 from owox_tiktok.trust.closing import closes_at, is_closed, last_closed
+from owox_tiktok.trust.kept import SAID
 from owox_tiktok.trust.like_for_like import LikeForLike, OurDay, Pair
 from owox_tiktok.trust.totals import Total
 from owox_tiktok.trust.verdicts import DayChecked, Verdict, exit_code, is_alarming, verified_through
@@ -280,6 +281,11 @@ def test_a_wrong_day_is_told_read_again_and_kept(tmp_path: Path) -> None:
         lines = [json.loads(line) for line in said.stdout.splitlines()]
         (wrong,) = [line for line in lines if line["event"] == "verified" and not line["ok"]]
         assert (said.returncode, wrong["verdict"], wrong["first"]) == (1, "wrong", "2026-02-20")
+        with duckdb.connect(str(project.database)) as connection:
+            theirs = "SELECT day FROM _owox_tiktok_days WHERE verdict = 'wrong' AND tiktok_impressions <> impressions"
+            assert connection.execute(theirs).fetchall() == [(DAY,)]
+            for name in (*SAID, "currency", "status", "settles_on"):  # as versions before had it
+                connection.execute(f"ALTER TABLE _owox_tiktok_days DROP COLUMN {name}")
         shown = project.cli("verify", "--from", "2026-02-10", "--to", "2026-02-25")
         assert "The next import reads 1 of them again" in shown.stdout
         assert "docs/why_numbers_differ.md" in shown.stdout
@@ -324,12 +330,21 @@ def test_what_is_kept_of_days_leads_from_one_sum_to_the_next(tmp_path: Path) -> 
                 "SELECT advertiser_id, day, rows, spend, impressions, clicks, conversion FROM _owox_tiktok_days "
                 "WHERE rows > 0"
             ).fetchall()
+            states = connection.execute(
+                "SELECT advertiser_id, day, currency, status, settles_on, rows FROM _owox_tiktok_days "
+                "WHERE day <= '2026-02-22' OR day >= '2026-02-25'"  # days between depend on the zone
+            ).fetchall()
             changes = connection.execute(
                 "SELECT CAST(seen_at AT TIME ZONE 'UTC' AS TIMESTAMP), advertiser_id, day, rows_before, spend_before, "
                 "impressions_before, clicks_before, conversion_before FROM _owox_tiktok_restatements ORDER BY 1 DESC"
             ).fetchall()
     state = {(a, d): tuple(rest) for a, d, *rest in kept}
     assert state == sums[-1]
+    currencies = {one.id: one.currency for one in world.advertisers}
+    for account, day, currency, status, settles_on, count in states:
+        assert (currency, settles_on - day) == (currencies[account], timedelta(days=8))
+        assert status == ("empty" if not count else "final" if day <= date(2026, 2, 22) else "provisional")
+    assert {row[3] for row in states} >= {"final", "provisional"}
     for moment, earlier in zip(reversed(moments[1:]), reversed(sums[:-1]), strict=True):
         for seen_at, a, d, *before in changes:
             if seen_at.replace(tzinfo=UTC) == moment:
@@ -352,6 +367,11 @@ def test_bigquery_keeps_what_checks_came_to_for_no_job_more(tmp_path: Path, monk
         world.restate(world.advertiser_ids[0], DAY, 50)
         first = verify(project)
         assert [d.day for d in first.days if d.verdict is Verdict.WRONG] == [DAY]
+        days = f"`{bigquery.PROJECT}.{dataset}._owox_tiktok_days`"
+        wrong = f"SELECT currency, status, settles_on, tiktok_impressions FROM {days} WHERE verdict = 'wrong'"
+        ((currency, status, settles_on, impressions),) = bigquery.query(wrong)
+        assert (currency, status) == (first.accounts[0].currency, "final")
+        assert (settles_on, impressions) == (date(2026, 2, 28), of(first, DAY).theirs["impressions"])
         proxy.seen.clear()
         ran = project.import_()
         assert "1 day (2026-02-20) that was not what TikTok has was read again" in ran.finished.summary

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from owox_tiktok.app.proofs import COMPARABLE, NEVER, Checks, kept
@@ -39,17 +39,22 @@ RECENTLY = timedelta(hours=20)
 SILENT_AFTER = timedelta(hours=48)
 """Where nothing was confirmed for so long, though it was before, a person should know."""
 
+Moments = Mapping[tuple[str, str], Mapping[date, datetime | None]]
+"""When TikTok's total last confirmed each day, by object and account; see ``KeepsChecks.verified``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Afterwards:
     """What the checks after an import came to: verdicts, and how many requests they took.
 
     ``share`` is how many requests to check all imports so far took for each one to read; see ``events.Proof``.
+    ``verified`` is what the destination answered before the checks, None where it was not asked.
     """
 
     days: Sequence[DayChecked] = ()
     requests: int = 0
     share: float | None = None
+    verified: Moments | None = None
 
     @property
     def compared(self) -> int:
@@ -81,6 +86,7 @@ def check_afterwards(
     before = counts.requests
     reading, checking = destination.asked_so_far()
     found: list[DayChecked] = []
+    verified: Moments | None = None
     with Spool() as spool:
         if settings.check_every_run:
             checks = Checks(source, settings, now)
@@ -90,7 +96,8 @@ def check_afterwards(
                 found += checks.check(task, spool)
         elif (credit := int(SHARE * (reading + before)) - checking) > 0:
             # Each takes a request at least, so no more need be looked up.
-            turns = _turns(settings, destination, accounts, now)[:credit]
+            verified = destination.verified()
+            turns = _turns(settings, verified, accounts, now)[:credit]
             for task in Checks(source, settings, now).tasks_of(destination, turns):
                 spent = counts.requests - before
                 if halted() or spent >= credit:
@@ -98,17 +105,17 @@ def check_afterwards(
                 # On its own: days of other months are other questions about the account.
                 found += Checks(source, settings, now, whole_account=credit - spent > 1).check(task, spool)
     asked = counts.requests - before
-    return Afterwards(kept(destination, found, now), asked, (checking + asked) / max(1, reading + before))
+    share = (checking + asked) / max(1, reading + before)
+    return Afterwards(kept(destination, found, now), asked, share, verified)
 
 
 def _turns(
-    settings: Settings, destination: KeepsChecks, accounts: Accounts, now: datetime
+    settings: Settings, verified: Moments, accounts: Accounts, now: datetime
 ) -> list[tuple[Stream, Advertiser, Window]]:
     """Return what to check, 30 days of an object and account at a time.
 
     Every account has a turn before any has a second one; in each round those first that wait longest.
     """
-    verified = destination.verified()
     waiting: dict[str, list[tuple[datetime, str, Stream, Advertiser, Window]]] = {}
     for stream in settings.objects:
         if not (stream.is_report and stream.time == "stat_time_day" and stream.report_type == "BASIC"):
@@ -134,15 +141,17 @@ def _turns(
     return [turn[-1] for turn in sorted(turns, key=lambda turn: turn[:4])]
 
 
-def silence(destination: Destination, rows: Mapping[str, int], now: datetime) -> str:
+def silence(destination: Destination, checked: Afterwards, rows: Mapping[str, int], now: datetime) -> str:
     """Return a sentence with no full stop where nothing was confirmed for two days, though it was before; else "".
 
-    To be asked after an import that has confirmed nothing of the ``rows`` it read, by object. Where it read none that
-    can be confirmed, because the configuration ends in the past, say, nothing is the matter.
+    To be asked after an import that has confirmed nothing of the ``rows`` it read, by object, nor by what it
+    ``checked``: so what was confirmed before the checks is all there is, and the destination is not asked twice. Where
+    it read none that can be confirmed, because the configuration ends in the past, say, nothing is the matter.
     """
     if not isinstance(destination, KeepsChecks) or not any(rows.get(name) for name in COMPARED):
         return ""
-    moments = [at for days in destination.verified().values() for at in days.values() if at]
+    verified = destination.verified() if checked.verified is None else checked.verified
+    moments = [at for days in verified.values() for at in days.values() if at]
     last = max(moments, default=None)
     if last is None or now - last < SILENT_AFTER:
         return ""

@@ -158,8 +158,8 @@ def import_(
             if not backfill and not outcome.left and not outcome.stopped and not part.halted():
                 try:
                     checked = check_afterwards(source, settings, destination, accounts, now=now, halted=stop)
-                    silent = "" if outcome.rows_confirmed or checked.equal else silence(destination, outcome.rows, now)
-                    if silent:
+                    nothing = not (outcome.rows_confirmed or checked.equal)
+                    if nothing and (silent := silence(destination, checked, outcome.rows, now)):
                         count(Warned("", "", silent))
                 except StoreFailed as error:  # the rows are stored; the next run checks them
                     count(Warned("", "", f"the checks after the import ended early: {error.sentence}"))

@@ -28,6 +28,7 @@ from owox_tiktok.trust.kept import (
     owed_sql,
     read_again_sql,
     restate_sql,
+    said_of,
     values_of,
     verified_sql,
     wrong_before_sql,
@@ -138,7 +139,7 @@ class KeepsProofsInTransactions(KeepsProofs):
             kept = sorted(day for day in chunk.kept if day is not None)
             if kept:
                 spans = spans_of_days(chunk.advertiser_id, kept)
-                self._changed(read_again_sql(self.dialect, stream, spans, chunk.read_at))
+                self._changed(read_again_sql(self.dialect, chunk, spans))
             if chunk.confirmed is None:
                 continue
             span = (chunk.advertiser_id, chunk.confirmed.first, chunk.confirmed.last)
@@ -162,7 +163,9 @@ class KeepsProofsInTransactions(KeepsProofs):
             self._add_checks(checked, at, proof)
             for stretch in stretches(checked):
                 span = (stretch.advertiser_id, stretch.first, stretch.last)
-                self._changed(judge_sql(self.dialect, stretch.object, [span], stretch.verdict, stretch.reason, at))
+                said = said_of(stretch)
+                verdict = stretch.verdict
+                self._changed(judge_sql(self.dialect, stretch.object, [span], verdict, stretch.reason, at, said))
 
     def keep_run(self, run: Run) -> None:
         """Keep what a run came to."""

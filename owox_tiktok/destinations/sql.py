@@ -51,7 +51,7 @@ from owox_tiktok.model import (
 )
 from owox_tiktok.streams import STREAMS
 from owox_tiktok.trust import changes
-from owox_tiktok.trust.kept import VERDICT
+from owox_tiktok.trust.kept import BESIDES
 from owox_tiktok.trust.seals import (
     NOTHING,
     STORED_OF,
@@ -526,7 +526,7 @@ class Transactional(SqlDestination, KeepsProofsInTransactions):
         """Make the tables of cursors and seals, or add the columns that an earlier version did not have."""
         with self._transaction():
             self._make_ready(CURSORS, ABOUT_CURSORS, RECORD)
-            self._make_ready(SEALS, ABOUT_SEALS, (*SEAL_RECORD, *VERDICT))
+            self._make_ready(SEALS, ABOUT_SEALS, (*SEAL_RECORD, *BESIDES))
             self._make_proofs()
 
     def _records(self, stream: Stream | None = None) -> list[Record]:
@@ -766,7 +766,7 @@ class Transactional(SqlDestination, KeepsProofsInTransactions):
         if all(chunk.kept and not spans_of([chunk]) for chunk in chunks):
             return
         self._changed(forget_sql(self.dialect, stream, spans_of(chunks), table_id))
-        for statement in insert_sql(self.dialect, stream, of_step(chunks, rest), table_id):
+        for statement in insert_sql(self.dialect, chunks, of_step(chunks, rest), table_id):
             self._changed(statement)
 
     def _unseal(self, stream: Stream, spans: Collection[Span]) -> None:

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 
 from owox_tiktok.cursors import Part
 from owox_tiktok.dialects import MARK, SEALS, Dialect
-from owox_tiktok.model import Kind, Sealed, Stream
-from owox_tiktok.trust.seals import CONTROLS, COUNTS, Span, digits_of
+from owox_tiktok.model import Chunk, Kind, Sealed, Stream
+from owox_tiktok.trust.seals import CONTROLS, COUNTS, EMPTY, FINAL, PROVISIONAL, STATE, Span, digits_of
 from owox_tiktok.trust.verdicts import NOT_RIGHT, TO_READ_AGAIN, VERIFIED, DayChecked, Stretch, Verdict
 
 CHECKS = "_owox_tiktok_checks"
@@ -32,7 +32,12 @@ VERDICT = (
     Part("verified_at", Kind.INSTANT, "When TikTok's total last confirmed these rows"),
     Part("verdict", Kind.TEXT, "What the last check of the day came to; null where it was not checked since"),
     Part("reason", Kind.TEXT, "Why, in words"),
+    Part("tiktok_spend", Kind.MONEY, "Spend as TikTok said then; null where it was asked for several days together"),
+    *(Part(f"tiktok_{name}", Kind.COUNT, "As TikTok said then; null like tiktok_spend") for name in COUNTS),
 )
+"""The columns that the last verdict on a day has in the row of its seal."""
+SAID = tuple(part.name for part in VERDICT[3:])
+BESIDES = (*VERDICT, *STATE)
 """The columns that a stored seal has besides its own."""
 
 
@@ -298,24 +303,49 @@ def _moment(dialect: Dialect, at: datetime) -> str:
     return f"CAST({dialect.text(at.astimezone(UTC).isoformat(' '))} AS {dialect.types[Kind.INSTANT]})"
 
 
-def read_again_sql(dialect: Dialect, stream: Stream, spans: Sequence[Span], at: datetime) -> str:
-    """Return the statement for days that were read and are stored as they were: a bad verdict on them is over."""
+def said_of(stretch: Stretch) -> dict[str, Any]:
+    """Return TikTok's totals of a checked day by the columns of ``SAID``; null where days were asked for together."""
+    values = values_of(stretch, datetime.min.replace(tzinfo=UTC)) if stretch.first == stretch.last else {}
+    return {name: values.get(name) for name in SAID}
+
+
+def read_again_sql(dialect: Dialect, chunk: Chunk, spans: Sequence[Span]) -> str:
+    """Return the statement for days that were read and are stored as they were: a bad verdict on them is over.
+
+    What was provisional may be final now.
+    """
+    at, stream = chunk.read_at, chunk.stream
+    state = f"currency = {dialect.text(chunk.currency)}, " if chunk.currency else ""
+    if chunk.read_on is not None and chunk.lookback is not None:
+        settled = f"day < DATE '{chunk.read_on - timedelta(days=chunk.lookback)}'"
+        state += (
+            f"settles_on = day + {chunk.lookback + 1}, status = CASE WHEN {dialect.name('rows')} = 0 THEN '{EMPTY}' "
+            f"WHEN {settled} THEN '{FINAL}' ELSE '{PROVISIONAL}' END, "
+        )
     over = f"verdict IN ({_texts(dialect, TO_READ_AGAIN)})"
     return (
-        f"UPDATE {dialect.table(SEALS)} SET read_at = {_moment(dialect, at)}, "
+        f"UPDATE {dialect.table(SEALS)} SET {state}read_at = {_moment(dialect, at)}, "
         f"reason = CASE WHEN {over} THEN NULL ELSE reason END, verdict = CASE WHEN {over} THEN NULL ELSE verdict END "
         f"WHERE {_of(dialect, stream.name, spans)}"
     )
 
 
 def judge_sql(
-    dialect: Dialect, object_name: str, spans: Sequence[Span], verdict: Verdict, reason: str, at: datetime
+    dialect: Dialect,
+    object_name: str,
+    spans: Sequence[Span],
+    verdict: Verdict,
+    reason: str,
+    at: datetime,
+    said: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the statement that puts a verdict on days."""
+    """Return the statement that puts a verdict on days; ``said`` are TikTok's totals, by the columns of ``SAID``."""
+    amounts = {name: (said or {}).get(name) for name in SAID}
+    totals = "".join(f", {n} = {'NULL' if a is None else digits_of(a)}" for n, a in amounts.items())
     verified = f", verified_at = {_moment(dialect, at)}" if verdict in VERIFIED else ""
     why = dialect.text(reason) if reason else "NULL"
     return (
-        f"UPDATE {dialect.table(SEALS)} SET verdict = {dialect.text(str(verdict))}, reason = {why}{verified} "
+        f"UPDATE {dialect.table(SEALS)} SET verdict = {dialect.text(str(verdict))}, reason = {why}{totals}{verified} "
         f"WHERE {_of(dialect, object_name, spans)}"
     )
 

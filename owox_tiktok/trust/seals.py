@@ -219,6 +219,13 @@ RECORD = (
     Part("table_id", Kind.TEXT, "Which table it speaks of; another one of the same name does not count"),
 )
 """The columns of a stored seal, in order."""
+FINAL, PROVISIONAL, EMPTY = "final", "provisional", "empty"
+STATE = (
+    Part("currency", Kind.TEXT, "The account's currency, which spend is in"),
+    Part("status", Kind.TEXT, f"{FINAL}, {PROVISIONAL} (to be read again) or {EMPTY} (read, and without rows)"),
+    Part("settles_on", Kind.DAY, "What is read from this day on, by the account's calendar, is final"),
+)
+"""The columns that say how a day stood when it was read. They are no part of a seal, and nothing is decided by them."""
 Span = tuple[str, date | None, date | None]
 """An advertiser, the first and the last day; None: from the beginning, to the end, and what has no day."""
 Rest = Mapping[str, Seals]
@@ -253,6 +260,21 @@ def of_step(chunks: Iterable[Chunk], rest: Rest | None = None) -> dict[str, dict
     for chunk in chunks:
         new.setdefault(chunk.advertiser_id, {}).update(to_store(chunk, rest))
     return new
+
+
+def settles_on(chunk: Chunk, day: date | None) -> date | None:
+    """Return the account's day from which on a day is final, and not read again; None for what has no days."""
+    return None if day is None or chunk.lookback is None else day + timedelta(days=chunk.lookback + 1)
+
+
+def status_of(chunk: Chunk, day: date | None, rows: int) -> str | None:
+    """Return the ``status`` of a day with so many rows in all; None where it is not known."""
+    settles = settles_on(chunk, day)
+    if settles is None or chunk.read_on is None:
+        return None
+    if not rows:
+        return EMPTY
+    return FINAL if chunk.read_on >= settles else PROVISIONAL
 
 
 def days_of(chunk: Chunk) -> list[date | None]:
@@ -331,22 +353,28 @@ def of_row(values: Mapping[str, Any]) -> tuple[date | None, Sealed]:
 
 def insert_sql(
     dialect: Dialect,
-    stream: Stream,
+    chunks: Iterable[Chunk],
     seals: Mapping[str, Mapping[date | None, Sealed]],
     table_id: str,
     also: Mapping[str, str] | None = None,
     rest: str = "",
 ) -> list[str]:
-    """Return the statements that insert the seals of a step, by advertiser and day.
+    """Return the statements that insert the seals of a step of ``chunks``, by advertiser and day.
 
     ``also`` are columns that a destination adds, with SQL for their value. ``rest`` is a query of ``rest_sql``: its
     seals are added to those of their accounts. In BigQuery's words.
     """
     alike: dict[tuple[tuple[str, ...], datetime], list[list[str | None]]] = {}
+    read = {chunk.advertiser_id: chunk for chunk in chunks}  # windows of an account were read on the same day
+    object_name = next(iter(read.values())).stream.name
     for advertiser_id, days in seals.items():
+        chunk = read[advertiser_id]
         for day, one in days.items():
-            alike.setdefault((one.fields, one.read_at), []).append([advertiser_id, *_texts(day, one.seal)])
-    own = RECORD[1:9]
+            settles = settles_on(chunk, day)
+            until = None if settles is None else settles.isoformat()
+            state = [chunk.currency or None, status_of(chunk, day, one.seal.rows), until]
+            alike.setdefault((one.fields, one.read_at), []).append([advertiser_id, *_texts(day, one.seal), *state])
+    own = (*RECORD[1:9], *STATE)
     values = {p.name: f"CAST(given.{dialect.name(p.name)} AS {dialect.types[p.kind]})" for p in own}
     join = f" LEFT JOIN ({rest}) AS found ON found.advertiser_id = given.advertiser_id" if rest else ""
     if rest:
@@ -355,14 +383,14 @@ def insert_sql(
     for (fields, read_at), rows in alike.items():
         # What all have in common is said once: a year of seals would be as long as a book.
         common = [
-            dialect.text(stream.name),
+            dialect.text(object_name),
             *(values[p.name] for p in own),
             dialect.list_of_texts.format(", ".join(map(dialect.text, fields))),
             f"CAST({dialect.text(read_at.astimezone(UTC).isoformat(' '))} AS {dialect.types[Kind.INSTANT]})",
             dialect.text(table_id),
             *(also or {}).values(),
         ]
-        names = [*(part.name for part in RECORD), *(also or {})]
+        names = ["object", *(part.name for part in own), *(part.name for part in RECORD[9:]), *(also or {})]
         statements.append(
             f"INSERT INTO {dialect.table(SEALS)} ({', '.join(map(dialect.name, names))}) "
             f"SELECT {', '.join(common)} FROM {dialect.rows_of_texts([p.name for p in own], rows)}{join}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from owox_tiktok.dialects import SEALS, Dialect
 from owox_tiktok.model import Field, Kind
 from owox_tiktok.streams import ADVERTISER_ID, ID_OF, STREAMS
-from owox_tiktok.trust.kept import CHECK, CHECKS, RESTATEMENT, RESTATEMENTS, VERDICT, days_of
+from owox_tiktok.trust.kept import CHECK, CHECKS, RESTATEMENT, RESTATEMENTS, SAID, VERDICT, days_of
 from owox_tiktok.trust.seals import CONTROLS, COUNTS
 from owox_tiktok.trust.verdicts import TO_READ_AGAIN, VERIFIED, Verdict
 from owox_tiktok.views.select import There, View
@@ -26,7 +26,7 @@ _OBJECT = Field("object", Kind.TEXT, "The object")
 def trust_views(there: There) -> list[View]:
     """Return the views that the tables allow; none where what checks came to is not kept."""
     needed = {
-        SEALS: {p.name for p in VERDICT},
+        SEALS: {p.name for p in VERDICT if p.name not in SAID},
         CHECKS: {p.name for p in CHECK},
         RESTATEMENTS: {p.name for p in RESTATEMENT},
     }

@@ -126,8 +126,8 @@ class BigQuery(Tables, Proofs):
         """The cursors this run goes by; None before they were read."""
         self._seen: Moments = {}
         """The cursors as they were read last."""
-        self._said: dict[tuple[str, str, str, date | None], str | None] = {}
-        """The last verdict on each day whose seal was read, by object, advertiser, table and day."""
+        self._said: dict[tuple[str, str, str, date | None], tuple[str | None, str | None]] = {}
+        """The last verdict on each day whose seal was read, and its status, by object, advertiser, table and day."""
         self._own = threading.Lock()
         """Held where steps that are stored side by side share what they know."""
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -431,7 +431,7 @@ class BigQuery(Tables, Proofs):
 
     def _is_to_be_noted(self, chunk: Chunk, day: date | None) -> bool:
         key = (chunk.stream.name, chunk.advertiser_id, id_of(self._looked_at(chunk.stream.table)), day)
-        return to_note(chunk, day, self._said.get(key))
+        return to_note(chunk, day, *self._said.get(key, (None, None)))
 
     def _before(self, chunks: Sequence[Chunk], table_id: str) -> dict[str, dict[date | None, Sealed]]:
         """Return the stored seals of the accounts of chunks, by day; none of an account that was never read."""
@@ -630,11 +630,11 @@ class BigQuery(Tables, Proofs):
             return []
 
     def _seals_since(self, first: date) -> list[Sequence[Any]]:
-        sql = stored_since_sql(self.dialect, first, newest=WRITTEN_AT, also=["verdict"])
+        sql = stored_since_sql(self.dialect, first, newest=WRITTEN_AT, also=["verdict", "status"])
         found = []
         for row in self._jobs.query(sql, what="seals"):
-            *values, verdict = row.values()
-            self._said[row["object"], row["advertiser_id"], row["table_id"], row["day"]] = verdict
+            *values, verdict, status = row.values()
+            self._said[row["object"], row["advertiser_id"], row["table_id"], row["day"]] = verdict, status
             found.append(values)
         return found
 

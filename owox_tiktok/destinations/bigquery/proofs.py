@@ -25,12 +25,15 @@ from owox_tiktok.trust.kept import (
     RESTATEMENTS,
     RUN,
     RUNS,
+    SAID,
+    VERDICT,
     Run,
     days_of,
     restated,
+    said_of,
     values_of,
 )
-from owox_tiktok.trust.seals import insert_sql
+from owox_tiktok.trust.seals import FINAL, PROVISIONAL, digits_of, insert_sql, status_of
 from owox_tiktok.trust.verdicts import TO_READ_AGAIN, VERIFIED, DayChecked, Stretch, Verdict, stretches
 
 MOST_STRETCHES = 500
@@ -69,8 +72,13 @@ class Proofs(KeepsProofs):
             self._run_all(list(insert_rows_sql(self.dialect, RUNS, RUN, [run.values() | {"run": self.run_id}])))
 
 
-def to_note(chunk: Chunk, day: date | None, verdict: str | None) -> bool:
-    """Whether a day that is stored as it was read needs a row all the same: ``verdict`` is what its last row says."""
+def to_note(chunk: Chunk, day: date | None, verdict: str | None, status: str | None) -> bool:
+    """Whether a day that is stored as it was read needs a row all the same; its last one has this verdict and status.
+
+    So it is once a day that was provisional is final.
+    """
+    if status == PROVISIONAL and status_of(chunk, day, 1) == FINAL:
+        return True
     if verdict is None:
         return day is not None and _is_confirmed(chunk, day)
     return Verdict(verdict) in TO_READ_AGAIN
@@ -96,11 +104,11 @@ def seal_sql(
             of = confirmed if any(_is_confirmed(chunk, day) for chunk in whole) else others
             of.setdefault(advertiser_id, {})[day] = sealed
     written = {WRITTEN_AT: "CURRENT_TIMESTAMP()"}
-    yield from insert_sql(dialect, stream, others, table_id, written, rest)
+    yield from insert_sql(dialect, chunks, others, table_id, written, rest)
     if confirmed:
         at = chunks[0].read_at
         equal = {"verified_at": _moment(dialect, at), "verdict": dialect.text(str(Verdict.EQUAL))}
-        yield from insert_sql(dialect, stream, confirmed, table_id, written | equal, rest)
+        yield from insert_sql(dialect, chunks, confirmed, table_id, written | equal, rest)
         rows = [values_of(each, at, IN_THE_READ) | {"run": run} for each in stretches(_checked(stream, confirmed))]
         yield from insert_rows_sql(dialect, CHECKS, CHECK, rows)
     read_on = {c.advertiser_id: c.cursor.read_on for c in chunks if c.cursor}
@@ -129,16 +137,19 @@ def _judge_sql(dialect: Dialect, some: Sequence[Stretch], at: datetime) -> str:
             str(stretch.verdict),
             " ".join(stretch.reason.replace("|", "/").split()) or None,
             "yes" if stretch.verdict in VERIFIED else None,
+            *(None if amount is None else digits_of(amount) for amount in said_of(stretch).values()),
         ]
         for stretch in some
     ]
-    given = dialect.rows_of_texts(["object", "advertiser_id", "first", "last", "verdict", "reason", "good"], rows)
+    names = ["object", "advertiser_id", "first", "last", "verdict", "reason", "good", *SAID]
+    given = dialect.rows_of_texts(names, rows)
     moment = _moment(dialect, at)
     verified = f"CASE WHEN given.good IS NULL THEN days.verified_at ELSE {moment} END"
     new = {
         "verified_at": verified,
         "verdict": "given.verdict",
         "reason": "given.reason",
+        **{p.name: f"CAST(given.{p.name} AS {dialect.types[p.kind]})" for p in VERDICT if p.name in SAID},
         WRITTEN_AT: f"TIMESTAMP_ADD(days.{WRITTEN_AT}, INTERVAL 1 MICROSECOND)",
     }
     names = [part.name for part in ROWS_OF_SEALS]

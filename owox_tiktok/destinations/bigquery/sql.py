@@ -11,7 +11,7 @@ import google.cloud.bigquery as bq
 from owox_tiktok.cursors import RECORD, Part
 from owox_tiktok.dialects import BIGQUERY, Dialect
 from owox_tiktok.model import Kind
-from owox_tiktok.trust.kept import VERDICT
+from owox_tiktok.trust.kept import BESIDES
 from owox_tiktok.trust.seals import RECORD as SEAL_RECORD
 
 TYPES: Mapping[Kind, str] = {
@@ -28,7 +28,7 @@ ROWS_OF_CURSORS = (
 
 
 WRITTEN_AT = ROWS_OF_CURSORS[-1].name
-ROWS_OF_SEALS = (*SEAL_RECORD, *VERDICT, ROWS_OF_CURSORS[-1])
+ROWS_OF_SEALS = (*SEAL_RECORD, *BESIDES, ROWS_OF_CURSORS[-1])
 """Columns of the table of seals: it is only added to, so that imports at the same time do not wait for each other."""
 
 
