@@ -652,6 +652,40 @@ def test_no_secret_is_in_a_command_or_in_an_output(cloud: Cloud) -> None:
     assert "planted" not in json.dumps(cloud.commands) + "".join(cloud.said)
 
 
+WRITERS = "writer-a@my-project.iam.gserviceaccount.com", "writer-b@my-project.iam.gserviceaccount.com"
+FOREIGN = "writer-c@other-project.iam.gserviceaccount.com"
+
+
+def writing(first: str, second: str) -> str:
+    return f"""\
+{SHEET}: {{secret: acme, callers: ['@acme.example'], writer: {first}}}
+{OTHER_SHEET}: {{secret: acme, callers: ['@acme.example'], writer: {second}}}
+"""
+
+
+def test_a_registrys_writers_are_made_lent_and_taken_back(cloud: Cloud) -> None:
+    def lent(writer: str) -> list[str]:
+        return cloud.who_may("roles/iam.serviceAccountTokenCreator", f"iam service-accounts {writer}")
+
+    many(cloud, text=writing(*WRITERS))
+    assert [lent(one) for one in WRITERS] == [[f"serviceAccount:{RUNTIME}"]] * 2
+    assert "iamcredentials.googleapis.com" in cloud.world["apis"]
+    assert many(cloud, text=writing(*WRITERS)) == []
+    many(cloud, text=writing(WRITERS[0], FOREIGN))
+    assert [lent(one) for one in WRITERS] == [[f"serviceAccount:{RUNTIME}"], []]
+    assert FOREIGN not in cloud.world["iam service-accounts"]
+    assert f"gcloud iam service-accounts add-iam-policy-binding {FOREIGN} --role=" in cloud.said[-1]
+    many(cloud, text=SHRUNK)
+    assert f"gcloud iam service-accounts remove-iam-policy-binding {FOREIGN} --role=" in cloud.said[-1]
+    assert lent(WRITERS[0]) == []
+    listed = cloud.deploy(*PLACE, "--uninstall", "--dry-run").stdout
+    for one in WRITERS:
+        assert f"gcloud iam service-accounts delete {one} --project=my-project\n" in listed
+    (cloud.folder / "registry.yaml").write_text(writing(RUNTIME, BUILD))
+    ran = cloud.deploy(*PLACE, "--registry", "registry.yaml", TIKTOK_ACCESS_TOKEN_ACME=TOKEN)
+    assert (ran.returncode, ran.stderr.count("is the service's own")) == (2, 2), ran.stderr
+
+
 # --- taking it away ---------------------------------------------------------------------------------------------------
 
 
