@@ -8,8 +8,9 @@
 #   NAME-build            the account that builds the source
 #   writers               with --registry: the accounts of this project that it names as writers, which NAME-runtime may act for
 #   NAME-token-ALIAS      a secret per TikTok token; NAME-registry, NAME-slack-webhook … where they are used
-#   NAME, NAME-background two Cloud Tasks queues, the second for schedules and backfills; NAME-SPREADSHEET, a Cloud Scheduler job per Sheet
-#   NAME-NUMBER-REGION    a bucket: the record of all runs; NAME-watch, the job that looks after them
+#   NAME, NAME-background two Cloud Tasks queues, the second for schedules and backfills
+#   NAME-SPREADSHEET      a Cloud Scheduler job, only for a single Sheet with --daily or --hourly
+#   NAME-NUMBER-REGION    a bucket: the record of all runs; NAME-watch, the job that looks after them and starts what is due
 #   NAME-connect          with --connect: a public function of the same source and its account, which stores tokens
 #   NAME-task-key         a secret by which the worker knows the service's own tasks
 #   NAME-runs             a log metric; two alert policies and a dashboard whose titles begin with NAME (monitoring/)
@@ -33,9 +34,10 @@ One Sheet:
 Many Sheets:
   --registry FILE         YAML: per spreadsheet its secret's alias, callers and datasets (docs/security.md)
 
-When imports start automatically (omit it to keep the current schedule):
-  --daily HH:MM           every day at this time
-  --hourly                seven minutes past every hour
+When imports start automatically (omit it to keep the current schedule). With a registry it is for the Sheets that say
+nothing else in their entry or menu, and each Sheet has a minute of its own:
+  --daily HH:MM           every day at this time; with a registry HH:00, in that hour
+  --hourly                every hour; a single Sheet seven minutes past it
   --no-schedule           never
   --zone ZONE             whose clock --daily means, such as Europe/Berlin [UTC]
 
@@ -175,7 +177,11 @@ if [ -z "$uninstall" ]; then
   each "$client_ids$forgotten" "$client" --client-id 'is not a client id; it ends in .apps.googleusercontent.com.'
   case $schedule in
     '' | hourly | off) ;;
-    daily) like "$at" '([01][0-9]|2[0-3]):[0-5][0-9]' || wrong --daily 'takes a time such as 06:15.' ;;
+    daily)
+      like "$at" '([01][0-9]|2[0-3]):[0-5][0-9]' || wrong --daily 'takes a time such as 06:15.'
+      [ -z "$registry" ] || [[ $at != *:* ]] || [[ $at == *:00 ]] ||
+        wrong --daily 'takes a full hour with a registry, such as 06:00: each Sheet has a minute of its own in it.'
+      ;;
     *) wrong '--daily, --hourly, --no-schedule' 'use only one of them.' ;;
   esac
   [ -z "$connect" ] || [[ ${TIKTOK_APP_ID:-0} =~ ^[0-9]{1,30}$ ]] || wrong TIKTOK_APP_ID 'is a number.'
@@ -674,10 +680,15 @@ grant "serviceAccount:$runtime" roles/storage.objectUser storage buckets -- "$bu
 
 if [ -n "$registry" ]; then
   config=(OWOX_REGISTRY=/registry/registry.yaml)
+  case $schedule in # omitted, the variable stays as it is
+    hourly) config+=(OWOX_SCHEDULE=Hourly) ;;
+    daily) config+=("OWOX_SCHEDULE=Daily at $at in $zone") ;;
+    off) config+=(OWOX_SCHEDULE=Off) ;;
+  esac
   other=('--remove-env-vars=OWOX_SPREADSHEET_ID,OWOX_CALLERS,OWOX_DATASETS')
 else
   config=("OWOX_SPREADSHEET_ID=$spreadsheet" "OWOX_CALLERS=$(joined "$callers")" "OWOX_DATASETS=$(joined "$datasets")")
-  other=(--remove-env-vars=OWOX_REGISTRY)
+  other=('--remove-env-vars=OWOX_REGISTRY,OWOX_SCHEDULE')
 fi
 # The worker sends messages about runs; the service for Sheets says in "Test connection" what they lack.
 mail=()
@@ -829,8 +840,18 @@ if [ -n "$audit" ]; then
 fi
 
 step 'set the schedule'
-# The same job as `owox-tiktok schedule` makes.
-for sheet in $spreadsheets; do
+one_job_less() { # with a registry the service starts what is due itself; a Sheet's own job would import it once more
+  local listed sheet
+  listed=$(ask gcloud scheduler jobs list "${in_location[@]}" \
+    --format='value(name.basename(),httpTarget.oidcToken.serviceAccountEmail)' | just "$invoker" 2 1) || exit 1
+  for sheet in $spreadsheets; do
+    ! grep -qxF "$name-$sheet" <<<"$listed" ||
+      run gcloud scheduler jobs delete "$name-$sheet" "${in_location[@]}" --quiet
+  done
+}
+[ -z "$registry" ] || [ -z "$schedule" ] || one_job_less
+# For a single Sheet the same job as `owox-tiktok schedule` makes.
+for sheet in ${spreadsheet:+"$spreadsheet"}; do
   [ -n "$schedule" ] || break
   job=$name-$sheet
   there=$(ask gcloud scheduler jobs describe "$job" "${in_location[@]}" --format='value(schedule,timeZone,httpTarget.uri)')
