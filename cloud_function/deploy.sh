@@ -6,9 +6,11 @@
 #   NAME-runtime          the account both run as: reads the secrets below, adds tasks to the queue, nothing else
 #   NAME-invoker          the account of the queue and the schedule: may call the worker, nothing else
 #   NAME-build            the account that builds the source
+#   writers               with --registry: the accounts of this project that it names as writers, which NAME-runtime may act for
 #   NAME-token-ALIAS      a secret per TikTok token; NAME-registry, NAME-slack-webhook … where they are used
-#   NAME, NAME-background two Cloud Tasks queues, the second for schedules and backfills; NAME-SPREADSHEET, a Cloud Scheduler job per Sheet
-#   NAME-NUMBER-REGION    a bucket: the record of all runs; NAME-watch, the job that looks after them
+#   NAME, NAME-background two Cloud Tasks queues, the second for schedules and backfills
+#   NAME-SPREADSHEET      a Cloud Scheduler job, only for a single Sheet with --daily or --hourly
+#   NAME-NUMBER-REGION    a bucket: the record of all runs; NAME-watch, the job that looks after them and starts what is due
 #   NAME-connect          with --connect: a public function of the same source and its account, which stores tokens
 #   NAME-task-key         a secret by which the worker knows the service's own tasks
 #   NAME-runs             a log metric; two alert policies and a dashboard whose titles begin with NAME (monitoring/)
@@ -32,9 +34,10 @@ One Sheet:
 Many Sheets:
   --registry FILE         YAML: per spreadsheet its secret's alias, callers and datasets (docs/security.md)
 
-When imports start automatically (omit it to keep the current schedule):
-  --daily HH:MM           every day at this time
-  --hourly                seven minutes past every hour
+When imports start automatically (omit it to keep the current schedule). With a registry it is for the Sheets that say
+nothing else in their entry or menu, and each Sheet has a minute of its own:
+  --daily HH:MM           every day at this time; with a registry HH:00, in that hour
+  --hourly                every hour; a single Sheet seven minutes past it
   --no-schedule           never
   --zone ZONE             whose clock --daily means, such as Europe/Berlin [UTC]
 
@@ -174,7 +177,11 @@ if [ -z "$uninstall" ]; then
   each "$client_ids$forgotten" "$client" --client-id 'is not a client id; it ends in .apps.googleusercontent.com.'
   case $schedule in
     '' | hourly | off) ;;
-    daily) like "$at" '([01][0-9]|2[0-3]):[0-5][0-9]' || wrong --daily 'takes a time such as 06:15.' ;;
+    daily)
+      like "$at" '([01][0-9]|2[0-3]):[0-5][0-9]' || wrong --daily 'takes a time such as 06:15.'
+      [ -z "$registry" ] || [[ $at != *:* ]] || [[ $at == *:00 ]] ||
+        wrong --daily 'takes a full hour with a registry, such as 06:00: each Sheet has a minute of its own in it.'
+      ;;
     *) wrong '--daily, --hourly, --no-schedule' 'use only one of them.' ;;
   esac
   [ -z "$connect" ] || [[ ${TIKTOK_APP_ID:-0} =~ ^[0-9]{1,30}$ ]] || wrong TIKTOK_APP_ID 'is a number.'
@@ -184,7 +191,7 @@ if [ -z "$uninstall" ]; then
 fi
 
 # What a registry names, as the service itself reads it.
-aliases=default spreadsheets=$spreadsheet listed=''
+aliases=default spreadsheets=$spreadsheet writers='' listed=''
 program() { # the program of this very source, by a Python that has what it needs
   local python
   for python in "${OWOX_PYTHON:-}" .venv/bin/python python3; do
@@ -201,7 +208,12 @@ named() { # named LIST KIND: what a registry names of a kind
 if [ -n "$registry" ] && [ -r "$registry" ]; then
   if listed=$(program registry list --plain "$registry" 2>&1); then
     aliases=$(named "$listed" secret) spreadsheets=$(named "$listed" spreadsheet) callers=$(named "$listed" caller)
-    datasets=$(named "$listed" dataset) client_ids+=$(named "$listed" 'client id')$line
+    datasets=$(named "$listed" dataset) client_ids+=$(named "$listed" 'client id')$line writers=$(named "$listed" writer)
+    # The service's own accounts have other duties: whoever may act for them could do all of these.
+    for one in $writers; do
+      ! like "$one" "$name-(runtime|invoker|build|connect)@$project\.iam\.gserviceaccount\.com" ||
+        wrong --registry "$one is the service's own and cannot be a writer. Leave writer out, or name another account."
+    done
     [ -n "$spreadsheets" ] || wrong --registry "$registry lists no spreadsheet."
     [ -n "$callers" ] || wrong --registry "$registry lists no caller."
   else
@@ -224,6 +236,8 @@ runtime=$name-runtime@$project.iam.gserviceaccount.com
 invoker=$name-invoker@$project.iam.gserviceaccount.com
 connector=$name-connect@$project.iam.gserviceaccount.com # runs the public function, if there is one
 build=$name-build@$project.iam.gserviceaccount.com
+writer_role=roles/iam.serviceAccountTokenCreator
+made_for="Writes Sheets for $name" # the description by which the writers that were made here are known
 worker_s=1800 # Cloud Tasks and Cloud Scheduler wait no longer
 sheets_s=300
 number=\$PROJECT_NUMBER # a dry run asks for nothing, so that its commands look it up
@@ -328,6 +342,14 @@ grant() { # grant MEMBER ROLE VERB-GROUP… -- RESOURCE OPTIONS…
     --role="$role" ${condition[@]+"${condition[@]}"}
 }
 
+ours() { # ours LIST…: of these service accounts, those of this project, which alone are made and given roles here
+  printf '%s\n' "$@" | grep -E "@$project\.iam\.gserviceaccount\.com\$" || true
+}
+
+made_writers() { # the writers that were made here
+  ask gcloud iam service-accounts list "${in_project[@]}" --format='value(email,description)' | just "$made_for" 2 1
+}
+
 in_project=(--project="$project")
 in_region=("${in_project[@]}" --region="$region")
 in_location=("${in_project[@]}" --location="$region")
@@ -384,6 +406,8 @@ uninstall() {
   listed=$(members roles/bigquery.jobUser projects get-iam-policy "$project") || exit 1
   ! grep -qxF "serviceAccount:$runtime" <<<"$listed" ||
     keep "projects remove-iam-policy-binding $project --member=serviceAccount:$runtime --role=roles/bigquery.jobUser --condition=None"
+  listed=$(made_writers) || exit 1
+  for one in $listed; do keep "iam service-accounts delete $one ${in_project[*]}"; done
   for one in "$runtime" "$invoker" "$build"; do
     listed=$(ask gcloud iam service-accounts describe "$one" "${in_project[@]}" --format='value(email)') || exit 1
     [ -z "$listed" ] || keep "iam service-accounts delete $one ${in_project[*]}"
@@ -544,7 +568,7 @@ look_up_number
 sheets_url=https://$name-$number.$region.run.app
 worker_url=https://$name-worker-$number.$region.run.app
 
-kept=''
+kept='' gone_writers=''
 if [ -n "$registry" ] && [ -z "$dry_run" ]; then
   step 'look at the registry'
   before=$(mktemp)
@@ -556,6 +580,7 @@ if [ -n "$registry" ] && [ -z "$dry_run" ]; then
       # Scripts that only the old one names do not count any more.
       forgotten+=$(named "$was" 'client id' | grep -vxF "${client_ids:-none}") || true
       gone=$(named "$was" dataset | grep -vxF "${datasets:-none}") || true
+      gone_writers=$(named "$was" writer | grep -vxF "${writers:-none}") || true
     fi
   fi
   rm -f "$before"
@@ -565,17 +590,17 @@ step 'switch on the APIs'
 missing=()
 enabled=$(ask gcloud services list "${in_project[@]}" --enabled --format='value(config.name)')
 for api in run cloudbuild artifactregistry secretmanager cloudtasks cloudscheduler storage sheets iam logging monitoring \
-  ${datasets:+bigquery}; do
+  ${datasets:+bigquery} ${writers:+iamcredentials}; do
   grep -qx "$api.googleapis.com" <<<"$enabled" || missing+=("$api.googleapis.com")
 done
 [ ${#missing[@]} -eq 0 ] || run gcloud services enable "${missing[@]}" "${in_project[@]}"
 
 step 'create the service accounts'
-account() { # account ID WHAT-FOR
+account() { # account ID WHAT-FOR [DESCRIPTION]
   local there
   there=$(ask gcloud iam service-accounts describe "$1@$project.iam.gserviceaccount.com" "${in_project[@]}" --format='value(email)') ||
     exit 1
-  [ -n "$there" ] || run gcloud iam service-accounts create "$1" "${in_project[@]}" --display-name="$2"
+  [ -n "$there" ] || run gcloud iam service-accounts create "$1" "${in_project[@]}" --display-name="$2" ${3:+--description="$3"}
 }
 account "$name-runtime" 'TikTok Ads imports: runs them'
 account "$name-invoker" 'TikTok Ads imports: starts them'
@@ -584,6 +609,10 @@ account "$name-build" 'TikTok Ads imports: builds the service'
 grant "serviceAccount:$build" roles/run.builder projects -- "$project"
 grant "serviceAccount:$runtime" roles/iam.serviceAccountUser iam service-accounts -- "$invoker" "${in_project[@]}"
 [ -z "$datasets" ] || grant "serviceAccount:$runtime" roles/bigquery.jobUser projects -- "$project"
+for one in $(ours "$writers"); do
+  account "${one%@*}" 'TikTok Ads imports: writes Sheets' "$made_for"
+  grant "serviceAccount:$runtime" "$writer_role" iam service-accounts -- "$one" "${in_project[@]}"
+done
 
 for alias in $aliases; do token "$alias"; done
 
@@ -651,10 +680,15 @@ grant "serviceAccount:$runtime" roles/storage.objectUser storage buckets -- "$bu
 
 if [ -n "$registry" ]; then
   config=(OWOX_REGISTRY=/registry/registry.yaml)
+  case $schedule in # omitted, the variable stays as it is
+    hourly) config+=(OWOX_SCHEDULE=Hourly) ;;
+    daily) config+=("OWOX_SCHEDULE=Daily at $at in $zone") ;;
+    off) config+=(OWOX_SCHEDULE=Off) ;;
+  esac
   other=('--remove-env-vars=OWOX_SPREADSHEET_ID,OWOX_CALLERS,OWOX_DATASETS')
 else
   config=("OWOX_SPREADSHEET_ID=$spreadsheet" "OWOX_CALLERS=$(joined "$callers")" "OWOX_DATASETS=$(joined "$datasets")")
-  other=(--remove-env-vars=OWOX_REGISTRY)
+  other=('--remove-env-vars=OWOX_REGISTRY,OWOX_SCHEDULE')
 fi
 # The worker sends messages about runs; the service for Sheets says in "Test connection" what they lack.
 mail=()
@@ -806,8 +840,18 @@ if [ -n "$audit" ]; then
 fi
 
 step 'set the schedule'
-# The same job as `owox-tiktok schedule` makes.
-for sheet in $spreadsheets; do
+one_job_less() { # with a registry the service starts what is due itself; a Sheet's own job would import it once more
+  local listed sheet
+  listed=$(ask gcloud scheduler jobs list "${in_location[@]}" \
+    --format='value(name.basename(),httpTarget.oidcToken.serviceAccountEmail)' | just "$invoker" 2 1) || exit 1
+  for sheet in $spreadsheets; do
+    ! grep -qxF "$name-$sheet" <<<"$listed" ||
+      run gcloud scheduler jobs delete "$name-$sheet" "${in_location[@]}" --quiet
+  done
+}
+[ -z "$registry" ] || [ -z "$schedule" ] || one_job_less
+# For a single Sheet the same job as `owox-tiktok schedule` makes.
+for sheet in ${spreadsheet:+"$spreadsheet"}; do
   [ -n "$schedule" ] || break
   job=$name-$sheet
   there=$(ask gcloud scheduler jobs describe "$job" "${in_location[@]}" --format='value(schedule,timeZone,httpTarget.uri)')
@@ -825,6 +869,20 @@ for sheet in $spreadsheets; do
       --attempt-deadline="${worker_s}s" --max-retry-attempts=3 --min-backoff=30s --max-backoff=600s
   fi
 done
+
+not_lent() { # writers that are not named any more: the service may not act for them from now on
+  local one listed have
+  listed=$(made_writers) || exit 1
+  for one in $(ours "$listed" "$gone_writers" | sort -u | grep -vxF "${writers:-none}"); do
+    have=$(members "$writer_role" iam service-accounts get-iam-policy "$one" "${in_project[@]}") || exit 1
+    ! grep -qxF "serviceAccount:$runtime" <<<"$have" || run gcloud iam service-accounts remove-iam-policy-binding "$one" \
+      "${in_project[@]}" --member="serviceAccount:$runtime" --role="$writer_role"
+  done
+}
+if [ -z "$dry_run" ]; then
+  step 'take the role from writers that are not named any more'
+  not_lent # after the deployment, so that the one before could write until now
+fi
 
 take_away() { # what a registry does not name any more: jobs and secrets; roles were revoked above
   local found='' one listed answer
@@ -865,7 +923,7 @@ fi
 say "Deployed to $sheets_url"
 [ -z "$connect" ] || say "In your TikTok app, name this redirect address: https://$name-connect-$number.$region.run.app/connected"
 say "Left for you to do:
-  1. Share each Sheet with $runtime as an editor.
+  1. Share each Sheet with $runtime as an editor${writers:+, or with its writer, where the registry names one}.
   2. In the Sheet: OWOX > Set up…, give it the address above. It shows the client id of its script; run this once more
      with --client-id and what it shows."
 while IFS= read -r dataset; do
@@ -876,3 +934,12 @@ while IFS= read -r dataset; do
   [ -z "$dataset" ] || say "  4. It need not fill $dataset any more:
      bq query --use_legacy_sql=false 'REVOKE \`roles/bigquery.dataEditor\` ON SCHEMA \`$dataset\` FROM \"serviceAccount:$runtime\"'"
 done <<<"$gone"
+by_hand() { # by_hand VERB LIST: what to do for writers of other projects, whose roles are not ours to give
+  local one
+  for one in $2; do
+    [ -n "$(ours "$one")" ] || say "  5. $one is of another project. There, too:
+     gcloud iam service-accounts $1-iam-policy-binding $one --role=$writer_role --member=serviceAccount:$runtime"
+  done
+}
+by_hand add "$writers"
+by_hand remove "$gone_writers"

@@ -95,7 +95,9 @@ def do(world: World, kind: str, verb: str, rest: list[str], given: dict[str, str
             world.of("apis").update({api: {} for api in rest})
         case "iam service-accounts", "create":
             email = f"{name}@{given['project']}.iam.gserviceaccount.com"
-            world.make(kind, email, {})
+            world.make(kind, email, {"description": given.get("description", "")})
+        case "iam service-accounts", "list":
+            print("\n".join(f"{email}\t{facts['description']}" for email, facts in world.of(kind).items()))
         case "secrets", "create":
             world.make(kind, name, {"versions": [sent], "labels": given["labels"]})
         case "secrets versions", "add":

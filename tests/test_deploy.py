@@ -416,9 +416,8 @@ def test_a_registry_is_mounted_with_a_secret_for_each_alias(cloud: Cloud) -> Non
         }
         assert service["env"]["OWOX_REGISTRY"] == "/registry/registry.yaml"
         assert "OWOX_SPREADSHEET_ID" not in service["env"]
-    assert sorted(cloud.world["scheduler jobs"]) == sorted(
-        f"owox-tiktok-{what}" for what in (SHEET, OTHER_SHEET, "watch")
-    )
+        assert service["env"]["OWOX_SCHEDULE"] == "Hourly"
+    assert list(cloud.world["scheduler jobs"]) == ["owox-tiktok-watch"], "one job for all Sheets"
     queues = cloud.world["tasks queues"].values()
     assert [q["max-concurrent-dispatches"] for q in queues] == ["40", "40"], "twenty for each of two tokens"
     assert set(cloud.who_may("roles/run.invoker", "run services owox-tiktok")) == {
@@ -453,7 +452,9 @@ def test_a_registrys_datasets_and_client_ids_are_made_ready(cloud: Cloud) -> Non
 
 @pytest.mark.parametrize("yes", [False, True])
 def test_what_a_registry_names_no_more_is_listed_and_taken_away_after_a_yes(cloud: Cloud, yes: bool) -> None:
-    many(cloud, "--hourly", text=GROWN)
+    many(cloud, text=GROWN)
+    for sheet in (SHEET, OTHER_SHEET):
+        scheduled(cloud, "hourly", "--apply", sheet=sheet)
     many(cloud, *(["--yes"] if yes else []), text=SHRUNK)
     said = cloud.said[-1]
     for line in (
@@ -522,7 +523,9 @@ def test_every_mistake_of_a_registry_is_named_with_its_line(cloud: Cloud) -> Non
 
 
 def test_one_sheet_can_become_many(deployed: Cloud) -> None:
-    many(deployed)
+    many(deployed, "--daily", "06:00", "--zone", "Europe/Berlin")
+    assert deployed.service("owox-tiktok-worker")["env"]["OWOX_SCHEDULE"] == "Daily at 06:00 in Europe/Berlin"
+    assert list(deployed.world["scheduler jobs"]) == ["owox-tiktok-watch"], "the Sheet's own job would import it twice"
     assert "OWOX_SPREADSHEET_ID" not in deployed.service("owox-tiktok")["env"]
     assert "user:anna@example.com" not in deployed.who_may("roles/run.invoker", "run services owox-tiktok")
 
@@ -650,6 +653,40 @@ def test_no_secret_is_in_a_command_or_in_an_output(cloud: Cloud) -> None:
     assert len(stored) == 9
     assert all("planted" in version for version in stored)
     assert "planted" not in json.dumps(cloud.commands) + "".join(cloud.said)
+
+
+WRITERS = "writer-a@my-project.iam.gserviceaccount.com", "writer-b@my-project.iam.gserviceaccount.com"
+FOREIGN = "writer-c@other-project.iam.gserviceaccount.com"
+
+
+def writing(first: str, second: str) -> str:
+    return f"""\
+{SHEET}: {{secret: acme, callers: ['@acme.example'], writer: {first}}}
+{OTHER_SHEET}: {{secret: acme, callers: ['@acme.example'], writer: {second}}}
+"""
+
+
+def test_a_registrys_writers_are_made_lent_and_taken_back(cloud: Cloud) -> None:
+    def lent(writer: str) -> list[str]:
+        return cloud.who_may("roles/iam.serviceAccountTokenCreator", f"iam service-accounts {writer}")
+
+    many(cloud, text=writing(*WRITERS))
+    assert [lent(one) for one in WRITERS] == [[f"serviceAccount:{RUNTIME}"]] * 2
+    assert "iamcredentials.googleapis.com" in cloud.world["apis"]
+    assert many(cloud, text=writing(*WRITERS)) == []
+    many(cloud, text=writing(WRITERS[0], FOREIGN))
+    assert [lent(one) for one in WRITERS] == [[f"serviceAccount:{RUNTIME}"], []]
+    assert FOREIGN not in cloud.world["iam service-accounts"]
+    assert f"gcloud iam service-accounts add-iam-policy-binding {FOREIGN} --role=" in cloud.said[-1]
+    many(cloud, text=SHRUNK)
+    assert f"gcloud iam service-accounts remove-iam-policy-binding {FOREIGN} --role=" in cloud.said[-1]
+    assert lent(WRITERS[0]) == []
+    listed = cloud.deploy(*PLACE, "--uninstall", "--dry-run").stdout
+    for one in WRITERS:
+        assert f"gcloud iam service-accounts delete {one} --project=my-project\n" in listed
+    (cloud.folder / "registry.yaml").write_text(writing(RUNTIME, BUILD))
+    ran = cloud.deploy(*PLACE, "--registry", "registry.yaml", TIKTOK_ACCESS_TOKEN_ACME=TOKEN)
+    assert (ran.returncode, ran.stderr.count("is the service's own")) == (2, 2), ran.stderr
 
 
 # --- taking it away ---------------------------------------------------------------------------------------------------

@@ -212,6 +212,9 @@ def test_other_methods_and_addresses_are_answered_in_json(
 
 def test_a_large_body_is_413_however_it_comes(function: Function, issuer: Issuer) -> None:
     token = issuer.token(ANNA, AUDIENCE)
+    chosen = {"action": "fill", "spreadsheet_id": SHEET, "advertiser_ids": ["7012345678901234567"] * 3_000}
+    many = function.ask(token, chosen)
+    assert (many.status_code, "2,500" in error_of(many)["what_to_do"]) == (413, True)
     large = b'{"action": "' + b"x" * 70_000 + b'"}'
     assert function.ask(token, large).status_code == 413
     chunks = requests.post(
@@ -273,6 +276,7 @@ def test_all_mistakes_are_told_at_once_in_order(function: Function, issuer: Issu
         ({"action": "import", "done": {"ads": {"*": "2026-01-01"}}}, ["done"]),
         ({"action": "status", "done": {}, "run_id": "../.."}, ["run_id"]),
         ({"action": "plan", "objects": ["ad_report_dayly", "ads", "everything"]}, ["objects", "objects"]),
+        ({"action": "fill", "advertiser_ids": ["7012345678901234567"] * 2_600}, ["advertiser_ids"]),
     ],
 )
 def test_what_cannot_be_together_is_a_mistake(

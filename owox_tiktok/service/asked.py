@@ -11,6 +11,7 @@ import msgspec
 
 from owox_tiktok.errors import Mistake
 from owox_tiktok.names import instead, nearest
+from owox_tiktok.sheets.cells import MOST_CHARACTERS
 from owox_tiktok.streams import STREAMS, expand, find
 
 Action = Literal[
@@ -127,6 +128,12 @@ def read(body: bytes) -> tuple[Asked | None, str, list[Mistake]]:
     return Asked(**values), spreadsheet_id, []
 
 
+def in_a_cell(ids: Sequence[str]) -> str:
+    """Return ad accounts as a cell of Config holds them, without spaces where it would be too small for these."""
+    text = ", ".join(ids)
+    return text if len(text) <= MOST_CHARACTERS else ",".join(ids)
+
+
 def _wrong(name: str, value: Any) -> str:
     kind, what, _ = _SHAPES[name]
     if not isinstance(value, kind):
@@ -149,7 +156,9 @@ def _wrong(name: str, value: Any) -> str:
             isinstance(fields, list) and all(isinstance(one, str) for one in fields) for fields in value.values()
         ):
             return f"should be {what}"
-        case "advertiser_ids" if not value or not all(re.fullmatch(r"\d{5,25}", str(one)) for one in value):
+        case "advertiser_ids" if not value or not all(
+            isinstance(one, str) and re.fullmatch(r"\d{5,25}", one) for one in value
+        ):
             return f"should be {what}"
         case "schedule" if not re.fullmatch(_SCHEDULE, value):
             return f"should be {what}"
@@ -181,6 +190,9 @@ def _between(values: Mapping[str, Any]) -> list[Mistake]:
             for name, what in needs
             if not values.get(name)
         ]
+    if action == "fill" and len(in_a_cell(ids := values.get("advertiser_ids") or [])) > MOST_CHARACTERS:
+        what = f"{len(ids):,} ad accounts do not fit into a cell of Config, which takes {MOST_CHARACTERS:,} characters"
+        mistakes.append(Mistake("advertiser_ids", what, "Choose 2,500 at most, or write all into Advertiser IDs."))
     if action == "choose" and not values.get("choice"):
         mistakes.append(Mistake("choice", "is empty", _SHAPES["choice"][2]))
     return mistakes

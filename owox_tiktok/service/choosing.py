@@ -12,9 +12,11 @@ from typing import Any
 from owox_tiktok import app
 from owox_tiktok.events import duration, rows_of
 from owox_tiktok.model import Stream
+from owox_tiktok.service.asked import in_a_cell
 from owox_tiktok.service.messages import Answer
 from owox_tiktok.service.sheet import Sheet
 from owox_tiktok.sheets import setup, template
+from owox_tiktok.sheets.cells import text_cell
 from owox_tiktok.sheets.lease import Lease
 from owox_tiktok.streams import MAX_METRICS, STREAMS, expand
 from owox_tiktok.titles import CATEGORIES, category, title
@@ -139,7 +141,7 @@ def fill(sheet: Sheet, now: datetime) -> Answer:
                 for a in app.accounts(replace(settings, advertiser_ids=tuple(ids)), environment=sheet.environment)
             }
             note = "\n".join(f"{known[one].name} ({known[one].currency}), {one}" for one in ids if one in known)
-            setup.fill_in(control.book, "advertiser_ids", ", ".join(ids), note)
+            setup.fill_in(control.book, "advertiser_ids", in_a_cell(ids), str(text_cell(note) or ""))
         if schedule:
             setup.fill_in(control.book, template.row_name(template.SCHEDULE), schedule)
     return Answer(200, {"message": "Config is filled in."})

@@ -6,6 +6,7 @@
     OWOX_SPREADSHEET_ID       … the one spreadsheet
     OWOX_CALLERS              … who may call for it: addresses and @domains, separated by commas or spaces
     OWOX_DATASETS             … which BigQuery datasets it may fill, if any
+    OWOX_SCHEDULE           when the Sheets of a registry are imported whose entries say no schedule [Off]
     OWOX_SECRETS            folder of the mounted secrets [/secrets]; see ``registry``
     OWOX_ROLE               sheets, worker or both [both]; connect: the public function of "Connect TikTok…"
     OWOX_CONNECT_URL        the address of that one, when there is one

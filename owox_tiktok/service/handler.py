@@ -220,4 +220,5 @@ def _not_allowed(method: str) -> Refusal:
 
 
 def _too_large() -> Refusal:
-    return Refusal(413, f"the body is larger than {messages.MOST_BYTES} bytes", what_to_do="Send less.")
+    what_to_do = "Send less; of ad accounts 2,500 at most, or write all into Advertiser IDs."
+    return Refusal(413, f"the body is larger than {messages.MOST_BYTES:,} bytes", what_to_do=what_to_do)

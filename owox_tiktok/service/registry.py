@@ -33,7 +33,7 @@ import yaml
 from owox_tiktok.errors import BadInput, Mistake
 from owox_tiktok.secret import Secret
 from owox_tiktok.service.deployment import Deployment, words
-from owox_tiktok.service.due import WORDS
+from owox_tiktok.service.due import OFF, WORDS
 from owox_tiktok.service.messages import Refusal
 
 if TYPE_CHECKING:
@@ -136,13 +136,25 @@ class Registry:
                     [Mistake("OWOX_REGISTRY", f"cannot be read ({type(error).__name__})", "Mount the registry there.")]
                 ) from None
         if given:
-            return read_registry(given)
+            return self._scheduled(read_registry(given))
         only = self._environment.get("OWOX_SPREADSHEET_ID", "").strip()
         if not only:
             raise BadInput([Mistake("OWOX_REGISTRY", "is missing", "Set it, or OWOX_SPREADSHEET_ID and OWOX_CALLERS.")])
         callers = list(words(self._environment.get("OWOX_CALLERS", "")))
         datasets = list(words(self._environment.get("OWOX_DATASETS", "")))
         return _typed({only: {"secret": "default", "callers": callers, "datasets": datasets}}, "OWOX_SPREADSHEET_ID")
+
+    def _scheduled(self, entries: Mapping[str, Entry]) -> Mapping[str, Entry]:
+        """Return entries with the deployment's schedule where they say none of their own."""
+        said = self._environment.get("OWOX_SCHEDULE", "").strip()
+        if said in ("", OFF):
+            return entries
+        try:
+            msgspec.convert(said, Schedule)
+        except msgspec.ValidationError:
+            advice = "Write Hourly, or Daily at 06:00 in Europe/Berlin."
+            raise BadInput([Mistake("OWOX_SCHEDULE", f"{said[:40]!r} is not a schedule", advice)]) from None
+        return {book: e if e.schedule else msgspec.structs.replace(e, schedule=said) for book, e in entries.items()}
 
     def _read_secret(self, alias: str) -> dict[str, Secret]:
         variables = (TOKEN, APP_ID, APP_SECRET)
