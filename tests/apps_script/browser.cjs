@@ -38,7 +38,7 @@ const scenarios = {
     await page.getByRole("button", { name: "OWOX", exact: true }).focus();
     await page.keyboard.press("Enter");
     const items = await page.getByRole("menuitem").allTextContents();
-    assert.deepEqual(items, ["Run import", "Backfill…", "Choose data…", "Choose accounts…", "Schedule…", "Show progress", "Cancel run", "Test connection", "Clean up old data…", "Set up…"]);
+    assert.deepEqual(items, ["Run import", "Backfill…", "Choose data…", "Choose accounts…", "Schedule…", "Show progress", "Cancel run", "Check my numbers", "Why is this number different?", "Test connection", "Clean up old data…", "Connect TikTok…", "Set up…"]);
     await page.keyboard.press("ArrowDown");
     assert.equal(await page.evaluate(() => document.activeElement.textContent), "Backfill…");
     await page.keyboard.press("Escape");

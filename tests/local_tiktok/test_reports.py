@@ -240,7 +240,7 @@ def test_lifetime_needs_no_dates(client: Client, world: World) -> None:
         ),
         ({"query_lifetime": True}, NO_RELATION),
         ({"report_type": "WHATEVER"}, "report_type"),
-        ({"report_type": "BC"}, "report_type"),
+        ({"report_type": "NONE"}, "report_type"),
         (
             {"report_type": "TT_SHOP", "data_level": "AUCTION_CAMPAIGN", "dimensions": ["campaign_id"]},
             NO_RELATION,

@@ -133,9 +133,9 @@ def _details(audiences: list[str]) -> list[Row]:
 
 def _comments(group: str) -> list[Row]:
     rows = []
-    for number in range(hash64("comments", group) % 4):
+    for number in range(3):
         seed = hash64(group, number)
-        at = int((_SINCE + timedelta(hours=seed % 600)).timestamp())
+        at = int((_SINCE + timedelta(days=15 * number, hours=seed % 24)).timestamp())
         known = {"comment_id": str(10**18 + seed % 10**17), "adgroup_id": group, "create_time": at}
         rows.append(entity_row("comments", seed, content=f"Nice, “№{number}” 🙂", user_name="Someone", **known))
     return rows
