@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from benchmarks import bigquery_breaking
 from tests.bigquery import needs_emulator
 
 
 @needs_emulator
-@pytest.mark.parametrize("story", [0, 1])
-def test_whatever_happens_every_row_is_there_once_as_tiktok_has_it(story: int) -> None:
-    figures = bigquery_breaking.run(7, range(story, story + 1), rounds=2)
+def test_whatever_happens_every_row_is_there_once_as_tiktok_has_it() -> None:
+    figures = bigquery_breaking.run(7, range(1), rounds=2)
     assert figures.wrong == []
     assert figures.compared > 0
     assert sum(figures.disturbed.values()) == 2

@@ -60,11 +60,3 @@ def test_a_mistake_is_a_sentence_and_what_was_started_twice_is_cancelled() -> No
         visit(laptop, "the_deadline_strikes")
         assert wrong(laptop, *DEFAULTS) == []
         visit(laptop, "a_mistake_is_a_sentence")
-
-
-@needs_browser
-def test_the_deadline_strikes_in_the_middle_and_the_run_goes_on_to_its_end() -> None:
-    with Laptop(world=world(), latency_s=0.3, qps=1, timeout_s=10) as laptop:
-        visit(laptop, "the_deadline_strikes")
-        assert len(laptop.queue.tasks) > 1, "the run was one task only"
-        assert wrong(laptop, *DEFAULTS) == []

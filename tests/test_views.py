@@ -786,7 +786,7 @@ WITHOUT_DAYS = {"v_latest_entities", "v_import_status", "v_campaigns_by_day", "v
 def test_a_documented_question_has_an_answer_and_reads_only_the_days_it_names(question: str, imported: Project) -> None:
     sql = questions()[question]
     answer = rows(imported.database, for_duckdb(sql))
-    # Whether an ad should be stopped depends on the simulated ads; its conditions are tested below. No week is whole here.
+    # Whether an ad should be stopped depends on the simulated ads; its conditions are tested below. No week is whole.
     assert answer or "stopped" in question or "whole weeks" in question
     for table in sqlglot.parse_one(sql, read="bigquery").find_all(exp.Table):
         if table.db and table.name not in WITHOUT_DAYS:

@@ -145,8 +145,11 @@ def import_(
             lost = len(refused) * len(per_account)
             broken = {name for name, _ in outcome.failed}
             if isinstance(destination, Audited) and not outcome.stopped:
-                for name, note in destination.tidy([s for s in settings.objects if s.name not in broken]):
-                    count(Warned(name, "", note))
+                try:
+                    for name, note in destination.tidy([s for s in settings.objects if s.name not in broken]):
+                        count(Warned(name, "", note))
+                except StoreFailed as error:  # the rows are stored; the next run tidies up
+                    count(Warned("", "", f"rows that nobody can make out were not looked for: {error.sentence}"))
             healthy = (s for s in settings.objects if s.name not in broken and not outcome.left and not part.halted())
             healing.end(outcome.failed)
             pruned = prune(healthy, keep_from(settings, advertisers, now), destination, listen, dry_run=False)

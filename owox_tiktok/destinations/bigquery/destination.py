@@ -115,6 +115,7 @@ class BigQuery(Tables, Proofs):
     """A BigQuery dataset as a Destination that holds views, too."""
 
     step = Step(values=20_000_000, size_bytes=128 * 2**20, linger_s=LINGER_S, side_by_side=SIDE_BY_SIDE)
+    newest = WRITTEN_AT  # both of its parts ask for it
 
     def __init__(
         self, client: bq.Client, address: Address, *, read_only: bool = False, limits: Limits = LIMITS

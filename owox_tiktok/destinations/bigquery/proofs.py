@@ -45,8 +45,6 @@ Days = Mapping[str, Mapping[date | None, Sealed]]
 class Proofs(KeepsProofs):
     """The part of the BigQuery destination that keeps what checks came to."""
 
-    newest = WRITTEN_AT
-
     @abstractmethod
     def _begin(self) -> None:
         """Make the tables of our own ready."""
