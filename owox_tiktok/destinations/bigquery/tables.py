@@ -5,6 +5,7 @@ Nothing here knows of steps, cursors or rows: ``destination`` builds on it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
@@ -26,6 +27,8 @@ from owox_tiktok.model import Stream
 from owox_tiktok.retry import Limits
 from owox_tiktok.views import View
 
+LOOKS, LOOK_AGAIN_S = 5, 0.2
+"""So often a table without columns is looked at again, and after how long."""
 LIMITS = Limits(attempts=100, deadline_s=300.0, first_s=0.4, longest_s=20.0)
 """So long is a call tried again that fails in a way that passes, and a step that another import aborts."""
 
@@ -115,9 +118,15 @@ class Tables(SqlDestination):
         """Return a table as it is; asked for once, so that whatever a run does goes by the same."""
         if name not in self._tables:
             try:
-                self._tables[name] = self._client.get_table(self._reference(name), **self._call)
+                found = self._client.get_table(self._reference(name), **self._call)
+                for _ in range(LOOKS):
+                    if found.schema:
+                        break
+                    time.sleep(LOOK_AGAIN_S)  # another import is making it this very moment
+                    found = self._client.get_table(self._reference(name), **self._call)
             except refusals.NotFound:
                 return None
+            self._tables[name] = found
         return self._tables[name]
 
     def _found(self, name: str) -> Found | None:
