@@ -93,7 +93,7 @@ def list_(file: Path, plain: bool) -> None:
 @click.option("--client-id", "client_ids", multiple=True, metavar="ID", help="The OAuth client id of its script.")
 @click.option("--writer", default="", metavar="ACCOUNT", help="The service account that writes the Sheet.")
 @click.option("--requests-per-second", type=float, metavar="N", help="What TikTok permits the token's app [10].")
-@click.option("--replace", is_flag=True, help="Write an entry anew that is there.")
+@click.option("--replace", is_flag=True, help="Replace an entry that is there already.")
 def add(
     file: Path,
     book: str,
@@ -105,7 +105,7 @@ def add(
     requests_per_second: float | None,
     replace: bool,
 ) -> None:
-    """Add a Sheet, or write its entry anew.
+    """Add a Sheet, or replace its entry.
 
     The rest of the file stays as it is, with its comments.
     """

@@ -1,7 +1,7 @@
 """The registry as a file on the operator's machine: what it names, what another one changes, and small edits of it.
 
 Pure: text in, text out. The entries are read as the service reads them (see ``registry``). An edit keeps the rest of
-the file as it is, with its comments; only a file in JSON is written anew.
+the file as it is, with its comments; only a file in JSON is written as a whole.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def with_entry(text: str, book: str, entry: Entry, where: str, *, replace: bool 
     """Return a registry with one more entry, or another one for the same spreadsheet; raises BadInput."""
     known = read_registry(text, where) if text.strip() else {}
     if book in known and not replace:
-        raise BadInput([Mistake(f"{where} {book}", "is there already", "Add --replace to write it anew.")])
+        raise BadInput([Mistake(f"{where} {book}", "is there already", "Add --replace to replace it.")])
     given = {name: value for name, value in msgspec.to_builtins(entry).items() if value}
     read_registry(json.dumps({book: given}), "the new entry")
     if text.strip() and _is_json(text):

@@ -36,7 +36,7 @@ JOB_S = 1800.0
 BLOCKED_S = 120.0
 """So long is the job waited for whose transaction has ended ours, before ours is tried again in any case."""
 UPLOAD_RETRIES = 2
-"""So often is a part of an upload sent again at once; then the upload begins anew, under the same job's name."""
+"""So often is a part of an upload sent again at once; then the upload begins again, under the same job's name."""
 FIRST_POLL_S, LONGEST_POLL_S = 0.05, 2.0
 
 J = TypeVar("J", bq.QueryJob, bq.LoadJob)
